@@ -1,0 +1,21 @@
+//! What a keyspace can be: its engine kind and options.
+
+/// How a keyspace stores its entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EngineKind {
+    /// Pages in key order: one-seek reads, in-order scans.
+    #[default]
+    BTree,
+}
+
+/// How a keyspace is created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyspaceOptions {
+    /// The engine.
+    pub engine: EngineKind,
+    /// Whether this is the private work area of a transaction or load that has outgrown memory.
+    /// A staging keyspace that is still there when the store opens belongs to unfinished work
+    /// and is dropped.
+    pub staging: bool,
+}

@@ -1,0 +1,118 @@
+//! The one memory budget: whoever holds bulk memory reserves it here first.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use crate::error::{Error, Result};
+
+#[derive(Debug)]
+struct Account {
+    limit: usize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+/// A shared, fallible memory account. Cheap to clone; clones share the account.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget {
+    account: Arc<Account>,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> MemoryBudget {
+        MemoryBudget {
+            account: Arc::new(Account {
+                limit,
+                used: AtomicUsize::new(0),
+                peak: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.account.limit
+    }
+
+    /// Bytes reserved now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.account.used.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were ever reserved at once.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.account.peak.load(Ordering::Relaxed)
+    }
+
+    /// Reserves `bytes` until the reservation is dropped.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] where the budget has no room: spill, or give up.
+    pub fn reserve(&self, bytes: usize, purpose: &'static str) -> Result<Reservation> {
+        let mut reservation = Reservation {
+            budget: self.clone(),
+            bytes: 0,
+            purpose,
+        };
+        reservation.grow(bytes)?;
+        Ok(reservation)
+    }
+}
+
+/// Bytes held from a [`MemoryBudget`]; dropping it gives them back.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: MemoryBudget,
+    bytes: usize,
+    purpose: &'static str,
+}
+
+impl Reservation {
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Reserves `more` bytes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]; what was held stays held.
+    pub fn grow(&mut self, more: usize) -> Result<()> {
+        let account = &self.budget.account;
+        let before = account
+            .used
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(more)
+                    .filter(|total| *total <= account.limit)
+            })
+            .map_err(|_| Error::OutOfMemory {
+                purpose: self.purpose,
+                requested: more,
+                limit: account.limit,
+            })?;
+        account.peak.fetch_max(before + more, Ordering::Relaxed);
+        self.bytes += more;
+        Ok(())
+    }
+
+    /// Gives `less` bytes back (at most what is held).
+    pub fn shrink(&mut self, less: usize) {
+        let less = less.min(self.bytes);
+        self.budget.account.used.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+    }
+}

@@ -1,0 +1,74 @@
+//! Pages held by their users.
+
+use std::ops::{Deref, DerefMut};
+
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+
+use super::{image::IMAGE_HEADER, pool::Body, store::PageId};
+
+/// A page held for reading: the latch is the pin. Others may read it too.
+#[derive(Debug)]
+pub(crate) struct PageRef<'a> {
+    body: RwLockReadGuard<'a, Body>,
+}
+
+/// A page held for writing, by nobody else.
+#[derive(Debug)]
+pub(crate) struct PageMut<'a> {
+    index: u32,
+    body: RwLockWriteGuard<'a, Body>,
+}
+
+impl<'a> PageRef<'a> {
+    #[inline]
+    pub(super) fn new(body: RwLockReadGuard<'a, Body>) -> PageRef<'a> {
+        PageRef { body }
+    }
+
+    /// The page's id.
+    #[inline]
+    pub(crate) fn id(&self) -> PageId {
+        self.body.page
+    }
+}
+
+impl<'a> PageMut<'a> {
+    pub(super) fn new(index: u32, body: RwLockWriteGuard<'a, Body>) -> PageMut<'a> {
+        PageMut { index, body }
+    }
+
+    pub(super) fn into_parts(self) -> (u32, RwLockWriteGuard<'a, Body>) {
+        (self.index, self.body)
+    }
+
+    /// The page's id.
+    #[inline]
+    pub(crate) fn id(&self) -> PageId {
+        self.body.page
+    }
+}
+
+impl Deref for PageRef<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.body.buffer.get(IMAGE_HEADER..).unwrap_or_default()
+    }
+}
+
+impl Deref for PageMut<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        self.body.buffer.get(IMAGE_HEADER..).unwrap_or_default()
+    }
+}
+
+impl DerefMut for PageMut<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.body.buffer.get_mut(IMAGE_HEADER..).unwrap_or_default()
+    }
+}

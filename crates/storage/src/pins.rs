@@ -1,0 +1,256 @@
+//! The pin registry: which LSNs somebody still reads, and below which nobody ever will.
+//!
+//! A pin is one compare-and-swap on a slot that usually belongs to the thread alone, so that
+//! a point read can afford a snapshot of its own. The watermark is the oldest pin, or the newest
+//! published commit where there is none; whatever only older snapshots could see may go.
+//!
+//! **Why no pin is missed.** Who pins writes the LSN to a slot, then reads the *announced*
+//! watermark, and starts again where that is newer than its LSN. Who computes the watermark
+//! announces a published LSN first and then reads the slots. All of it is sequentially
+//! consistent, so either the reader sees the announcement and moves on to a newer LSN, or the
+//! slots are read after the pin was written and the pin is counted.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+
+use crate::lsn::Lsn;
+
+/// Pins beyond this number share a locked map.
+const SLOTS: usize = 128;
+const FREE: u64 = 0;
+
+/// The register of pins.
+#[derive(Debug)]
+pub(crate) struct PinRegistry {
+    /// A pinned LSN plus one, or [`FREE`].
+    slots: Box<[CachePadded<AtomicU64>]>,
+    /// Slots from here on have never been used.
+    used: AtomicUsize,
+    crowd: Mutex<BTreeMap<u64, usize>>,
+    announced: CachePadded<AtomicU64>,
+    watermark: CachePadded<AtomicU64>,
+}
+
+/// Keeps everything that a snapshot at its LSN sees.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    registry: Arc<PinRegistry>,
+    lsn: Lsn,
+    slot: Option<usize>,
+}
+
+/// What is pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PinStatistics {
+    /// Snapshots (and what else pins) alive now.
+    pub pins: usize,
+    /// The oldest LSN that is pinned, if any is.
+    pub oldest: Option<Lsn>,
+}
+
+thread_local! {
+    static HOME: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// The slot at which this thread begins to look for a free one.
+fn home() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    HOME.with(|home| match home.get() {
+        Some(slot) => slot,
+        None => {
+            let slot = NEXT.fetch_add(1, SeqCst) % SLOTS;
+            home.set(Some(slot));
+            slot
+        }
+    })
+}
+
+impl PinRegistry {
+    /// No pins; nothing below `watermark` is kept.
+    pub(crate) fn new(watermark: Lsn) -> PinRegistry {
+        PinRegistry {
+            slots: (0..SLOTS)
+                .map(|_| CachePadded::new(AtomicU64::new(FREE)))
+                .collect(),
+            used: AtomicUsize::new(0),
+            crowd: Mutex::default(),
+            announced: CachePadded::new(AtomicU64::new(watermark.0)),
+            watermark: CachePadded::new(AtomicU64::new(watermark.0)),
+        }
+    }
+
+    /// Pins the newest commit that `published` answers.
+    #[inline]
+    pub(crate) fn pin(self: &Arc<PinRegistry>, published: impl Fn() -> Lsn) -> Pin {
+        let home = home();
+        let mut lsn = published();
+        for step in 0..SLOTS {
+            let index = (home + step) % SLOTS;
+            if self.used.load(SeqCst) <= index {
+                self.used.fetch_max(index + 1, SeqCst);
+            }
+            let slot = &self.slots[index];
+            if slot
+                .compare_exchange(FREE, lsn.0 + 1, SeqCst, SeqCst)
+                .is_err()
+            {
+                continue;
+            }
+            while self.announced.load(SeqCst) > lsn.0 {
+                lsn = published();
+                slot.store(lsn.0 + 1, SeqCst);
+            }
+            return Pin {
+                registry: Arc::clone(self),
+                lsn,
+                slot: Some(index),
+            };
+        }
+        self.pin_in_crowd(published)
+    }
+
+    #[cold]
+    fn pin_in_crowd(self: &Arc<PinRegistry>, published: impl Fn() -> Lsn) -> Pin {
+        let mut crowd = self.crowd.lock();
+        // Whoever announces from now on waits for this lock before reading the crowd.
+        let lsn = loop {
+            let lsn = published();
+            if self.announced.load(SeqCst) <= lsn.0 {
+                break lsn;
+            }
+        };
+        *crowd.entry(lsn.0).or_insert(0) += 1;
+        drop(crowd);
+        Pin {
+            registry: Arc::clone(self),
+            lsn,
+            slot: None,
+        }
+    }
+
+    /// The oldest pin, or `published` where there is none: nothing older will ever be read.
+    /// `published` must not be newer than the newest published commit.
+    pub(crate) fn advance(&self, published: Lsn) -> Lsn {
+        self.announced.fetch_max(published.0, SeqCst);
+        let oldest = self
+            .oldest()
+            .map_or(published.0, |oldest| oldest.0.min(published.0));
+        Lsn(self.watermark.fetch_max(oldest, SeqCst).max(oldest))
+    }
+
+    fn oldest(&self) -> Option<Lsn> {
+        let used = self.used.load(SeqCst);
+        let slots = self.slots.iter().take(used).map(|slot| slot.load(SeqCst));
+        let oldest = slots
+            .filter(|value| *value != FREE)
+            .map(|value| value - 1)
+            .min();
+        let crowd = self.crowd.lock().keys().next().copied();
+        oldest.into_iter().chain(crowd).min().map(Lsn)
+    }
+
+    /// What is pinned now.
+    pub(crate) fn statistics(&self) -> PinStatistics {
+        let slots = self
+            .slots
+            .iter()
+            .filter(|slot| slot.load(SeqCst) != FREE)
+            .count();
+        let pins = slots + self.crowd.lock().values().sum::<usize>();
+        PinStatistics {
+            pins,
+            oldest: self.oldest(),
+        }
+    }
+}
+
+impl Pin {
+    /// The LSN that is pinned.
+    #[inline]
+    pub(crate) fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.registry.slots[slot].store(FREE, SeqCst);
+            return;
+        }
+        let mut crowd = self.registry.crowd.lock();
+        if let Some(count) = crowd.get_mut(&self.lsn.0) {
+            *count -= 1;
+            if *count == 0 {
+                crowd.remove(&self.lsn.0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_pin_holds_the_watermark() {
+        let registry = Arc::new(PinRegistry::new(Lsn(5)));
+        assert_eq!(registry.advance(Lsn(0)), Lsn(5));
+        let old = registry.pin(|| Lsn(7));
+        let many: Vec<Pin> = (0..300).map(|_| registry.pin(|| Lsn(9))).collect();
+        assert_eq!(registry.advance(Lsn(20)), Lsn(7));
+        assert_eq!(
+            registry.statistics(),
+            PinStatistics {
+                pins: 301,
+                oldest: Some(Lsn(7))
+            }
+        );
+        drop(old);
+        assert_eq!(registry.advance(Lsn(20)), Lsn(9));
+        drop(many);
+        assert_eq!(registry.advance(Lsn(15)), Lsn(15));
+        assert_eq!(registry.advance(Lsn(20)), Lsn(20));
+        assert_eq!(registry.statistics(), PinStatistics::default());
+    }
+
+    #[test]
+    fn no_pin_is_ever_below_the_watermark() {
+        let registry = Arc::new(PinRegistry::new(Lsn(0)));
+        let published = AtomicU64::new(0);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let (registry, published, done) = (&registry, &published, &done);
+                scope.spawn(move || {
+                    while !done.load(SeqCst) {
+                        let pins: Vec<Pin> = (0..60)
+                            .map(|_| registry.pin(|| Lsn(published.load(SeqCst))))
+                            .collect();
+                        for pin in &pins {
+                            assert!(pin.lsn().0 >= registry.watermark.load(SeqCst));
+                        }
+                    }
+                });
+            }
+            for _ in 0..20_000 {
+                let now = published.fetch_add(1, SeqCst) + 1;
+                assert!(registry.advance(Lsn(now)) <= Lsn(now));
+            }
+            done.store(true, SeqCst);
+        });
+    }
+}

@@ -1,0 +1,273 @@
+//! Background threads: one flushes for asynchronous commits, one checkpoints. Each starts when
+//! it is first needed. And the brake: writers are slowed down when checkpoints fall behind.
+
+use std::{
+    sync::{
+        Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::core::Core;
+use crate::{env::JoinHandle, error::Result};
+
+/// A writer that is slowed down sleeps for no less than this at a time.
+const SHORTEST_SLEEP: u64 = 1_000_000;
+/// Nanoseconds per written byte that a writer waits just before it has to stop: 50 MB/s.
+const SLOWEST: f64 = 20.0;
+/// In memory, clean-up begins after this many times `checkpoint_wal_bytes`.
+const MEMORY_FACTOR: u64 = 8;
+
+/// The threads and what they are asked for.
+#[derive(Debug)]
+pub(crate) struct Background {
+    state: Mutex<State>,
+    /// Signalled when there is something to do.
+    wake: Condvar,
+    /// Signalled when a checkpoint has ended.
+    paid: Condvar,
+    /// Whether the last checkpoint failed: there is no use in waiting for another.
+    failed: AtomicBool,
+    flush_wanted: AtomicBool,
+    checkpoint_wanted: AtomicBool,
+    owed_nanos: AtomicU64,
+    core: Weak<Core>,
+}
+
+#[derive(Default)]
+struct State {
+    stop: bool,
+    flusher: Option<Box<dyn JoinHandle>>,
+    checkpointer: Option<Box<dyn JoinHandle>>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("stop", &self.stop)
+            .field("flusher", &self.flusher.is_some())
+            .field("checkpointer", &self.checkpointer.is_some())
+            .finish()
+    }
+}
+
+impl Background {
+    /// No thread yet. The threads keep `core` alive until [`Background::stop`].
+    pub(crate) fn new(core: Weak<Core>) -> Background {
+        Background {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            paid: Condvar::new(),
+            failed: AtomicBool::new(false),
+            flush_wanted: AtomicBool::new(false),
+            checkpoint_wanted: AtomicBool::new(false),
+            owed_nanos: AtomicU64::new(0),
+            core,
+        }
+    }
+
+    /// Ends the threads and waits for them.
+    pub(crate) fn stop(&self) {
+        let (flusher, checkpointer) = {
+            let mut state = self.state.lock();
+            state.stop = true;
+            (state.flusher.take(), state.checkpointer.take())
+        };
+        self.wake.notify_all();
+        self.paid.notify_all();
+        for thread in flusher.into_iter().chain(checkpointer) {
+            if !thread.join()
+                && let Some(core) = self.core.upgrade()
+            {
+                core.trees.poison.set("a background thread panicked");
+            }
+        }
+    }
+
+    /// Starts `body` on a thread called `name` unless `slot` holds one already.
+    fn start(
+        &self,
+        core: &Core,
+        name: &str,
+        slot: impl Fn(&mut State) -> &mut Option<Box<dyn JoinHandle>>,
+        body: fn(&Core),
+    ) {
+        let mut state = self.state.lock();
+        if state.stop || slot(&mut state).is_some() {
+            return;
+        }
+        let Some(shared) = self.core.upgrade() else {
+            return;
+        };
+        // Where no thread can be had now, the next request tries again.
+        *slot(&mut state) = core.env.spawn(name, move || body(&shared)).ok();
+    }
+
+    /// Asks for a flush within the configured interval.
+    pub(crate) fn flush_soon(&self, core: &Core) {
+        let wanted = &self.flush_wanted;
+        if core.options.background
+            && !wanted.load(Ordering::Acquire)
+            && !wanted.swap(true, Ordering::AcqRel)
+        {
+            self.start(
+                core,
+                "rustling-flush",
+                |state| &mut state.flusher,
+                flush_loop,
+            );
+            drop(self.state.lock());
+            self.wake.notify_all();
+        }
+    }
+
+    fn checkpoint_soon(&self, core: &Core) {
+        let wanted = &self.checkpoint_wanted;
+        if !wanted.load(Ordering::Acquire) && !wanted.swap(true, Ordering::AcqRel) {
+            self.start(
+                core,
+                "rustling-checkpoint",
+                |state| &mut state.checkpointer,
+                checkpoint_loop,
+            );
+            drop(self.state.lock());
+            self.wake.notify_all();
+        }
+    }
+
+    /// Lets stopped writers look again.
+    pub(crate) fn debt_paid(&self) {
+        drop(self.state.lock());
+        self.paid.notify_all();
+    }
+
+    /// Waits for a request; `None` when the thread shall end.
+    fn wait_for(&self, wanted: &AtomicBool) -> Option<MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        while !state.stop && !wanted.load(Ordering::Acquire) {
+            self.wake.wait(&mut state);
+        }
+        (!state.stop).then_some(state)
+    }
+}
+
+fn flush_loop(core: &Core) {
+    let background = &core.background;
+    while let Some(mut state) = background.wait_for(&background.flush_wanted) {
+        let deadline = core.env.now() + core.options.async_flush_interval;
+        loop {
+            let left = deadline.saturating_sub(core.env.now());
+            if state.stop || left.is_zero() {
+                break;
+            }
+            background.wake.wait_for(&mut state, left);
+        }
+        drop(state);
+        background.flush_wanted.store(false, Ordering::Release);
+        // A failure has poisoned the store: the next commit says so.
+        let _ = core.flush();
+        prepare_log(core);
+    }
+}
+
+/// Makes the next log segment before somebody has to wait for it.
+fn prepare_log(core: &Core) {
+    if let Some(wal) = core.sequencer.wal() {
+        // A full disk is the commit's to report.
+        let _ = wal.prepare_ahead();
+    }
+}
+
+fn checkpoint_loop(core: &Core) {
+    let background = &core.background;
+    while let Some(state) = background.wait_for(&background.checkpoint_wanted) {
+        drop(state);
+        background.checkpoint_wanted.store(false, Ordering::Release);
+        // A failure has poisoned the store, or was a full disk and the next commit meets it.
+        background
+            .failed
+            .store(checkpoint_if_due(core).is_err(), Ordering::Release);
+        background.debt_paid();
+    }
+}
+
+fn checkpoint_if_due(core: &Core) -> Result<()> {
+    prepare_log(core);
+    if core.debt() >= core.debt_limit() {
+        core.checkpoint()?;
+    }
+    Ok(())
+}
+
+impl Core {
+    /// The debt at which a checkpoint begins.
+    fn debt_limit(&self) -> u64 {
+        let factor = if self.sequencer.wal().is_some() {
+            1
+        } else {
+            MEMORY_FACTOR
+        };
+        self.options.checkpoint_wal_bytes.saturating_mul(factor)
+    }
+
+    /// Holds a writer of `bytes` back where checkpoints have fallen behind: not at all up to one
+    /// and a half times the limit, then more and more, and at twice the limit until one has
+    /// ended. So what a crash would leave to replay is bounded.
+    pub(crate) fn throttle(&self, bytes: usize) {
+        if !self.options.background {
+            return;
+        }
+        let (debt, limit) = (self.debt(), self.debt_limit());
+        if debt < limit {
+            return;
+        }
+        self.background.checkpoint_soon(self);
+        let over = debt.saturating_sub(limit.saturating_add(limit / 2)) as f64 * 2.0 / limit as f64;
+        if over <= 0.0 || self.sequencer.wal().is_none() {
+            return;
+        }
+        if over >= 1.0 {
+            self.wait_points
+                .debt
+                .time(|| self.wait_for_checkpoint(limit.saturating_mul(2)));
+            return;
+        }
+        let owed = (bytes as f64 * over * over * SLOWEST) as u64;
+        let total = self
+            .background
+            .owed_nanos
+            .fetch_add(owed, Ordering::Relaxed)
+            + owed;
+        if total >= SHORTEST_SLEEP {
+            self.background
+                .owed_nanos
+                .fetch_sub(total, Ordering::Relaxed);
+            let nap = Duration::from_nanos(total);
+            self.wait_points.debt.time(|| self.env.sleep(nap));
+        }
+    }
+
+    fn wait_for_checkpoint(&self, limit: u64) {
+        let mut state = self.background.state.lock();
+        while self.debt() >= limit
+            && !state.stop
+            && state.checkpointer.is_some()
+            && !self.background.failed.load(Ordering::Acquire)
+            && !self.trees.poison.is_poisoned()
+        {
+            self.background
+                .paid
+                .wait_for(&mut state, Duration::from_millis(100));
+            if !self
+                .background
+                .checkpoint_wanted
+                .swap(true, Ordering::AcqRel)
+            {
+                self.background.wake.notify_all();
+            }
+        }
+    }
+}

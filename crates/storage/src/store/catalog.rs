@@ -1,0 +1,133 @@
+//! The keyspaces of an open store.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use parking_lot::Mutex;
+
+use crate::{
+    error::{Error, Result},
+    keyspace::Keyspace,
+    lsn::{KeyspaceId, Lsn},
+};
+
+/// Keyspaces by id. Readers lock a shard of their own, so that point reads of several threads
+/// do not meet; a structural change locks all shards.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    keyspaces: ShardedLock<KeyspaceMap>,
+    /// Held by whoever changes which keyspaces exist, and by checkpoints.
+    pub(crate) change: Mutex<()>,
+    /// Keyspaces to be freed once no snapshot at or below that commit's predecessor is left.
+    pub(crate) garbage: Mutex<Vec<(Lsn, Arc<Keyspace>)>>,
+    next: AtomicU32,
+}
+
+pub(crate) type KeyspaceMap = HashMap<KeyspaceId, Arc<Keyspace>, BuildHasherDefault<IdHasher>>;
+
+/// Ids are small, dense and ours: one multiplication spreads them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        self.0 = (self.0.rotate_left(32) ^ u64::from(id)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Catalog {
+    /// The keyspaces of a manifest, and those that wait to be freed.
+    pub(crate) fn new(
+        keyspaces: Vec<Keyspace>,
+        garbage: Vec<(Lsn, Arc<Keyspace>)>,
+        next: u32,
+    ) -> Catalog {
+        let keyspaces = keyspaces
+            .into_iter()
+            .map(|keyspace| (keyspace.id, Arc::new(keyspace)));
+        Catalog {
+            keyspaces: ShardedLock::new(keyspaces.collect()),
+            change: Mutex::new(()),
+            garbage: Mutex::new(garbage),
+            next: AtomicU32::new(next),
+        }
+    }
+
+    /// An id that no keyspace has had.
+    pub(crate) fn allocate_id(&self) -> KeyspaceId {
+        KeyspaceId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The id that would be allocated next.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Never allocates `id` or one below it again.
+    pub(crate) fn spend_id(&self, id: KeyspaceId) {
+        self.next
+            .fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// All keyspaces, dropped ones included, for as long as the guard lives.
+    #[inline]
+    pub(crate) fn read(&self) -> ShardedLockReadGuard<'_, KeyspaceMap> {
+        self.keyspaces
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes which keyspaces there are. The caller holds [`Catalog::change`].
+    pub(crate) fn update<R>(&self, change: impl FnOnce(&mut KeyspaceMap) -> R) -> R {
+        change(
+            &mut self
+                .keyspaces
+                .write()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    /// The keyspace `id` as a snapshot at `at` sees it.
+    pub(crate) fn find(&self, id: KeyspaceId, at: Lsn) -> Result<Arc<Keyspace>> {
+        let map = self.read();
+        let keyspace = map.get(&id).filter(|keyspace| keyspace.exists_at(at));
+        keyspace.cloned().ok_or(Error::UnknownKeyspace(id))
+    }
+
+    /// The keyspace `id` unless it has been dropped, whether published yet or not.
+    pub(crate) fn find_current(&self, id: KeyspaceId) -> Option<Arc<Keyspace>> {
+        self.read()
+            .get(&id)
+            .filter(|keyspace| keyspace.dropped().is_none())
+            .cloned()
+    }
+
+    /// The keyspaces that a snapshot at `at` sees, by id.
+    pub(crate) fn list(&self, at: Lsn) -> Vec<Arc<Keyspace>> {
+        let mut all: Vec<_> = self
+            .read()
+            .values()
+            .filter(|keyspace| keyspace.exists_at(at))
+            .cloned()
+            .collect();
+        all.sort_unstable_by_key(|keyspace| keyspace.id);
+        all
+    }
+}

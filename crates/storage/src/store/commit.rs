@@ -1,0 +1,97 @@
+//! The way of a commit: encode → plan → log → apply → flush → publish.
+
+use std::cell::RefCell;
+
+use super::{core::Core, plan::Plan};
+use crate::{
+    batch::{Batch, Operation},
+    durability::Durability,
+    error::Result,
+    lsn::Lsn,
+    sequencer::Ticket,
+    wal::{EncodedBatch, Wal},
+};
+
+thread_local! {
+    /// The buffer for encoding, so that a commit allocates none.
+    static SCRATCH: RefCell<Option<EncodedBatch>> = const { RefCell::new(None) };
+}
+
+impl Core {
+    /// Commits a batch; see [`crate::Store::commit`].
+    pub(crate) fn commit(&self, batch: &Batch, durability: Durability) -> Result<Lsn> {
+        self.check_writable()?;
+        if batch.is_empty() {
+            return Ok(self.sequencer.published());
+        }
+        self.throttle(batch.byte_size());
+        let mut encoded = SCRATCH.take().unwrap_or_default();
+        let done = if self.sequencer.wal().is_some() {
+            encoded.encode(batch, self.options.wal_compress_above, &self.budget)
+        } else {
+            Ok(())
+        };
+        let done = done.and_then(|()| self.log_and_apply(batch, &encoded));
+        encoded.release();
+        SCRATCH.set(Some(encoded));
+        let ticket = done?;
+        // The thread that flushes also makes the next log segment.
+        let wants_segment = || self.sequencer.wal().is_some_and(Wal::wants_segment);
+        if durability == Durability::Async || wants_segment() {
+            self.flush_soon();
+        }
+        ticket.applied(durability)
+    }
+
+    fn log_and_apply(&self, batch: &Batch, encoded: &EncodedBatch) -> Result<Ticket<'_>> {
+        let ticket = if batch.operations().iter().any(Operation::is_structural) {
+            self.commit_structural(batch, encoded)
+        } else {
+            self.commit_entries(batch, encoded)
+        }?;
+        if self.sequencer.wal().is_none() {
+            let bytes = batch.byte_size() as u64;
+            self.committed_bytes
+                .fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(ticket)
+    }
+
+    fn commit_entries(&self, batch: &Batch, encoded: &EncodedBatch) -> Result<Ticket<'_>> {
+        let _barrier = match self.barrier.try_read() {
+            Some(barrier) => barrier,
+            None => self.wait_points.barrier.time(|| self.barrier.read()),
+        };
+        let plan = Plan::of(&self.trees, batch.operations())?;
+        let _room = self
+            .trees
+            .pages
+            .reserve(plan.page_bound(&self.trees.pages))?;
+        let ticket = self.sequencer.begin(encoded)?;
+        let watermark = self.pins.advance(self.sequencer.published());
+        plan.apply(ticket.lsn(), watermark)?;
+        Ok(ticket)
+    }
+
+    fn commit_structural(&self, batch: &Batch, encoded: &EncodedBatch) -> Result<Ticket<'_>> {
+        // Whoever wants the barrier alone takes this lock first, so that nobody waits for the
+        // barrier, and holds up commits, while entries are being moved below.
+        let _change = self.trees.catalog.change.lock();
+        let barrier = self.wait_points.barrier.time(|| self.barrier.write());
+        let mut plan = Plan::of(&self.trees, batch.operations())?;
+        let reserved = self.trees.pages.reserve(plan.page_bound(&self.trees.pages));
+        let begun = reserved.and_then(|room| Ok((room, self.sequencer.begin(encoded)?)));
+        let (_room, ticket) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                plan.abandon(&self.trees);
+                return Err(error);
+            }
+        };
+        plan.change_catalog(&self.trees, ticket.lsn());
+        let _barrier = parking_lot::RwLockWriteGuard::downgrade(barrier);
+        let watermark = self.pins.advance(self.sequencer.published());
+        plan.apply(ticket.lsn(), watermark)?;
+        Ok(ticket)
+    }
+}

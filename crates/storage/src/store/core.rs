@@ -1,0 +1,95 @@
+//! What all handles of an open store share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{background::Background, options::StoreOptions, plan::Trees};
+use crate::{
+    env::Env,
+    error::{Error, Result},
+    lsn::Lsn,
+    memory::MemoryBudget,
+    pins::PinRegistry,
+    sequencer::Sequencer,
+    vfs::VfsLock,
+    waits::{WaitPoint, Waits},
+    wal::StoreId,
+};
+
+/// An open store.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) env: Env,
+    pub(crate) options: StoreOptions,
+    pub(crate) id: StoreId,
+    pub(crate) created: i64,
+    pub(crate) trees: Trees,
+    pub(crate) sequencer: Sequencer,
+    /// Held shared by every commit from before its LSN is assigned until it is applied, and
+    /// alone by whoever needs to see exactly the commits up to one LSN: a checkpoint's freeze,
+    /// and structural changes. Nobody flushes while holding it alone.
+    pub(crate) barrier: RwLock<()>,
+    pub(crate) pins: Arc<PinRegistry>,
+    /// The memory budget without the page cache's share.
+    pub(crate) budget: MemoryBudget,
+    pub(crate) waits: Waits,
+    pub(crate) wait_points: WaitPoints,
+    pub(crate) checkpoints: Mutex<Checkpoints>,
+    /// The last durable checkpoint holds the commits up to here.
+    pub(crate) checkpointed_lsn: AtomicU64,
+    /// What [`Core::written_bytes`] was when the last durable checkpoint was frozen.
+    pub(crate) checkpointed_bytes: AtomicU64,
+    /// Bytes of keys and values committed, in memory.
+    pub(crate) committed_bytes: AtomicU64,
+    pub(crate) background: Background,
+    pub(crate) closed: AtomicBool,
+    pub(crate) _lock: Option<Box<dyn VfsLock>>,
+}
+
+/// The waits that happen in this module.
+#[derive(Debug)]
+pub(crate) struct WaitPoints {
+    /// A commit waits for a checkpoint to freeze, or the other way round.
+    pub(crate) barrier: WaitPoint,
+    /// A writer waits because checkpoints have fallen behind.
+    pub(crate) debt: WaitPoint,
+}
+
+/// The durable checkpoint. The lock is held by whoever makes the next one.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    /// It holds exactly the commits up to here.
+    pub(crate) lsn: Lsn,
+}
+
+impl Core {
+    /// Whether commits are taken.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.options.read_only {
+            return Err(Error::ReadOnly);
+        }
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        self.trees.poison.check()
+    }
+
+    /// Bytes written to the log (in memory: committed) since the store was opened.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        match self.sequencer.wal() {
+            Some(wal) => wal.appended_bytes(),
+            None => self.committed_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes that would be replayed after a crash now (in memory: committed since the last
+    /// clean-up).
+    pub(crate) fn debt(&self) -> u64 {
+        self.written_bytes()
+            .saturating_sub(self.checkpointed_bytes.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,378 @@
+//! Opening a store: create or recover.
+//!
+//! Recovery is superblock → page table and manifest → trees → replay of the log above the
+//! checkpoint. It can be interrupted anywhere and begins anew then: until the first new commit
+//! it only makes durable again what it has read.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    background::Background,
+    catalog::Catalog,
+    core::{Checkpoints, Core, WaitPoints},
+    options::StoreOptions,
+    plan::Trees,
+    replay,
+};
+use crate::{
+    btree::BTree,
+    durability,
+    engine::KeyspaceOptions,
+    env::Env,
+    error::{Error, Result},
+    keyspace::Keyspace,
+    lsn::{KeyspaceId, Lsn},
+    manifest::{KeyspaceRecord, Manifest},
+    memory::MemoryBudget,
+    page::{CheckpointInfo, PageStore},
+    pins::PinRegistry,
+    poison::Poison,
+    sequencer::Sequencer,
+    vfs::VfsLock,
+    waits::Waits,
+    wal::{self, StoreId, Wal, WalOptions},
+};
+
+/// The data file's name in the store's directory.
+pub(super) const DATA_FILE: &str = "data.rdb";
+/// The log's directory in the store's directory.
+pub(super) const LOG_DIR: &str = "wal";
+/// The lock's name in the store's directory.
+pub(super) const LOCK_FILE: &str = "lock";
+
+/// What has been opened or made.
+struct Parts {
+    trees: Trees,
+    id: StoreId,
+    created: i64,
+    wal: Option<Wal>,
+    /// The newest commit.
+    last: Lsn,
+    /// The checkpoint that is on disk.
+    checkpoint: Lsn,
+    lock: Option<Box<dyn VfsLock>>,
+    waits: Waits,
+}
+
+/// Opens the store in `dir`, or creates one.
+pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Core>> {
+    options.check()?;
+    let exists = has_data(&env, dir)?;
+    if !exists {
+        if options.read_only || !options.create {
+            return Err(Error::NotFound {
+                path: dir.to_path_buf(),
+            });
+        }
+        create_dir(&env, dir)?;
+    }
+    let lock = lock(&env, dir, &options)?;
+    let poison = Arc::new(Poison::new());
+    // Somebody may have created it before we had the lock.
+    let parts = if exists || has_data(&env, dir)? {
+        recover(&env, dir, &options, poison, lock)?
+    } else {
+        create(&env, dir, &options, poison, lock)?
+    };
+    Ok(assemble(env, options, parts))
+}
+
+/// Makes a store in memory.
+pub(super) fn in_memory(options: StoreOptions) -> Result<Arc<Core>> {
+    options.check()?;
+    let env = Env::in_memory();
+    let dir = Path::new("/memory");
+    create_dir(&env, dir)?;
+    let poison = Arc::new(Poison::new());
+    let pages = PageStore::create(&env, dir, options.pages()?, Arc::clone(&poison))?;
+    let waits = Waits::new(Arc::clone(&env.clock));
+    let parts = Parts {
+        trees: Trees {
+            pages: Arc::new(pages),
+            catalog: Catalog::new(Vec::new(), Vec::new(), 1),
+            poison,
+        },
+        id: new_id(&env),
+        created: env.wall_clock(),
+        wal: None,
+        last: Lsn::ZERO,
+        checkpoint: Lsn::ZERO,
+        lock: None,
+        waits,
+    };
+    Ok(assemble(env, options, parts))
+}
+
+fn has_data(env: &Env, dir: &Path) -> Result<bool> {
+    let path = dir.join(DATA_FILE);
+    env.vfs
+        .exists(&path)
+        .map_err(|error| Error::io("look for", path, error))
+}
+
+/// Makes `dir` and its missing parents; [`fill`] makes their names durable.
+fn create_dir(env: &Env, dir: &Path) -> Result<()> {
+    env.vfs
+        .create_dir_all(dir)
+        .map_err(|error| Error::io("create", dir, error))
+}
+
+/// Makes the names of `dir` and of all directories above it durable. A creation that was
+/// interrupted may have made any of them without coming to this.
+fn sync_names(env: &Env, dir: &Path) -> Result<()> {
+    let poison = Poison::new();
+    let named = |path: &&Path| !path.as_os_str().is_empty() && path.parent().is_some();
+    for path in dir.ancestors().filter(named) {
+        match durability::sync_parent(&*env.vfs, path, &poison) {
+            // What may not be opened, nobody like us has made.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                break;
+            }
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn lock(env: &Env, dir: &Path, options: &StoreOptions) -> Result<Option<Box<dyn VfsLock>>> {
+    if !options.lock {
+        return Ok(None);
+    }
+    let path = dir.join(LOCK_FILE);
+    match env.vfs.lock(&path, !options.read_only) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::Locked {
+            path: dir.to_path_buf(),
+        }),
+        // Nobody can be writing there.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && options.read_only => {
+            Ok(None)
+        }
+        Err(error) => Err(Error::io("lock", path, error)),
+    }
+}
+
+fn new_id(env: &Env) -> StoreId {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&env.random.next_u64().to_le_bytes());
+    id[8..].copy_from_slice(&env.random.next_u64().to_le_bytes());
+    id
+}
+
+fn wal_options(options: &StoreOptions) -> WalOptions {
+    WalOptions {
+        segment_bytes: options.wal_segment_bytes,
+    }
+}
+
+fn create(
+    env: &Env,
+    dir: &Path,
+    options: &StoreOptions,
+    poison: Arc<Poison>,
+    lock: Option<Box<dyn VfsLock>>,
+) -> Result<Parts> {
+    let pages = PageStore::create(env, dir, options.pages()?, Arc::clone(&poison))?;
+    fill(env, dir, options, poison, lock, pages)
+}
+
+/// Makes the first log segment and checkpoint of a store whose data file is empty. Until that
+/// checkpoint is durable there are no commits, and opening begins here again.
+fn fill(
+    env: &Env,
+    dir: &Path,
+    options: &StoreOptions,
+    poison: Arc<Poison>,
+    lock: Option<Box<dyn VfsLock>>,
+    pages: PageStore,
+) -> Result<Parts> {
+    sync_names(env, dir)?;
+    let log_dir = dir.join(LOG_DIR);
+    env.vfs
+        .create_dir_all(&log_dir)
+        .map_err(|error| Error::io("create", &log_dir, error))?;
+    durability::sync_parent(&*env.vfs, &log_dir, &poison)?;
+    if let Some(segment) = wal::first_with_records(env, &log_dir)? {
+        let reason = "the data file is new, but the log beside it holds commits";
+        return Err(Error::corrupt(segment, 0, reason));
+    }
+    wal::remove_all(env, &log_dir)?;
+    let id = new_id(env);
+    let created = env.wall_clock();
+    let waits = Waits::new(Arc::clone(&env.clock));
+    let wal = Wal::create(env, &log_dir, id, &wal_options(options), &poison, &waits)?;
+    let manifest = Manifest {
+        store: id,
+        created,
+        next_keyspace: 1,
+        replay_from: wal.position().1,
+        keyspaces: Vec::new(),
+        garbage: Vec::new(),
+    };
+    let frozen = pages.freeze(Lsn::ZERO, manifest.encode())?;
+    durability::install_checkpoint(&pages, frozen, || {})?;
+    Ok(Parts {
+        trees: Trees {
+            pages: Arc::new(pages),
+            catalog: Catalog::new(Vec::new(), Vec::new(), 1),
+            poison,
+        },
+        id,
+        created,
+        wal: Some(wal),
+        last: Lsn::ZERO,
+        checkpoint: Lsn::ZERO,
+        lock,
+        waits,
+    })
+}
+
+/// Whether the store's creation was interrupted before its first checkpoint.
+pub(super) fn is_unfinished(info: &CheckpointInfo) -> bool {
+    info.metadata.is_empty() && info.lsn == Lsn::ZERO
+}
+
+fn recover(
+    env: &Env,
+    dir: &Path,
+    options: &StoreOptions,
+    poison: Arc<Poison>,
+    lock: Option<Box<dyn VfsLock>>,
+) -> Result<Parts> {
+    let read_only = options.read_only;
+    let opened = PageStore::open(env, dir, options.pages()?, Arc::clone(&poison), read_only);
+    let (pages, info) = opened?;
+    if is_unfinished(&info) {
+        return match read_only {
+            true => Err(Error::NotFound {
+                path: dir.to_path_buf(),
+            }),
+            false => fill(env, dir, options, poison, lock, pages),
+        };
+    }
+    let manifest = Manifest::decode(&info.metadata, pages.path())?;
+    let trees = open_trees(Arc::new(pages), &manifest, Arc::clone(&poison));
+    let log_dir = dir.join(LOG_DIR);
+    let tail = replay::replay(env, &log_dir, &manifest, info.lsn, read_only, &trees)?;
+    if !read_only {
+        trees.pages.settle_if_in_doubt()?;
+        tail.settle(&poison)?;
+    }
+    let last = tail.lsn;
+    drop_staging(&trees.catalog, last);
+    let waits = Waits::new(Arc::clone(&env.clock));
+    let wal = Wal::resume(
+        env,
+        &log_dir,
+        manifest.store,
+        &wal_options(options),
+        &poison,
+        &waits,
+        tail,
+    );
+    if !read_only {
+        wal.unlink_unreferenced();
+    }
+    Ok(Parts {
+        trees,
+        id: manifest.store,
+        created: manifest.created,
+        wal: Some(wal),
+        last,
+        checkpoint: info.lsn,
+        lock,
+        waits,
+    })
+}
+
+/// The trees as of the checkpoint that `manifest` belongs to.
+pub(super) fn open_trees(pages: Arc<PageStore>, manifest: &Manifest, poison: Arc<Poison>) -> Trees {
+    let open = |record: &KeyspaceRecord| {
+        Keyspace::from_record(record, BTree::open(Arc::clone(&pages), record.root))
+    };
+    let keyspaces = manifest.keyspaces.iter().map(open).collect();
+    let ownerless = |root| KeyspaceRecord {
+        id: KeyspaceId(0),
+        options: KeyspaceOptions::default(),
+        root,
+        created: Lsn::ZERO,
+        adopted: Lsn::ZERO,
+    };
+    let garbage = manifest
+        .garbage
+        .iter()
+        .map(|root| (Lsn::ZERO, Arc::new(open(&ownerless(*root)))))
+        .collect();
+    let catalog = Catalog::new(keyspaces, garbage, manifest.next_keyspace);
+    Trees {
+        pages,
+        catalog,
+        poison,
+    }
+}
+
+/// Staging keyspaces belong to work that did not finish.
+fn drop_staging(catalog: &Catalog, last: Lsn) {
+    let staging: Vec<_> = catalog
+        .list(last)
+        .into_iter()
+        .filter(|keyspace| keyspace.options.staging)
+        .collect();
+    let mut garbage = catalog.garbage.lock();
+    for keyspace in staging {
+        keyspace.set_dropped(last);
+        garbage.push((last, keyspace));
+    }
+}
+
+fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
+    let budget = MemoryBudget::new(options.memory_budget - options.cache_bytes());
+    let Parts {
+        trees,
+        id,
+        created,
+        wal,
+        last,
+        checkpoint,
+        lock,
+        waits,
+    } = parts;
+    let poison = Arc::clone(&trees.poison);
+    Arc::new_cyclic(|core| Core {
+        id,
+        created,
+        sequencer: Sequencer::new(wal, last, poison, &waits),
+        trees,
+        barrier: RwLock::new(()),
+        pins: Arc::new(PinRegistry::new(last)),
+        budget,
+        wait_points: WaitPoints {
+            barrier: waits.point("checkpoint.barrier"),
+            debt: waits.point("checkpoint.debt"),
+        },
+        waits,
+        checkpoints: Mutex::new(Checkpoints { lsn: checkpoint }),
+        checkpointed_lsn: AtomicU64::new(checkpoint.0),
+        checkpointed_bytes: AtomicU64::new(0),
+        committed_bytes: AtomicU64::new(0),
+        background: Background::new(core.clone()),
+        closed: AtomicBool::new(false),
+        _lock: lock,
+        env,
+        options,
+    })
+}
+
+/// Where the log is.
+pub(super) fn log_dir(dir: &Path) -> PathBuf {
+    dir.join(LOG_DIR)
+}

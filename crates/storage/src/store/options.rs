@@ -1,0 +1,99 @@
+//! How a store is opened.
+
+use std::time::Duration;
+
+use crate::{
+    codec::Codec,
+    error::{Error, Result},
+    page::{EvictionPolicyKind, PageSize, PageStoreOptions},
+    wal::MIN_SEGMENT,
+};
+
+/// Options of [`crate::Store::open`]. The defaults suit a program that shares its machine.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Whether a missing store is created.
+    pub create: bool,
+    /// Whether the store is opened for reading only: nothing on disk is changed, and any number
+    /// of processes may do so at once while none writes.
+    pub read_only: bool,
+    /// Bytes of a page: 4096, 8192 or 16384. An existing store keeps its own.
+    pub page_size: u32,
+    /// Bytes of memory for everything. Half of them hold cached pages, the rest serves write
+    /// sets and operators through [`crate::Store::memory`].
+    pub memory_budget: usize,
+    /// How pages are compressed from now on.
+    pub codec: Codec,
+    /// Which page leaves the cache when another needs its place.
+    pub eviction: EvictionPolicyKind,
+    /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
+    pub wal_segment_bytes: u64,
+    /// Bytes of keys and values above which a commit is compressed in the log.
+    pub wal_compress_above: usize,
+    /// Bytes of log after which a background checkpoint begins. Writers are slowed down when
+    /// there is half as much again and wait at twice as much, so this bounds how much is
+    /// replayed after a crash.
+    pub checkpoint_wal_bytes: u64,
+    /// After how long a [`crate::Durability::Async`] commit is durable at the latest.
+    pub async_flush_interval: Duration,
+    /// Whether background threads flush, checkpoint and clean up. Without them this happens
+    /// only in [`crate::Store::flush`], [`crate::Store::checkpoint`] and [`crate::Store::close`],
+    /// in the calling thread, so that a run can be repeated exactly.
+    pub background: bool,
+    /// Whether the directory is locked against other processes. Without the lock two writers
+    /// destroy each other's data.
+    pub lock: bool,
+}
+
+impl Default for StoreOptions {
+    fn default() -> StoreOptions {
+        StoreOptions {
+            create: true,
+            read_only: false,
+            page_size: 8192,
+            memory_budget: 256 << 20,
+            codec: Codec::None,
+            eviction: EvictionPolicyKind::default(),
+            wal_segment_bytes: 16 << 20,
+            wal_compress_above: 8 << 10,
+            checkpoint_wal_bytes: 16 << 20,
+            async_flush_interval: Duration::from_millis(10),
+            background: true,
+            lock: true,
+        }
+    }
+}
+
+impl StoreOptions {
+    /// Checks that the options make sense together.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.codec.check()?;
+        PageSize::from_bytes(self.page_size as usize)?;
+        let invalid = |reason: String| Err(Error::InvalidOption(reason));
+        if self.wal_segment_bytes < MIN_SEGMENT || self.wal_segment_bytes > 1 << 30 {
+            return invalid(format!(
+                "wal_segment_bytes is {}, not within {MIN_SEGMENT} and 1 GiB",
+                self.wal_segment_bytes
+            ));
+        }
+        if self.checkpoint_wal_bytes == 0 {
+            return invalid("checkpoint_wal_bytes is 0".into());
+        }
+        Ok(())
+    }
+
+    /// Bytes of the budget that the page cache takes.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.memory_budget / 2
+    }
+
+    /// The page store's share of the options.
+    pub(crate) fn pages(&self) -> Result<PageStoreOptions> {
+        Ok(PageStoreOptions {
+            page_size: PageSize::from_bytes(self.page_size as usize)?,
+            codec: self.codec,
+            cache_bytes: self.cache_bytes(),
+            eviction: self.eviction,
+        })
+    }
+}

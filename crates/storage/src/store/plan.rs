@@ -1,0 +1,432 @@
+//! A batch worked out: which trees get which entries, and how the catalog changes. Everything
+//! that can be refused is refused here, before the commit has an LSN.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::catalog::Catalog;
+use crate::{
+    batch::Operation,
+    btree::{BTree, MAX_KEY, MAX_VALUE, TreeEntry},
+    cursor::{DecidedKey, VersionCursor},
+    error::{Error, Result},
+    keyspace::Keyspace,
+    lsn::{KeyspaceId, Lsn},
+    page::PageStore,
+    poison::Poison,
+    staging,
+    store::range::{Direction, KeyRange},
+    wal::LoggedOperation,
+};
+
+/// Entries of a merge that go to the tree in one piece: about this many bytes.
+const MERGE_BYTES: usize = 256 << 10;
+
+/// What plans are made for and applied to.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    pub(crate) pages: Arc<PageStore>,
+    pub(crate) catalog: Catalog,
+    pub(crate) poison: Arc<Poison>,
+}
+
+/// What to do, in order.
+#[derive(Debug)]
+pub(crate) struct Plan<'a> {
+    steps: SmallVec<[Step<'a>; 1]>,
+    changes: Vec<Change>,
+    /// Keyspaces that the batch itself creates, replaces or drops (`None`).
+    overlay: Vec<(KeyspaceId, Option<Arc<Keyspace>>)>,
+    /// Writes before this step are older than a structural change.
+    open_from: usize,
+    bytes: usize,
+    entries: usize,
+}
+
+#[derive(Debug)]
+enum Step<'a> {
+    /// Entries of one keyspace.
+    Write {
+        keyspace: Arc<Keyspace>,
+        entries: SmallVec<[TreeEntry<'a>; 2]>,
+    },
+    /// Every entry of a staging keyspace goes to another one.
+    Move {
+        from: Arc<Keyspace>,
+        into: Arc<Keyspace>,
+    },
+}
+
+/// A change of the catalog, made with the commit's LSN.
+#[derive(Debug)]
+enum Change {
+    Create(Arc<Keyspace>),
+    Drop(Arc<Keyspace>),
+    /// `new` takes the place of the empty `old` with the tree of `from`.
+    Adopt {
+        old: Arc<Keyspace>,
+        from: Arc<Keyspace>,
+        new: Arc<Keyspace>,
+    },
+}
+
+impl Operation {
+    /// The operation with its bytes borrowed.
+    fn borrowed(&self) -> LoggedOperation<'_> {
+        match self {
+            Operation::Put {
+                keyspace,
+                key,
+                value,
+            } => LoggedOperation::Put {
+                keyspace: *keyspace,
+                key,
+                value,
+            },
+            Operation::Delete { keyspace, key } => LoggedOperation::Delete {
+                keyspace: *keyspace,
+                key,
+            },
+            Operation::CreateKeyspace { keyspace, options } => LoggedOperation::Create {
+                keyspace: *keyspace,
+                options: *options,
+            },
+            Operation::DropKeyspace { keyspace } => LoggedOperation::Drop {
+                keyspace: *keyspace,
+            },
+            Operation::Merge { from, into } => LoggedOperation::Merge {
+                from: *from,
+                into: *into,
+            },
+        }
+    }
+
+    /// Whether it changes which keyspaces there are.
+    pub(crate) fn is_structural(&self) -> bool {
+        match self {
+            Operation::Put { .. } | Operation::Delete { .. } => false,
+            Operation::CreateKeyspace { .. }
+            | Operation::DropKeyspace { .. }
+            | Operation::Merge { .. } => true,
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Works out the operations of a commit.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKeyspace`], [`Error::KeyspaceExists`], [`Error::TooLarge`],
+    /// [`Error::InvalidOption`]; [`Error::Io`] where the disk is full.
+    pub(crate) fn of(trees: &Trees, operations: &'a [Operation]) -> Result<Plan<'a>> {
+        let mut plan = Plan::empty();
+        let planned = operations
+            .iter()
+            .try_for_each(|operation| plan.add(trees, operation.borrowed()));
+        plan.check(trees, planned)
+    }
+
+    fn empty() -> Plan<'a> {
+        Plan {
+            steps: SmallVec::new(),
+            changes: Vec::new(),
+            overlay: Vec::new(),
+            open_from: 0,
+            bytes: 0,
+            entries: 0,
+        }
+    }
+
+    /// Gives back what the plan has made where it cannot be carried out.
+    fn check(self, trees: &Trees, planned: Result<()>) -> Result<Plan<'a>> {
+        match planned {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.abandon(trees);
+                Err(error)
+            }
+        }
+    }
+
+    /// Works out the operations of a logged commit.
+    pub(crate) fn replay(
+        trees: &Trees,
+        mut next: impl FnMut() -> Result<Option<LoggedOperation<'a>>>,
+    ) -> Result<Plan<'a>> {
+        let mut plan = Plan::empty();
+        let mut add_all = || {
+            while let Some(operation) = next()? {
+                plan.add(trees, operation)?;
+            }
+            Ok(())
+        };
+        let planned = add_all();
+        plan.check(trees, planned)
+    }
+
+    /// Frees the trees of keyspaces that will not come to be.
+    pub(crate) fn abandon(self, trees: &Trees) {
+        drop(self.steps);
+        drop(self.overlay);
+        // A batch may drop again what it creates: the other changes let go of it first.
+        let created: Vec<Arc<Keyspace>> = self
+            .changes
+            .into_iter()
+            .filter_map(|change| match change {
+                Change::Create(keyspace) => Some(keyspace),
+                Change::Drop(_) | Change::Adopt { .. } => None,
+            })
+            .collect();
+        for keyspace in created {
+            let tree =
+                Arc::into_inner(keyspace).and_then(|keyspace| Arc::into_inner(keyspace.tree));
+            if let Some(Err(error)) = tree.map(BTree::destroy) {
+                trees.poison.set(error.to_string());
+            }
+        }
+    }
+
+    fn add(&mut self, trees: &Trees, operation: LoggedOperation<'a>) -> Result<()> {
+        match operation {
+            LoggedOperation::Put {
+                keyspace,
+                key,
+                value,
+            } => {
+                check_len("value", value.len(), MAX_VALUE)?;
+                self.write(
+                    &trees.catalog,
+                    keyspace,
+                    TreeEntry {
+                        key,
+                        value: Some(value),
+                    },
+                )
+            }
+            LoggedOperation::Delete { keyspace, key } => {
+                self.write(&trees.catalog, keyspace, TreeEntry { key, value: None })
+            }
+            LoggedOperation::Create {
+                keyspace: id,
+                options,
+            } => {
+                let planned = self.overlay.iter().any(|(known, _)| *known == id);
+                if planned || trees.catalog.read().contains_key(&id) {
+                    return Err(Error::KeyspaceExists(id));
+                }
+                let tree = Arc::new(BTree::create(Arc::clone(&trees.pages))?);
+                let keyspace = Arc::new(Keyspace::new(id, options, tree));
+                self.changes.push(Change::Create(Arc::clone(&keyspace)));
+                self.set(id, Some(keyspace));
+                Ok(())
+            }
+            LoggedOperation::Drop { keyspace: id } => {
+                let keyspace = self.find(&trees.catalog, id)?;
+                self.changes.push(Change::Drop(keyspace));
+                self.set(id, None);
+                Ok(())
+            }
+            LoggedOperation::Merge { from, into } => self.merge(trees, from, into),
+        }
+    }
+
+    fn merge(&mut self, trees: &Trees, from_id: KeyspaceId, into_id: KeyspaceId) -> Result<()> {
+        let from = self.find(&trees.catalog, from_id)?;
+        let into = self.find(&trees.catalog, into_id)?;
+        if !from.options.staging || into.options.staging {
+            return Err(Error::InvalidOption(format!(
+                "cannot merge {from_id} into {into_id}: the first must be a staging keyspace, the second not"
+            )));
+        }
+        self.changes.push(Change::Drop(Arc::clone(&from)));
+        self.set(from_id, None);
+        // Entries that this batch writes to either are not in the trees yet.
+        let untouched = !self
+            .steps
+            .iter()
+            .any(|step| step.touches(from_id) || step.touches(into_id));
+        if untouched && into.tree.is_empty()? {
+            let new = Arc::new(Keyspace::new(into_id, into.options, Arc::clone(&from.tree)));
+            self.changes.push(Change::Adopt {
+                old: into,
+                from,
+                new: Arc::clone(&new),
+            });
+            self.set(into_id, Some(new));
+        } else {
+            self.steps.push(Step::Move { from, into });
+        }
+        self.open_from = self.steps.len();
+        Ok(())
+    }
+
+    fn set(&mut self, id: KeyspaceId, keyspace: Option<Arc<Keyspace>>) {
+        self.overlay.retain(|(known, _)| *known != id);
+        self.overlay.push((id, keyspace));
+        self.open_from = self.steps.len();
+    }
+
+    fn find(&self, catalog: &Catalog, id: KeyspaceId) -> Result<Arc<Keyspace>> {
+        let keyspace = match self.overlay.iter().find(|(known, _)| *known == id) {
+            Some((_, keyspace)) => keyspace.clone(),
+            None => catalog.find_current(id),
+        };
+        keyspace.ok_or(Error::UnknownKeyspace(id))
+    }
+
+    fn write(&mut self, catalog: &Catalog, id: KeyspaceId, entry: TreeEntry<'a>) -> Result<()> {
+        check_len("key", entry.key.len(), MAX_KEY)?;
+        self.bytes += entry.key.len() + entry.value.map_or(0, <[u8]>::len);
+        self.entries += 1;
+        let open = self.steps.get_mut(self.open_from..).unwrap_or_default();
+        // Batches come keyspace by keyspace: the newest step is mostly the right one.
+        for step in open.iter_mut().rev() {
+            if let Step::Write { keyspace, entries } = step
+                && keyspace.id == id
+            {
+                entries.push(entry);
+                return Ok(());
+            }
+        }
+        let keyspace = self.find(catalog, id)?;
+        self.steps.push(Step::Write {
+            keyspace,
+            entries: SmallVec::from_iter([entry]),
+        });
+        Ok(())
+    }
+
+    /// A bound on the pages that the plan changes.
+    pub(crate) fn page_bound(&self, pages: &PageStore) -> usize {
+        let written = 2 * self.bytes / pages.payload_size();
+        written + self.entries + 4 * self.steps.len()
+    }
+
+    /// Changes the catalog in the name of commit `lsn`. The caller holds the barrier alone, and
+    /// the catalog's change lock.
+    pub(crate) fn change_catalog(&mut self, trees: &Trees, lsn: Lsn) {
+        self.overlay.clear();
+        if self.changes.is_empty() {
+            return;
+        }
+        let changes = std::mem::take(&mut self.changes);
+        let mut garbage = Vec::new();
+        trees.catalog.update(|map| {
+            for change in changes {
+                match change {
+                    Change::Create(keyspace) => {
+                        trees.catalog.spend_id(keyspace.id);
+                        keyspace.set_created(lsn);
+                        map.insert(keyspace.id, keyspace);
+                    }
+                    Change::Drop(keyspace) => {
+                        keyspace.set_dropped(lsn);
+                        garbage.push((lsn, keyspace));
+                    }
+                    Change::Adopt { old, from, new } => {
+                        drop(from);
+                        new.set_created(old.created());
+                        new.set_adopted(lsn);
+                        map.insert(new.id, new);
+                        garbage.push((lsn, old));
+                    }
+                }
+            }
+        });
+        trees.catalog.garbage.lock().append(&mut garbage);
+    }
+
+    /// Applies the entries in the name of commit `lsn`.
+    ///
+    /// The first version of a key that a tree gets at an LSN stays, so the last step goes first.
+    /// `watermark` must be below `lsn`.
+    pub(crate) fn apply(self, lsn: Lsn, watermark: Lsn) -> Result<()> {
+        for step in self.steps.into_iter().rev() {
+            match step {
+                Step::Write {
+                    keyspace,
+                    mut entries,
+                } => {
+                    sort_last_wins(&mut entries);
+                    keyspace.tree.apply(&entries, lsn, watermark)?;
+                }
+                Step::Move { from, into } => move_entries(&from, &into, lsn, watermark)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Step<'_> {
+    fn touches(&self, id: KeyspaceId) -> bool {
+        match self {
+            Step::Write { keyspace, .. } => keyspace.id == id,
+            Step::Move { from, into } => from.id == id || into.id == id,
+        }
+    }
+}
+
+fn check_len(what: &'static str, len: usize, limit: usize) -> Result<()> {
+    if len > limit {
+        Err(Error::TooLarge { what, len, limit })
+    } else {
+        Ok(())
+    }
+}
+
+/// Sorts by key; of several entries of a key the last one stays.
+fn sort_last_wins(entries: &mut SmallVec<[TreeEntry<'_>; 2]>) {
+    if entries.is_sorted_by(|a, b| a.key < b.key) {
+        return;
+    }
+    entries.sort_by(|a, b| a.key.cmp(b.key));
+    entries.dedup_by(|later, earlier| {
+        let same = later.key == earlier.key;
+        if same {
+            *earlier = *later;
+        }
+        same
+    });
+}
+
+/// Writes what a staging keyspace holds to another one.
+fn move_entries(from: &Keyspace, into: &Keyspace, lsn: Lsn, watermark: Lsn) -> Result<()> {
+    let mut cursor = from.tree.cursor(KeyRange::all(), Direction::Forward);
+    let mut decided = DecidedKey::default();
+    // Keys and staged values one after the other, and where each key and value ends.
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut ends: Vec<(usize, usize)> = Vec::new();
+    let mut more = true;
+    while more {
+        bytes.clear();
+        ends.clear();
+        more = loop {
+            if bytes.len() >= MERGE_BYTES {
+                break true;
+            }
+            if !cursor.advance_visible(Lsn::MAX, &mut decided)? {
+                break false;
+            }
+            let version = cursor.version();
+            bytes.extend_from_slice(version.key);
+            let key_end = bytes.len();
+            bytes.extend_from_slice(version.value.unwrap_or_default());
+            ends.push((key_end, bytes.len()));
+        };
+        let mut start = 0;
+        let entries: Vec<TreeEntry<'_>> = ends
+            .iter()
+            .map(|(key_end, end)| {
+                let key = &bytes[start..*key_end];
+                start = *end;
+                TreeEntry {
+                    key,
+                    value: staging::decode(&bytes[*key_end..*end]),
+                }
+            })
+            .collect();
+        into.tree.apply(&entries, lsn, watermark)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Snapshots and cursors: reading at one LSN.
+
+use std::sync::Arc;
+
+use super::{
+    Inner,
+    range::{Direction, KeyRange},
+};
+use crate::{
+    btree::TreeCursor,
+    cursor::{DecidedKey, VersionCursor},
+    error::{Error, Result},
+    keyspace::Keyspace,
+    lsn::{KeyspaceId, Lsn},
+    pins::Pin,
+    staging,
+};
+
+/// A consistent view of the store at one LSN: it never changes, and everything it sees is kept
+/// for as long as it (or a clone, or a cursor of it) lives. Cheap to make and to clone.
+///
+/// A snapshot keeps the store open.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pinned: Arc<Pinned>,
+}
+
+#[derive(Debug)]
+struct Pinned {
+    // Dropped before the store.
+    pin: Pin,
+    store: Arc<Inner>,
+}
+
+impl Snapshot {
+    #[inline]
+    pub(super) fn new(store: &Arc<Inner>) -> Snapshot {
+        let pin = store.core.pins.pin(|| store.core.sequencer.published());
+        Snapshot {
+            pinned: Arc::new(Pinned {
+                pin,
+                store: Arc::clone(store),
+            }),
+        }
+    }
+
+    /// The newest commit that the snapshot sees.
+    #[must_use]
+    #[inline]
+    pub fn lsn(&self) -> Lsn {
+        self.pinned.pin.lsn()
+    }
+
+    /// The value of `key`, if there is one.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_with`].
+    pub fn get(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.get_with(keyspace, key, <[u8]>::to_vec)
+    }
+
+    /// Runs `read` on the value of `key` in place, if there is one. It must not call back into
+    /// the store, because a latch is held meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKeyspace`] where the snapshot sees no such keyspace;
+    /// [`Error::Corrupt`], [`Error::Io`].
+    #[inline]
+    pub fn get_with<R>(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let at = self.lsn();
+        let keyspaces = self.pinned.store.core.trees.catalog.read();
+        let found = keyspaces
+            .get(&keyspace)
+            .filter(|keyspace| keyspace.exists_at(at));
+        let found = found.ok_or(Error::UnknownKeyspace(keyspace))?;
+        let value = found.get(key, at, |_, value| value.map(read))?;
+        Ok(value.flatten())
+    }
+
+    /// A cursor over the entries of a range.
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_with`].
+    pub fn scan(
+        &self,
+        keyspace: KeyspaceId,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Result<Cursor> {
+        let keyspace = self
+            .pinned
+            .store
+            .core
+            .trees
+            .catalog
+            .find(keyspace, self.lsn())?;
+        let adopted = keyspace.adopted();
+        let is_empty = self.lsn() < adopted;
+        let versions = (!is_empty).then(|| keyspace.tree.cursor(range, direction));
+        Ok(Cursor {
+            versions,
+            decided: DecidedKey::default(),
+            adopted,
+            _keyspace: keyspace,
+            snapshot: self.clone(),
+        })
+    }
+}
+
+/// Walks the entries that a snapshot sees of a range. Lending: what [`Cursor::next`] answers
+/// lives until the next call. No latch is held between calls, so the store may be written to
+/// meanwhile.
+#[derive(Debug)]
+pub struct Cursor {
+    /// `None` where the keyspace was still empty.
+    versions: Option<TreeCursor>,
+    decided: DecidedKey,
+    /// Versions below this LSN hold staged values.
+    adopted: Lsn,
+    /// Keeps the tree from being freed.
+    _keyspace: Arc<Keyspace>,
+    snapshot: Snapshot,
+}
+
+impl Cursor {
+    /// The next key and value in scan direction.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`].
+    #[expect(clippy::should_implement_trait, reason = "a lending iterator")]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
+        let at = self.snapshot.lsn();
+        let Some(versions) = &mut self.versions else {
+            return Ok(None);
+        };
+        loop {
+            if !versions.advance_visible(at, &mut self.decided)? {
+                return Ok(None);
+            }
+            let version = versions.version();
+            if version.lsn >= self.adopted
+                || staging::decode(version.value.unwrap_or_default()).is_some()
+            {
+                break;
+            }
+        }
+        let version = versions.version();
+        let value = version.value.unwrap_or_default();
+        let value = if version.lsn < self.adopted {
+            staging::decode(value)
+        } else {
+            Some(value)
+        };
+        Ok(value.map(|value| (version.key, value)))
+    }
+
+    /// Goes to the first key at or after `key` (backward: at or before it) within the range, so
+    /// that the next call of [`Cursor::next`] answers it.
+    ///
+    /// # Errors
+    /// As [`Cursor::next`].
+    pub fn seek(&mut self, key: &[u8]) -> Result<()> {
+        self.decided = DecidedKey::default();
+        match &mut self.versions {
+            Some(versions) => versions.seek(key),
+            None => Ok(()),
+        }
+    }
+}

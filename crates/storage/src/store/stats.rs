@@ -1,0 +1,155 @@
+//! Figures about an open store.
+
+use std::sync::atomic::Ordering;
+
+use super::core::Core;
+use crate::{
+    error::Result,
+    lsn::{KeyspaceId, Lsn},
+    pins::PinStatistics,
+    waits::WaitStatistics,
+};
+
+/// What a store is doing and what it has done since it was opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreStatistics {
+    /// The newest commit that snapshots see.
+    pub published: Lsn,
+    /// The newest commit that would survive a crash.
+    pub durable: Lsn,
+    /// The last checkpoint holds the commits up to here.
+    pub checkpointed: Lsn,
+    /// Versions that only snapshots below this LSN could see may be gone.
+    pub watermark: Lsn,
+    /// Bytes of log that would be replayed after a crash.
+    pub wal_lag_bytes: u64,
+    /// Bytes of log written since the store was opened.
+    pub wal_bytes: u64,
+    /// Log segments on disk.
+    pub wal_segments: usize,
+    /// Keyspaces.
+    pub keyspaces: usize,
+    /// Snapshots alive.
+    pub pins: PinStatistics,
+    /// The page cache and the data file.
+    pub pages: PageStatistics,
+    /// Bytes of the memory budget in use, cached pages included.
+    pub memory_used: usize,
+    /// The memory budget in bytes.
+    pub memory_limit: usize,
+    /// Every named wait.
+    pub waits: Vec<WaitStatistics>,
+}
+
+/// The page cache and the data file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PageStatistics {
+    /// Accesses that found their page in memory.
+    pub hits: u64,
+    /// Pages read from disk.
+    pub misses: u64,
+    /// Pages that left the cache for others.
+    pub evictions: u64,
+    /// Page images written before a checkpoint, to make room.
+    pub eviction_writes: u64,
+    /// Page images written by checkpoints.
+    pub checkpoint_writes: u64,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Bytes of pages in memory.
+    pub cached_bytes: usize,
+    /// Bytes that the next checkpoint has to write.
+    pub dirty_bytes: usize,
+    /// Pages in use.
+    pub pages: u64,
+    /// Length of the data file in bytes.
+    pub file_bytes: u64,
+    /// Bytes of it that hold nothing.
+    pub free_bytes: u64,
+}
+
+impl PageStatistics {
+    /// The part of accesses that found their page in memory, from 0 to 1.
+    #[must_use]
+    pub fn hit_ratio(&self) -> f64 {
+        let all = self.hits + self.misses;
+        if all == 0 {
+            1.0
+        } else {
+            self.hits as f64 / all as f64
+        }
+    }
+}
+
+/// The size of a keyspace, from a few of its pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyspaceEstimate {
+    /// Entries, old versions included.
+    pub entries: u64,
+    /// Leaf pages.
+    pub leaf_pages: u64,
+    /// Levels of the tree; 1 is a single leaf.
+    pub depth: u32,
+}
+
+impl Core {
+    /// Figures as of now.
+    pub(crate) fn statistics(&self) -> StoreStatistics {
+        let pool = self.trees.pages.stats();
+        let published = self.sequencer.published();
+        StoreStatistics {
+            published,
+            durable: self.sequencer.durable(),
+            checkpointed: Lsn(self.checkpointed_lsn.load(Ordering::Relaxed)),
+            watermark: self.pins.advance(published),
+            wal_lag_bytes: if self.sequencer.wal().is_some() {
+                self.debt()
+            } else {
+                0
+            },
+            wal_bytes: self
+                .sequencer
+                .wal()
+                .map_or(0, crate::wal::Wal::appended_bytes),
+            wal_segments: self
+                .sequencer
+                .wal()
+                .map_or(0, crate::wal::Wal::segment_count),
+            keyspaces: self.trees.catalog.list(published).len(),
+            pins: self.pins.statistics(),
+            pages: PageStatistics {
+                hits: pool.hits,
+                misses: pool.misses,
+                evictions: pool.evictions,
+                eviction_writes: pool.eviction_writes,
+                checkpoint_writes: pool.checkpoint_writes,
+                checkpoints: pool.checkpoints,
+                cached_bytes: pool.cached_bytes,
+                dirty_bytes: pool.dirty_bytes,
+                pages: pool.pages,
+                file_bytes: pool.file_bytes,
+                free_bytes: pool.free_bytes,
+            },
+            memory_used: pool.cached_bytes + self.budget.used(),
+            memory_limit: self.options.memory_budget,
+            waits: self.waits.snapshot(),
+        }
+    }
+
+    /// The size of a keyspace, roughly.
+    pub(crate) fn estimate(&self, keyspace: KeyspaceId) -> Result<KeyspaceEstimate> {
+        let keyspace = self
+            .trees
+            .catalog
+            .find(keyspace, self.sequencer.published())?;
+        let estimate = keyspace.tree.estimate()?;
+        Ok(KeyspaceEstimate {
+            entries: estimate.entries,
+            leaf_pages: estimate.leaf_pages,
+            depth: estimate.depth,
+        })
+    }
+}

@@ -1,0 +1,538 @@
+//! The log's writing end: records go to a buffer under a short lock, which gives them their
+//! LSN; whoever flushes writes the buffer and syncs the file once for everyone.
+
+use std::{
+    collections::BTreeSet,
+    mem,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    encode::EncodedBatch,
+    format::{
+        END_RECORD, FIRST_RECORD, RECORD_HEADER, RecordHeader, RecordKind, StoreId, encode_end,
+        payload_crc,
+    },
+    reader::Tail,
+    segment::{self, Segment},
+};
+use crate::{
+    durability,
+    env::Env,
+    error::Result,
+    lsn::Lsn,
+    poison::Poison,
+    waits::{WaitPoint, Waits},
+};
+
+/// A committer whose record makes the buffer larger than this writes it out, unsynced.
+const WRITE_BEHIND: usize = 1 << 20;
+/// The first segment after opening is at most this large, so that short sessions stay cheap;
+/// each one after it is twice as large, up to the configured size.
+const FIRST_SIZE: u64 = 1 << 20;
+/// The smallest segment.
+pub(crate) const MIN_SEGMENT: u64 = 16 << 10;
+
+/// A place in the log, between two records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WalPosition {
+    /// The segment.
+    pub(crate) sequence: u64,
+    /// Its salt.
+    pub(crate) salt: u64,
+    /// Offset of the next record.
+    pub(crate) offset: u64,
+    /// Checksum that the next record names as its predecessor's.
+    pub(crate) chain: u32,
+}
+
+/// The writing end of the log.
+#[derive(Debug)]
+pub(crate) struct Wal {
+    env: Env,
+    dir: PathBuf,
+    store: StoreId,
+    segment_bytes: u64,
+    poison: Arc<Poison>,
+    append: Mutex<Append>,
+    writer: Mutex<Writer>,
+    creation: Mutex<Creation>,
+    /// A segment that is durable, empty and not yet referred to.
+    prepared: Mutex<Option<Arc<Segment>>>,
+    /// Segments that have not been unlinked.
+    segments: Mutex<BTreeSet<u64>>,
+    durable: AtomicU64,
+    appended_bytes: AtomicU64,
+    /// Whether the current segment is half full and has no successor yet.
+    wants_segment: AtomicBool,
+    fsync_wait: WaitPoint,
+    append_wait: WaitPoint,
+    creation_wait: WaitPoint,
+}
+
+/// Records that are on their way to one segment.
+#[derive(Debug)]
+struct Run {
+    segment: Arc<Segment>,
+    offset: u64,
+    bytes: Vec<u8>,
+    /// Whether the segment's last record is among them.
+    ends: bool,
+}
+
+#[derive(Debug)]
+struct Append {
+    next_lsn: u64,
+    chain: u32,
+    segment: Arc<Segment>,
+    /// Where the next record goes in it.
+    offset: u64,
+    /// Whether the segment was found at opening: it gets no more batches.
+    sealed: bool,
+    pending: Vec<Run>,
+    pending_bytes: usize,
+    spare: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    /// Whether bytes were written since the last sync.
+    unsynced: bool,
+    /// The newest commit that has been written whole.
+    written: u64,
+}
+
+#[derive(Debug)]
+struct Creation {
+    next_sequence: u64,
+    next_size: u64,
+}
+
+/// How the log is written.
+#[derive(Clone, Debug)]
+pub(crate) struct WalOptions {
+    /// Bytes of a segment; more where one batch needs more.
+    pub(crate) segment_bytes: u64,
+}
+
+impl Wal {
+    /// Makes the first segment of a new store in `dir`, which must exist.
+    pub(crate) fn create(
+        env: &Env,
+        dir: &Path,
+        store: StoreId,
+        options: &WalOptions,
+        poison: &Arc<Poison>,
+        waits: &Waits,
+    ) -> Result<Wal> {
+        let size = options
+            .segment_bytes
+            .clamp(MIN_SEGMENT, FIRST_SIZE.max(MIN_SEGMENT));
+        let segment = Arc::new(Segment::create(env, dir, (1, size), store, true, poison)?);
+        let append = Append::new(Lsn::ZERO, segment.header_crc, segment, FIRST_RECORD, false);
+        let segments = BTreeSet::from([1]);
+        let creation = Creation {
+            next_sequence: 2,
+            next_size: size * 2,
+        };
+        Ok(Wal::assemble(
+            env,
+            dir,
+            store,
+            options,
+            poison,
+            waits,
+            (append, segments, creation),
+        ))
+    }
+
+    /// Goes on where `tail` ends. Nothing is written before the first batch is: that one starts
+    /// a new segment.
+    pub(crate) fn resume(
+        env: &Env,
+        dir: &Path,
+        store: StoreId,
+        options: &WalOptions,
+        poison: &Arc<Poison>,
+        waits: &Waits,
+        tail: Tail,
+    ) -> Wal {
+        let creation = Creation {
+            next_sequence: tail
+                .sequences
+                .last()
+                .copied()
+                .unwrap_or(0)
+                .max(tail.position.sequence)
+                + 1,
+            next_size: FIRST_SIZE,
+        };
+        let Tail {
+            lsn,
+            position,
+            segment,
+            sequences,
+            bytes,
+            ..
+        } = tail;
+        let append = Append::new(lsn, position.chain, segment, position.offset, true);
+        let segments = sequences.into_iter().collect();
+        let wal = Wal::assemble(
+            env,
+            dir,
+            store,
+            options,
+            poison,
+            waits,
+            (append, segments, creation),
+        );
+        // What was replayed would have to be replayed again.
+        wal.appended_bytes.store(bytes, Ordering::Relaxed);
+        wal
+    }
+
+    fn assemble(
+        env: &Env,
+        dir: &Path,
+        store: StoreId,
+        options: &WalOptions,
+        poison: &Arc<Poison>,
+        waits: &Waits,
+        (append, segments, creation): (Append, BTreeSet<u64>, Creation),
+    ) -> Wal {
+        let last = append.next_lsn - 1;
+        Wal {
+            env: env.clone(),
+            dir: dir.to_path_buf(),
+            store,
+            segment_bytes: options.segment_bytes.max(MIN_SEGMENT),
+            poison: Arc::clone(poison),
+            append: Mutex::new(append),
+            writer: Mutex::new(Writer {
+                unsynced: false,
+                written: last,
+            }),
+            creation: Mutex::new(creation),
+            prepared: Mutex::new(None),
+            segments: Mutex::new(segments),
+            durable: AtomicU64::new(last),
+            appended_bytes: AtomicU64::new(0),
+            wants_segment: AtomicBool::new(false),
+            fsync_wait: waits.point("wal.fsync"),
+            append_wait: waits.point("wal.append"),
+            creation_wait: waits.point("wal.segment"),
+        }
+    }
+
+    /// Appends a batch to the log buffer and answers its LSN. It is durable after a flush.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) where the disk has no room for another segment: nothing has happened then.
+    /// [`Error::Poisoned`](crate::Error::Poisoned).
+    pub(crate) fn append(&self, batch: &EncodedBatch) -> Result<Lsn> {
+        let needed = batch.log_bytes() as u64;
+        let (lsn, pending) = loop {
+            let mut append = match self.append.try_lock() {
+                Some(append) => append,
+                None => self.append_wait.time(|| self.append.lock()),
+            };
+            self.poison.check()?;
+            if append.room() >= needed {
+                let half = append.segment.header.size / 2;
+                let was_below = append.offset <= half;
+                let lsn = append.push_batch(batch, self.durable.load(Ordering::Acquire));
+                if was_below && append.offset > half {
+                    self.wants_segment.store(true, Ordering::Relaxed);
+                }
+                break (lsn, append.pending_bytes);
+            }
+            let next = self.prepared.lock().take_if(|next| room_in(next) >= needed);
+            match next {
+                Some(next) => append.switch_to(next, self.durable.load(Ordering::Acquire)),
+                None => {
+                    drop(append);
+                    self.creation_wait.time(|| self.prepare(needed))?;
+                }
+            }
+        };
+        self.appended_bytes.fetch_add(needed, Ordering::Relaxed);
+        if pending > WRITE_BEHIND {
+            self.write_out()?;
+        }
+        Ok(lsn)
+    }
+
+    /// Makes sure that the segment after the current one exists and takes `needed` bytes.
+    fn prepare(&self, needed: u64) -> Result<()> {
+        let mut creation = self.creation.lock();
+        let unfit = {
+            let mut prepared = self.prepared.lock();
+            if prepared
+                .as_ref()
+                .is_some_and(|next| room_in(next) >= needed)
+            {
+                return Ok(());
+            }
+            prepared.take()
+        };
+        if let Some(unfit) = unfit {
+            // Nothing refers to it and nothing will: the next one takes another number.
+            self.unlink(unfit.header.sequence);
+        }
+        let usual = creation.next_size.min(self.segment_bytes);
+        let wanted = (needed + FIRST_RECORD + END_RECORD as u64).next_multiple_of(FIRST_RECORD);
+        let size = usual.max(wanted);
+        let sequence = creation.next_sequence;
+        // A number is spent even where its file could not be made.
+        creation.next_sequence += 1;
+        // A segment for one huge batch is written once: zeros would double its cost.
+        let fill = size == usual;
+        let segment = Segment::create(
+            &self.env,
+            &self.dir,
+            (sequence, size),
+            self.store,
+            fill,
+            &self.poison,
+        )?;
+        creation.next_size = (usual * 2).min(self.segment_bytes);
+        self.segments.lock().insert(sequence);
+        *self.prepared.lock() = Some(Arc::new(segment));
+        Ok(())
+    }
+
+    /// Whether [`Wal::prepare_ahead`] would make a segment.
+    pub(crate) fn wants_segment(&self) -> bool {
+        self.wants_segment.load(Ordering::Relaxed)
+    }
+
+    /// Makes the next segment ahead of time once the current one is half full. For a background
+    /// thread; a failure other than a full disk poisons.
+    pub(crate) fn prepare_ahead(&self) -> Result<()> {
+        if self.wants_segment.swap(false, Ordering::Relaxed) && self.prepared.lock().is_none() {
+            self.prepare(0)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is buffered without making it durable.
+    fn write_out(&self) -> Result<()> {
+        let mut writer = self.writer.lock();
+        self.write_pending(&mut writer).map(|_| ())
+    }
+
+    /// Makes everything appended so far durable and answers up to where the log is durable.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io), which poisons; [`Error::Poisoned`](crate::Error::Poisoned).
+    pub(crate) fn flush(&self) -> Result<Lsn> {
+        let mut writer = self.writer.lock();
+        let segment = self.write_pending(&mut writer)?;
+        if writer.unsynced {
+            self.sync(&segment)?;
+            writer.unsynced = false;
+        }
+        self.durable.fetch_max(writer.written, Ordering::AcqRel);
+        Ok(Lsn(self.durable.load(Ordering::Acquire)))
+    }
+
+    fn sync(&self, segment: &Segment) -> Result<()> {
+        self.fsync_wait
+            .time(|| durability::sync_data(&*segment.file, &segment.path, &self.poison))
+    }
+
+    /// Writes the buffer and answers the segment that its end is in.
+    fn write_pending(&self, writer: &mut Writer) -> Result<Arc<Segment>> {
+        let (runs, last, current) = {
+            let mut append = self.append.lock();
+            append.pending_bytes = 0;
+            (
+                mem::take(&mut append.pending),
+                append.next_lsn - 1,
+                Arc::clone(&append.segment),
+            )
+        };
+        self.poison.check()?;
+        let mut spare = Vec::new();
+        for run in runs {
+            let Segment { file, path, .. } = &*run.segment;
+            durability::write(&**file, path, &run.bytes, run.offset, &self.poison)?;
+            writer.unsynced = true;
+            if run.ends {
+                // Its successor's records prove that this segment is complete.
+                self.sync(&run.segment)?;
+                writer.unsynced = false;
+            }
+            spare = run.bytes;
+        }
+        writer.written = last;
+        if spare.capacity() <= 2 * WRITE_BEHIND {
+            spare.clear();
+            self.append.lock().spare = spare;
+        }
+        Ok(current)
+    }
+
+    /// The newest durable commit.
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The newest commit that has an LSN.
+    pub(crate) fn last_lsn(&self) -> Lsn {
+        Lsn(self.append.lock().next_lsn - 1)
+    }
+
+    /// The place behind the newest record, and that record's commit.
+    pub(crate) fn position(&self) -> (Lsn, WalPosition) {
+        let append = self.append.lock();
+        let position = WalPosition {
+            sequence: append.segment.header.sequence,
+            salt: append.segment.header.salt,
+            offset: append.offset,
+            chain: append.chain,
+        };
+        (Lsn(append.next_lsn - 1), position)
+    }
+
+    /// Bytes appended since the log was opened.
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Segments on disk.
+    pub(crate) fn segment_count(&self) -> usize {
+        self.segments.lock().len()
+    }
+
+    /// Unlinks every segment before that of `position`, which a durable checkpoint names.
+    pub(crate) fn retire_before(&self, position: &WalPosition) {
+        let old: Vec<u64> = self
+            .segments
+            .lock()
+            .range(..position.sequence)
+            .copied()
+            .collect();
+        for sequence in old {
+            self.unlink(sequence);
+        }
+    }
+
+    /// Unlinks segments that were found at opening and that nothing refers to.
+    pub(crate) fn unlink_unreferenced(&self) {
+        let current = self.append.lock().segment.header.sequence;
+        let ahead: Vec<u64> = self.segments.lock().range(current + 1..).copied().collect();
+        for sequence in ahead {
+            self.unlink(sequence);
+        }
+    }
+
+    /// A file that cannot be unlinked is tried again the next time.
+    fn unlink(&self, sequence: u64) {
+        if durability::unlink(&self.env, &segment::path_of(&self.dir, sequence)) {
+            self.segments.lock().remove(&sequence);
+        }
+    }
+}
+
+/// Bytes of records that an empty segment takes, its last record aside.
+fn room_in(segment: &Segment) -> u64 {
+    segment.header.size - FIRST_RECORD - END_RECORD as u64
+}
+
+impl Append {
+    fn new(lsn: Lsn, chain: u32, segment: Arc<Segment>, offset: u64, sealed: bool) -> Append {
+        Append {
+            next_lsn: lsn.0 + 1,
+            chain,
+            segment,
+            offset,
+            sealed,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Bytes that batches may still take in this segment.
+    fn room(&self) -> u64 {
+        if self.sealed {
+            return 0;
+        }
+        (self.segment.header.size - self.offset).saturating_sub(END_RECORD as u64)
+    }
+
+    fn push_batch(&mut self, batch: &EncodedBatch, durable: u64) -> Lsn {
+        let lsn = self.next_lsn;
+        self.next_lsn += 1;
+        let fragments = batch.fragments();
+        let last = fragments.len().saturating_sub(1);
+        for (index, (fragment, payload)) in fragments.enumerate() {
+            let header = RecordHeader {
+                previous: self.chain,
+                lsn,
+                durable,
+                stored_len: fragment.stored_len,
+                raw_len: fragment.raw_len,
+                payload_crc: fragment.crc,
+                kind: RecordKind::Batch,
+                first: index == 0,
+                last: index == last,
+                lz4: fragment.lz4,
+            };
+            self.push(&header, payload);
+        }
+        Lsn(lsn)
+    }
+
+    /// Ends the current segment and goes on in `next`.
+    fn switch_to(&mut self, next: Arc<Segment>, durable: u64) {
+        let payload = encode_end(next.header.sequence, next.header.salt);
+        let header = RecordHeader {
+            previous: self.chain,
+            lsn: self.next_lsn - 1,
+            durable,
+            stored_len: payload.len() as u32,
+            raw_len: payload.len() as u32,
+            payload_crc: payload_crc(&payload),
+            kind: RecordKind::End,
+            first: true,
+            last: true,
+            lz4: false,
+        };
+        self.push(&header, &payload);
+        if let Some(run) = self.pending.last_mut() {
+            run.ends = true;
+        }
+        self.chain = next.header_crc;
+        self.segment = next;
+        self.offset = FIRST_RECORD;
+        self.sealed = false;
+    }
+
+    fn push(&mut self, header: &RecordHeader, payload: &[u8]) {
+        let (bytes, crc) = header.encode(self.segment.header.salt, self.offset);
+        if self.pending.last().is_none_or(|run| run.ends) {
+            self.pending.push(Run {
+                segment: Arc::clone(&self.segment),
+                offset: self.offset,
+                bytes: mem::take(&mut self.spare),
+                ends: false,
+            });
+        }
+        if let Some(run) = self.pending.last_mut() {
+            run.bytes.extend_from_slice(&bytes);
+            run.bytes.extend_from_slice(payload);
+        }
+        let len = RECORD_HEADER + payload.len();
+        self.chain = crc;
+        self.offset += len as u64;
+        self.pending_bytes += len;
+    }
+}

@@ -1,0 +1,393 @@
+//! What a user of the store may rely on: who may open it, what closing means, what a full disk
+//! does, and what many threads see.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use rustling_storage::{
+    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, Lsn,
+    MemoryVfs, Store, StoreOptions, Vfs, check, staging,
+};
+
+const DIR: &str = "/some/where/store";
+
+fn small() -> StoreOptions {
+    StoreOptions {
+        page_size: 4096,
+        memory_budget: 1 << 20,
+        wal_segment_bytes: 16 << 10,
+        background: false,
+        ..StoreOptions::default()
+    }
+}
+
+fn open(vfs: &MemoryVfs, options: StoreOptions) -> Result<Store, Error> {
+    Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options)
+}
+
+fn create_keyspace(store: &Store, staging: bool) -> KeyspaceId {
+    let id = store.allocate_keyspace_id();
+    let mut batch = Batch::new();
+    batch.create_keyspace(
+        id,
+        KeyspaceOptions {
+            staging,
+            ..KeyspaceOptions::default()
+        },
+    );
+    store.commit(&batch, Durability::Sync).unwrap();
+    id
+}
+
+fn put(store: &Store, id: KeyspaceId, key: &[u8], value: &[u8]) -> Result<Lsn, Error> {
+    let mut batch = Batch::new();
+    batch.put(id, key, value);
+    store.commit(&batch, Durability::Sync)
+}
+
+#[test]
+fn one_writer_or_many_readers() {
+    let vfs = MemoryVfs::new();
+    let read_only = || StoreOptions {
+        read_only: true,
+        ..small()
+    };
+    assert!(matches!(
+        open(&vfs, read_only()),
+        Err(Error::NotFound { .. })
+    ));
+    let must_exist = StoreOptions {
+        create: false,
+        ..small()
+    };
+    assert!(matches!(
+        open(&vfs, must_exist),
+        Err(Error::NotFound { .. })
+    ));
+    assert!(
+        !vfs.exists(Path::new("/some")).unwrap(),
+        "looking creates nothing"
+    );
+    let store = open(&vfs, small()).unwrap();
+    assert!(matches!(open(&vfs, small()), Err(Error::Locked { .. })));
+    assert!(matches!(open(&vfs, read_only()), Err(Error::Locked { .. })));
+    let env = Env::with_vfs(vfs.clone());
+    assert!(matches!(
+        check(&env, Path::new(DIR)),
+        Err(Error::Locked { .. })
+    ));
+    let id = create_keyspace(&store, false);
+    put(&store, id, b"a", b"1").unwrap();
+    drop(store);
+    let readers = [
+        open(&vfs, read_only()).unwrap(),
+        open(&vfs, read_only()).unwrap(),
+    ];
+    assert!(matches!(open(&vfs, small()), Err(Error::Locked { .. })));
+    for reader in &readers {
+        // What was committed after the checkpoint is there, from the log.
+        assert_eq!(
+            reader.snapshot().get(id, b"a").unwrap().as_deref(),
+            Some(&b"1"[..])
+        );
+        assert!(matches!(put(reader, id, b"a", b"2"), Err(Error::ReadOnly)));
+        assert!(matches!(reader.checkpoint(), Err(Error::ReadOnly)));
+    }
+    drop(readers);
+    open(&vfs, small()).unwrap().close().unwrap();
+}
+
+#[test]
+fn opening_for_reading_changes_nothing() {
+    let vfs = MemoryVfs::new();
+    let store = open(&vfs, small()).unwrap();
+    let id = create_keyspace(&store, false);
+    for number in 0..500_u32 {
+        put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
+    }
+    drop(store);
+    let bytes = |vfs: &MemoryVfs| {
+        let mut all = Vec::new();
+        let dir = Path::new(DIR);
+        for path in [dir.to_path_buf(), dir.join("wal")] {
+            for name in vfs.read_dir(&path).unwrap() {
+                if let Ok(file) = vfs.open(&path.join(&name), rustling_storage::OpenMode::ReadOnly)
+                {
+                    let mut content = vec![0; file.len().unwrap() as usize];
+                    file.read_exact_at(&mut content, 0).unwrap();
+                    all.push((name, content));
+                }
+            }
+        }
+        all
+    };
+    let before = bytes(&vfs);
+    assert!(before.len() > 5);
+    let reader = open(
+        &vfs,
+        StoreOptions {
+            read_only: true,
+            ..small()
+        },
+    )
+    .unwrap();
+    let mut cursor = reader
+        .snapshot()
+        .scan(id, KeyRange::all(), Direction::Backward)
+        .unwrap();
+    let mut count = 0;
+    while cursor.next().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 500);
+    assert!(reader.verify().unwrap().is_clean());
+    drop((reader, cursor));
+    check(&Env::with_vfs(vfs.clone()), Path::new(DIR)).unwrap();
+    assert!(before == bytes(&vfs));
+}
+
+#[test]
+fn closing_keeps_snapshots_and_refuses_commits() {
+    let vfs = MemoryVfs::new();
+    let store = open(&vfs, small()).unwrap();
+    let id = create_keyspace(&store, false);
+    put(&store, id, b"a", b"1").unwrap();
+    let (other, snapshot) = (store.clone(), store.snapshot());
+    store.close().unwrap();
+    assert!(matches!(put(&other, id, b"a", b"2"), Err(Error::Closed)));
+    assert!(matches!(other.checkpoint(), Err(Error::Closed)));
+    drop(other);
+    assert!(matches!(open(&vfs, small()), Err(Error::Locked { .. })));
+    assert_eq!(snapshot.get(id, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    drop(snapshot);
+    let store = open(&vfs, small()).unwrap();
+    assert_eq!(store.stats().wal_lag_bytes, 0, "closing checkpoints");
+    assert_eq!(
+        store.snapshot().get(id, b"a").unwrap().as_deref(),
+        Some(&b"1"[..])
+    );
+}
+
+#[test]
+fn asynchronous_commits_are_durable_soon() {
+    let vfs = MemoryVfs::new();
+    let options = StoreOptions {
+        background: true,
+        ..small()
+    };
+    let store = open(&vfs, options).unwrap();
+    let id = create_keyspace(&store, false);
+    let mut batch = Batch::new();
+    batch.put(id, *b"a", *b"1");
+    let lsn = store.commit(&batch, Durability::Async).unwrap();
+    assert_eq!(
+        store.snapshot().get(id, b"a").unwrap().as_deref(),
+        Some(&b"1"[..])
+    );
+    while store.durable_lsn() < lsn {
+        Env::in_memory().sleep(Duration::from_millis(1));
+    }
+    let lsn = store.commit(&batch, Durability::None).unwrap();
+    assert_eq!(store.flush().unwrap(), lsn);
+}
+
+#[test]
+fn a_full_disk_refuses_commits_and_nothing_else() {
+    let vfs = MemoryVfs::new();
+    let store = open(&vfs, small()).unwrap();
+    let id = create_keyspace(&store, false);
+    vfs.set_limit(vfs.used() + (300 << 10));
+    let mut written = 0_u32;
+    let error = loop {
+        match put(&store, id, &written.to_be_bytes(), &[7; 500]) {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100_000);
+    };
+    match &error {
+        Error::Io { source, .. } => {
+            assert_eq!(source.kind(), std::io::ErrorKind::StorageFull, "{error}");
+        }
+        other => panic!("{other}"),
+    }
+    assert!(written > 100, "{written}");
+    let count = |store: &Store| {
+        let mut cursor = store
+            .snapshot()
+            .scan(id, KeyRange::all(), Direction::Forward)
+            .unwrap();
+        let mut count = 0_u32;
+        while let Some((key, value)) = cursor.next().unwrap() {
+            assert_eq!((key, value.len()), (&count.to_be_bytes()[..], 500));
+            count += 1;
+        }
+        count
+    };
+    assert_eq!(count(&store), written);
+    assert!(store.verify().unwrap().is_clean());
+    // Killed there, everything is there again; and once there is room, writing goes on.
+    let copy = vfs.fork();
+    copy.set_limit(u64::MAX);
+    assert_eq!(count(&open(&copy, small()).unwrap()), written);
+    vfs.set_limit(u64::MAX);
+    put(&store, id, &written.to_be_bytes(), &[7; 500]).unwrap();
+    store.checkpoint().unwrap();
+    assert_eq!(count(&store), written + 1);
+    store.close().unwrap();
+    assert_eq!(count(&open(&vfs, small()).unwrap()), written + 1);
+}
+
+#[test]
+fn space_of_dropped_keyspaces_returns() {
+    let vfs = MemoryVfs::new();
+    let store = open(&vfs, small()).unwrap();
+    let mut sizes = Vec::new();
+    for round in 0..6 {
+        let (id, from) = (
+            create_keyspace(&store, false),
+            create_keyspace(&store, true),
+        );
+        for number in 0..200_u32 {
+            put(
+                &store,
+                from,
+                &number.to_be_bytes(),
+                &staging::encode_put(&[round; 900]),
+            )
+            .unwrap();
+        }
+        let mut batch = Batch::new();
+        batch.merge(from, id);
+        store.commit(&batch, Durability::Sync).unwrap();
+        let held = store.snapshot();
+        let mut cursor = held.scan(id, KeyRange::all(), Direction::Forward).unwrap();
+        drop(held);
+        let mut batch = Batch::new();
+        batch.drop_keyspace(id);
+        store.commit(&batch, Durability::Sync).unwrap();
+        store.checkpoint().unwrap();
+        let mut seen = 0;
+        while let Some((_, value)) = cursor.next().unwrap() {
+            assert_eq!(value, [round; 900]);
+            seen += 1;
+        }
+        assert_eq!(seen, 200, "a cursor keeps what it reads");
+        drop(cursor);
+        store.checkpoint().unwrap();
+        assert!(store.verify().unwrap().is_clean());
+        sizes.push(store.stats().pages.pages);
+    }
+    assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
+}
+
+/// Writers move amounts between accounts, readers add them up.
+#[test]
+fn snapshots_are_consistent_under_concurrent_writers() {
+    const ACCOUNTS: u32 = 50;
+    let vfs = MemoryVfs::new();
+    let options = StoreOptions {
+        background: true,
+        checkpoint_wal_bytes: 64 << 10,
+        ..small()
+    };
+    let store = open(&vfs, options.clone()).unwrap();
+    let id = create_keyspace(&store, false);
+    let amount = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap());
+    let mut batch = Batch::new();
+    for account in 0..ACCOUNTS {
+        batch.put(id, account.to_be_bytes(), 100_i64.to_le_bytes());
+    }
+    store.commit(&batch, Durability::Sync).unwrap();
+    let done = AtomicBool::new(false);
+    let sums = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut last = Lsn::ZERO;
+                while !done.load(Ordering::Relaxed) {
+                    let snapshot = store.snapshot();
+                    assert!(snapshot.lsn() >= last);
+                    last = snapshot.lsn();
+                    let mut cursor = snapshot
+                        .scan(id, KeyRange::all(), Direction::Forward)
+                        .unwrap();
+                    let mut sum = 0;
+                    while let Some((_, value)) = cursor.next().unwrap() {
+                        sum += amount(value);
+                    }
+                    assert_eq!(sum, i64::from(ACCOUNTS) * 100);
+                    sums.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let writers: Vec<_> = (0..3_u64)
+            .map(|writer| {
+                let store = &store;
+                // Each writer has accounts of its own: the layer above isolates writers.
+                let mine = move |random: &mut fastrand::Rng| {
+                    (random.u32(..ACCOUNTS / 3) * 3 + writer as u32).to_be_bytes()
+                };
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(writer);
+                    for _ in 0..400 {
+                        let (from, to) = (mine(&mut random), mine(&mut random));
+                        if from == to {
+                            continue;
+                        }
+                        let now = store.snapshot();
+                        let read = |key: &[u8]| amount(&now.get(id, key).unwrap().unwrap());
+                        let mut batch = Batch::new();
+                        batch.put(id, from, (read(&from) - 7).to_le_bytes());
+                        batch.put(id, to, (read(&to) + 7).to_le_bytes());
+                        let durability = if random.bool() {
+                            Durability::Sync
+                        } else {
+                            Durability::Async
+                        };
+                        let lsn = store.commit(&batch, durability).unwrap();
+                        assert_eq!(store.latest_version(id, &from).unwrap(), Some(lsn));
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert!(sums.into_inner() > 0);
+    assert!(store.verify().unwrap().is_clean());
+    let last = store.flush().unwrap();
+    let copy = vfs.fork();
+    let again = open(&copy, options).unwrap();
+    assert_eq!(again.published_lsn(), last);
+    assert!(again.verify().unwrap().is_clean());
+}
+
+#[test]
+fn an_interrupted_creation_begins_anew() {
+    let vfs = MemoryVfs::new();
+    drop(open(&vfs, small()).unwrap());
+    // The data file never got its name.
+    vfs.rename(
+        &Path::new(DIR).join("data.rdb"),
+        &Path::new(DIR).join("data.rdb.new"),
+    )
+    .unwrap();
+    let store = open(&vfs, small()).unwrap();
+    let id = create_keyspace(&store, false);
+    put(&store, id, b"a", b"1").unwrap();
+    drop(store);
+    // But a log with commits is not thrown away.
+    vfs.remove_file(&Path::new(DIR).join("data.rdb")).unwrap();
+    match open(&vfs, small()) {
+        Err(Error::Corrupt { reason, .. }) => assert!(reason.contains("holds commits"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+}

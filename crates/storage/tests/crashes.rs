@@ -1,0 +1,330 @@
+//! The store under the crash harness: every crash at every operation of runs that also create,
+//! drop and merge keyspaces, and an error at every operation in turn.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::path::Path;
+
+use rustling_storage::{
+    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, Store,
+    StoreOptions, staging,
+};
+use rustling_testkit::{
+    harness::{Action, CrashPlan, Model, Outcome, Subject, check_crashes, record, sweep_faults},
+    sim::{Fault, FaultPlan, SimEnv},
+};
+
+struct Program;
+
+/// Entries by number; `None` deletes.
+type Entries = Vec<(u8, Option<u16>)>;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create(u32),
+    Drop(u32),
+    Write {
+        id: u32,
+        entries: Entries,
+        sync: bool,
+    },
+    /// Through staging keyspace `from`, created and merged in one go or step by step.
+    Load {
+        from: u32,
+        into: u32,
+        create: bool,
+        entries: Entries,
+    },
+    Checkpoint,
+    Flush,
+}
+
+fn key(number: u8) -> Vec<u8> {
+    let mut key = vec![number];
+    if number.is_multiple_of(9) {
+        key.resize(700, number);
+    }
+    key
+}
+
+fn value(number: u16) -> Vec<u8> {
+    vec![number as u8; usize::from(number % 700)]
+}
+
+fn plain() -> KeyspaceOptions {
+    KeyspaceOptions::default()
+}
+
+impl Program {
+    fn commit(store: &Store, step: &Step) -> Result<Outcome, Error> {
+        let mut batch = Batch::new();
+        let mut durability = Durability::Sync;
+        match step {
+            Step::Create(id) => batch.create_keyspace(KeyspaceId(*id), plain()),
+            Step::Drop(id) => batch.drop_keyspace(KeyspaceId(*id)),
+            Step::Write { id, entries, sync } => {
+                for (at, to) in entries {
+                    match to {
+                        Some(to) => batch.put(KeyspaceId(*id), key(*at), value(*to)),
+                        None => batch.delete(KeyspaceId(*id), key(*at)),
+                    }
+                }
+                if !sync {
+                    durability = Durability::None;
+                }
+            }
+            Step::Load {
+                from,
+                into,
+                create,
+                entries,
+            } => {
+                let (from, into) = (KeyspaceId(*from), KeyspaceId(*into));
+                batch.create_keyspace(
+                    from,
+                    KeyspaceOptions {
+                        staging: true,
+                        ..plain()
+                    },
+                );
+                store.commit(&batch, Durability::None)?;
+                for piece in entries.chunks(5) {
+                    let mut batch = Batch::new();
+                    for (at, to) in piece {
+                        let staged = match to {
+                            Some(to) => staging::encode_put(&value(*to)),
+                            None => staging::encode_delete(),
+                        };
+                        batch.put(from, key(*at), staged);
+                    }
+                    store.commit(&batch, Durability::None)?;
+                }
+                batch = Batch::new();
+                if *create {
+                    batch.create_keyspace(into, plain());
+                }
+                batch.merge(from, into);
+            }
+            Step::Checkpoint => {
+                return store.checkpoint().map(|_| Outcome::Flushed);
+            }
+            Step::Flush => {
+                return store.flush().map(|_| Outcome::Flushed);
+            }
+        }
+        store.commit(&batch, durability)?;
+        Ok(if durability == Durability::Sync {
+            Outcome::Durable
+        } else {
+            Outcome::Volatile
+        })
+    }
+}
+
+impl Subject for Program {
+    type Step = Step;
+    type Instance = Store;
+
+    fn open(&self, env: Env) -> Result<Store, String> {
+        let options = StoreOptions {
+            page_size: 4096,
+            memory_budget: 512 << 10,
+            wal_segment_bytes: 16 << 10,
+            wal_compress_above: 2000,
+            background: false,
+            ..StoreOptions::default()
+        };
+        let open = || -> Result<Store, Error> {
+            let store = Store::open(env.clone(), Path::new("/dir/store"), options)?;
+            if !store.contains_keyspace(KeyspaceId(1)) {
+                Program::commit(&store, &Step::Create(1))?;
+            }
+            Ok(store)
+        };
+        open().map_err(|error| error.to_string())
+    }
+
+    fn run(&self, store: &mut Store, step: &Step) -> Outcome {
+        match Program::commit(store, step) {
+            Ok(outcome) => outcome,
+            Err(error @ (Error::Poisoned { .. } | Error::Io { .. })) => {
+                Outcome::Unknown(error.to_string())
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    fn effect(&self, step: &Step, model: &mut Model) {
+        let (id, entries) = match step {
+            Step::Write { id, entries, .. } => (id, entries),
+            Step::Load { into, entries, .. } => (into, entries),
+            Step::Drop(id) => {
+                model.retain(|key, _| key[..4] != id.to_be_bytes());
+                return;
+            }
+            Step::Create(_) | Step::Checkpoint | Step::Flush => return,
+        };
+        for (at, to) in entries {
+            let key = [&id.to_be_bytes()[..], &key(*at)].concat();
+            match to {
+                Some(to) => model.insert(key, value(*to)),
+                None => model.remove(&key),
+            };
+        }
+    }
+
+    fn contents(&self, store: &Store, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), String> {
+        let mut read = || -> Result<(), Error> {
+            let snapshot = store.snapshot();
+            for (id, options) in store.keyspaces() {
+                if options.staging {
+                    continue;
+                }
+                let mut cursor = snapshot.scan(id, KeyRange::all(), Direction::Forward)?;
+                while let Some((key, value)) = cursor.next()? {
+                    visit(&[&id.0.to_be_bytes()[..], key].concat(), value);
+                }
+            }
+            Ok(())
+        };
+        read().map_err(|error| error.to_string())
+    }
+
+    fn verify(&self, store: &Store) -> Result<(), String> {
+        let report = store.verify().map_err(|error| error.to_string())?;
+        if report.is_clean() {
+            Ok(())
+        } else {
+            Err(format!("{:?}", report.findings))
+        }
+    }
+
+    fn close(&self, store: Store) -> Result<(), String> {
+        store.close().map_err(|error| error.to_string())
+    }
+
+    fn probe(&self) -> Step {
+        Step::Write {
+            id: 1,
+            entries: vec![(77, Some(1))],
+            sync: true,
+        }
+    }
+}
+
+fn script(seed: u64, steps: usize) -> Vec<Action<Step>> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut next = 2;
+    let mut alive = vec![1];
+    let mut script = Vec::new();
+    let entries = |random: &mut fastrand::Rng, most: usize| -> Entries {
+        (0..random.usize(1..most))
+            .map(|_| {
+                (
+                    random.u8(..40),
+                    (random.u8(..4) > 0).then(|| random.u16(..)),
+                )
+            })
+            .collect()
+    };
+    for _ in 0..steps {
+        let id = alive[random.usize(..alive.len())];
+        script.push(match random.u8(..16) {
+            0 => {
+                alive.push(next);
+                next += 1;
+                Action::Step(Step::Create(next - 1))
+            }
+            1 if id != 1 => {
+                alive.retain(|other| *other != id);
+                Action::Step(Step::Drop(id))
+            }
+            2 | 3 => {
+                let create = random.bool();
+                let from = next;
+                next += 1;
+                let into = if create { next } else { id };
+                if create {
+                    alive.push(next);
+                    next += 1;
+                }
+                let entries = entries(&mut random, 20);
+                Action::Step(Step::Load {
+                    from,
+                    into,
+                    create,
+                    entries,
+                })
+            }
+            4 | 5 => Action::Step(Step::Checkpoint),
+            6 => Action::Step(Step::Flush),
+            7 => Action::Reopen,
+            8 => Action::Kill,
+            _ => {
+                let entries = entries(&mut random, 8);
+                Action::Step(Step::Write {
+                    id,
+                    entries,
+                    sync: random.u8(..3) > 0,
+                })
+            }
+        });
+    }
+    script
+}
+
+/// How many seeds to run; a gate asks for more.
+fn seeds(usual: u64) -> u64 {
+    let asked = std::env::var("RUSTLING_CRASH_SEEDS").ok();
+    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_in_a_crash() {
+    for seed in 0..seeds(2) {
+        let recorded = record(&Program, seed, &script(seed, 22))
+            .unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+        let plan = CrashPlan {
+            second_every: 300,
+            probe_every: 16,
+            ..CrashPlan::all()
+        };
+        let points = recorded.crash_points();
+        let tally = check_crashes(&Program, &recorded, &points, &plan, SimEnv::env);
+        assert!(
+            tally.violations.is_empty(),
+            "seed {seed}: {}",
+            tally.violations[0]
+        );
+        assert!(tally.images > 100, "{tally:?}");
+    }
+}
+
+#[test]
+fn an_error_at_any_operation_is_survived() {
+    for seed in 100..100 + seeds(1) {
+        // A failed closing may lose volatile commits, which the sweep does not expect.
+        let script: Vec<_> = script(seed, 12)
+            .into_iter()
+            .filter(|action| matches!(action, Action::Step(_)))
+            .collect();
+        for fault in [
+            Fault::IoError,
+            Fault::NoSpace,
+            Fault::Kill,
+            Fault::SyncErrorThenClean,
+        ] {
+            let plans = (0..300)
+                .step_by(3)
+                .map(|at| FaultPlan::new(seed).at(at, fault));
+            // Reads go on where only writing fails.
+            let readable = matches!(fault, Fault::NoSpace | Fault::SyncErrorThenClean);
+            let tally = sweep_faults(&Program, seed, &script, plans, |_| {}, readable);
+            assert!(
+                tally.violations.is_empty(),
+                "seed {seed}, {fault:?}: {}",
+                tally.violations[0]
+            );
+        }
+    }
+}
