@@ -1,0 +1,76 @@
+//! The end of a transaction, either way.
+
+use rustling_storage::Lsn;
+
+use crate::{
+    error::{Error, Result},
+    spill::merged_by,
+    state::{State, Writer},
+};
+
+impl State {
+    /// Commits the changes and releases the locks.
+    pub(crate) fn commit(&self) -> Result<Lsn> {
+        let mut writer = self.writer.lock();
+        if writer.finished {
+            return Err(Error::Finished);
+        }
+        if let Some(error) = writer.failed.clone() {
+            self.roll_back(&mut writer);
+            return Err(error);
+        }
+        let store = &self.manager.store;
+        if !self.is_dirty() {
+            self.end(&mut writer);
+            self.manager.counters.committed.increment();
+            return Ok(store.published_lsn());
+        }
+        let (batch, unused) = self.take_writes().into_batch();
+        self.discard(unused.iter().map(|layer| layer.staging));
+        let result = if batch.is_empty() {
+            Ok(store.published_lsn())
+        } else {
+            store.commit(&batch, self.durability)
+        };
+        if result.is_err() {
+            self.discard(merged_by(&batch));
+        }
+        // The changes are published before the next in line for their rows looks for them.
+        self.end(&mut writer);
+        let counters = &self.manager.counters;
+        if result.is_ok() {
+            counters.committed.increment()
+        } else {
+            counters.rolled_back.increment()
+        }
+        Ok(result?)
+    }
+
+    /// Drops the changes and releases the locks, unless the transaction has ended.
+    pub(crate) fn rollback(&self) {
+        let mut writer = self.writer.lock();
+        if !writer.finished {
+            self.roll_back(&mut writer);
+        }
+    }
+
+    fn roll_back(&self, writer: &mut Writer) {
+        let layers = self.take_writes().into_layers();
+        self.discard(layers.iter().map(|layer| layer.staging));
+        self.end(writer);
+        self.manager.counters.rolled_back.increment();
+    }
+
+    fn end(&self, writer: &mut Writer) {
+        writer.finished = true;
+        // Rows before the tables that announce them.
+        for name in writer.locks.drain(..).rev() {
+            self.manager.locks.release(&name, self.id());
+        }
+        *writer = Writer {
+            finished: true,
+            ..Writer::default()
+        };
+        self.manager.unregister(self.id());
+    }
+}

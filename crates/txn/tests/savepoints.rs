@@ -1,0 +1,219 @@
+//! Savepoints against a model that copies everything: rows, keyspaces created and dropped, bulk
+//! loads, with so little memory that portions of the write set spill all the time.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{begin, manager_with};
+use quickcheck::{Arbitrary, Gen, QuickCheck};
+use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
+use rustling_txn::{IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, u8, u8),
+    Delete(u8, u8),
+    Bulk(u8, Vec<(u8, u8)>),
+    Create,
+    Drop(u8),
+    Savepoint,
+    RollbackTo(u8),
+    Release(u8),
+    Commit,
+}
+
+impl Arbitrary for Step {
+    fn arbitrary(g: &mut Gen) -> Step {
+        let (table, key, value) = (u8::arbitrary(g), u8::arbitrary(g) % 12, u8::arbitrary(g));
+        match u8::arbitrary(g) % 40 {
+            0..=15 => Step::Put(table, key, value),
+            16..=20 => Step::Delete(table, key),
+            21 => Step::Bulk(
+                table,
+                (0..value % 5)
+                    .map(|at| (u8::arbitrary(g) % 12, at))
+                    .collect(),
+            ),
+            22 => Step::Create,
+            23 => Step::Drop(table),
+            24..=31 => Step::Savepoint,
+            32..=35 => Step::RollbackTo(value),
+            36..=38 => Step::Release(value),
+            _ => Step::Commit,
+        }
+    }
+}
+
+type Tables = BTreeMap<KeyspaceId, BTreeMap<u8, u8>>;
+
+fn rows(transaction: &Transaction, table: KeyspaceId, direction: Direction) -> Vec<(u8, u8)> {
+    let mut cursor = transaction
+        .scan(table, KeyRange::all(), direction)
+        .expect("scan");
+    let mut rows = Vec::new();
+    while let Some((key, value)) = cursor.next().expect("next") {
+        rows.push((key[0], value[0]));
+    }
+    rows
+}
+
+fn compare(transaction: &Transaction, tables: &Tables) {
+    for (table, expected) in tables {
+        let expected: Vec<_> = expected.iter().map(|(key, value)| (*key, *value)).collect();
+        assert_eq!(rows(transaction, *table, Direction::Forward), expected);
+        assert!(
+            rows(transaction, *table, Direction::Backward)
+                .iter()
+                .eq(expected.iter().rev())
+        );
+        for key in 0..12 {
+            let value = transaction
+                .get_with(*table, &[key], |value| value[0])
+                .expect("get");
+            assert_eq!(
+                value,
+                expected
+                    .iter()
+                    .find(|(at, _)| *at == key)
+                    .map(|(_, value)| *value)
+            );
+        }
+    }
+}
+
+fn undoes_like_the_model(level: IsolationLevel, write_set_bytes: usize, steps: &[Step]) -> bool {
+    let options = ManagerOptions {
+        write_set_bytes: Some(write_set_bytes),
+        ..ManagerOptions::default()
+    };
+    let (manager, table) = manager_with(options);
+    let reserved = manager.store().memory().used();
+    let mut tables = Tables::from([(table, BTreeMap::new())]);
+    let mut committed = tables.clone();
+    let mut savepoints: Vec<(Savepoint, Tables)> = Vec::new();
+    let mut transaction = begin(&manager, level);
+    let pick = |tables: &Tables, which: u8| {
+        let tables: Vec<_> = tables.keys().copied().collect();
+        (!tables.is_empty()).then(|| tables[usize::from(which) % tables.len()])
+    };
+    for step in steps {
+        match step {
+            Step::Put(which, key, value) => {
+                let Some(table) = pick(&tables, *which) else {
+                    continue;
+                };
+                transaction.put(table, &[*key], &[*value; 40]).expect("put");
+                tables.entry(table).or_default().insert(*key, *value);
+            }
+            Step::Delete(which, key) => {
+                let Some(table) = pick(&tables, *which) else {
+                    continue;
+                };
+                transaction.delete(table, &[*key]).expect("delete");
+                tables.entry(table).or_default().remove(key);
+            }
+            Step::Bulk(which, entries) => {
+                let Some(table) = pick(&tables, *which) else {
+                    continue;
+                };
+                let writer = transaction.bulk_writer(table).expect("a bulk writer");
+                let bytes: Vec<_> = entries
+                    .iter()
+                    .map(|(key, value)| (vec![*key], vec![*value; 40]))
+                    .collect();
+                writer.write(&bytes).expect("write");
+                writer.finish().expect("finish");
+                tables
+                    .entry(table)
+                    .or_default()
+                    .extend(entries.iter().copied());
+            }
+            Step::Create => {
+                let table = transaction
+                    .create_keyspace(KeyspaceOptions::default())
+                    .expect("create");
+                tables.insert(table, BTreeMap::new());
+            }
+            Step::Drop(which) => {
+                let Some(table) = pick(&tables, *which) else {
+                    continue;
+                };
+                transaction.drop_keyspace(table).expect("drop");
+                assert!(transaction.get(table, b"a").is_err());
+                tables.remove(&table);
+            }
+            Step::Savepoint => savepoints.push((transaction.savepoint(), tables.clone())),
+            Step::RollbackTo(which) if !savepoints.is_empty() => {
+                savepoints.truncate(usize::from(*which) % savepoints.len() + 1);
+                let (savepoint, before) = savepoints.last().expect("at least one is kept");
+                transaction.rollback_to(savepoint).expect("rollback");
+                tables.clone_from(before);
+                compare(&transaction, &tables);
+            }
+            Step::Release(which) if !savepoints.is_empty() => {
+                let at = usize::from(*which) % savepoints.len();
+                let released = savepoints.drain(at..).next().expect("at least one goes");
+                transaction.release(released.0);
+            }
+            Step::Commit => {
+                savepoints.clear();
+                transaction.commit().expect("commit");
+                committed.clone_from(&tables);
+                compare_all(&manager, &committed);
+                transaction = begin(&manager, level);
+            }
+            Step::RollbackTo(_) | Step::Release(_) => {}
+        }
+    }
+    compare(&transaction, &tables);
+    transaction.rollback();
+    compare_all(&manager, &committed);
+    assert_eq!(manager.store().memory().used(), reserved);
+    manager.stats().locks == 0
+}
+
+/// The committed state is `tables`, and no other keyspace is left.
+fn compare_all(manager: &TransactionManager, tables: &Tables) {
+    let known: Vec<_> = manager
+        .store()
+        .keyspaces()
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    assert!(known.iter().eq(tables.keys()), "{known:?}");
+    compare(&begin(manager, IsolationLevel::Snapshot), tables);
+}
+
+fn runs() -> u64 {
+    std::env::var("RUSTLING_TXN_MODEL_RUNS")
+        .ok()
+        .and_then(|runs| runs.parse().ok())
+        .unwrap_or(400)
+}
+
+#[test]
+fn savepoints_restore_everything_in_memory() {
+    fn property(steps: Vec<Step>) -> bool {
+        undoes_like_the_model(IsolationLevel::ReadCommitted, usize::MAX, &steps)
+    }
+    QuickCheck::new()
+        .rng(Gen::new(150))
+        .tests(runs())
+        .quickcheck(property as fn(Vec<Step>) -> bool);
+}
+
+#[test]
+fn savepoints_restore_everything_that_spilled() {
+    fn property(steps: Vec<Step>, share: u8) -> bool {
+        undoes_like_the_model(
+            IsolationLevel::Snapshot,
+            300 + usize::from(share) * 8,
+            &steps,
+        )
+    }
+    QuickCheck::new()
+        .rng(Gen::new(150))
+        .tests(runs())
+        .quickcheck(property as fn(Vec<Step>, u8) -> bool);
+}
