@@ -1,0 +1,30 @@
+//! The syntax tree: what a statement says, before names are looked up.
+//!
+//! Every node knows its [`Span`] in the text it was parsed from. A tree prints ([`std::fmt::Display`])
+//! as SQL that parses to the same tree. Its depth is bounded by the parser
+//! ([`crate::parser::MAX_DEPTH`]): long operator chains, lists and set operations are vectors, so
+//! recursion over a tree is safe.
+
+mod display;
+mod expr;
+mod name;
+mod query;
+mod statement;
+
+pub use expr::{
+    Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,
+    FunctionCall, IntervalField, LikeKind, Quantified, TrimSide, UnaryOperator,
+};
+pub use name::{Ident, ObjectName, TypeName, TypeNameKind};
+pub use query::{
+    CommonTable, Distinct, JoinConstraint, JoinOperator, OrderItem, Query, QueryBody, Select,
+    SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
+};
+pub use statement::{
+    Assignment, ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable,
+    Delete, Explain, IndexElement, Insert, InsertSource, OnConflict, SetScope, SettingValue,
+    Statement, StatementKind, TableBody, TableConstraint, TableConstraintKind, Update,
+};
+
+#[doc(no_inline)]
+pub use crate::span::Span;

@@ -1,0 +1,211 @@
+//! Queries.
+
+use super::{Expr, FunctionCall, Ident, ObjectName};
+use crate::span::Span;
+
+/// A query with everything around its body.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// WITH.
+    pub with: Option<With>,
+    /// The body.
+    pub body: QueryBody,
+    /// ORDER BY.
+    pub order_by: Vec<OrderItem>,
+    /// LIMIT, FETCH FIRST (`None` also for LIMIT ALL).
+    pub limit: Option<Expr>,
+    /// FETCH FIRST … WITH TIES.
+    pub with_ties: bool,
+    /// OFFSET.
+    pub offset: Option<Expr>,
+    /// FOR UPDATE and its like, as written.
+    pub locking: Option<(String, Span)>,
+    /// Where.
+    pub span: Span,
+}
+
+/// WITH.
+#[derive(Clone, Debug)]
+pub struct With {
+    /// RECURSIVE.
+    pub recursive: bool,
+    /// The named queries.
+    pub tables: Vec<CommonTable>,
+    /// Where.
+    pub span: Span,
+}
+
+/// One named query of WITH.
+#[derive(Clone, Debug)]
+pub struct CommonTable {
+    /// Its name.
+    pub name: Ident,
+    /// Its columns' names.
+    pub columns: Vec<Ident>,
+    /// `[NOT] MATERIALIZED`.
+    pub materialized: Option<bool>,
+    /// The query, or INSERT, UPDATE, DELETE.
+    pub statement: Box<super::Statement>,
+}
+
+/// The body of a query.
+#[derive(Clone, Debug)]
+pub enum QueryBody {
+    /// SELECT.
+    Select(Box<Select>),
+    /// VALUES.
+    Values(Vec<Vec<Expr>>),
+    /// TABLE name.
+    Table(ObjectName),
+    /// A query in parentheses.
+    Query(Box<Query>),
+    /// Set operations of one precedence, left to right.
+    SetOperation {
+        /// The first operand.
+        first: Box<QueryBody>,
+        /// Operators, whether ALL, and operands.
+        rest: Vec<(SetOperator, bool, QueryBody)>,
+    },
+}
+
+/// Set operators. INTERSECT binds tighter than the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in SQL")]
+pub enum SetOperator {
+    Union,
+    Intersect,
+    Except,
+}
+
+/// SELECT.
+#[derive(Clone, Debug)]
+pub struct Select {
+    /// DISTINCT.
+    pub distinct: Option<Distinct>,
+    /// The select list.
+    pub items: Vec<SelectItem>,
+    /// INTO.
+    pub into: Option<ObjectName>,
+    /// FROM.
+    pub from: Vec<TableRef>,
+    /// WHERE.
+    pub filter: Option<Expr>,
+    /// GROUP BY; `None`: there is none.
+    pub group_by: Option<Vec<Expr>>,
+    /// HAVING.
+    pub having: Option<Expr>,
+    /// Where.
+    pub span: Span,
+}
+
+/// DISTINCT.
+#[derive(Clone, Debug)]
+pub enum Distinct {
+    /// DISTINCT.
+    Rows,
+    /// DISTINCT ON (…).
+    On(Vec<Expr>),
+}
+
+/// An item of a select list.
+#[derive(Clone, Debug)]
+pub enum SelectItem {
+    /// `*`
+    Wildcard(Span),
+    /// `table.*`
+    QualifiedWildcard(ObjectName),
+    /// An expression.
+    Expr {
+        /// The expression.
+        expr: Expr,
+        /// AS.
+        alias: Option<Ident>,
+    },
+}
+
+/// An item of ORDER BY.
+#[derive(Clone, Debug)]
+pub struct OrderItem {
+    /// By what.
+    pub expr: Expr,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST / LAST where said.
+    pub nulls_first: Option<bool>,
+}
+
+/// An item of FROM.
+#[derive(Clone, Debug)]
+pub struct TableRef {
+    /// What.
+    pub kind: TableRefKind,
+    /// Its alias.
+    pub alias: Option<TableAlias>,
+    /// Where.
+    pub span: Span,
+}
+
+/// The forms of a FROM item.
+#[derive(Clone, Debug)]
+pub enum TableRefKind {
+    /// A table.
+    Table(ObjectName),
+    /// A subquery.
+    Query {
+        /// The subquery.
+        query: Box<Query>,
+        /// LATERAL.
+        lateral: bool,
+    },
+    /// A function.
+    Function {
+        /// The call.
+        call: Box<FunctionCall>,
+        /// LATERAL.
+        lateral: bool,
+    },
+    /// A join.
+    Join {
+        /// Which.
+        operator: JoinOperator,
+        /// Left side.
+        left: Box<TableRef>,
+        /// Right side.
+        right: Box<TableRef>,
+        /// ON, USING, NATURAL or none (CROSS).
+        constraint: JoinConstraint,
+    },
+}
+
+/// Kinds of join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in SQL")]
+pub enum JoinOperator {
+    Inner,
+    Left,
+    Right,
+    Full,
+    Cross,
+}
+
+/// How a join matches rows.
+#[derive(Clone, Debug)]
+pub enum JoinConstraint {
+    /// CROSS JOIN.
+    None,
+    /// ON.
+    On(Expr),
+    /// USING (columns) [AS alias].
+    Using(Vec<Ident>, Option<Ident>),
+    /// NATURAL.
+    Natural,
+}
+
+/// `AS name (columns)`.
+#[derive(Clone, Debug)]
+pub struct TableAlias {
+    /// The name.
+    pub name: Ident,
+    /// The columns' names.
+    pub columns: Vec<Ident>,
+}

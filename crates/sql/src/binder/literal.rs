@@ -1,0 +1,176 @@
+//! Literals: numbers by their size, strings by the type their context wants.
+
+use compact_str::CompactString;
+
+use crate::{
+    ast::{IntervalField, TypeName, TypeNameKind},
+    bound::{Expr, ExprKind},
+    error::{Error, Result, SqlState},
+    span::Span,
+    types::{CastContext, Conversion, DataType, Decimal, Interval, TimeZone, Value},
+};
+
+/// A constant.
+pub(super) fn constant(value: Value, data_type: DataType, span: Span) -> Expr {
+    Expr {
+        nullable: value.is_null(),
+        kind: ExprKind::Literal(value),
+        data_type,
+        span,
+    }
+}
+
+/// A number: integer, bigint or numeric, the first that holds it.
+pub(super) fn number(text: &str, negative: bool, span: Span) -> Result<Expr> {
+    let signed;
+    let text = if negative {
+        signed = format!("-{text}");
+        &signed
+    } else {
+        text
+    };
+    if let Ok(number) = text.parse::<i64>() {
+        return Ok(match i32::try_from(number) {
+            Ok(small) => constant(Value::Int4(small), DataType::Int4, span),
+            Err(_) => constant(Value::Int8(number), DataType::Int8, span),
+        });
+    }
+    let number: Decimal = text.parse().map_err(|_| {
+        Error::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            "the number is out of range",
+        )
+        .at(span)
+    })?;
+    Ok(constant(
+        Value::Decimal(number),
+        DataType::Decimal(None),
+        span,
+    ))
+}
+
+/// A string whose type its context decides.
+pub(super) fn string(text: &str, span: Span) -> Expr {
+    constant(
+        Value::Text(CompactString::new(text)),
+        DataType::Unknown,
+        span,
+    )
+}
+
+/// A string as a value of a type. What depends on the session's clock or time zone is left to be
+/// converted when the statement runs.
+pub(super) fn typed(text: &str, to: DataType, context: CastContext, span: Span) -> Result<Expr> {
+    let later = || {
+        let text = constant(Value::Text(CompactString::new(text)), DataType::Text, span);
+        Expr {
+            kind: ExprKind::Cast(Box::new(text)),
+            data_type: to,
+            nullable: false,
+            span,
+        }
+    };
+    let parsed = match to {
+        DataType::Varchar(Some(_)) | DataType::Char(_) => {
+            Value::Text(CompactString::new(text)).cast(to, context)
+        }
+        DataType::Date | DataType::Time | DataType::Timestamp | DataType::TimestampTz
+            if names_the_clock(text) =>
+        {
+            return Ok(later());
+        }
+        DataType::TimestampTz => {
+            let here = Value::parse(text, to).map_err(|error| error.at(span))?;
+            let elsewhere = TimeZone::fixed(3600).and_then(|zone| {
+                let conversion = Conversion {
+                    time_zone: &zone,
+                    now: None,
+                };
+                Value::parse_in(text, to, &conversion).ok()
+            });
+            if elsewhere.as_ref() != Some(&here) {
+                return Ok(later());
+            }
+            Ok(here)
+        }
+        _ => Value::parse(text, to),
+    };
+    parsed
+        .map(|value| constant(value, to, span))
+        .map_err(|error| error.at(span))
+}
+
+/// Whether the text is a moment relative to now.
+fn names_the_clock(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    ["now", "today", "tomorrow", "yesterday"]
+        .iter()
+        .any(|word| lower.contains(word))
+}
+
+/// `INTERVAL 'text' fields`: a bare number counts the last field; smaller fields are cut off.
+pub(super) fn interval(text: &str, type_name: &TypeName, span: Span) -> Result<Expr> {
+    let TypeNameKind::Interval { fields, precision } = &type_name.kind else {
+        return typed(text, DataType::Interval, CastContext::Explicit, span);
+    };
+    let trimmed = text.trim();
+    let bare = trimmed
+        .strip_prefix(['-', '+'])
+        .unwrap_or(trimmed)
+        .chars()
+        .all(|c| c.is_ascii_digit() || c == '.')
+        && !trimmed.is_empty();
+    let with_unit;
+    let text = match fields {
+        Some((_, last)) if bare => {
+            with_unit = format!("{trimmed} {}", last.to_string().to_lowercase());
+            &with_unit
+        }
+        // '1:30' MINUTE TO SECOND has no hours.
+        Some((IntervalField::Minute, IntervalField::Second))
+            if trimmed.matches(':').count() == 1 =>
+        {
+            with_unit = match trimmed.strip_prefix('-') {
+                Some(rest) => format!("-0:{rest}"),
+                None => format!("0:{trimmed}"),
+            };
+            &with_unit
+        }
+        _ => text,
+    };
+    let mut expr = typed(text, DataType::Interval, CastContext::Explicit, span)?;
+    if let ExprKind::Literal(Value::Interval(value)) = &mut expr.kind {
+        if let Some((_, last)) = fields {
+            *value = cut(*value, *last);
+        }
+        if let Some(precision) = precision.filter(|precision| *precision < 6) {
+            let unit = 10i64.pow(6 - precision);
+            let half = unit / 2 * value.micros.signum();
+            value.micros = value.micros.saturating_add(half) / unit * unit;
+        }
+    }
+    Ok(expr)
+}
+
+/// Cuts off what is smaller than a field.
+fn cut(interval: Interval, last: IntervalField) -> Interval {
+    const SECOND: i64 = 1_000_000;
+    let Interval {
+        months,
+        days,
+        micros,
+    } = interval;
+    let (months, days, micros) = match last {
+        IntervalField::Year => (months / 12 * 12, 0, 0),
+        IntervalField::Month => (months, 0, 0),
+        IntervalField::Day => (months, days, 0),
+        IntervalField::Hour => (months, days, micros / (3600 * SECOND) * (3600 * SECOND)),
+        IntervalField::Minute => (months, days, micros / (60 * SECOND) * (60 * SECOND)),
+        IntervalField::Second => (months, days, micros),
+    };
+    Interval {
+        months,
+        days,
+        micros,
+    }
+}

@@ -1,0 +1,656 @@
+//! Queries: WITH, bodies, ORDER BY and LIMIT around them, and the types of their columns.
+
+use super::{
+    Binder, Place, coerce,
+    expr::{ambiguous, column_expr, with_hint},
+    internal,
+    scope::{Scope, ScopeColumn},
+    suggest, unsupported,
+};
+use crate::{
+    ast::{self, ExprKind as A, Ident, OrderItem, Query, QueryBody, StatementKind, With},
+    bound::{ColumnId, Expr, ExprKind, LogicalPlan, OutputColumn, SortKey},
+    error::{Error, Result, SqlState},
+    span::Span,
+    types::{CastContext, DataType},
+};
+
+/// A WITH query in sight.
+pub(super) struct CommonTable<'a> {
+    name: &'a Ident,
+    columns: &'a [Ident],
+    query: &'a Query,
+    recursive: bool,
+    used: bool,
+}
+
+impl CommonTable<'_> {
+    pub(super) fn name(&self) -> &str {
+        &self.name.name
+    }
+}
+
+/// A bound query.
+#[derive(Debug)]
+pub(super) struct BoundQuery {
+    pub(super) plan: LogicalPlan,
+    pub(super) columns: Vec<OutputColumn>,
+}
+
+impl BoundQuery {
+    /// The result's columns as a FROM item's.
+    pub(super) fn scope_columns(&self) -> Vec<ScopeColumn> {
+        self.columns
+            .iter()
+            .map(|column| ScopeColumn {
+                name: column.name.clone(),
+                id: column.id,
+                data_type: column.data_type,
+                nullable: column.nullable,
+            })
+            .collect()
+    }
+}
+
+impl<'a> Binder<'a> {
+    /// A query that is a statement.
+    pub(super) fn root_query(
+        &mut self,
+        query: &'a Query,
+    ) -> Result<(LogicalPlan, Vec<OutputColumn>)> {
+        let bound = self.settled_query(query)?;
+        Ok((bound.plan, bound.columns))
+    }
+
+    /// A query all of whose columns have a type.
+    pub(super) fn settled_query(&mut self, query: &'a Query) -> Result<BoundQuery> {
+        let bound = self.query(query)?;
+        let targets: Vec<DataType> = bound
+            .columns
+            .iter()
+            .map(|column| match column.data_type {
+                DataType::Unknown => DataType::Text,
+                other => other,
+            })
+            .collect();
+        self.coerce_columns(bound, &targets, CastContext::Implicit, query.span)
+    }
+
+    /// A query; columns of bare strings, NULLs and parameters still have no type.
+    pub(super) fn query(&mut self, query: &'a Query) -> Result<BoundQuery> {
+        if let Some((clause, span)) = &query.locking {
+            return Err(unsupported(&format!("row locking ({clause}) is"), *span));
+        }
+        if query.with_ties {
+            return Err(unsupported("WITH TIES is", query.span));
+        }
+        let outer_tables = self.common_tables.len();
+        if let Some(with) = &query.with {
+            self.with(with)?;
+        }
+        let outer_aggregates = std::mem::take(&mut self.aggregates);
+        let outer_grouped = std::mem::replace(&mut self.grouped, false);
+        let result = self.in_place(Place::Output, |binder| binder.query_here(query));
+        self.aggregates = outer_aggregates;
+        self.grouped = outer_grouped;
+        let bound = result?;
+        self.check_unused(outer_tables)?;
+        self.common_tables.truncate(outer_tables);
+        Ok(bound)
+    }
+
+    fn query_here(&mut self, query: &'a Query) -> Result<BoundQuery> {
+        let mut hidden = false;
+        let mut bound = match &query.body {
+            QueryBody::Select(select) => {
+                let (bound, extra) = self.select(select, &query.order_by)?;
+                hidden = extra;
+                bound
+            }
+            body => {
+                let bound = self.body(body, query.span)?;
+                self.order_output(bound, &query.order_by)?
+            }
+        };
+        let limit = self.row_count(query.limit.as_ref(), "LIMIT")?;
+        let offset = self.row_count(query.offset.as_ref(), "OFFSET")?;
+        if limit.is_some() || offset.is_some() {
+            bound.plan = LogicalPlan::Limit {
+                input: Box::new(bound.plan),
+                limit,
+                offset,
+            };
+        }
+        if hidden {
+            // Columns that were only there to sort by end here.
+            bound = self.projected(bound, query.span);
+        }
+        Ok(bound)
+    }
+
+    /// A projection to just the result's columns.
+    fn projected(&mut self, bound: BoundQuery, span: Span) -> BoundQuery {
+        let mut columns = bound.columns;
+        let mut items = Vec::with_capacity(columns.len());
+        for column in &mut columns {
+            let id = self.column_id();
+            items.push((id, output_expr(column, span)));
+            column.id = id;
+        }
+        BoundQuery {
+            plan: LogicalPlan::Project {
+                input: Box::new(bound.plan),
+                items,
+            },
+            columns,
+        }
+    }
+
+    /// The body of a query, without ORDER BY.
+    pub(super) fn body(&mut self, body: &'a QueryBody, span: Span) -> Result<BoundQuery> {
+        match body {
+            QueryBody::Select(select) => {
+                let outer_aggregates = std::mem::take(&mut self.aggregates);
+                let outer_grouped = std::mem::replace(&mut self.grouped, false);
+                let result = self.select(select, &[]);
+                self.aggregates = outer_aggregates;
+                self.grouped = outer_grouped;
+                Ok(result?.0)
+            }
+            QueryBody::Values(rows) => self.values(rows, span),
+            QueryBody::Table(name) => {
+                let (plan, columns) = match name.parts.as_slice() {
+                    [only] => match self.common_table(only)? {
+                        Some(found) => found,
+                        None => {
+                            let table = self.table(name)?;
+                            self.scan(&table, None)?
+                        }
+                    },
+                    _ => {
+                        let table = self.table(name)?;
+                        self.scan(&table, None)?
+                    }
+                };
+                Ok(BoundQuery {
+                    plan,
+                    columns: columns
+                        .into_iter()
+                        .map(|column| OutputColumn {
+                            id: column.id,
+                            name: column.name,
+                            data_type: column.data_type,
+                            nullable: column.nullable,
+                        })
+                        .collect(),
+                })
+            }
+            QueryBody::Query(query) => self.query(query),
+            QueryBody::SetOperation { first, rest } => self.set_operation(first, rest, span),
+        }
+    }
+
+    // ---- WITH ---------------------------------------------------------------------------------
+
+    fn with(&mut self, with: &'a With) -> Result<()> {
+        let first = self.common_tables.len();
+        for table in &with.tables {
+            let StatementKind::Query(query) = &table.statement.kind else {
+                return Err(unsupported(
+                    "INSERT, UPDATE and DELETE inside WITH are",
+                    table.statement.span,
+                ));
+            };
+            if self.common_tables[first..]
+                .iter()
+                .any(|known| known.name.name == table.name.name)
+            {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("the WITH query \"{}\" is there twice", table.name.name),
+                )
+                .at(table.name.span));
+            }
+            self.common_tables.push(CommonTable {
+                name: &table.name,
+                columns: &table.columns,
+                query,
+                recursive: with.recursive,
+                used: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// The WITH query of that name, bound anew for this use.
+    pub(super) fn common_table(
+        &mut self,
+        name: &Ident,
+    ) -> Result<Option<(LogicalPlan, Vec<ScopeColumn>)>> {
+        let Some(index) = self
+            .common_tables
+            .iter()
+            .rposition(|table| table.name.name == name.name)
+        else {
+            if self.recursive.contains(&name.name) {
+                return Err(unsupported("WITH RECURSIVE is", name.span));
+            }
+            return Ok(None);
+        };
+        self.common_tables[index].used = true;
+        let bound = self.bind_common_table(index, name.span)?;
+        let columns = bound.scope_columns();
+        Ok(Some((bound.plan, columns)))
+    }
+
+    fn bind_common_table(&mut self, index: usize, span: Span) -> Result<BoundQuery> {
+        self.count_relation(span)?;
+        // The query sees the WITH queries before it.
+        let later = self.common_tables.split_off(index);
+        let Some(table) = later.first() else {
+            return Err(internal("a WITH query vanished", span));
+        };
+        let (query, names, own) = (table.query, table.columns, table.name);
+        if table.recursive {
+            self.recursive.push(own.name.clone());
+        }
+        let outer_scopes = std::mem::take(&mut self.scopes);
+        let result = self.settled_query(query);
+        self.scopes = outer_scopes;
+        if later.first().is_some_and(|table| table.recursive) {
+            self.recursive.pop();
+        }
+        self.common_tables.extend(later);
+        let mut bound = result?;
+        if names.len() > bound.columns.len() {
+            return Err(Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!(
+                    "the WITH query \"{}\" has {} columns, but {} names are given",
+                    own.name,
+                    bound.columns.len(),
+                    names.len()
+                ),
+            )
+            .at(own.span));
+        }
+        for (column, name) in bound.columns.iter_mut().zip(names) {
+            column.name.clone_from(&name.name);
+        }
+        Ok(bound)
+    }
+
+    /// Binds the WITH queries that nothing used, for their errors.
+    fn check_unused(&mut self, first: usize) -> Result<()> {
+        for index in (first..self.common_tables.len()).rev() {
+            if !self.common_tables[index].used {
+                let span = self.common_tables[index].name.span;
+                self.bind_common_table(index, span)?;
+            }
+        }
+        Ok(())
+    }
+
+    // ---- VALUES -------------------------------------------------------------------------------
+
+    fn values(&mut self, rows: &'a [Vec<ast::Expr>], span: Span) -> Result<BoundQuery> {
+        let width = rows.first().map_or(0, Vec::len);
+        self.scopes.push(Scope::default());
+        let mut bound: Vec<Vec<Expr>> = Vec::with_capacity(rows.len());
+        let mut failure = None;
+        'rows: for row in rows {
+            if row.len() != width {
+                failure = Some(values_length(width, row, span));
+                break;
+            }
+            let mut cells = Vec::with_capacity(width);
+            for cell in row {
+                match self.in_place(Place::Clause("VALUES"), |binder| binder.expr(cell)) {
+                    Ok(cell) => cells.push(cell),
+                    Err(error) => {
+                        failure = Some(error);
+                        break 'rows;
+                    }
+                }
+            }
+            bound.push(cells);
+        }
+        self.scopes.pop();
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let mut columns = Vec::with_capacity(width);
+        for index in 0..width {
+            let types = bound.iter().map(|row| row[index].data_type);
+            // Nothing but unknown stays so: what is around may decide.
+            let common = if types
+                .clone()
+                .all(|data_type| data_type == DataType::Unknown)
+            {
+                DataType::Unknown
+            } else {
+                super::common_type(types).map_err(|(left, right)| {
+                    let place = bound
+                        .iter()
+                        .find(|row| row[index].data_type == right)
+                        .map_or(span, |row| row[index].span);
+                    coerce::no_common_type("VALUES", left, right, place)
+                })?
+            };
+            let mut nullable = false;
+            for row in &mut bound {
+                let placeholder = super::literal::constant(
+                    crate::types::Value::Null,
+                    DataType::Unknown,
+                    Span::default(),
+                );
+                let cell = std::mem::replace(&mut row[index], placeholder);
+                let cell = if common == DataType::Unknown {
+                    cell
+                } else {
+                    self.coerce(cell, common, CastContext::Implicit)?
+                };
+                nullable |= cell.nullable;
+                row[index] = cell;
+            }
+            columns.push(OutputColumn {
+                id: self.column_id(),
+                name: format!("column{}", index + 1),
+                data_type: common,
+                nullable,
+            });
+        }
+        Ok(BoundQuery {
+            plan: LogicalPlan::Values {
+                columns: columns
+                    .iter()
+                    .map(|column| (column.id, column.data_type))
+                    .collect(),
+                rows: bound,
+            },
+            columns,
+        })
+    }
+
+    // ---- ORDER BY, LIMIT ----------------------------------------------------------------------
+
+    /// ORDER BY over a result whose parts are out of sight: positions and names.
+    fn order_output(&mut self, bound: BoundQuery, order_by: &'a [OrderItem]) -> Result<BoundQuery> {
+        if order_by.is_empty() {
+            return Ok(bound);
+        }
+        let mut keys = Vec::with_capacity(order_by.len());
+        for item in order_by {
+            let span = item.expr.span;
+            let index = match output_reference(&item.expr, &bound.columns)? {
+                Some(index) => index,
+                None => match &item.expr.kind {
+                    A::Column(name) if name.parts.len() == 1 => {
+                        let ident = name.last();
+                        return Err(with_hint(
+                            Error::new(
+                                SqlState::UNDEFINED_COLUMN,
+                                format!("column \"{}\" does not exist in the result", ident.name),
+                            )
+                            .at(span),
+                            suggest::did_you_mean(
+                                &ident.name,
+                                bound.columns.iter().map(|column| column.name.as_str()),
+                            ),
+                        ));
+                    }
+                    _ => {
+                        return Err(unsupported(
+                            "ORDER BY an expression over UNION, INTERSECT, EXCEPT or VALUES is",
+                            span,
+                        )
+                        .hint("Order by a result column's name or position, or put the query into FROM."));
+                    }
+                },
+            };
+            keys.push(sort_key(item, output_expr(&bound.columns[index], span)));
+        }
+        Ok(BoundQuery {
+            plan: LogicalPlan::Sort {
+                input: Box::new(bound.plan),
+                keys,
+            },
+            columns: bound.columns,
+        })
+    }
+
+    fn row_count(
+        &mut self,
+        count: Option<&'a ast::Expr>,
+        clause: &'static str,
+    ) -> Result<Option<Expr>> {
+        let Some(count) = count else {
+            return Ok(None);
+        };
+        if matches!(count.kind, A::Null) {
+            return Ok(None);
+        }
+        self.scopes.push(Scope::default());
+        let bound = self.in_place(Place::Clause(clause), |binder| binder.expr(count));
+        self.scopes.pop();
+        let bound = bound.map_err(|error| match error.state() {
+            SqlState::UNDEFINED_COLUMN => Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                format!("{clause} takes a number; columns cannot stand in it"),
+            )
+            .at(count.span),
+            _ => error,
+        })?;
+        if let ExprKind::Literal(value) = &bound.kind
+            && let Some(number) = value.as_integer()
+            && number < 0
+        {
+            return Err(Error::new(
+                SqlState(if clause == "LIMIT" { "2201W" } else { "2201X" }),
+                format!("{clause} must not be negative"),
+            )
+            .at(count.span));
+        }
+        let context = if bound.data_type.is_numeric() {
+            CastContext::Assignment
+        } else {
+            CastContext::Implicit
+        };
+        self.coerce(bound, DataType::Int8, context).map(Some)
+    }
+
+    // ---- types of result columns ---------------------------------------------------------------
+
+    /// Gives a query's columns these types.
+    pub(super) fn coerce_columns(
+        &mut self,
+        mut bound: BoundQuery,
+        targets: &[DataType],
+        context: CastContext,
+        span: Span,
+    ) -> Result<BoundQuery> {
+        // What has no type yet is constant: it is converted where it stands.
+        for (column, target) in bound.columns.iter_mut().zip(targets) {
+            if column.data_type == DataType::Unknown
+                && self.settle_column(&mut bound.plan, column.id, *target, context)?
+            {
+                column.data_type = *target;
+            }
+        }
+        let done = bound
+            .columns
+            .iter()
+            .zip(targets)
+            .all(|(column, target)| column.data_type == *target);
+        if done {
+            return Ok(bound);
+        }
+        let mut items = Vec::with_capacity(bound.columns.len());
+        for (column, target) in bound.columns.iter_mut().zip(targets) {
+            let place = self.column_span(&bound.plan, column.id).unwrap_or(span);
+            let value = self.coerce(output_expr(column, place), *target, context)?;
+            column.id = self.column_id();
+            column.data_type = *target;
+            items.push((column.id, value));
+        }
+        bound.plan = LogicalPlan::Project {
+            input: Box::new(bound.plan),
+            items,
+        };
+        Ok(bound)
+    }
+
+    /// Where the expression of a column stands, if the plan's top computes it.
+    fn column_span(&self, plan: &LogicalPlan, id: ColumnId) -> Option<Span> {
+        match plan {
+            LogicalPlan::Project { items, .. } => items
+                .iter()
+                .find(|(item, _)| *item == id)
+                .map(|(_, expr)| expr.span),
+            LogicalPlan::Values { columns, rows } => {
+                let index = columns.iter().position(|(column, _)| *column == id)?;
+                rows.first()?.get(index).map(|expr| expr.span)
+            }
+            LogicalPlan::Limit { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::Distinct { input } => self.column_span(input, id),
+            _ => None,
+        }
+    }
+
+    /// Converts a column of unknown type where it is computed; whether that was found.
+    fn settle_column(
+        &mut self,
+        plan: &mut LogicalPlan,
+        id: ColumnId,
+        target: DataType,
+        context: CastContext,
+    ) -> Result<bool> {
+        match plan {
+            LogicalPlan::Project { input, items } => {
+                let Some((_, expr)) = items.iter_mut().find(|(item, _)| *item == id) else {
+                    return Ok(false);
+                };
+                if let ExprKind::Column(inner) = expr.kind {
+                    if !self.settle_column(input, inner, target, context)? {
+                        return Ok(false);
+                    }
+                    expr.data_type = target;
+                    return Ok(true);
+                }
+                *expr = self.coerce(expr.clone(), target, context)?;
+                Ok(true)
+            }
+            LogicalPlan::Values { columns, rows } => {
+                let Some(index) = columns.iter().position(|(column, _)| *column == id) else {
+                    return Ok(false);
+                };
+                for row in rows {
+                    if let Some(cell) = row.get_mut(index) {
+                        *cell = self.coerce(cell.clone(), target, context)?;
+                    }
+                }
+                columns[index].1 = target;
+                Ok(true)
+            }
+            LogicalPlan::Limit { input, .. } | LogicalPlan::Distinct { input } => {
+                self.settle_column(input, id, target, context)
+            }
+            LogicalPlan::Sort { input, keys } => {
+                let found = self.settle_column(input, id, target, context)?;
+                if found {
+                    for key in keys {
+                        if matches!(key.expr.kind, ExprKind::Column(column) if column == id) {
+                            key.expr.data_type = target;
+                        }
+                    }
+                }
+                Ok(found)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// A result column as an expression.
+pub(super) fn output_expr(column: &OutputColumn, span: Span) -> Expr {
+    column_expr(
+        &ScopeColumn {
+            name: String::new(),
+            id: column.id,
+            data_type: column.data_type,
+            nullable: column.nullable,
+        },
+        span,
+    )
+}
+
+pub(super) fn sort_key(item: &OrderItem, expr: Expr) -> SortKey {
+    SortKey {
+        expr,
+        descending: item.descending,
+        // PostgreSQL: NULLs are greater than everything.
+        nulls_first: item.nulls_first.unwrap_or(item.descending),
+    }
+}
+
+/// The result column that an ORDER BY or GROUP BY item names by position or by name.
+pub(super) fn output_reference(
+    expr: &ast::Expr,
+    columns: &[OutputColumn],
+) -> Result<Option<usize>> {
+    match &expr.kind {
+        A::Number(text) => position(text, columns.len(), "ORDER BY", expr.span).map(Some),
+        A::Column(name) if name.parts.len() == 1 => {
+            let ident = name.last();
+            let mut found = columns
+                .iter()
+                .enumerate()
+                .filter(|(_, column)| column.name == ident.name);
+            match (found.next(), found.next()) {
+                (Some((index, _)), None) => Ok(Some(index)),
+                (Some((_, first)), Some((_, second))) if first.id != second.id => {
+                    Err(ambiguous(&ident.name, expr.span))
+                }
+                (Some((index, _)), Some(_)) => Ok(Some(index)),
+                _ => Ok(None),
+            }
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A position in the select list, as an index.
+pub(super) fn position(text: &str, count: usize, clause: &str, span: Span) -> Result<usize> {
+    match text.parse::<usize>() {
+        Ok(position) if (1..=count).contains(&position) => Ok(position - 1),
+        Ok(position) => Err(Error::new(
+            SqlState::INVALID_COLUMN_REFERENCE,
+            format!("{clause} position {position} is not in the select list of {count}"),
+        )
+        .at(span)),
+        Err(_) => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("a number in {clause} must be a position in the select list"),
+        )
+        .at(span)),
+    }
+}
+
+pub(super) fn values_length(width: usize, row: &[ast::Expr], span: Span) -> Error {
+    let place = row
+        .first()
+        .zip(row.last())
+        .map_or(span, |(first, last)| Span {
+            start: first.span.start,
+            end: last.span.end,
+        });
+    Error::new(
+        SqlState::SYNTAX_ERROR,
+        format!(
+            "the rows of VALUES must be of one length: this one has {} values, the first has {width}",
+            row.len()
+        ),
+    )
+    .at(place)
+}

@@ -1,0 +1,163 @@
+//! Functions with syntax of their own.
+
+use super::{Binder, internal, literal, unsupported};
+use crate::{
+    ast::{self, CurrentValue, ExprKind as A, TrimSide},
+    bound::{Expr, ExprKind, ScalarFunction},
+    error::{Error, Result, SqlState},
+    span::Span,
+    types::{DataType, Value},
+};
+
+/// The fields of EXTRACT.
+const FIELDS: [&str; 25] = [
+    "century",
+    "day",
+    "decade",
+    "dow",
+    "doy",
+    "epoch",
+    "hour",
+    "isodow",
+    "isoyear",
+    "julian",
+    "microsecond",
+    "microseconds",
+    "millennium",
+    "millisecond",
+    "milliseconds",
+    "minute",
+    "month",
+    "quarter",
+    "second",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+    "week",
+    "year",
+    "years",
+];
+
+impl<'a> Binder<'a> {
+    pub(super) fn special(&mut self, expr: &'a ast::Expr) -> Result<Expr> {
+        let span = expr.span;
+        match &expr.kind {
+            A::Extract { field, source } => {
+                let source = self.expr(source)?;
+                if !FIELDS.contains(&field.name.as_str()) {
+                    let error = Error::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        format!("EXTRACT knows no field \"{}\"", field.name),
+                    )
+                    .at(field.span);
+                    return Err(super::expr::with_hint(
+                        error,
+                        super::suggest::did_you_mean(&field.name, FIELDS),
+                    ));
+                }
+                let field = text(&field.name, field.span);
+                self.named_call("extract", vec![field, source], span)
+            }
+            A::Substring {
+                text: subject,
+                start,
+                count,
+            } => {
+                let subject = self.expr(subject)?;
+                let start = match start {
+                    Some(start) => self.expr(start)?,
+                    None => literal::constant(Value::Int4(1), DataType::Int4, span),
+                };
+                let mut arguments = vec![subject, start];
+                if let Some(count) = count {
+                    arguments.push(self.expr(count)?);
+                }
+                self.named_call("substring", arguments, span)
+            }
+            A::SubstringSimilar { .. } => Err(unsupported("SUBSTRING … SIMILAR is", span)
+                .hint("Use a regular expression: substring(text FROM pattern).")),
+            A::Trim {
+                side,
+                characters,
+                text: subject,
+            } => {
+                let mut arguments = vec![self.expr(subject)?];
+                if let Some(characters) = characters {
+                    arguments.push(self.expr(characters)?);
+                }
+                let name = match side {
+                    TrimSide::Both => "btrim",
+                    TrimSide::Leading => "ltrim",
+                    TrimSide::Trailing => "rtrim",
+                };
+                self.named_call(name, arguments, span)
+            }
+            A::Position {
+                needle,
+                text: subject,
+            } => {
+                let needle = self.expr(needle)?;
+                let subject = self.expr(subject)?;
+                self.named_call("position", vec![subject, needle], span)
+            }
+            A::Overlay {
+                text: subject,
+                replacement,
+                start,
+                count,
+            } => {
+                let mut arguments = vec![
+                    self.expr(subject)?,
+                    self.expr(replacement)?,
+                    self.expr(start)?,
+                ];
+                if let Some(count) = count {
+                    arguments.push(self.expr(count)?);
+                }
+                self.named_call("overlay", arguments, span)
+            }
+            A::AtTimeZone { operand, zone } => {
+                let operand = self.expr(operand)?;
+                let zone = self.expr(zone)?;
+                self.named_call("timezone", vec![zone, operand], span)
+            }
+            A::Current { value, precision } => current(*value, *precision, span),
+            _ => Err(internal("no special syntax", span)),
+        }
+    }
+}
+
+fn text(value: &str, span: Span) -> Expr {
+    literal::constant(Value::Text(value.into()), DataType::Text, span)
+}
+
+/// CURRENT_DATE and the like. The clock gives microseconds; six digits change nothing.
+fn current(value: CurrentValue, precision: Option<u32>, span: Span) -> Result<Expr> {
+    let (function, data_type) = match value {
+        CurrentValue::Date => (ScalarFunction::CurrentDate, DataType::Date),
+        CurrentValue::Time => {
+            return Err(
+                unsupported("the type time with time zone (CURRENT_TIME) is", span)
+                    .hint("Use LOCALTIME or CURRENT_TIMESTAMP."),
+            );
+        }
+        CurrentValue::Timestamp => (ScalarFunction::CurrentTimestamp, DataType::TimestampTz),
+        CurrentValue::LocalTime => (ScalarFunction::LocalTime, DataType::Time),
+        CurrentValue::LocalTimestamp => (ScalarFunction::LocalTimestamp, DataType::Timestamp),
+        CurrentValue::User | CurrentValue::SessionUser => {
+            (ScalarFunction::CurrentUser, DataType::Text)
+        }
+        CurrentValue::Catalog => (ScalarFunction::CurrentDatabase, DataType::Text),
+        CurrentValue::Schema => (ScalarFunction::CurrentSchema, DataType::Text),
+    };
+    if precision.is_some_and(|precision| precision < 6) {
+        return Err(unsupported("a precision below 6 digits is", span)
+            .hint("Cut it with date_trunc('second', …)."));
+    }
+    Ok(Expr {
+        kind: ExprKind::Function(function, Vec::new()),
+        data_type,
+        nullable: false,
+        span,
+    })
+}

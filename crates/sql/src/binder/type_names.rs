@@ -1,0 +1,277 @@
+//! Type names.
+
+use super::{Binder, expr::with_hint, suggest, unsupported};
+use crate::{
+    ast::{TypeName, TypeNameKind},
+    error::{Error, Result, SqlState},
+    span::Span,
+    types::DataType,
+};
+
+/// The names of types, as PostgreSQL and the standard have them, and `int1` and `tinyint`.
+const NAMES: [(&str, DataType); 34] = [
+    ("bool", DataType::Boolean),
+    ("boolean", DataType::Boolean),
+    ("int1", DataType::Int1),
+    ("tinyint", DataType::Int1),
+    ("int2", DataType::Int2),
+    ("smallint", DataType::Int2),
+    ("int", DataType::Int4),
+    ("int4", DataType::Int4),
+    ("integer", DataType::Int4),
+    ("int8", DataType::Int8),
+    ("bigint", DataType::Int8),
+    ("float4", DataType::Float4),
+    ("real", DataType::Float4),
+    ("float", DataType::Float8),
+    ("float8", DataType::Float8),
+    ("dec", DataType::Decimal(None)),
+    ("decimal", DataType::Decimal(None)),
+    ("numeric", DataType::Decimal(None)),
+    ("text", DataType::Text),
+    ("string", DataType::Text),
+    ("varchar", DataType::Varchar(None)),
+    ("char", DataType::Char(1)),
+    ("bpchar", DataType::Char(1)),
+    ("character", DataType::Char(1)),
+    ("nchar", DataType::Char(1)),
+    ("bytea", DataType::Bytea),
+    ("date", DataType::Date),
+    ("time", DataType::Time),
+    ("timestamp", DataType::Timestamp),
+    ("timestamptz", DataType::TimestampTz),
+    ("interval", DataType::Interval),
+    ("uuid", DataType::Uuid),
+    ("name", DataType::Varchar(Some(63))),
+    ("double", DataType::Float8),
+];
+
+/// Types that PostgreSQL has and that are not there yet.
+const UNSUPPORTED: [&str; 30] = [
+    "json",
+    "jsonb",
+    "xml",
+    "money",
+    "inet",
+    "cidr",
+    "macaddr",
+    "bit",
+    "varbit",
+    "point",
+    "line",
+    "lseg",
+    "box",
+    "path",
+    "polygon",
+    "circle",
+    "tsvector",
+    "tsquery",
+    "int4range",
+    "int8range",
+    "numrange",
+    "tsrange",
+    "tstzrange",
+    "daterange",
+    "oid",
+    "regclass",
+    "timetz",
+    "hstore",
+    "record",
+    "void",
+];
+
+/// The type of that name, without arguments.
+pub(super) fn known(name: &str) -> Option<DataType> {
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, data_type)| *data_type)
+}
+
+impl Binder<'_> {
+    /// The type of a column.
+    pub(super) fn column_type(&self, name: &TypeName) -> Result<DataType> {
+        if let TypeNameKind::Named { name: words, .. } = &name.kind {
+            let word = words.last();
+            let serial = matches!(
+                word.name.as_str(),
+                "serial" | "serial4" | "bigserial" | "serial8" | "smallserial" | "serial2"
+            );
+            if serial {
+                return Err(unsupported(
+                    &format!("the type {} (numbers from a sequence) is", word.name),
+                    word.span,
+                )
+                .hint("Use bigint, and give the numbers yourself."));
+            }
+        }
+        self.data_type(name, false)
+    }
+
+    /// A type by its name. `literal`: the type of a literal, whose fields and precision are
+    /// applied to the value.
+    pub(super) fn data_type(&self, name: &TypeName, literal: bool) -> Result<DataType> {
+        if name.dimensions > 0 {
+            return Err(unsupported("arrays are", name.span));
+        }
+        match &name.kind {
+            TypeNameKind::Interval { fields, precision } => {
+                if !literal
+                    && (fields.is_some() || precision.is_some_and(|precision| precision != 6))
+                {
+                    return Err(unsupported(
+                        "an interval type with fields or a precision is",
+                        name.span,
+                    )
+                    .hint("Write interval."));
+                }
+                Ok(DataType::Interval)
+            }
+            TypeNameKind::WithTimeZone {
+                timestamp,
+                precision,
+            } => {
+                if !*timestamp {
+                    return Err(unsupported("the type time with time zone is", name.span)
+                        .hint("Use time or timestamp with time zone."));
+                }
+                full_precision(precision.map(i64::from), name.span)?;
+                Ok(DataType::TimestampTz)
+            }
+            TypeNameKind::Named {
+                name: words,
+                arguments,
+            } => {
+                let word = words.last();
+                if let Some(schema) = words.qualifier()
+                    && schema.name != "pg_catalog"
+                {
+                    return Err(Error::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("type \"{words}\" does not exist"),
+                    )
+                    .at(words.span));
+                }
+                let Some(data_type) = known(&word.name) else {
+                    if UNSUPPORTED.contains(&word.name.as_str()) {
+                        return Err(unsupported(
+                            &format!("the type {} is", word.name),
+                            word.span,
+                        ));
+                    }
+                    return Err(undefined(&word.name, word.span));
+                };
+                with_arguments(data_type, &word.name, arguments, name.span)
+            }
+        }
+    }
+}
+
+fn undefined(name: &str, span: Span) -> Error {
+    let error = Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("type \"{name}\" does not exist"),
+    )
+    .at(span);
+    let meant = match name {
+        "datetime" | "datetime2" | "smalldatetime" => Some("timestamp"),
+        "blob" | "binary" | "varbinary" | "longblob" | "image" => Some("bytea"),
+        "clob" | "longtext" | "mediumtext" | "tinytext" | "nvarchar" | "varchar2" | "str" => {
+            Some("text")
+        }
+        "number" => Some("numeric"),
+        "mediumint" => Some("integer"),
+        "long" | "int64" | "i64" => Some("bigint"),
+        "i32" | "int32" => Some("integer"),
+        "f64" => Some("double precision"),
+        "f32" => Some("real"),
+        "guid" | "uniqueidentifier" => Some("uuid"),
+        _ => suggest::nearest(
+            name,
+            NAMES
+                .iter()
+                .map(|(known, _)| *known)
+                .chain(["double precision", "timestamp with time zone"]),
+        ),
+    };
+    with_hint(error, meant.map(|meant| format!("Did you mean {meant}?")))
+}
+
+/// Applies `(10, 2)` and the like.
+fn with_arguments(
+    data_type: DataType,
+    name: &str,
+    arguments: &[i64],
+    span: Span,
+) -> Result<DataType> {
+    let wrong = |what: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, what).at(span);
+    match (data_type, arguments) {
+        (other, []) => Ok(match name {
+            // bpchar without a length has none; char has one.
+            "bpchar" => DataType::Text,
+            _ => other,
+        }),
+        (DataType::Decimal(_), [precision]) => decimal(*precision, 0, span),
+        (DataType::Decimal(_), [precision, scale]) => decimal(*precision, *scale, span),
+        (DataType::Varchar(_), [length]) if name == "varchar" => match u32::try_from(*length) {
+            Ok(length @ 1..=10_485_760) => Ok(DataType::Varchar(Some(length))),
+            _ => Err(wrong(format!(
+                "the length of varchar must be between 1 and 10485760, not {length}"
+            ))),
+        },
+        (DataType::Char(_), [length]) => match u32::try_from(*length) {
+            Ok(length @ 1..=10_485_760) => Ok(DataType::Char(length)),
+            _ => Err(wrong(format!(
+                "the length of char must be between 1 and 10485760, not {length}"
+            ))),
+        },
+        (DataType::Float8, [bits]) if name == "float" => match bits {
+            1..=24 => Ok(DataType::Float4),
+            25..=53 => Ok(DataType::Float8),
+            _ => Err(wrong(format!(
+                "the precision of float must be between 1 and 53 bits, not {bits}"
+            ))),
+        },
+        (DataType::Time | DataType::Timestamp | DataType::TimestampTz, [precision]) => {
+            full_precision(Some(*precision), span)?;
+            Ok(data_type)
+        }
+        _ => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("the type {name} does not take these arguments"),
+        )
+        .at(span)),
+    }
+}
+
+fn decimal(precision: i64, scale: i64, span: Span) -> Result<DataType> {
+    match (u16::try_from(precision), i16::try_from(scale)) {
+        (Ok(precision @ 1..=1000), Ok(scale @ -1000..=1000)) => {
+            Ok(DataType::Decimal(Some((precision, scale))))
+        }
+        (Ok(1..=1000), _) => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("the scale of numeric must be between -1000 and 1000, not {scale}"),
+        )
+        .at(span)),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("the precision of numeric must be between 1 and 1000, not {precision}"),
+        )
+        .at(span)),
+    }
+}
+
+/// Times have six digits; fewer are not kept.
+fn full_precision(precision: Option<i64>, span: Span) -> Result<()> {
+    match precision {
+        None | Some(6) => Ok(()),
+        Some(0..=5) => Err(unsupported("a precision below 6 digits for times is", span)
+            .hint("Leave the precision out.")),
+        Some(other) => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("the precision of a time must be between 0 and 6, not {other}"),
+        )
+        .at(span)),
+    }
+}

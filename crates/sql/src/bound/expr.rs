@@ -1,0 +1,326 @@
+//! Bound expressions.
+
+use crate::{
+    bound::LogicalPlan,
+    span::Span,
+    types::{DataType, Value},
+};
+
+/// Names a column within one statement: every plan node that makes a column gives it an id of
+/// its own, so plans may be rearranged without renumbering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ColumnId(pub u32);
+
+/// A typed expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What it computes.
+    pub kind: ExprKind,
+    /// The type of its value.
+    pub data_type: DataType,
+    /// Whether its value can be NULL (exact where the binder can prove it).
+    pub nullable: bool,
+    /// Where it stands in the statement.
+    pub span: Span,
+}
+
+/// The forms of [`Expr`]. Operands have the types the operator wants: the binder has inserted
+/// [`ExprKind::Cast`] wherever a conversion happens.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ExprKind {
+    /// A constant.
+    Literal(Value),
+    /// A column of the input.
+    Column(ColumnId),
+    /// A parameter, counted from 0 (`$1` is 0).
+    Parameter(usize),
+    /// An operator with one operand.
+    Unary(UnaryOp, Box<Expr>),
+    /// An operator with two operands.
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// Three-valued conjunction of two or more operands.
+    And(Vec<Expr>),
+    /// Three-valued disjunction of two or more operands.
+    Or(Vec<Expr>),
+    /// `IS [NOT] NULL`.
+    IsNull {
+        /// The operand.
+        operand: Box<Expr>,
+        /// `IS NOT NULL`.
+        negated: bool,
+    },
+    /// `IS [NOT] TRUE / FALSE / UNKNOWN` (`None`).
+    IsTruth {
+        /// The operand.
+        operand: Box<Expr>,
+        /// The truth value asked for.
+        value: Option<bool>,
+        /// `IS NOT …`.
+        negated: bool,
+    },
+    /// `IS [NOT] DISTINCT FROM`.
+    IsDistinct {
+        /// Left operand.
+        left: Box<Expr>,
+        /// Right operand.
+        right: Box<Expr>,
+        /// `IS NOT DISTINCT FROM`.
+        negated: bool,
+    },
+    /// `[NOT] IN (list)`; all of one type.
+    InList {
+        /// The operand.
+        operand: Box<Expr>,
+        /// The list, not empty.
+        list: Vec<Expr>,
+        /// `NOT IN`.
+        negated: bool,
+    },
+    /// `[NOT] LIKE / ILIKE`.
+    Like {
+        /// The operand (text).
+        operand: Box<Expr>,
+        /// The pattern (text).
+        pattern: Box<Expr>,
+        /// The escape character (text of length 0 or 1); `None`: backslash.
+        escape: Option<Box<Expr>>,
+        /// `ILIKE`.
+        case_insensitive: bool,
+        /// `NOT LIKE`.
+        negated: bool,
+    },
+    /// `CASE`, the simple form already rewritten to conditions.
+    Case {
+        /// `WHEN condition THEN result`.
+        branches: Vec<(Expr, Expr)>,
+        /// `ELSE result`.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// Conversion to this expression's `data_type`.
+    Cast(Box<Expr>),
+    /// Conversion to this expression's `data_type`, `varchar(n)` or `char(n)`, on storing into a
+    /// column: a string too long is an error (22001), where [`ExprKind::Cast`] cuts it.
+    AssignmentCast(Box<Expr>),
+    /// A scalar function; also those with special syntax (EXTRACT, SUBSTRING, COALESCE …).
+    Function(ScalarFunction, Vec<Expr>),
+    /// A subquery that gives one value (NULL where it gives no row).
+    ScalarSubquery(Box<LogicalPlan>),
+    /// `[NOT] IN (subquery)`; the subquery has one column of the operand's type.
+    InSubquery {
+        /// The operand.
+        operand: Box<Expr>,
+        /// The subquery.
+        subquery: Box<LogicalPlan>,
+        /// `NOT IN`.
+        negated: bool,
+    },
+    /// `EXISTS (subquery)`.
+    Exists {
+        /// The subquery.
+        subquery: Box<LogicalPlan>,
+        /// `NOT EXISTS`.
+        negated: bool,
+    },
+}
+
+/// Operators with one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// Three-valued negation.
+    Not,
+    /// Arithmetic negation (numbers, intervals).
+    Negate,
+    /// `~`
+    BitNot,
+}
+
+/// Operators with two operands. Comparisons: both operands of one type. Arithmetic: both of one
+/// numeric type (result: the same), or the date/time combinations of PostgreSQL's table 9.33:
+/// date ± int4 → date, date − date → int4, date ± interval → timestamp, timestamp(tz) ± interval,
+/// timestamp(tz) − timestamp(tz) → interval, time ± interval → time, time − time → interval,
+/// interval ± interval, interval × float8, interval ÷ float8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/` (truncates for integers)
+    Divide,
+    /// `%`
+    Modulo,
+    /// `^` (float8 or numeric)
+    Power,
+    /// `||` (text or bytea)
+    Concat,
+    /// `&`
+    BitAnd,
+    /// `|`
+    BitOr,
+    /// `#`
+    BitXor,
+    /// `<<` (right operand int4)
+    ShiftLeft,
+    /// `>>` (right operand int4)
+    ShiftRight,
+}
+
+/// Scalar functions. One name for all its overloads: the argument types tell them apart.
+/// The signatures stand in the language half's function table, the implementations in the
+/// engine half's evaluator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "named as in SQL")]
+pub enum ScalarFunction {
+    // Conditional
+    Coalesce,
+    NullIf,
+    Greatest,
+    Least,
+    // Numbers
+    Abs,
+    Ceil,
+    Floor,
+    Round,
+    Trunc,
+    Sign,
+    Sqrt,
+    Cbrt,
+    Exp,
+    Ln,
+    Log10,
+    Log,
+    Power,
+    Mod,
+    Div,
+    Pi,
+    Degrees,
+    Radians,
+    Sin,
+    Cos,
+    Tan,
+    Asin,
+    Acos,
+    Atan,
+    Atan2,
+    Random,
+    Gcd,
+    Lcm,
+    WidthBucket,
+    // Strings
+    Length,
+    OctetLength,
+    BitLength,
+    Lower,
+    Upper,
+    Initcap,
+    Trim,
+    LeftTrim,
+    RightTrim,
+    Substring,
+    Position,
+    Replace,
+    Overlay,
+    Left,
+    Right,
+    LeftPad,
+    RightPad,
+    Repeat,
+    Reverse,
+    Concat,
+    ConcatWs,
+    SplitPart,
+    StartsWith,
+    Chr,
+    Ascii,
+    Translate,
+    Md5,
+    ToHex,
+    QuoteIdent,
+    QuoteLiteral,
+    RegexpReplace,
+    RegexpLike,
+    SimilarTo,
+    // Dates and times
+    Extract,
+    DateTrunc,
+    DatePart,
+    Age,
+    Now,
+    CurrentDate,
+    CurrentTime,
+    CurrentTimestamp,
+    LocalTime,
+    LocalTimestamp,
+    MakeDate,
+    MakeTime,
+    MakeTimestamp,
+    MakeInterval,
+    ToTimestamp,
+    AtTimeZone,
+    JustifyHours,
+    JustifyDays,
+    JustifyInterval,
+    ToChar,
+    ToDate,
+    ToNumber,
+    // Others
+    GenRandomUuid,
+    Version,
+    CurrentUser,
+    CurrentDatabase,
+    CurrentSchema,
+    TypeOf,
+    Encode,
+    Decode,
+}
+
+/// Aggregate functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "named as in SQL")]
+pub enum AggregateFunction {
+    CountStar,
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    BoolAnd,
+    BoolOr,
+    StringAgg,
+    StddevPop,
+    StddevSamp,
+    VarPop,
+    VarSamp,
+}
+
+/// One call of an aggregate.
+#[derive(Clone, Debug)]
+pub struct AggregateCall {
+    /// Which.
+    pub function: AggregateFunction,
+    /// Its arguments.
+    pub arguments: Vec<Expr>,
+    /// `DISTINCT`.
+    pub distinct: bool,
+    /// `FILTER (WHERE …)`.
+    pub filter: Option<Expr>,
+    /// The type of its value (PostgreSQL's: sum(int4) is int8, sum(int8) and avg(int) numeric …).
+    pub data_type: DataType,
+}

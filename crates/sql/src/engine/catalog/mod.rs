@@ -1,0 +1,12 @@
+//! The catalog: definitions of tables, kept in an ordinary keyspace.
+//!
+//! - [`record`]: the stored form, protobuf messages.
+//! - [`store`]: reading and writing them through a transaction, so that DDL is transactional.
+//! - [`snapshot`]: the whole catalog in memory, one immutable version; what statements plan by.
+
+pub(crate) mod record;
+pub(crate) mod snapshot;
+pub(crate) mod store;
+
+pub(crate) use snapshot::CatalogSnapshot;
+pub(crate) use store::CatalogStore;

@@ -1,0 +1,206 @@
+//! The stored form of definitions. Field numbers are for ever.
+
+use prost::Message;
+
+use crate::{DataType, Error, Result, encoding::corrupt};
+
+/// The version of the catalog's format that this program writes.
+pub(crate) const FORMAT: u32 = 1;
+
+/// Facts about the database as a whole.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DatabaseRecord {
+    /// Version of the catalog's format.
+    #[prost(uint32, tag = "1")]
+    pub(crate) format: u32,
+    /// The id that the next table or index gets.
+    #[prost(uint32, tag = "2")]
+    pub(crate) next_id: u32,
+}
+
+/// A table with its indexes and constraints.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TableRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) id: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) schema: String,
+    #[prost(string, tag = "3")]
+    pub(crate) name: String,
+    /// Counts definition changes.
+    #[prost(uint32, tag = "4")]
+    pub(crate) version: u32,
+    /// The keyspace of the rows.
+    #[prost(uint32, tag = "5")]
+    pub(crate) keyspace: u32,
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) columns: Vec<ColumnRecord>,
+    /// Ordinals.
+    #[prost(uint32, repeated, tag = "7")]
+    pub(crate) primary_key: Vec<u32>,
+    #[prost(string, optional, tag = "8")]
+    pub(crate) primary_key_name: Option<String>,
+    #[prost(message, repeated, tag = "9")]
+    pub(crate) checks: Vec<CheckRecord>,
+    #[prost(message, repeated, tag = "10")]
+    pub(crate) indexes: Vec<IndexRecord>,
+}
+
+/// A column.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ColumnRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) data_type: Option<TypeRecord>,
+    #[prost(bool, tag = "3")]
+    pub(crate) not_null: bool,
+    /// The DEFAULT expression as SQL text.
+    #[prost(string, optional, tag = "4")]
+    pub(crate) default: Option<String>,
+}
+
+/// A type: a number for its kind, and its modifiers.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct TypeRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) kind: u32,
+    /// Length, or precision.
+    #[prost(uint32, optional, tag = "2")]
+    pub(crate) size: Option<u32>,
+    /// Scale.
+    #[prost(sint32, optional, tag = "3")]
+    pub(crate) scale: Option<i32>,
+}
+
+/// A CHECK constraint.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CheckRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// The condition as SQL text.
+    #[prost(string, tag = "2")]
+    pub(crate) text: String,
+}
+
+/// An index.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct IndexRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) id: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) columns: Vec<IndexColumnRecord>,
+    #[prost(bool, tag = "4")]
+    pub(crate) unique: bool,
+    #[prost(uint32, tag = "5")]
+    pub(crate) keyspace: u32,
+}
+
+/// A key column of an index.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct IndexColumnRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) ordinal: u32,
+    #[prost(bool, tag = "2")]
+    pub(crate) descending: bool,
+    #[prost(bool, tag = "3")]
+    pub(crate) nulls_first: bool,
+}
+
+/// What ANALYZE found out about a table.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct StatisticsRecord {
+    #[prost(uint64, tag = "1")]
+    pub(crate) rows: u64,
+    /// Bytes of keys and rows.
+    #[prost(uint64, tag = "2")]
+    pub(crate) bytes: u64,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) columns: Vec<ColumnStatisticsRecord>,
+}
+
+/// … and about a column of it. Values are stored as one-column rows.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ColumnStatisticsRecord {
+    #[prost(double, tag = "1")]
+    pub(crate) null_fraction: f64,
+    #[prost(double, tag = "2")]
+    pub(crate) distinct: f64,
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub(crate) common_values: Vec<Vec<u8>>,
+    #[prost(double, repeated, tag = "4")]
+    pub(crate) common_fractions: Vec<f64>,
+    #[prost(bytes = "vec", repeated, tag = "5")]
+    pub(crate) histogram: Vec<Vec<u8>>,
+}
+
+/// Decodes a record.
+pub(crate) fn decode<R: Message + Default>(bytes: &[u8]) -> Result<R> {
+    R::decode(bytes).map_err(|error| corrupt(&format!("a catalog record: {error}")))
+}
+
+impl From<DataType> for TypeRecord {
+    fn from(data_type: DataType) -> TypeRecord {
+        let (kind, size, scale) = match data_type {
+            DataType::Unknown => (0, None, None),
+            DataType::Boolean => (1, None, None),
+            DataType::Int1 => (2, None, None),
+            DataType::Int2 => (3, None, None),
+            DataType::Int4 => (4, None, None),
+            DataType::Int8 => (5, None, None),
+            DataType::Float4 => (6, None, None),
+            DataType::Float8 => (7, None, None),
+            DataType::Decimal(None) => (8, None, None),
+            DataType::Decimal(Some((precision, scale))) => {
+                (8, Some(u32::from(precision)), Some(i32::from(scale)))
+            }
+            DataType::Text => (9, None, None),
+            DataType::Varchar(limit) => (10, limit, None),
+            DataType::Char(len) => (11, Some(len), None),
+            DataType::Bytea => (12, None, None),
+            DataType::Date => (13, None, None),
+            DataType::Time => (14, None, None),
+            DataType::Timestamp => (15, None, None),
+            DataType::TimestampTz => (16, None, None),
+            DataType::Interval => (17, None, None),
+            DataType::Uuid => (18, None, None),
+        };
+        TypeRecord { kind, size, scale }
+    }
+}
+
+impl TryFrom<TypeRecord> for DataType {
+    type Error = Error;
+
+    fn try_from(record: TypeRecord) -> Result<DataType> {
+        let bad = || corrupt("a column's type in the catalog");
+        Ok(match (record.kind, record.size, record.scale) {
+            (0, ..) => DataType::Unknown,
+            (1, ..) => DataType::Boolean,
+            (2, ..) => DataType::Int1,
+            (3, ..) => DataType::Int2,
+            (4, ..) => DataType::Int4,
+            (5, ..) => DataType::Int8,
+            (6, ..) => DataType::Float4,
+            (7, ..) => DataType::Float8,
+            (8, None, _) => DataType::Decimal(None),
+            (8, Some(precision), scale) => DataType::Decimal(Some((
+                precision.try_into().map_err(|_| bad())?,
+                scale.unwrap_or(0).try_into().map_err(|_| bad())?,
+            ))),
+            (9, ..) => DataType::Text,
+            (10, limit, _) => DataType::Varchar(limit),
+            (11, Some(len), _) => DataType::Char(len),
+            (12, ..) => DataType::Bytea,
+            (13, ..) => DataType::Date,
+            (14, ..) => DataType::Time,
+            (15, ..) => DataType::Timestamp,
+            (16, ..) => DataType::TimestampTz,
+            (17, ..) => DataType::Interval,
+            (18, ..) => DataType::Uuid,
+            _ => return Err(bad()),
+        })
+    }
+}

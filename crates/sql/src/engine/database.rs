@@ -1,0 +1,384 @@
+//! Opening and holding a database.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hashbrown::HashMap;
+use parking_lot::{Mutex, RwLock};
+use rustling_storage::{Env, Store, StoreOptions};
+use rustling_txn::{Backoff, Transaction, TransactionManager, TransactionOptions};
+
+use crate::{
+    Error, Result, SqlState,
+    catalog::Table,
+    engine::{
+        Params,
+        catalog::{CatalogSnapshot, CatalogStore},
+        error::{storage_error, txn_error},
+        plan_cache::PlanCache,
+        prepared::{Prepared, Statement},
+        row_numbers::RowNumbers,
+        rows::Rows,
+        session::{Session, StatementResult},
+        sql_transaction::SqlTransaction,
+    },
+    eval::SessionInfo,
+};
+
+/// How often a closure or statement that had to give way is run before its error is handed on.
+const ATTEMPTS: u32 = 32;
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct DatabaseOptions {
+    /// Of the store: whether to create it, whether to open it read-only, page size, memory.
+    pub store: StoreOptions,
+    /// Files, time, randomness and threads.
+    pub env: Env,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> DatabaseOptions {
+        DatabaseOptions {
+            store: StoreOptions::default(),
+            env: Env::system(),
+        }
+    }
+}
+
+/// An open database. Clones share it; threads may too.
+///
+/// ```
+/// use rustling_sql::Database;
+///
+/// let db = Database::in_memory()?;
+/// db.execute("CREATE TABLE city (name text PRIMARY KEY, population bigint)", ())?;
+/// db.execute("INSERT INTO city VALUES ($1, $2)", ("Lima", 10_000_000_i64))?;
+/// for row in db.query("SELECT name, population FROM city", ())? {
+///     let (name, population): (String, i64) = row?.read()?;
+///     assert_eq!((name.as_str(), population), ("Lima", 10_000_000));
+/// }
+/// # Ok::<(), rustling_sql::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What the clones of a database share.
+pub(crate) struct Inner {
+    pub(crate) manager: TransactionManager,
+    pub(crate) env: Env,
+    pub(crate) catalog_store: CatalogStore,
+    /// The newest committed catalog. A commit that changes it holds the lock for writing from
+    /// before the commit until the new version is here: whoever gets a table's lock after the
+    /// commit and then reads this sees the change.
+    catalog: RwLock<Arc<CatalogSnapshot>>,
+    generations: AtomicU64,
+    row_numbers: Mutex<HashMap<u32, Arc<RowNumbers>>>,
+    pub(crate) plans: PlanCache,
+    pub(crate) info: Arc<SessionInfo>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("catalog_generation", &self.catalog().generation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Opens the database in a directory, creating it where there is none.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read or written, holds something else, or is in use by
+    /// another process (55006).
+    pub fn open(path: impl AsRef<Path>) -> Result<Database> {
+        Database::open_with(path, DatabaseOptions::default())
+    }
+
+    /// As [`Database::open`], with options.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Database> {
+        let path = path.as_ref();
+        let store = Store::open(options.env.clone(), path, options.store).map_err(storage_error)?;
+        let name = path.file_stem().map_or_else(
+            || "rustling".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        Database::from_store(store, options.env, name)
+    }
+
+    /// A database that lives and dies with this process.
+    ///
+    /// # Errors
+    /// Where memory or threads are refused.
+    pub fn in_memory() -> Result<Database> {
+        Database::in_memory_with(StoreOptions::default())
+    }
+
+    /// As [`Database::in_memory`], with options.
+    ///
+    /// # Errors
+    /// As [`Database::in_memory`].
+    pub fn in_memory_with(options: StoreOptions) -> Result<Database> {
+        let store = Store::in_memory(options).map_err(storage_error)?;
+        Database::from_store(store, Env::in_memory(), "memory".to_owned())
+    }
+
+    /// A database over a store that is open already.
+    ///
+    /// # Errors
+    /// Where the store holds something other than an SQL database.
+    pub fn from_store(store: Store, env: Env, name: String) -> Result<Database> {
+        let manager = TransactionManager::new(store, env.clone());
+        let catalog_store = CatalogStore::open(&manager)?;
+        let empty = CatalogSnapshot::new(0, Vec::new(), &|_| Arc::new(RowNumbers::new()))?;
+        let database = Database {
+            inner: Arc::new(Inner {
+                manager,
+                env,
+                catalog_store,
+                catalog: RwLock::new(Arc::new(empty)),
+                generations: AtomicU64::new(1),
+                row_numbers: Mutex::default(),
+                plans: PlanCache::default(),
+                info: Arc::new(SessionInfo {
+                    database: name,
+                    ..SessionInfo::default()
+                }),
+            }),
+        };
+        let transaction = database.inner.begin(read_only())?;
+        let catalog = database.inner.load_catalog(&transaction)?;
+        *database.inner.catalog.write() = catalog;
+        Ok(database)
+    }
+
+    /// Runs a statement in a transaction of its own; gives the number of rows affected.
+    ///
+    /// # Errors
+    /// What the statement fails with.
+    pub fn execute(&self, sql: &str, params: impl Params) -> Result<u64> {
+        self.session().execute(sql, params)
+    }
+
+    /// Runs a query in a transaction of its own.
+    ///
+    /// # Errors
+    /// What the query fails with; later errors come with the rows.
+    pub fn query(&self, sql: &str, params: impl Params) -> Result<Rows> {
+        self.session().query(sql, params)
+    }
+
+    /// Runs statements separated by semicolons, each in a transaction of its own unless they
+    /// say BEGIN; gives every result.
+    ///
+    /// # Errors
+    /// What the first failing statement fails with; those before it are done.
+    pub fn execute_script(&self, sql: &str) -> Result<Vec<StatementResult>> {
+        self.session().execute_script(sql)
+    }
+
+    /// Prepares a statement.
+    ///
+    /// # Errors
+    /// What is wrong with the statement.
+    pub fn prepare(&self, sql: &str) -> Result<Statement> {
+        Statement::new(self.clone(), self.prepared(sql)?)
+    }
+
+    /// The statement of that text, parsed now or before.
+    pub(crate) fn prepared(&self, sql: &str) -> Result<Arc<Prepared>> {
+        if let Some(prepared) = self.inner.plans.get(sql) {
+            return Ok(prepared);
+        }
+        let prepared = Arc::new(Prepared::new(sql)?);
+        self.inner.plans.insert(sql, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// A session: a transaction and settings of its own.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        Session::new(self.clone())
+    }
+
+    /// Runs `body` in a transaction and commits it. Where it must give way to another
+    /// transaction (SQLSTATE 40001, 40P01) everything is rolled back and `body` runs again, so
+    /// it must do nothing outside that may not happen twice.
+    ///
+    /// ```
+    /// use rustling_sql::Database;
+    ///
+    /// let db = Database::in_memory()?;
+    /// db.execute("CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL)", ())?;
+    /// db.execute("INSERT INTO account VALUES (1, 100), (2, 0)", ())?;
+    /// db.transaction(|tx| {
+    ///     tx.execute("UPDATE account SET balance = balance - 30 WHERE id = 1", ())?;
+    ///     tx.execute("UPDATE account SET balance = balance + 30 WHERE id = 2", ())?;
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), rustling_sql::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What `body` or the commit fails with in the end.
+    pub fn transaction<R>(
+        &self,
+        mut body: impl FnMut(&mut SqlTransaction) -> Result<R>,
+    ) -> Result<R> {
+        let mut backoff = Backoff::new(&self.inner.env, ATTEMPTS);
+        loop {
+            let mut transaction = SqlTransaction::begin(self.session())?;
+            let result = body(&mut transaction).and_then(|result| {
+                transaction.commit()?;
+                Ok(result)
+            });
+            match result {
+                Err(error) if error.is_retryable() && backoff.pause() => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Every table, by name.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Arc<Table>> {
+        self.catalog()
+            .handles()
+            .map(|handle| Arc::clone(&handle.table))
+            .collect()
+    }
+
+    /// A table by name.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<Arc<Table>> {
+        self.catalog()
+            .find(None, name)
+            .map(|handle| Arc::clone(&handle.table))
+    }
+
+    /// Rows of a table as ANALYZE last counted them; `None` where it never did.
+    #[must_use]
+    pub fn estimated_rows(&self, name: &str) -> Option<u64> {
+        let handle = self.catalog().find(None, name)?;
+        handle.statistics.as_ref().map(|statistics| statistics.rows)
+    }
+
+    /// The name of the database: that of its directory.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.info.database
+    }
+
+    /// The transactions underneath.
+    #[must_use]
+    pub fn transaction_manager(&self) -> &TransactionManager {
+        &self.inner.manager
+    }
+
+    /// The store underneath.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        self.inner.manager.store()
+    }
+
+    /// Time, randomness, files and threads.
+    #[must_use]
+    pub fn env(&self) -> &Env {
+        &self.inner.env
+    }
+
+    /// Writes everything committed to its place, so that the log can be short.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub fn checkpoint(&self) -> Result<()> {
+        self.store().checkpoint().map_err(storage_error)?;
+        Ok(())
+    }
+
+    /// Closes the database, after a checkpoint. Other clones fail from then on.
+    ///
+    /// # Errors
+    /// Where the store cannot be written.
+    pub fn close(self) -> Result<()> {
+        self.store().clone().close().map_err(storage_error)
+    }
+
+    /// The newest committed catalog.
+    pub(crate) fn catalog(&self) -> Arc<CatalogSnapshot> {
+        self.inner.catalog()
+    }
+}
+
+/// Options of a transaction that only reads.
+pub(crate) fn read_only() -> TransactionOptions {
+    TransactionOptions {
+        read_only: true,
+        ..TransactionOptions::default()
+    }
+}
+
+impl Inner {
+    /// The newest committed catalog.
+    #[inline]
+    pub(crate) fn catalog(&self) -> Arc<CatalogSnapshot> {
+        Arc::clone(&self.catalog.read())
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&self, options: TransactionOptions) -> Result<Transaction> {
+        self.manager.begin(options).map_err(txn_error)
+    }
+
+    /// Pauses between attempts at something that had to give way.
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(&self.env, ATTEMPTS)
+    }
+
+    /// The catalog as a transaction sees it.
+    pub(crate) fn load_catalog(&self, transaction: &Transaction) -> Result<Arc<CatalogSnapshot>> {
+        let records = self.catalog_store.load(transaction)?;
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        let numbers = |keyspace: u32| {
+            let mut all = self.row_numbers.lock();
+            Arc::clone(
+                all.entry(keyspace)
+                    .or_insert_with(|| Arc::new(RowNumbers::new())),
+            )
+        };
+        Ok(Arc::new(CatalogSnapshot::new(
+            generation, records, &numbers,
+        )?))
+    }
+
+    /// Commits a transaction that has changed the catalog, and makes the change the newest
+    /// catalog before anybody can act on the old one.
+    pub(crate) fn commit_catalog(&self, transaction: Transaction) -> Result<()> {
+        let mut catalog = self.catalog.write();
+        transaction.commit().map_err(txn_error)?;
+        let reader = self.begin(read_only())?;
+        match self.load_catalog(&reader) {
+            Ok(newest) => {
+                *catalog = newest;
+                Ok(())
+            }
+            Err(error) => Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                format!("the change is committed, but the catalog cannot be read back: {error}"),
+            )
+            .hint("Close the database and open it again.")),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! EXPLAIN and EXPLAIN ANALYZE.
+
+use std::sync::Arc;
+
+use crate::{
+    Error, Result, SqlState, Value,
+    engine::{
+        dml::apply,
+        error::txn_error,
+        prepared::{Action, ChangeAction, ChangeKind, Prepared},
+        query::run_init_plans,
+        rows::Rows,
+        session::Session,
+        transaction_state::transaction_options,
+    },
+    executor::{self, ExecContext, Measurements, RowBuffer},
+    planner::explain::{Run, explain},
+};
+
+/// The line above the plan of a data-changing statement.
+fn heading(change: &ChangeAction) -> String {
+    let what = match change.kind {
+        ChangeKind::Insert(_) => "Insert",
+        ChangeKind::Update { .. } => "Update",
+        ChangeKind::Delete { .. } => "Delete",
+    };
+    format!("{what} on {}", change.table.table.name)
+}
+
+impl Session {
+    /// Prints the plan of `action`, after running it where `analyze`.
+    pub(super) fn run_explain(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        analyze: bool,
+        action: &Action,
+        params: Vec<Value>,
+    ) -> Result<Rows> {
+        let (plan, head) = match action {
+            Action::Query(query) => (&query.plan, None),
+            Action::Change(change) => (&change.source, Some(heading(change))),
+            Action::Explain { .. } | Action::Utility(_) => {
+                return Ok(Rows::text("QUERY PLAN", ["Utility statement".to_owned()]));
+            }
+        };
+        if !analyze {
+            return Ok(Rows::text("QUERY PLAN", explain(plan, head, None)));
+        }
+        // How long planning takes is measured by doing it again.
+        let env = self.database.env().clone();
+        let start = env.now();
+        let fresh = Prepared::from_ast(Arc::clone(&prepared.sql), prepared.ast.clone());
+        fresh.plan(&self.catalog(), self.plan_options())?;
+        let planning = env.now().saturating_sub(start);
+        let measurements = Arc::new(Measurements::new(plan.nodes));
+        let start = env.now();
+        match action {
+            Action::Change(change) => self.analyze_change(change, params, &measurements)?,
+            _ => {
+                let transaction = self.read_transaction()?;
+                let mut context =
+                    self.exec_context(transaction, params, Some(Arc::clone(&measurements)));
+                run_init_plans(&plan.init, &mut context)?;
+                let mut operator = executor::build(&plan.root, &context, None)?;
+                let mut row = RowBuffer::new();
+                while operator.next(&context, &mut row)? {}
+            }
+        }
+        let run = Run {
+            measurements: &measurements,
+            planning,
+            execution: env.now().saturating_sub(start),
+            peak_memory: self.database.store().memory().peak(),
+        };
+        Ok(Rows::text("QUERY PLAN", explain(plan, head, Some(&run))))
+    }
+
+    fn analyze_change(
+        &mut self,
+        change: &ChangeAction,
+        params: Vec<Value>,
+        measurements: &Arc<Measurements>,
+    ) -> Result<()> {
+        let mut transaction = match &self.open {
+            Some(open) => Arc::clone(&open.transaction),
+            None => {
+                let options = transaction_options(
+                    &self.settings,
+                    self.settings.isolation,
+                    self.settings.read_only,
+                )?;
+                Arc::new(self.database.inner.begin(options)?)
+            }
+        };
+        if !self.lock_for_writing(&transaction, &change.table)? {
+            return Err(Error::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "the table was changed by a concurrent transaction",
+            ));
+        }
+        if self.open.is_some() {
+            drop(transaction);
+            transaction = self.read_transaction()?;
+        } else {
+            transaction.begin_statement();
+        }
+        let mut context = self.exec_context(transaction, params, Some(Arc::clone(measurements)));
+        apply(change, &mut context, self.database.store())?;
+        let ExecContext { transaction, .. } = context;
+        if self.open.is_none()
+            && let Ok(transaction) = Arc::try_unwrap(transaction)
+        {
+            transaction.commit().map_err(txn_error)?;
+        }
+        Ok(())
+    }
+}

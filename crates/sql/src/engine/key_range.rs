@@ -1,0 +1,220 @@
+//! From conditions on key columns to a range of key bytes.
+
+use std::ops::Bound;
+
+use rustling_storage::KeyRange;
+
+use crate::{Result, Value, encoding::KeyLayout};
+
+/// The marker of a value that is not NULL: what NULLs of either order are told apart by.
+const PRESENT: u8 = 0x01;
+
+/// The least byte string above every one that starts with `prefix`; `None`: there is none.
+pub(crate) fn successor(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+    while let Some(last) = prefix.last_mut() {
+        if *last == u8::MAX {
+            prefix.pop();
+        } else {
+            *last += 1;
+            return Some(prefix);
+        }
+    }
+    None
+}
+
+fn below_successor(prefix: Vec<u8>) -> Bound<Vec<u8>> {
+    successor(prefix).map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// The keys whose first columns equal `equal` and whose next column lies between `lower` and
+/// `upper` (each a value and whether it is included). Comparing with NULL is never true:
+/// `None`, no key.
+pub(crate) fn key_range(
+    layout: &KeyLayout,
+    equal: &[Value],
+    lower: Option<&(Value, bool)>,
+    upper: Option<&(Value, bool)>,
+) -> Result<Option<KeyRange>> {
+    let bounds = [lower, upper];
+    let is_null = |value: &Value| matches!(value, Value::Null);
+    if equal.iter().any(is_null) || bounds.iter().flatten().any(|(value, _)| is_null(value)) {
+        return Ok(None);
+    }
+    let encode = |last: Option<&Value>| -> Result<Vec<u8>> {
+        let mut key = Vec::new();
+        layout.encode(equal.iter().chain(last), &mut key)?;
+        Ok(key)
+    };
+    let prefix = encode(None)?;
+    if lower.is_none() && upper.is_none() {
+        return Ok(Some(if layout.is_open_at(equal.len().wrapping_sub(1)) {
+            KeyRange {
+                start: Bound::Included(prefix.clone()),
+                end: Bound::Included(prefix),
+            }
+        } else {
+            KeyRange {
+                start: Bound::Included(prefix.clone()),
+                end: below_successor(prefix),
+            }
+        }));
+    }
+    let Some(column) = layout.columns().get(equal.len()) else {
+        return Ok(None);
+    };
+    // Without an end, the range ends where the NULLs are.
+    let mut present = prefix;
+    if column.nullable {
+        present.push(PRESENT);
+    }
+    if layout.is_open_at(equal.len()) {
+        let end = |bound: &(Value, bool)| -> Result<Bound<Vec<u8>>> {
+            let key = encode(Some(&bound.0))?;
+            Ok(if bound.1 {
+                Bound::Included(key)
+            } else {
+                Bound::Excluded(key)
+            })
+        };
+        let range = KeyRange {
+            start: lower.map_or(Ok(Bound::Included(present.clone())), end)?,
+            end: upper.map_or_else(|| Ok(below_successor(present)), end)?,
+        };
+        return Ok(not_empty(range));
+    }
+    let (first, last) = if column.descending {
+        (upper, lower)
+    } else {
+        (lower, upper)
+    };
+    let start = match first {
+        None => Bound::Included(present.clone()),
+        Some((value, true)) => Bound::Included(encode(Some(value))?),
+        Some((value, false)) => match successor(encode(Some(value))?) {
+            Some(key) => Bound::Included(key),
+            None => return Ok(None),
+        },
+    };
+    let end = match last {
+        None => below_successor(present),
+        Some((value, true)) => below_successor(encode(Some(value))?),
+        Some((value, false)) => Bound::Excluded(encode(Some(value))?),
+    };
+    Ok(not_empty(KeyRange { start, end }))
+}
+
+/// The range, unless its ends have crossed.
+fn not_empty(range: KeyRange) -> Option<KeyRange> {
+    let crossed = match (&range.start, &range.end) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Included(end) | Bound::Excluded(end),
+        ) => start >= end,
+    };
+    (!crossed).then_some(range)
+}
+
+/// The key that a range of a single key starts with.
+pub(crate) fn first_key(range: KeyRange) -> Option<Vec<u8>> {
+    match range.start {
+        Bound::Included(key) => Some(key),
+        Bound::Excluded(_) | Bound::Unbounded => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataType, encoding::KeyColumn};
+    use std::ops::RangeBounds;
+
+    fn layouts(descending: bool, nulls_first: bool) -> KeyLayout {
+        KeyLayout::index(vec![
+            KeyColumn::ascending(DataType::Int4),
+            KeyColumn {
+                data_type: DataType::Text,
+                descending,
+                nulls_first,
+                nullable: true,
+            },
+        ])
+    }
+
+    #[test]
+    fn ranges_hold_exactly_the_rows_that_match() {
+        let texts = ["", "a", "a\0", "aa", "b", "c"];
+        let mut values: Vec<Value> = texts
+            .iter()
+            .map(|text| Value::Text((*text).into()))
+            .collect();
+        values.push(Value::Null);
+        let text = |value: &Value| match value {
+            Value::Text(text) => Some(text.clone()),
+            _ => None,
+        };
+        for (descending, nulls_first) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let layout = layouts(descending, nulls_first);
+            let ends: Vec<Option<(Value, bool)>> = std::iter::once(None)
+                .chain(
+                    values
+                        .iter()
+                        .flat_map(|value| [true, false].map(|i| Some((value.clone(), i)))),
+                )
+                .collect();
+            for lower in &ends {
+                for upper in &ends {
+                    let range =
+                        key_range(&layout, &[Value::Int4(1)], lower.as_ref(), upper.as_ref())
+                            .unwrap();
+                    for number in [0, 1, 2] {
+                        for value in &values {
+                            let mut key = Vec::new();
+                            layout
+                                .encode([&Value::Int4(number), value], &mut key)
+                                .unwrap();
+                            key.extend_from_slice(b"\xff\xffrow");
+                            let inside = range.as_ref().is_some_and(|range| {
+                                (range.start.clone(), range.end.clone()).contains(&key)
+                            });
+                            let within = |end: &Option<(Value, bool)>, less: bool| match end {
+                                None => true,
+                                Some((end, inclusive)) => match (text(value), text(end)) {
+                                    (Some(value), Some(end)) => {
+                                        value == end && *inclusive
+                                            || if less { value < end } else { value > end }
+                                    }
+                                    _ => false,
+                                },
+                            };
+                            let unbounded = lower.is_none() && upper.is_none();
+                            let expected = number == 1
+                                && (unbounded
+                                    || text(value).is_some()
+                                        && within(lower, false)
+                                        && within(upper, true));
+                            assert_eq!(
+                                inside, expected,
+                                "{number} {value:?} in {lower:?}..{upper:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_open_ended_key_is_ranged_exactly() {
+        let layout = KeyLayout::primary([DataType::Text]);
+        let a = (Value::Text("a".into()), false);
+        let range = key_range(&layout, &[], Some(&a), None).unwrap().unwrap();
+        assert!((range.start, range.end).contains(&b"aa".to_vec()));
+        let range = key_range(&layout, &[a.0], None, None).unwrap().unwrap();
+        assert_eq!(range.start, Bound::Included(b"a".to_vec()));
+        assert_eq!(range.end, Bound::Included(b"a".to_vec()));
+    }
+}

@@ -1,0 +1,46 @@
+//! The embedded database: opening, sessions, statements, transactions.
+//!
+//! - [`database`]: [`Database`], what programs hold.
+//! - [`session`]: [`Session`], a connection with its transaction and settings.
+//! - [`prepared`] and [`plan_cache`]: statements parsed and planned once.
+//! - [`query`], [`dml`], [`ddl`], [`analyze`]: running them.
+//! - [`rows`]: what queries give.
+//! - [`bulk`]: loading many rows.
+//! - [`table`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
+//! - [`catalog`]: definitions of tables, stored and in memory.
+
+mod analyze;
+mod binding;
+mod bulk;
+pub(crate) mod cancel;
+pub(crate) mod catalog;
+mod constraints;
+mod database;
+mod ddl;
+mod dml;
+pub(crate) mod error;
+mod explain;
+pub(crate) mod key_range;
+mod params;
+mod plan_cache;
+mod prepared;
+mod query;
+mod row_numbers;
+mod rows;
+mod session;
+mod settings;
+mod sql_transaction;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
+mod transaction_state;
+mod write;
+
+pub use bulk::{BulkLoader, BulkOptions, RefusedRow};
+pub use cancel::CancelToken;
+pub use database::{Database, DatabaseOptions};
+pub use params::Params;
+pub use prepared::Statement;
+pub use rows::{FromRow, ResultColumn, Row, RowIndex, Rows};
+pub use session::{Session, StatementResult};
+pub use sql_transaction::SqlTransaction;

@@ -1,0 +1,106 @@
+//! Running queries.
+
+use std::sync::Arc;
+
+use rustling_txn::Transaction;
+
+use crate::{
+    Error, Result, SqlState, Value,
+    engine::{
+        prepared::QueryAction, rows::Rows, session::Session, transaction_state::transaction_options,
+    },
+    executor::{self, ExecContext, Measurements, RowBuffer, StatementRandom},
+    planner::physical::{InitKind, InitPlan},
+};
+
+impl Session {
+    /// What a statement in `transaction` runs with.
+    pub(super) fn exec_context(
+        &self,
+        transaction: Arc<Transaction>,
+        parameters: Vec<Value>,
+        measurements: Option<Arc<Measurements>>,
+    ) -> ExecContext {
+        let inner = &self.database.inner;
+        let transaction_time = match &self.open {
+            Some(open) => open.time,
+            None => inner.env.wall_clock(),
+        };
+        ExecContext {
+            transaction,
+            parameters,
+            session: Arc::clone(&self.info),
+            transaction_time,
+            random: StatementRandom(Arc::clone(&inner.env.random)),
+            cancel: self.cancel.clone(),
+            deadline: self.deadline(),
+            env: inner.env.clone(),
+            memory: inner.manager.store().memory().clone(),
+            measurements,
+        }
+    }
+
+    /// A transaction for a statement that reads: the open block's, with its statement begun,
+    /// or a new one.
+    pub(super) fn read_transaction(&mut self) -> Result<Arc<Transaction>> {
+        match &mut self.open {
+            Some(open) => {
+                open.begin_statement();
+                Ok(Arc::clone(&open.transaction))
+            }
+            None => {
+                let options = transaction_options(&self.settings, self.settings.isolation, true)?;
+                Ok(Arc::new(self.database.inner.begin(options)?))
+            }
+        }
+    }
+
+    /// Starts a query.
+    pub(super) fn run_query(&mut self, query: &QueryAction, params: Vec<Value>) -> Result<Rows> {
+        let transaction = self.read_transaction()?;
+        let mut context = self.exec_context(transaction, params, None);
+        run_init_plans(&query.plan.init, &mut context)?;
+        let operator = executor::build(&query.plan.root, &context, None)?;
+        let failed = self.open.as_ref().map(|open| Arc::clone(&open.failed));
+        Ok(Rows::running(
+            Arc::clone(&query.columns),
+            operator,
+            context,
+            failed,
+        ))
+    }
+}
+
+/// Evaluates the subqueries that are evaluated once; their values become parameters.
+pub(super) fn run_init_plans(init: &[InitPlan], context: &mut ExecContext) -> Result<()> {
+    for subquery in init {
+        let value = {
+            let mut operator = executor::build(&subquery.plan, context, None)?;
+            let mut row = RowBuffer::new();
+            let found = operator.next(context, &mut row)?;
+            match subquery.kind {
+                InitKind::Exists => Value::Boolean(found),
+                InitKind::Scalar if !found => Value::Null,
+                InitKind::Scalar => {
+                    let value = row.first().cloned().unwrap_or(Value::Null);
+                    if operator.next(context, &mut row)? {
+                        return Err(Error::new(
+                            SqlState::CARDINALITY_VIOLATION,
+                            "more than one row returned by a subquery used as an expression",
+                        ));
+                    }
+                    value
+                }
+            }
+        };
+        // Subqueries are numbered in the order they run, after the statement's own parameters.
+        if context.parameters.len() != subquery.parameter {
+            return Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "a subquery's value has no place among the parameters",
+            ));
+        }
+        context.parameters.push(value);
+    }
+    Ok(())
+}

@@ -1,0 +1,623 @@
+//! Sessions: a connection's transaction and settings.
+
+use std::{sync::Arc, time::Duration};
+
+use rustling_txn::IsolationLevel as TxnIsolation;
+
+use crate::{
+    Error, Result, SqlState, Value,
+    ast::StatementKind,
+    bound::{BoundStatement, IsolationLevel, TransactionStatement},
+    engine::{
+        Params,
+        cancel::CancelToken,
+        catalog::CatalogSnapshot,
+        database::Database,
+        error::txn_error,
+        prepared::{Action, PlanOptions, Planned, Prepared, Statement},
+        rows::{ResultColumn, Rows},
+        settings::{Settings, isolation_name},
+        transaction_state::OpenTransaction,
+    },
+    eval::SessionInfo,
+    types::{CastContext, Conversion, DataType},
+};
+
+/// What a statement gives.
+#[derive(Debug)]
+pub enum StatementResult {
+    /// Rows, computed as they are read.
+    Rows(Rows),
+    /// It is done.
+    Done {
+        /// PostgreSQL's command tag: `INSERT 0 3`, `CREATE TABLE`.
+        tag: String,
+        /// Rows inserted, updated or deleted.
+        affected: u64,
+        /// What the user should know beside (`table "t" does not exist, skipping`).
+        notices: Vec<String>,
+    },
+}
+
+impl StatementResult {
+    /// Done, without rows.
+    pub(crate) fn done(tag: impl Into<String>) -> StatementResult {
+        StatementResult::Done {
+            tag: tag.into(),
+            affected: 0,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Done, with something to tell.
+    pub(crate) fn noted(tag: impl Into<String>, notices: Vec<String>) -> StatementResult {
+        StatementResult::Done {
+            tag: tag.into(),
+            affected: 0,
+            notices,
+        }
+    }
+
+    /// The rows; none (and no columns) for statements that give none.
+    pub(crate) fn into_rows(self) -> Result<Rows> {
+        Ok(match self {
+            StatementResult::Rows(rows) => rows,
+            StatementResult::Done { .. } => Rows::fixed(Vec::new(), Vec::new()),
+        })
+    }
+}
+
+/// A session. Outside a transaction block (BEGIN … COMMIT) every statement is a transaction
+/// of its own. After an error within a block only ROLLBACK (or ROLLBACK TO) is taken.
+///
+/// ```
+/// use rustling_sql::{Database, StatementResult};
+///
+/// let mut session = Database::in_memory()?.session();
+/// session.run("CREATE TABLE t (n int)", ())?;
+/// session.run("BEGIN", ())?;
+/// session.run("INSERT INTO t VALUES (1), (2)", ())?;
+/// match session.run("SELECT sum(n) FROM t", ())? {
+///     StatementResult::Rows(rows) => assert_eq!(rows.read_all::<(i64,)>()?, [(3,)]),
+///     StatementResult::Done { .. } => unreachable!("a query gives rows"),
+/// }
+/// session.run("ROLLBACK", ())?;
+/// # Ok::<(), rustling_sql::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    pub(super) database: Database,
+    pub(super) settings: Settings,
+    pub(super) info: Arc<SessionInfo>,
+    pub(super) open: Option<Box<OpenTransaction>>,
+    pub(super) cancel: CancelToken,
+}
+
+impl std::fmt::Debug for OpenTransaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenTransaction")
+            .field("transaction", &self.transaction.id())
+            .field("failed", &self.has_failed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(database: Database) -> Session {
+        Session {
+            info: Arc::clone(&database.inner.info),
+            settings: Settings::default(),
+            open: None,
+            cancel: CancelToken::default(),
+            database,
+        }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Ends this session's statements from another thread.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    /// Whether a transaction block is open.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether the open transaction block has failed and waits for ROLLBACK.
+    #[must_use]
+    pub fn transaction_failed(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.has_failed())
+    }
+
+    /// The value of a setting, as SHOW prints it.
+    ///
+    /// # Errors
+    /// 42704 where there is no such setting.
+    pub fn setting(&self, name: &str) -> Result<String> {
+        match (&self.open, name) {
+            (Some(open), "transaction_isolation") => Ok(isolation_name(open.isolation).to_owned()),
+            _ => self.settings.show(name),
+        }
+    }
+
+    /// Changes a setting, as SET does.
+    ///
+    /// # Errors
+    /// 42704 where there is no such setting, 22023 where the value is not allowed.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.change_setting(name, Some(&Value::Text(value.into())))
+    }
+
+    pub(super) fn change_setting(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
+        self.settings.set(name, value)?;
+        let zone = &self.settings.time_zone;
+        self.info = Arc::new(SessionInfo {
+            time_zone: zone.clone(),
+            ..SessionInfo::clone(&self.info)
+        });
+        Ok(())
+    }
+
+    /// Prepares a statement; [`Session::run_statement`] runs it in this session.
+    ///
+    /// # Errors
+    /// What is wrong with the statement.
+    pub fn prepare(&self, sql: &str) -> Result<Statement> {
+        Statement::new(self.database.clone(), self.database.prepared(sql)?)
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    /// What the statement fails with; 25P02 where an earlier error must be rolled back first.
+    pub fn run(&mut self, sql: &str, params: impl Params) -> Result<StatementResult> {
+        let prepared = match self.database.prepared(sql) {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(self.failing(error)),
+        };
+        self.run_prepared(&prepared, params.into_values())
+    }
+
+    /// Runs a prepared statement in this session.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_statement(
+        &mut self,
+        statement: &Statement,
+        params: impl Params,
+    ) -> Result<StatementResult> {
+        self.run_prepared(statement.prepared(), params.into_values())
+    }
+
+    /// Runs a statement; gives the number of rows affected (for a query: of rows).
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn execute(&mut self, sql: &str, params: impl Params) -> Result<u64> {
+        match self.run(sql, params)? {
+            StatementResult::Done { affected, .. } => Ok(affected),
+            StatementResult::Rows(mut rows) => {
+                let mut row = Vec::new();
+                let mut count = 0;
+                while rows.next_into(&mut row)? {
+                    count += 1;
+                }
+                Ok(count)
+            }
+        }
+    }
+
+    /// Runs a query.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; later errors come with the rows.
+    pub fn query(&mut self, sql: &str, params: impl Params) -> Result<Rows> {
+        self.run(sql, params)?.into_rows()
+    }
+
+    /// Runs statements separated by semicolons and gives every result, rows read whole. In an
+    /// error's span, places count from the beginning of the script.
+    ///
+    /// # Errors
+    /// What the first failing statement fails with.
+    pub fn execute_script(&mut self, sql: &str) -> Result<Vec<StatementResult>> {
+        let text: Arc<str> = sql.into();
+        let statements = crate::parser::parse(sql).map_err(|error| self.failing(error))?;
+        let mut results = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let prepared = Arc::new(Prepared::from_ast(Arc::clone(&text), statement));
+            results.push(match self.run_prepared(&prepared, Vec::new())? {
+                StatementResult::Rows(rows) => {
+                    let columns = rows.columns().to_vec();
+                    StatementResult::Rows(Rows::fixed(columns, rows.values()?))
+                }
+                done => done,
+            });
+        }
+        Ok(results)
+    }
+
+    /// Opens a transaction block with the session's default isolation level.
+    ///
+    /// # Errors
+    /// 25001 where one is open.
+    pub fn begin(&mut self) -> Result<()> {
+        if self.open.is_some() {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "there is already a transaction in progress",
+            ));
+        }
+        self.open_transaction(None, None)
+    }
+
+    /// Commits the transaction block; does nothing where none is open.
+    ///
+    /// # Errors
+    /// What the commit fails with; 25P02 where the block has failed (it is rolled back then);
+    /// 55006 where rows of it are still being read.
+    pub fn commit(&mut self) -> Result<()> {
+        let failed = self.transaction_failed();
+        self.end(!failed)?;
+        if failed {
+            Err(must_roll_back())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Rolls the transaction block back; does nothing where none is open.
+    ///
+    /// # Errors
+    /// 55006 where rows of it are still being read.
+    pub fn rollback(&mut self) -> Result<()> {
+        self.end(false)
+    }
+
+    fn open_transaction(
+        &mut self,
+        isolation: Option<IsolationLevel>,
+        read_only: Option<bool>,
+    ) -> Result<()> {
+        let open = OpenTransaction::begin(
+            &self.database.inner,
+            &self.settings,
+            isolation.unwrap_or(self.settings.isolation),
+            read_only.unwrap_or(self.settings.read_only),
+        )?;
+        self.open = Some(Box::new(open));
+        Ok(())
+    }
+
+    fn end(&mut self, commit: bool) -> Result<()> {
+        let Some(open) = self.open.take() else {
+            return Ok(());
+        };
+        let changed_catalog = open.changed_catalog;
+        let transaction = match open.into_transaction() {
+            Ok(transaction) => transaction,
+            Err((open, error)) => {
+                self.open = Some(Box::new(open));
+                return Err(error);
+            }
+        };
+        if !commit {
+            transaction.rollback();
+            return Ok(());
+        }
+        if changed_catalog {
+            self.database.inner.commit_catalog(transaction)
+        } else {
+            transaction.commit().map_err(txn_error)?;
+            Ok(())
+        }
+    }
+
+    /// Notes an error in the open block, if there is one, and gives it back.
+    pub(super) fn failing(&self, error: Error) -> Error {
+        if let Some(open) = &self.open {
+            open.fail();
+        }
+        error
+    }
+
+    /// When a statement that begins now is to end.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let timeout = self.settings.statement_timeout;
+        (timeout > Duration::ZERO).then(|| self.database.env().now() + timeout)
+    }
+
+    pub(super) fn plan_options(&self) -> PlanOptions {
+        PlanOptions {
+            executor: self.settings.executor,
+            double_quoted_strings: self.settings.double_quoted_strings,
+        }
+    }
+
+    /// The catalog that the next statement sees.
+    pub(super) fn catalog(&self) -> Arc<CatalogSnapshot> {
+        match &self.open {
+            Some(open) => open
+                .catalog
+                .clone()
+                .unwrap_or_else(|| self.database.catalog()),
+            None => self.database.catalog(),
+        }
+    }
+
+    /// Runs a statement of any kind.
+    pub(crate) fn run_prepared(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: Vec<Value>,
+    ) -> Result<StatementResult> {
+        if let StatementKind::Transaction(statement) = &prepared.ast.kind {
+            return self.run_transaction_statement(statement.clone());
+        }
+        if self.transaction_failed() {
+            return Err(must_roll_back());
+        }
+        let waits = self
+            .open
+            .as_ref()
+            .map(|open| open.transaction.cancel_handle());
+        self.cancel.reset(waits);
+        let result = self.dispatch(prepared, params);
+        // A lock timeout that stands for the statement's own time says so.
+        result.map_err(|error| self.failing(error))
+    }
+
+    fn dispatch(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        params: Vec<Value>,
+    ) -> Result<StatementResult> {
+        if is_definition(&prepared.ast.kind) {
+            return self.run_definition(prepared, &params);
+        }
+        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+        let params = self.convert_params(&planned, params)?;
+        match &planned.action {
+            Action::Query(query) => Ok(StatementResult::Rows(self.run_query(query, params)?)),
+            Action::Change(_) => self.run_change(prepared, planned, params),
+            Action::Explain { analyze, action } => {
+                let rows = self.run_explain(prepared, *analyze, action, params)?;
+                Ok(StatementResult::Rows(rows))
+            }
+            Action::Utility(statement) => self.run_utility(statement),
+        }
+    }
+
+    /// The parameters as values of the types that the statement wants.
+    pub(super) fn convert_params(
+        &self,
+        planned: &Planned,
+        params: Vec<Value>,
+    ) -> Result<Vec<Value>> {
+        if params.len() != planned.parameters.len() {
+            return Err(Error::new(
+                SqlState("08P01"),
+                format!(
+                    "the statement has {} parameters, but {} values were given",
+                    planned.parameters.len(),
+                    params.len()
+                ),
+            ));
+        }
+        let conversion = Conversion {
+            time_zone: &self.info.time_zone,
+            now: Some(self.database.env().wall_clock()),
+        };
+        params
+            .into_iter()
+            .zip(&planned.parameters)
+            .enumerate()
+            .map(|(at, (value, to))| {
+                let given = value.data_type();
+                if given.is_none() || given == Some(*to) || *to == DataType::Unknown {
+                    return Ok(value);
+                }
+                let converted = match &value {
+                    Value::Text(text) if !to.is_string() => Value::parse_in(text, *to, &conversion),
+                    _ => value.cast_in(*to, CastContext::Assignment, &conversion),
+                };
+                converted.map_err(|error| {
+                    error.detail(format!("In the value of parameter ${}.", at + 1))
+                })
+            })
+            .collect()
+    }
+
+    fn run_utility(&mut self, statement: &BoundStatement) -> Result<StatementResult> {
+        match statement {
+            BoundStatement::Set { name, value } => {
+                self.change_setting(name, value.as_ref())?;
+                Ok(StatementResult::done("SET"))
+            }
+            BoundStatement::Show { name: Some(name) } => {
+                let value = self.setting(name)?;
+                Ok(StatementResult::Rows(Rows::text(name, [value])))
+            }
+            BoundStatement::Show { name: None } => {
+                let column = |name: &str| ResultColumn {
+                    name: name.to_owned(),
+                    data_type: DataType::Text,
+                    nullable: false,
+                };
+                let rows = self
+                    .settings
+                    .show_all()?
+                    .into_iter()
+                    .map(|row| row.map(|text| Value::Text(text.into())).to_vec())
+                    .collect();
+                let columns = ["name", "setting", "description"].map(column).to_vec();
+                Ok(StatementResult::Rows(Rows::fixed(columns, rows)))
+            }
+            BoundStatement::Checkpoint => {
+                self.database.checkpoint()?;
+                Ok(StatementResult::done("CHECKPOINT"))
+            }
+            _ => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "this statement is not supported here",
+            )),
+        }
+    }
+
+    fn run_transaction_statement(
+        &mut self,
+        statement: TransactionStatement,
+    ) -> Result<StatementResult> {
+        let noted = |tag: &str, notice: &str| {
+            Ok(StatementResult::noted(
+                tag,
+                vec![format!("WARNING:  {notice}")],
+            ))
+        };
+        match statement {
+            TransactionStatement::Begin {
+                isolation,
+                read_only,
+            } => {
+                if self.transaction_failed() {
+                    return Err(must_roll_back());
+                }
+                if self.open.is_some() {
+                    return noted("BEGIN", "there is already a transaction in progress");
+                }
+                self.open_transaction(isolation, read_only)?;
+                Ok(StatementResult::done("BEGIN"))
+            }
+            TransactionStatement::Set {
+                isolation,
+                read_only,
+            } => self
+                .set_transaction(isolation, read_only)
+                .map_err(|error| self.failing(error)),
+            TransactionStatement::Commit if self.open.is_none() => {
+                noted("COMMIT", "there is no transaction in progress")
+            }
+            TransactionStatement::Commit => {
+                let failed = self.transaction_failed();
+                self.end(!failed)?;
+                Ok(StatementResult::done(if failed {
+                    "ROLLBACK"
+                } else {
+                    "COMMIT"
+                }))
+            }
+            TransactionStatement::Rollback if self.open.is_none() => {
+                noted("ROLLBACK", "there is no transaction in progress")
+            }
+            TransactionStatement::Rollback => {
+                self.end(false)?;
+                Ok(StatementResult::done("ROLLBACK"))
+            }
+            TransactionStatement::Savepoint(name) => {
+                if self.transaction_failed() {
+                    return Err(must_roll_back());
+                }
+                self.block("SAVEPOINT")?.savepoint(name);
+                Ok(StatementResult::done("SAVEPOINT"))
+            }
+            TransactionStatement::RollbackTo(name) => {
+                let inner = Arc::clone(&self.database.inner);
+                let result = self
+                    .block("ROLLBACK TO SAVEPOINT")?
+                    .rollback_to(&name, &inner);
+                result.map_err(|error| self.failing(error))?;
+                Ok(StatementResult::done("ROLLBACK"))
+            }
+            TransactionStatement::Release(name) => {
+                if self.transaction_failed() {
+                    return Err(must_roll_back());
+                }
+                let result = self.block("RELEASE SAVEPOINT")?.release(&name);
+                result.map_err(|error| self.failing(error))?;
+                Ok(StatementResult::done("RELEASE"))
+            }
+        }
+    }
+
+    fn block(&mut self, statement: &str) -> Result<&mut OpenTransaction> {
+        self.open.as_deref_mut().ok_or_else(|| {
+            Error::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{statement} can only be used in transaction blocks"),
+            )
+            .hint("Begin one with BEGIN.")
+        })
+    }
+
+    fn set_transaction(
+        &mut self,
+        isolation: Option<IsolationLevel>,
+        read_only: Option<bool>,
+    ) -> Result<StatementResult> {
+        let Some(open) = &self.open else {
+            return Ok(StatementResult::noted(
+                "SET",
+                vec!["WARNING:  SET TRANSACTION can only be used in transaction blocks".to_owned()],
+            ));
+        };
+        if open.has_failed() {
+            return Err(must_roll_back());
+        }
+        if open.used && isolation.is_some_and(|level| level != open.isolation) {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+            ));
+        }
+        if open.used && read_only.is_some_and(|wanted| wanted != open.read_only) {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "transaction read-write mode must be set before any query",
+            ));
+        }
+        let isolation = isolation.unwrap_or(open.isolation);
+        let read_only = read_only.unwrap_or(open.read_only);
+        if !open.used {
+            self.open_transaction(Some(isolation), Some(read_only))?;
+        }
+        Ok(StatementResult::done("SET"))
+    }
+
+    /// Whether reads of the open transaction see one snapshot throughout.
+    pub(super) fn keeps_snapshot(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.transaction.isolation() == TxnIsolation::Snapshot)
+    }
+}
+
+/// Whether the statement changes the catalog, so that it is bound under the catalog's lock.
+fn is_definition(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::CreateTable(_)
+            | StatementKind::CreateIndex(_)
+            | StatementKind::DropTable { .. }
+            | StatementKind::DropIndex { .. }
+            | StatementKind::Analyze { .. }
+    )
+}
+
+/// The answer to anything but ROLLBACK after an error.
+#[cold]
+pub(super) fn must_roll_back() -> Error {
+    Error::new(
+        SqlState::IN_FAILED_SQL_TRANSACTION,
+        "current transaction is aborted, commands ignored until end of transaction block",
+    )
+    .hint("End it with ROLLBACK, or go back with ROLLBACK TO SAVEPOINT.")
+}

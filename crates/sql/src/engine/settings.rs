@@ -1,0 +1,369 @@
+//! A session's settings: SET and SHOW.
+
+use std::time::Duration;
+
+use rustling_storage::Durability;
+
+use crate::{
+    Error, Result, SqlState, Value, bound::IsolationLevel,
+    planner::choose_executor::ExecutorSetting, types::TimeZone,
+};
+
+/// What a session can be told with SET.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) statement_timeout: Duration,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) isolation: IsolationLevel,
+    pub(crate) read_only: bool,
+    pub(crate) durability: Durability,
+    pub(crate) double_quoted_strings: bool,
+    pub(crate) executor: ExecutorSetting,
+    pub(crate) time_zone: TimeZone,
+    pub(crate) time_zone_name: String,
+    pub(crate) application_name: String,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            statement_timeout: Duration::ZERO,
+            lock_timeout: Duration::ZERO,
+            isolation: IsolationLevel::ReadCommitted,
+            read_only: false,
+            durability: Durability::Sync,
+            double_quoted_strings: false,
+            executor: ExecutorSetting::Auto,
+            time_zone: TimeZone::UTC,
+            time_zone_name: "UTC".to_owned(),
+            application_name: String::new(),
+        }
+    }
+}
+
+/// Every setting with what it is for, in the order of SHOW ALL.
+const DESCRIPTIONS: &[(&str, &str)] = &[
+    ("application_name", "Sets the application name."),
+    ("client_encoding", "The encoding of text (always UTF8)."),
+    ("datestyle", "How dates are shown (always ISO, MDY)."),
+    (
+        "default_transaction_isolation",
+        "Isolation level of new transactions.",
+    ),
+    (
+        "default_transaction_read_only",
+        "Whether new transactions are read-only.",
+    ),
+    (
+        "double_quoted_strings",
+        "Whether \"x\" is the string 'x' where no column is called x.",
+    ),
+    ("durability", "When a commit answers: sync, async or none."),
+    (
+        "executor",
+        "Which executor runs queries: auto, row or vector.",
+    ),
+    (
+        "intervalstyle",
+        "How intervals are shown (always postgres).",
+    ),
+    (
+        "lock_timeout",
+        "How long a lock is waited for; 0: until it is free.",
+    ),
+    (
+        "search_path",
+        "Where unqualified names are looked up (always public).",
+    ),
+    (
+        "server_encoding",
+        "The encoding of stored text (always UTF8).",
+    ),
+    ("server_version", "The version of this program."),
+    (
+        "standard_conforming_strings",
+        "Whether '\\' is an ordinary character (always on).",
+    ),
+    (
+        "statement_timeout",
+        "How long a statement may take; 0: as long as it does.",
+    ),
+    (
+        "synchronous_commit",
+        "Whether a commit waits for the disk: on or off.",
+    ),
+    ("timezone", "The time zone of timestamps with time zone."),
+    (
+        "transaction_isolation",
+        "Isolation level of the current transaction.",
+    ),
+];
+
+/// The name by which a setting is known: some have two.
+fn canonical(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "time zone" | "time_zone" => "timezone".to_owned(),
+        "transaction isolation level" => "transaction_isolation".to_owned(),
+        _ => name,
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let error = Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("unrecognized configuration parameter \"{name}\""),
+    );
+    let near = DESCRIPTIONS
+        .iter()
+        .map(|(known, _)| (strsim::damerau_levenshtein(known, name), known))
+        .min();
+    match near {
+        Some((distance, known)) if distance <= 3 => {
+            error.hint(format!("Perhaps you meant \"{known}\"."))
+        }
+        _ => error.hint("SHOW ALL lists the settings."),
+    }
+}
+
+fn invalid(name: &str, value: &str, allowed: &str) -> Error {
+    Error::new(
+        SqlState::INVALID_PARAMETER_VALUE,
+        format!("invalid value for parameter \"{name}\": \"{value}\""),
+    )
+    .hint(format!("Available values: {allowed}."))
+}
+
+fn parse_bool(name: &str, text: &str) -> Result<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" | "t" => Ok(true),
+        "off" | "false" | "no" | "0" | "f" => Ok(false),
+        _ => Err(invalid(name, text, "on, off")),
+    }
+}
+
+/// A time with a unit; without one, milliseconds.
+fn parse_time(name: &str, text: &str) -> Result<Duration> {
+    let text = text.trim();
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let error = || {
+        invalid(
+            name,
+            text,
+            "a number of milliseconds, or with a unit: us, ms, s, min, h, d",
+        )
+    };
+    let number: f64 = number.parse().map_err(|_| error())?;
+    let seconds = match unit.trim() {
+        "" | "ms" => number / 1e3,
+        "us" => number / 1e6,
+        "s" => number,
+        "min" => number * 60.0,
+        "h" => number * 3600.0,
+        "d" => number * 86_400.0,
+        _ => return Err(error()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| error())
+}
+
+fn show_time(time: Duration) -> String {
+    let micros = time.as_micros();
+    for (unit, size) in [
+        ("d", 86_400_000_000),
+        ("h", 3_600_000_000),
+        ("min", 60_000_000),
+        ("s", 1_000_000),
+        ("ms", 1000),
+    ] {
+        if micros > 0 && micros.is_multiple_of(size) {
+            return format!("{}{unit}", micros / size);
+        }
+    }
+    if micros == 0 {
+        "0".to_owned()
+    } else {
+        format!("{micros}us")
+    }
+}
+
+/// An isolation level as SHOW prints it.
+pub(crate) fn isolation_name(level: IsolationLevel) -> &'static str {
+    match level {
+        IsolationLevel::ReadUncommitted => "read uncommitted",
+        IsolationLevel::ReadCommitted => "read committed",
+        IsolationLevel::RepeatableRead => "repeatable read",
+        IsolationLevel::Snapshot => "snapshot",
+        IsolationLevel::Serializable => "serializable",
+    }
+}
+
+fn parse_isolation(name: &str, text: &str) -> Result<IsolationLevel> {
+    [
+        IsolationLevel::ReadUncommitted,
+        IsolationLevel::ReadCommitted,
+        IsolationLevel::RepeatableRead,
+        IsolationLevel::Snapshot,
+        IsolationLevel::Serializable,
+    ]
+    .into_iter()
+    .find(|level| isolation_name(*level).eq_ignore_ascii_case(text.trim()))
+    .ok_or_else(|| {
+        invalid(
+            name,
+            text,
+            "read uncommitted, read committed, repeatable read, snapshot, serializable",
+        )
+    })
+}
+
+impl Settings {
+    /// SET name = value; without a value, back to the default.
+    pub(crate) fn set(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
+        let name = canonical(name);
+        let defaults = Settings::default();
+        let text = match value {
+            Some(value) => value.to_string(),
+            None => defaults.show(&name)?,
+        };
+        match name.as_str() {
+            "statement_timeout" => self.statement_timeout = parse_time(&name, &text)?,
+            "lock_timeout" => self.lock_timeout = parse_time(&name, &text)?,
+            "default_transaction_isolation" => self.isolation = parse_isolation(&name, &text)?,
+            "default_transaction_read_only" => self.read_only = parse_bool(&name, &text)?,
+            "double_quoted_strings" => self.double_quoted_strings = parse_bool(&name, &text)?,
+            "durability" => {
+                self.durability = match text.to_ascii_lowercase().as_str() {
+                    "sync" => Durability::Sync,
+                    "async" => Durability::Async,
+                    "none" => Durability::None,
+                    _ => return Err(invalid(&name, &text, "sync, async, none")),
+                }
+            }
+            "synchronous_commit" => {
+                self.durability = if parse_bool(&name, &text)? {
+                    Durability::Sync
+                } else {
+                    Durability::Async
+                };
+            }
+            "executor" => {
+                self.executor = match text.to_ascii_lowercase().as_str() {
+                    "auto" => ExecutorSetting::Auto,
+                    "row" => ExecutorSetting::Row,
+                    "vector" => ExecutorSetting::Vector,
+                    _ => return Err(invalid(&name, &text, "auto, row, vector")),
+                }
+            }
+            "timezone" => {
+                self.time_zone = TimeZone::named(&text)?;
+                self.time_zone_name = text;
+            }
+            "application_name" => self.application_name = text,
+            _ => {
+                let fixed = self.show(&name)?;
+                // Clients set some of these to what they are anyway.
+                if !fixed
+                    .replace(' ', "")
+                    .eq_ignore_ascii_case(&text.replace([' ', '"', '-'], ""))
+                    && value.is_some()
+                {
+                    return Err(Error::new(
+                        SqlState("55P02"),
+                        format!("parameter \"{name}\" cannot be changed"),
+                    )
+                    .detail(format!("Its value is \"{fixed}\".")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// SHOW name.
+    pub(crate) fn show(&self, name: &str) -> Result<String> {
+        let name = canonical(name);
+        let on_off = |truth: bool| (if truth { "on" } else { "off" }).to_owned();
+        Ok(match name.as_str() {
+            "application_name" => self.application_name.clone(),
+            "client_encoding" | "server_encoding" => "UTF8".to_owned(),
+            "datestyle" => "ISO, MDY".to_owned(),
+            "default_transaction_isolation" | "transaction_isolation" => {
+                isolation_name(self.isolation).to_owned()
+            }
+            "default_transaction_read_only" => on_off(self.read_only),
+            "double_quoted_strings" => on_off(self.double_quoted_strings),
+            "durability" => match self.durability {
+                Durability::Sync => "sync",
+                Durability::Async => "async",
+                Durability::None => "none",
+            }
+            .to_owned(),
+            "executor" => match self.executor {
+                ExecutorSetting::Auto => "auto",
+                ExecutorSetting::Row => "row",
+                ExecutorSetting::Vector => "vector",
+            }
+            .to_owned(),
+            "intervalstyle" => "postgres".to_owned(),
+            "lock_timeout" => show_time(self.lock_timeout),
+            "search_path" => "public".to_owned(),
+            "server_version" => env!("CARGO_PKG_VERSION").to_owned(),
+            "standard_conforming_strings" => "on".to_owned(),
+            "statement_timeout" => show_time(self.statement_timeout),
+            "synchronous_commit" => on_off(self.durability == Durability::Sync),
+            "timezone" => self.time_zone_name.clone(),
+            _ => return Err(unknown(&name)),
+        })
+    }
+
+    /// SHOW ALL: name, value, description.
+    pub(crate) fn show_all(&self) -> Result<Vec<[String; 3]>> {
+        DESCRIPTIONS
+            .iter()
+            .map(|(name, description)| {
+                Ok([
+                    (*name).to_owned(),
+                    self.show(name)?,
+                    (*description).to_owned(),
+                ])
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let mut settings = Settings::default();
+        for (text, shown) in [
+            ("1500", "1500ms"),
+            ("2s", "2s"),
+            ("90 min", "90min"),
+            ("0", "0"),
+            ("1h", "1h"),
+        ] {
+            settings
+                .set("statement_timeout", Some(&Value::Text(text.into())))
+                .unwrap();
+            assert_eq!(settings.show("statement_timeout").unwrap(), shown);
+        }
+        let error = settings
+            .set("statement_timeout", Some(&Value::Text("soon".into())))
+            .unwrap_err();
+        assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE);
+    }
+
+    #[test]
+    fn unknown_settings_are_named() {
+        let error = Settings::default().show("statement_timeot").unwrap_err();
+        assert_eq!(
+            error.hint_text(),
+            Some("Perhaps you meant \"statement_timeout\".")
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! What an evaluation depends on besides its row.
+
+use std::fmt;
+
+use crate::types::{Conversion, TimeZone, Value};
+
+/// Facts of the session that functions tell.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// `current_user`.
+    pub user: String,
+    /// `current_database()`.
+    pub database: String,
+    /// `current_schema()`.
+    pub schema: String,
+    /// The session's time zone.
+    pub time_zone: TimeZone,
+}
+
+impl Default for SessionInfo {
+    fn default() -> SessionInfo {
+        SessionInfo {
+            user: "rustling".to_owned(),
+            database: "rustling".to_owned(),
+            schema: "public".to_owned(),
+            time_zone: TimeZone::UTC,
+        }
+    }
+}
+
+/// Where `random()` and `gen_random_uuid()` take their bits from.
+pub trait RandomSource: Send + Sync {
+    /// The next 64 random bits.
+    fn next_u64(&self) -> u64;
+}
+
+impl<F: Fn() -> u64 + Send + Sync> RandomSource for F {
+    fn next_u64(&self) -> u64 {
+        self()
+    }
+}
+
+/// The source for contexts in which nothing random is evaluated: always 0.
+#[derive(Clone, Copy, Debug)]
+pub struct NoRandomness;
+
+impl RandomSource for NoRandomness {
+    fn next_u64(&self) -> u64 {
+        0
+    }
+}
+
+/// What an evaluation depends on besides its row. Cheap to make: it only borrows.
+#[derive(Clone, Copy)]
+pub struct EvalContext<'a> {
+    /// The statement's parameters.
+    pub parameters: &'a [Value],
+    /// `now()`: microseconds since 1970 UTC at which the transaction began.
+    pub transaction_time: i64,
+    /// Random bits.
+    pub random: &'a dyn RandomSource,
+    /// The session's facts.
+    pub session: &'a SessionInfo,
+}
+
+impl EvalContext<'_> {
+    /// How text is converted in this session.
+    #[must_use]
+    pub fn conversion(&self) -> Conversion<'_> {
+        Conversion {
+            time_zone: &self.session.time_zone,
+            now: Some(self.transaction_time),
+        }
+    }
+}
+
+impl fmt::Debug for EvalContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvalContext")
+            .field("parameters", &self.parameters)
+            .field("transaction_time", &self.transaction_time)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

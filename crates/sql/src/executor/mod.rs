@@ -1,0 +1,225 @@
+//! The row executor: one operator per plan node, one row at a time.
+//!
+//! Operators pull: [`Operator::next`] writes the next row into a buffer of the caller's, which
+//! is used again for every row. [`build()`] makes the operators of a plan; what they share
+//! (transaction, parameters, cancellation, memory) stands in the [`ExecContext`].
+
+mod aggregate;
+mod context;
+mod distinct;
+mod filter;
+mod hash_join;
+mod instrument;
+mod limit;
+mod lookup_join;
+mod nested_loop;
+mod scan;
+mod sort;
+mod union;
+mod values;
+
+use std::sync::Arc;
+
+use crate::{
+    Result, Value,
+    bound::ColumnId,
+    planner::physical::{ExecutorKind, PhysicalNode, PhysicalPlan, PlannedExpr},
+    vector,
+};
+
+pub(crate) use context::{ExecContext, MemoryMeter, StatementRandom, row_bytes};
+pub(crate) use instrument::Measurements;
+pub(crate) use limit::bounds as limit_bounds;
+pub(crate) use scan::{Scan, key_range_of};
+
+/// A row in flight.
+pub(crate) type RowBuffer = Vec<Value>;
+
+/// A node of a plan at work.
+pub(crate) trait Operator: Send {
+    /// Makes `row` the next row; `false`: there is none, and what `row` holds means nothing.
+    fn next(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<bool>;
+}
+
+/// One row to be put in the place of a scan: how a changed row is checked again (the scan is
+/// the one that gives row keys under this column id).
+#[derive(Clone, Debug)]
+pub(crate) struct Substitute {
+    /// The scan's row-key column.
+    pub(crate) row_key: ColumnId,
+    /// The row's key.
+    pub(crate) key: Vec<u8>,
+    /// The row as stored.
+    pub(crate) row: Vec<u8>,
+}
+
+/// Makes the operators of `plan`. Scans are opened at once, so they see the table as it is now.
+pub(crate) fn build(
+    plan: &PhysicalPlan,
+    context: &ExecContext,
+    substitute: Option<&Substitute>,
+) -> Result<Box<dyn Operator>> {
+    // The vector executor measures its nodes itself. A row that is put in a scan's place is
+    // one row: whatever the plan says, it takes the way of rows.
+    if plan.executor == ExecutorKind::Vector && substitute.is_none() {
+        return vector::build(plan, context);
+    }
+    build_as_rows(plan, context, substitute)
+}
+
+/// The operator of `plan` in the row executor, whatever its root says; its inputs may be
+/// vectors.
+pub(crate) fn build_rows(plan: &PhysicalPlan, context: &ExecContext) -> Result<Box<dyn Operator>> {
+    build_as_rows(plan, context, None)
+}
+
+fn build_as_rows(
+    plan: &PhysicalPlan,
+    context: &ExecContext,
+    substitute: Option<&Substitute>,
+) -> Result<Box<dyn Operator>> {
+    let operator = build_node(plan, context, substitute)?;
+    Ok(match &context.measurements {
+        Some(measurements) => Box::new(instrument::Instrumented::new(
+            operator,
+            plan.id,
+            Arc::clone(measurements),
+        )),
+        None => operator,
+    })
+}
+
+fn build_node(
+    plan: &PhysicalPlan,
+    context: &ExecContext,
+    substitute: Option<&Substitute>,
+) -> Result<Box<dyn Operator>> {
+    let child = |input: &PhysicalPlan| build(input, context, substitute);
+    Ok(match &plan.node {
+        PhysicalNode::Scan(node) => match substitute {
+            Some(row) if node.row_key == Some(row.row_key) => {
+                Box::new(scan::SubstitutedScan::new(Arc::clone(node), row.clone()))
+            }
+            _ => Box::new(Scan::open(node, &[], context)?),
+        },
+        PhysicalNode::Values { rows } => Box::new(values::Values::new(Arc::clone(rows))),
+        PhysicalNode::Filter { input, predicates } => {
+            Box::new(filter::Filter::new(child(input)?, Arc::clone(predicates)))
+        }
+        PhysicalNode::Project { input, items } => {
+            Box::new(filter::Project::new(child(input)?, Arc::clone(items)))
+        }
+        PhysicalNode::NestedLoopJoin {
+            kind,
+            left,
+            right,
+            on,
+        } => Box::new(nested_loop::NestedLoopJoin::new(
+            *kind,
+            child(left)?,
+            child(right)?,
+            left.columns.len(),
+            right.columns.len(),
+            Arc::clone(on),
+            context,
+        )?),
+        PhysicalNode::LookupJoin {
+            kind,
+            left,
+            right,
+            on,
+            ..
+        } => Box::new(lookup_join::LookupJoin::new(
+            *kind,
+            child(left)?,
+            Arc::clone(right),
+            Arc::clone(on),
+        )),
+        PhysicalNode::HashJoin {
+            kind,
+            left,
+            right,
+            left_keys,
+            right_keys,
+            residual,
+        } => Box::new(hash_join::HashJoin::new(
+            hash_join::HashJoinSpec {
+                kind: *kind,
+                left_width: left.columns.len(),
+                right_width: right.columns.len(),
+                left_keys: Arc::clone(left_keys),
+                right_keys: Arc::clone(right_keys),
+                residual: Arc::clone(residual),
+            },
+            child(left)?,
+            child(right)?,
+            context,
+        )?),
+        PhysicalNode::HashAggregate {
+            input,
+            keys,
+            aggregates,
+        } => Box::new(aggregate::HashAggregate::new(
+            child(input)?,
+            Arc::clone(keys),
+            Arc::clone(aggregates),
+            context,
+        )?),
+        PhysicalNode::Distinct { input } => {
+            let types = input
+                .columns
+                .iter()
+                .map(|column| column.data_type)
+                .collect();
+            Box::new(distinct::Distinct::new(child(input)?, types, context)?)
+        }
+        PhysicalNode::Sort { input, keys } => {
+            Box::new(sort::Sort::new(child(input)?, Arc::clone(keys), context)?)
+        }
+        PhysicalNode::TopN {
+            input,
+            keys,
+            limit,
+            offset,
+        } => {
+            let (skip, take) = limit::bounds(Some(limit), offset.as_ref(), context)?;
+            Box::new(sort::TopN::new(
+                child(input)?,
+                Arc::clone(keys),
+                skip,
+                take,
+                context,
+            )?)
+        }
+        PhysicalNode::Limit {
+            input,
+            limit,
+            offset,
+        } => {
+            let (skip, take) = limit::bounds(limit.as_ref(), offset.as_ref(), context)?;
+            Box::new(limit::Limit::new(child(input)?, skip, take))
+        }
+        PhysicalNode::UnionAll { inputs } => {
+            let inputs = inputs
+                .iter()
+                .map(|(input, positions)| Ok((child(input)?, positions.clone())))
+                .collect::<Result<Vec<_>>>()?;
+            Box::new(union::UnionAll::new(inputs))
+        }
+    })
+}
+
+/// Whether every predicate is true of `row`.
+#[inline]
+pub(crate) fn passes(
+    predicates: &[PlannedExpr],
+    row: &[Value],
+    context: &ExecContext,
+) -> Result<bool> {
+    for predicate in predicates {
+        if predicate.compiled.eval_predicate(row, &context.eval())? != Some(true) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,115 @@
+//! Aggregate functions (PostgreSQL 9.21).
+
+use crate::{bound::AggregateFunction, types::DataType};
+
+/// Why an aggregate cannot take its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AggregateError {
+    /// No aggregate has that name.
+    Unknown,
+    /// There is no overload for these arguments.
+    NoOverload,
+}
+
+const NAMES: [(&str, AggregateFunction); 15] = [
+    ("avg", AggregateFunction::Avg),
+    ("bool_and", AggregateFunction::BoolAnd),
+    ("bool_or", AggregateFunction::BoolOr),
+    ("count", AggregateFunction::Count),
+    ("every", AggregateFunction::BoolAnd),
+    ("max", AggregateFunction::Max),
+    ("min", AggregateFunction::Min),
+    ("stddev", AggregateFunction::StddevSamp),
+    ("stddev_pop", AggregateFunction::StddevPop),
+    ("stddev_samp", AggregateFunction::StddevSamp),
+    ("string_agg", AggregateFunction::StringAgg),
+    ("sum", AggregateFunction::Sum),
+    ("var_pop", AggregateFunction::VarPop),
+    ("var_samp", AggregateFunction::VarSamp),
+    ("variance", AggregateFunction::VarSamp),
+];
+
+/// The names of aggregates.
+pub fn aggregate_names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name)
+}
+
+/// The aggregate of that name for arguments of these types: the types that the arguments must
+/// be converted to, and the type of its value.
+///
+/// # Errors
+/// [`AggregateError`].
+pub fn aggregate(
+    name: &str,
+    arguments: &[DataType],
+) -> Result<(AggregateFunction, Vec<DataType>, DataType), AggregateError> {
+    use DataType as T;
+    let (_, function) = NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .ok_or(AggregateError::Unknown)?;
+    let (parameters, returns) = match (function, arguments) {
+        (AggregateFunction::Count, [argument]) => {
+            let taken = match argument {
+                T::Unknown => T::Text,
+                other => *other,
+            };
+            (vec![taken], T::Int8)
+        }
+        (AggregateFunction::Min | AggregateFunction::Max, [argument]) => match argument {
+            T::Unknown | T::Text | T::Varchar(_) => (vec![T::Text], T::Text),
+            T::Boolean => return Err(AggregateError::NoOverload),
+            T::Decimal(_) => (vec![T::Decimal(None)], T::Decimal(None)),
+            other => (vec![*other], *other),
+        },
+        (AggregateFunction::Sum, [argument]) => match argument {
+            T::Int1 | T::Int2 | T::Int4 => (vec![*argument], T::Int8),
+            T::Int8 => (vec![T::Int8], T::Decimal(None)),
+            T::Decimal(_) => (vec![T::Decimal(None)], T::Decimal(None)),
+            T::Float4 | T::Float8 | T::Interval => (vec![*argument], *argument),
+            T::Time => (vec![T::Interval], T::Interval),
+            T::Unknown => (vec![T::Float8], T::Float8),
+            _ => return Err(AggregateError::NoOverload),
+        },
+        (AggregateFunction::Avg, [argument]) => match argument {
+            T::Int1 | T::Int2 | T::Int4 | T::Int8 => (vec![*argument], T::Decimal(None)),
+            T::Decimal(_) => (vec![T::Decimal(None)], T::Decimal(None)),
+            T::Float4 | T::Float8 => (vec![*argument], T::Float8),
+            T::Interval | T::Time => (vec![T::Interval], T::Interval),
+            T::Unknown => (vec![T::Float8], T::Float8),
+            _ => return Err(AggregateError::NoOverload),
+        },
+        (AggregateFunction::BoolAnd | AggregateFunction::BoolOr, [T::Boolean | T::Unknown]) => {
+            (vec![T::Boolean], T::Boolean)
+        }
+        (AggregateFunction::StringAgg, [text, separator]) => {
+            if (*text, *separator) == (T::Bytea, T::Bytea)
+                || (*text, *separator) == (T::Bytea, T::Unknown)
+            {
+                (vec![T::Bytea, T::Bytea], T::Bytea)
+            } else if [text, separator]
+                .iter()
+                .all(|argument| argument.is_string() || **argument == T::Unknown)
+            {
+                (vec![T::Text, T::Text], T::Text)
+            } else {
+                return Err(AggregateError::NoOverload);
+            }
+        }
+        (
+            AggregateFunction::StddevPop
+            | AggregateFunction::StddevSamp
+            | AggregateFunction::VarPop
+            | AggregateFunction::VarSamp,
+            [argument],
+        ) => match argument {
+            T::Int1 | T::Int2 | T::Int4 | T::Int8 => (vec![*argument], T::Decimal(None)),
+            T::Decimal(_) => (vec![T::Decimal(None)], T::Decimal(None)),
+            T::Float4 | T::Float8 => (vec![*argument], T::Float8),
+            T::Unknown => (vec![T::Float8], T::Float8),
+            _ => return Err(AggregateError::NoOverload),
+        },
+        _ => return Err(AggregateError::NoOverload),
+    };
+    Ok((*function, parameters, returns))
+}

@@ -1,0 +1,137 @@
+//! The signatures of functions: names, parameter types, result types, nullability. They are
+//! PostgreSQL's; what the functions compute stands in the engine's evaluator.
+
+mod aggregates;
+mod date_time;
+mod numeric;
+mod other;
+mod resolve;
+mod strings;
+
+use crate::{bound::ScalarFunction, types::DataType};
+
+pub use aggregates::{AggregateError, aggregate, aggregate_names};
+pub(crate) use resolve::{Resolution, resolve};
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// A value of that type; lengths and precisions do not matter.
+    Type(DataType),
+    /// A value of any type.
+    Any,
+}
+
+/// Whether a function's value can be NULL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nullability {
+    /// Only if an argument is NULL.
+    Strict,
+    /// Never.
+    Never,
+    /// Whatever the arguments.
+    Always,
+    /// If the first argument is NULL.
+    First,
+}
+
+/// One overload of a function.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature {
+    /// Its name in SQL.
+    pub name: &'static str,
+    /// Which function.
+    pub function: ScalarFunction,
+    /// What it takes.
+    pub parameters: &'static [Parameter],
+    /// Whether the last parameter may be repeated.
+    pub variadic: bool,
+    /// What it gives.
+    pub returns: DataType,
+    /// Whether that can be NULL.
+    pub nullability: Nullability,
+}
+
+/// Lists overloads: `"name" Function (parameter types) -> result [nullability];`
+macro_rules! table {
+    ($($name:literal $function:ident ($($parameter:ident),*) -> $returns:ident $($nullability:ident)?;)*) => {
+        &[$(
+            $crate::functions::Signature {
+                name: $name,
+                function: $crate::bound::ScalarFunction::$function,
+                parameters: &[$($crate::functions::parameter!($parameter)),*],
+                variadic: false,
+                returns: $crate::functions::data_type!($returns),
+                nullability: $crate::functions::nullability!($($nullability)?),
+            },
+        )*]
+    };
+}
+
+macro_rules! parameter {
+    (Any) => {
+        $crate::functions::Parameter::Any
+    };
+    ($name:ident) => {
+        $crate::functions::Parameter::Type($crate::functions::data_type!($name))
+    };
+}
+
+macro_rules! data_type {
+    (Decimal) => {
+        $crate::types::DataType::Decimal(None)
+    };
+    ($name:ident) => {
+        $crate::types::DataType::$name
+    };
+}
+
+macro_rules! nullability {
+    () => {
+        $crate::functions::Nullability::Strict
+    };
+    ($name:ident) => {
+        $crate::functions::Nullability::$name
+    };
+}
+
+use {data_type, nullability, parameter, table};
+
+/// Every overload, group by group.
+fn groups() -> [&'static [Signature]; 4] {
+    [
+        numeric::SIGNATURES,
+        strings::SIGNATURES,
+        date_time::SIGNATURES,
+        other::SIGNATURES,
+    ]
+}
+
+/// Every overload of every scalar function with ordinary call syntax.
+pub fn signatures() -> impl Iterator<Item = &'static Signature> {
+    groups().into_iter().flatten()
+}
+
+/// The overloads of that name.
+pub fn overloads(name: &str) -> Vec<&'static Signature> {
+    signatures()
+        .filter(|signature| signature.name == name)
+        .collect()
+}
+
+/// Functions with rules of their own: any number of arguments, of one type.
+pub const CONDITIONAL: [&str; 4] = ["coalesce", "nullif", "greatest", "least"];
+
+/// The names of all functions, aggregates included, for suggestions and completion.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let mut previous = "";
+    signatures()
+        .map(|signature| signature.name)
+        .filter(move |name| std::mem::replace(&mut previous, name) != *name)
+        .chain(CONDITIONAL)
+        .chain(aggregate_names())
+}
+
+/// Names of the arguments that may be given as `name => value`, with their defaults' absence.
+pub(crate) const MAKE_INTERVAL: [&str; 7] =
+    ["years", "months", "weeks", "days", "hours", "mins", "secs"];

@@ -1,0 +1,11 @@
+//! The session and the rest.
+
+use super::{Signature, table};
+
+pub(super) const SIGNATURES: &[Signature] = table! {
+    "gen_random_uuid" GenRandomUuid () -> Uuid;
+    "version" Version () -> Text;
+    "current_database" CurrentDatabase () -> Text;
+    "current_schema" CurrentSchema () -> Text;
+    "pg_typeof" TypeOf (Any) -> Text Never;
+};

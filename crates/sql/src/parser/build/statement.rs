@@ -1,0 +1,253 @@
+//! Statements: dispatch, INSERT, UPDATE, DELETE.
+
+use super::{Builder, Node, broken, child, children, has, unsupported};
+use crate::{
+    ast::{
+        Assignment, Delete, Expr, ExprKind, Ident, Insert, InsertSource, OnConflict, Statement,
+        StatementKind, Update,
+    },
+    error::Result,
+    parser::{build::primary::Parenthesised, grammar::Rule},
+};
+
+impl Builder {
+    /// A `statement`.
+    pub(super) fn statement(&self, node: Node<'_>) -> Result<Statement> {
+        let inner = child(node, "a statement")?;
+        self.any_statement(inner)
+    }
+
+    /// Any kind of statement.
+    pub(super) fn any_statement(&self, node: Node<'_>) -> Result<Statement> {
+        let span = self.span(&node);
+        let kind = match node.as_rule() {
+            Rule::query => StatementKind::Query(Box::new(self.query(node)?)),
+            Rule::insert => StatementKind::Insert(Box::new(self.insert(node)?)),
+            Rule::update => StatementKind::Update(Box::new(self.update(node)?)),
+            Rule::delete => StatementKind::Delete(Box::new(self.delete(node)?)),
+            Rule::create_table => StatementKind::CreateTable(Box::new(self.create_table(node)?)),
+            Rule::create_index => StatementKind::CreateIndex(Box::new(self.create_index(node)?)),
+            Rule::drop_table | Rule::drop_index => self.drop(node)?,
+            Rule::explain => StatementKind::Explain(Box::new(self.explain(node)?)),
+            Rule::analyze => self.analyze(node)?,
+            Rule::checkpoint => StatementKind::Checkpoint,
+            _ => self.session_statement(node)?,
+        };
+        Ok(Statement { kind, span })
+    }
+
+    pub(super) fn insert(&self, node: Node<'_>) -> Result<Insert> {
+        let mut with = None;
+        let mut table = None;
+        let mut alias = None;
+        let mut columns = None;
+        let mut source = None;
+        let mut on_conflict = None;
+        let mut returning = None;
+        for part in children(node) {
+            let span = self.span(&part);
+            match part.as_rule() {
+                Rule::with_clause => with = Some(self.with_clause(part)?),
+                Rule::qualified_name => table = Some(self.object_name(part)?),
+                Rule::insert_alias => alias = Some(self.ident(child(part, "an alias")?)?),
+                Rule::column_names => columns = Some(self.column_names(part)?),
+                Rule::overriding => {
+                    return Err(unsupported("identity columns (OVERRIDING) are", span));
+                }
+                Rule::default_values => source = Some(InsertSource::Defaults),
+                Rule::query => source = Some(InsertSource::Query(Box::new(self.query(part)?))),
+                Rule::on_conflict => on_conflict = Some(self.on_conflict(part)?),
+                Rule::returning => {
+                    returning = Some(self.select_list(child(part, "RETURNING's list")?)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(Insert {
+            with,
+            table: table.ok_or_else(|| broken("INSERT's table"))?,
+            alias,
+            columns,
+            source: source.ok_or_else(|| broken("INSERT's rows"))?,
+            on_conflict,
+            returning,
+        })
+    }
+
+    fn on_conflict(&self, node: Node<'_>) -> Result<OnConflict> {
+        let mut conflict = OnConflict {
+            columns: Vec::new(),
+            constraint: None,
+            target_filter: None,
+            update: None,
+            span: self.span(&node),
+        };
+        for part in children(node) {
+            if part.as_rule() == Rule::conflict_target {
+                for piece in children(part) {
+                    match piece.as_rule() {
+                        Rule::column_names => conflict.columns = self.column_names(piece)?,
+                        Rule::where_clause => {
+                            conflict.target_filter =
+                                Some(self.expression(child(piece, "a condition")?)?);
+                        }
+                        _ => conflict.constraint = Some(self.ident(piece)?),
+                    }
+                }
+            } else {
+                let mut assignments = Vec::new();
+                let mut filter = None;
+                for piece in children(part) {
+                    match piece.as_rule() {
+                        Rule::assignment => assignments.push(self.assignment(piece)?),
+                        _ => filter = Some(self.expression(child(piece, "a condition")?)?),
+                    }
+                }
+                conflict.update = Some((assignments, filter));
+            }
+        }
+        Ok(conflict)
+    }
+
+    fn assignment(&self, node: Node<'_>) -> Result<Assignment> {
+        let mut column: Option<Ident> = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::name => column = Some(self.ident(part)?),
+                Rule::row_assignment => {
+                    let mut columns = Vec::new();
+                    for piece in children(part) {
+                        let span = self.span(&piece);
+                        match piece.as_rule() {
+                            Rule::column_names => columns = self.column_names(piece)?,
+                            _ => {
+                                let kind = match self.parenthesised(piece)? {
+                                    Parenthesised::Query(query, depth) => {
+                                        self.note(depth, span)?;
+                                        ExprKind::Subquery(query)
+                                    }
+                                    Parenthesised::List(list) => {
+                                        let mut row = Vec::with_capacity(list.len());
+                                        for built in list {
+                                            self.note(built.depth.saturating_add(1), span)?;
+                                            row.push(built.expr);
+                                        }
+                                        ExprKind::Row(row)
+                                    }
+                                };
+                                return Ok(Assignment {
+                                    columns,
+                                    row: true,
+                                    value: Expr { kind, span },
+                                });
+                            }
+                        }
+                    }
+                }
+                _ => {
+                    return Ok(Assignment {
+                        columns: column.into_iter().collect(),
+                        row: false,
+                        value: self.expression(part)?,
+                    });
+                }
+            }
+        }
+        Err(broken("an assignment"))
+    }
+
+    pub(super) fn update(&self, node: Node<'_>) -> Result<Update> {
+        let mut with = None;
+        let mut table = None;
+        let mut alias = None;
+        let mut assignments = Vec::new();
+        let mut from = Vec::new();
+        let mut filter = None;
+        let mut returning = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::with_clause => with = Some(self.with_clause(part)?),
+                Rule::qualified_name => table = Some(self.object_name(part)?),
+                Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
+                Rule::assignment => assignments.push(self.assignment(part)?),
+                Rule::from_clause => from = self.table_refs(part)?,
+                Rule::where_clause => {
+                    filter = Some(self.expression(child(part, "a condition")?)?);
+                }
+                Rule::returning => {
+                    returning = Some(self.select_list(child(part, "RETURNING's list")?)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(Update {
+            with,
+            table: table.ok_or_else(|| broken("UPDATE's table"))?,
+            alias,
+            assignments,
+            from,
+            filter,
+            returning,
+        })
+    }
+
+    pub(super) fn delete(&self, node: Node<'_>) -> Result<Delete> {
+        let mut with = None;
+        let mut table = None;
+        let mut alias = None;
+        let mut using = Vec::new();
+        let mut filter = None;
+        let mut returning = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::with_clause => with = Some(self.with_clause(part)?),
+                Rule::qualified_name => table = Some(self.object_name(part)?),
+                Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
+                Rule::using_clause => using = self.table_refs(part)?,
+                Rule::where_clause => {
+                    filter = Some(self.expression(child(part, "a condition")?)?);
+                }
+                Rule::returning => {
+                    returning = Some(self.select_list(child(part, "RETURNING's list")?)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(Delete {
+            with,
+            table: table.ok_or_else(|| broken("DELETE's table"))?,
+            alias,
+            using,
+            filter,
+            returning,
+        })
+    }
+
+    /// The names, IF EXISTS and CASCADE of a DROP.
+    fn drop(&self, node: Node<'_>) -> Result<StatementKind> {
+        let index = node.as_rule() == Rule::drop_index;
+        let mut names = Vec::new();
+        let mut if_exists = false;
+        let mut cascade = false;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::qualified_name => names.push(self.object_name(part)?),
+                Rule::if_exists => if_exists = true,
+                _ => cascade = has(&part, Rule::cascade_word),
+            }
+        }
+        Ok(if index {
+            StatementKind::DropIndex {
+                names,
+                if_exists,
+                cascade,
+            }
+        } else {
+            StatementKind::DropTable {
+                names,
+                if_exists,
+                cascade,
+            }
+        })
+    }
+}

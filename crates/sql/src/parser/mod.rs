@@ -1,0 +1,116 @@
+//! Text to syntax tree.
+//!
+//! Parsing goes in three steps: a scan over the characters ([`mod@scan`]) that splits the script
+//! and bounds its nesting, the grammar (files under `grammar/`, compiled by pest), and a builder
+//! that makes the tree of what the grammar found ([`mod@build`]), with a Pratt parser for
+//! operators.
+
+mod build;
+mod grammar;
+mod scan;
+mod syntax_error;
+mod unsupported;
+
+use pest::Parser as _;
+
+use crate::{
+    ast::{Expr, Statement},
+    error::{Error, Result, SqlState},
+    span::Span,
+};
+use grammar::{Rule, SqlParser};
+use scan::Piece;
+
+pub(crate) use scan::{Scanner, Token};
+pub use scan::{split_statements, statement_is_complete};
+
+/// How deep parentheses, brackets, CASE and comments may be nested.
+///
+/// What a level needs of the stack differs tenfold between unoptimised and optimised builds; the
+/// limit keeps parsing within a thread's 2 MiB in both.
+pub const MAX_NESTING: usize = if cfg!(debug_assertions) { 32 } else { 100 };
+
+/// How deep a syntax tree may become: nesting, prefix operators, casts of casts, joins.
+pub const MAX_DEPTH: u32 = 128;
+
+/// Parses a script: statements separated by semicolons.
+///
+/// ```
+/// let statements = rustling_sql::parse("SELECT 1; SELECT 'two'")?;
+/// assert_eq!(statements.len(), 2);
+/// assert_eq!(statements[1].to_string(), "SELECT 'two'");
+/// # Ok::<(), rustling_sql::Error>(())
+/// ```
+///
+/// # Errors
+/// Syntax errors (42601), statements that are known but not supported yet (0A000), nesting
+/// deeper than [`MAX_NESTING`] (54001); each with its place in `sql`.
+pub fn parse(sql: &str) -> Result<Vec<Statement>> {
+    scan::split(sql)?
+        .iter()
+        .map(|piece| parse_piece(sql, piece))
+        .collect()
+}
+
+/// Parses exactly one statement.
+///
+/// # Errors
+/// As [`parse`]; also where there is no statement or more than one.
+pub fn parse_statement(sql: &str) -> Result<Statement> {
+    let pieces = scan::split(sql)?;
+    match pieces.as_slice() {
+        [piece] => parse_piece(sql, piece),
+        [] => Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "syntax error: expected a statement, found nothing",
+        )
+        .at(Span {
+            start: sql.len(),
+            end: sql.len(),
+        })),
+        [first, second, ..] => {
+            parse_piece(sql, first)?;
+            Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "cannot put more than one statement here",
+            )
+            .at(second.span)
+            .hint("Run the statements one by one, or as a script."))
+        }
+    }
+}
+
+/// Parses an expression alone, as CHECK and DEFAULT keep it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_expression(text: &str) -> Result<Expr> {
+    let pieces = scan::split(text)?;
+    let [piece] = pieces.as_slice() else {
+        return Err(Error::new(
+            SqlState::SYNTAX_ERROR,
+            "syntax error: expected one expression",
+        ));
+    };
+    let input = &text[piece.span.start..piece.span.end];
+    match SqlParser::parse(Rule::expression_text, input) {
+        Ok(pairs) => build::expression(pairs, piece.span.start),
+        Err(error) => Err(syntax_error::explain(
+            text,
+            piece,
+            &error,
+            Rule::expression_text,
+        )),
+    }
+}
+
+fn parse_piece(sql: &str, piece: &Piece) -> Result<Statement> {
+    let input = &sql[piece.span.start..piece.span.end];
+    match SqlParser::parse(Rule::statement_text, input) {
+        Ok(pairs) => build::statement(pairs, piece.span.start),
+        Err(error) => Err(match unsupported::statement(sql, piece.span) {
+            Some(unsupported) => unsupported,
+            None => syntax_error::explain(sql, piece, &error, Rule::statement_text),
+        }),
+    }
+}

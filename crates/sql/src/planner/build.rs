@@ -1,0 +1,406 @@
+//! From the rewritten logical plan to the physical one.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    Error, Result, SqlState, Value,
+    bound::{ColumnId, Expr, ExprKind, LogicalPlan, SortKey},
+    catalog::TableId,
+    engine::table::TableHandle,
+    planner::{
+        access_path,
+        cost::Estimator,
+        expr_tools::column,
+        ordering,
+        physical::{
+            Estimate, ExecutorKind, PhysicalNode, PhysicalPlan, PlanColumn, PlannedAggregate,
+            PlannedExpr, PlannedSortKey,
+        },
+        plan_tools::output,
+    },
+};
+
+/// Cost of computing something for a row.
+const COMPUTE: f64 = 0.1;
+/// Cost of putting a row into a hash table of groups.
+const GROUP: f64 = 0.8;
+
+/// Chooses operators.
+pub(crate) struct Builder<'a> {
+    pub(super) estimator: &'a Estimator<'a>,
+    tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
+}
+
+fn plan_columns(plan: &LogicalPlan) -> Vec<PlanColumn> {
+    output(plan)
+        .into_iter()
+        .map(|(id, data_type)| PlanColumn { id, data_type })
+        .collect()
+}
+
+fn sort_keys(keys: Vec<SortKey>, columns: &[PlanColumn]) -> Result<Arc<[PlannedSortKey]>> {
+    keys.into_iter()
+        .map(|key| {
+            Ok(PlannedSortKey {
+                expr: PlannedExpr::new(key.expr, columns)?,
+                descending: key.descending,
+                nulls_first: key.nulls_first,
+            })
+        })
+        .collect()
+}
+
+/// Makes `plan` give exactly the columns `wanted`.
+pub(crate) fn with_columns(plan: PhysicalPlan, wanted: &[ColumnId]) -> Result<PhysicalPlan> {
+    let given: Vec<ColumnId> = plan.columns.iter().map(|column| column.id).collect();
+    if given == wanted {
+        return Ok(plan);
+    }
+    let columns = wanted
+        .iter()
+        .map(|id| {
+            plan.columns
+                .iter()
+                .find(|column| column.id == *id)
+                .copied()
+                .ok_or_else(|| {
+                    Error::new(
+                        SqlState::INTERNAL_ERROR,
+                        format!("the plan does not give column {}", id.0),
+                    )
+                })
+        })
+        .collect::<Result<Vec<PlanColumn>>>()?;
+    let items = columns
+        .iter()
+        .map(|of| PlannedExpr::new(column(of.id, of.data_type, true), &plan.columns))
+        .collect::<Result<_>>()?;
+    Ok(PhysicalPlan {
+        id: 0,
+        estimate: plan.estimate,
+        columns,
+        executor: ExecutorKind::Row,
+        reason: Cow::Borrowed(""),
+        node: PhysicalNode::Project {
+            input: Box::new(plan),
+            items,
+        },
+    })
+}
+
+impl<'a> Builder<'a> {
+    /// A builder over these tables.
+    pub(crate) fn new(
+        estimator: &'a Estimator<'a>,
+        tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
+    ) -> Builder<'a> {
+        Builder { estimator, tables }
+    }
+
+    /// A table of the statement.
+    pub(super) fn table(&self, id: TableId) -> Result<Arc<TableHandle>> {
+        (self.tables)(id).ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                "a table of the statement was dropped meanwhile",
+            )
+        })
+    }
+
+    /// Makes a node; its number and executor are settled later.
+    pub(super) fn node(
+        &self,
+        estimate: Estimate,
+        columns: Vec<PlanColumn>,
+        node: PhysicalNode,
+    ) -> PhysicalPlan {
+        PhysicalPlan {
+            id: 0,
+            node,
+            columns,
+            estimate,
+            executor: ExecutorKind::Row,
+            reason: Cow::Borrowed(""),
+        }
+    }
+
+    /// Plans `plan`.
+    pub(crate) fn build(&self, plan: LogicalPlan) -> Result<PhysicalPlan> {
+        let columns = plan_columns(&plan);
+        match plan {
+            LogicalPlan::Scan {
+                table,
+                columns: scanned,
+                row_key,
+                filter,
+            } => {
+                let (scan, estimate) = access_path::plan_scan(
+                    self.table(table.id)?,
+                    &scanned,
+                    row_key,
+                    filter,
+                    self.estimator,
+                    &columns,
+                )?;
+                Ok(self.node(estimate, columns, PhysicalNode::Scan(Arc::new(scan))))
+            }
+            LogicalPlan::Values { rows, .. } => {
+                let rows = rows
+                    .into_iter()
+                    .map(|row| PlannedExpr::all(row, &[]))
+                    .collect::<Result<Arc<[_]>>>()?;
+                let count = rows.len() as f64;
+                let estimate = Estimate {
+                    rows: count,
+                    cost: count * COMPUTE,
+                };
+                Ok(self.node(estimate, columns, PhysicalNode::Values { rows }))
+            }
+            LogicalPlan::Filter { input, predicates } => {
+                let part = self.estimator.all(&predicates);
+                let input = self.build(*input)?;
+                let estimate = Estimate {
+                    rows: (input.estimate.rows * part).max(1.0),
+                    cost: input.estimate.cost + input.estimate.rows * COMPUTE,
+                };
+                let predicates = PlannedExpr::all(predicates, &input.columns)?.into();
+                Ok(self.node(
+                    estimate,
+                    columns,
+                    PhysicalNode::Filter {
+                        input: Box::new(input),
+                        predicates,
+                    },
+                ))
+            }
+            LogicalPlan::Project { input, items } => {
+                let input = self.build(*input)?;
+                let passes_through = items.len() == input.columns.len()
+                    && items
+                        .iter()
+                        .zip(&input.columns)
+                        .all(|((id, expr), column)| {
+                            *id == column.id
+                                && matches!(expr.kind, ExprKind::Column(of) if of == column.id)
+                        });
+                if passes_through {
+                    return Ok(input);
+                }
+                let estimate = Estimate {
+                    rows: input.estimate.rows,
+                    cost: input.estimate.cost + input.estimate.rows * COMPUTE,
+                };
+                let exprs = items.into_iter().map(|(_, expr)| expr).collect();
+                let items = PlannedExpr::all(exprs, &input.columns)?.into();
+                Ok(self.node(
+                    estimate,
+                    columns,
+                    PhysicalNode::Project {
+                        input: Box::new(input),
+                        items,
+                    },
+                ))
+            }
+            LogicalPlan::Join {
+                kind,
+                left,
+                right,
+                on,
+            } => self.build_join(kind, *left, *right, on),
+            LogicalPlan::Aggregate {
+                input,
+                keys,
+                aggregates,
+            } => {
+                let input = self.build(*input)?;
+                let rows = if keys.is_empty() {
+                    1.0
+                } else {
+                    self.estimator
+                        .groups(keys.iter().map(|(_, expr)| expr), input.estimate.rows)
+                };
+                let estimate = Estimate {
+                    rows,
+                    cost: input.estimate.cost + input.estimate.rows * GROUP + rows,
+                };
+                let of = &input.columns;
+                let position = |id: ColumnId| of.iter().position(|column| column.id == id);
+                let keys =
+                    PlannedExpr::all(keys.into_iter().map(|(_, expr)| expr).collect(), of)?.into();
+                let aggregates = aggregates
+                    .into_iter()
+                    .map(|(_, call)| {
+                        let compile =
+                            |expr: &Expr| crate::eval::CompiledExpr::compile(expr, &position);
+                        Ok(PlannedAggregate {
+                            arguments: call.arguments.iter().map(compile).collect::<Result<_>>()?,
+                            filter: call.filter.as_ref().map(compile).transpose()?.map(Arc::new),
+                            call,
+                        })
+                    })
+                    .collect::<Result<_>>()?;
+                Ok(self.node(
+                    estimate,
+                    columns,
+                    PhysicalNode::HashAggregate {
+                        input: Box::new(input),
+                        keys,
+                        aggregates,
+                    },
+                ))
+            }
+            LogicalPlan::Distinct { input } => {
+                let input = self.build(*input)?;
+                let estimate = Estimate {
+                    rows: (input.estimate.rows * 0.5).max(1.0),
+                    cost: input.estimate.cost + input.estimate.rows * GROUP,
+                };
+                Ok(self.node(
+                    estimate,
+                    columns,
+                    PhysicalNode::Distinct {
+                        input: Box::new(input),
+                    },
+                ))
+            }
+            LogicalPlan::Sort { input, keys } => self.build_sort(*input, keys),
+            LogicalPlan::Limit {
+                input,
+                limit,
+                offset,
+            } => self.build_limit(*input, limit, offset),
+            LogicalPlan::UnionAll {
+                inputs,
+                columns: given,
+            } => {
+                let mut built = Vec::with_capacity(inputs.len());
+                let mut estimate = Estimate::default();
+                for (at, input) in inputs.into_iter().enumerate() {
+                    let input = self.build(input)?;
+                    estimate.rows += input.estimate.rows;
+                    estimate.cost += input.estimate.cost;
+                    let positions = given
+                        .iter()
+                        .map(|(_, ids, _)| {
+                            let id = ids.get(at);
+                            input
+                                .columns
+                                .iter()
+                                .position(|column| Some(&column.id) == id)
+                        })
+                        .collect::<Option<Vec<usize>>>()
+                        .ok_or_else(|| {
+                            Error::new(SqlState::INTERNAL_ERROR, "UNION ALL misses a column")
+                        })?;
+                    built.push((input, positions));
+                }
+                Ok(self.node(estimate, columns, PhysicalNode::UnionAll { inputs: built }))
+            }
+        }
+    }
+
+    fn build_sort(&self, input: LogicalPlan, keys: Vec<SortKey>) -> Result<PhysicalPlan> {
+        let mut input = self.build(input)?;
+        if ordering::provide(&mut input, &keys) {
+            return Ok(input);
+        }
+        let rows = input.estimate.rows;
+        let estimate = Estimate {
+            rows,
+            cost: input.estimate.cost + rows * rows.max(2.0).log2() * COMPUTE * 2.0,
+        };
+        let keys = sort_keys(keys, &input.columns)?;
+        Ok(self.node(
+            estimate,
+            input.columns.clone(),
+            PhysicalNode::Sort {
+                input: Box::new(input),
+                keys,
+            },
+        ))
+    }
+
+    fn build_limit(
+        &self,
+        input: LogicalPlan,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+    ) -> Result<PhysicalPlan> {
+        let count = |expr: &Option<Expr>| match expr.as_ref().map(|expr| &expr.kind) {
+            Some(ExprKind::Literal(Value::Int8(count))) => Some((*count).max(0) as f64),
+            _ => None,
+        };
+        let wanted = count(&limit);
+        let skipped = count(&offset).unwrap_or(0.0);
+        let limit = limit.map(|expr| PlannedExpr::new(expr, &[])).transpose()?;
+        let offset = offset.map(|expr| PlannedExpr::new(expr, &[])).transpose()?;
+        let input = match (input, limit) {
+            (LogicalPlan::Sort { input, keys }, Some(limit)) => {
+                let mut input = self.build(*input)?;
+                if !ordering::provide(&mut input, &keys) {
+                    let rows = wanted
+                        .unwrap_or(input.estimate.rows)
+                        .min(input.estimate.rows);
+                    let kept = (rows + skipped).max(2.0);
+                    let estimate = Estimate {
+                        rows,
+                        cost: input.estimate.cost
+                            + input.estimate.rows * COMPUTE * 2.0
+                            + kept * kept.log2() * COMPUTE,
+                    };
+                    let keys = sort_keys(keys, &input.columns)?;
+                    return Ok(self.node(
+                        estimate,
+                        input.columns.clone(),
+                        PhysicalNode::TopN {
+                            input: Box::new(input),
+                            keys,
+                            limit,
+                            offset,
+                        },
+                    ));
+                }
+                return Ok(self.limit_node(input, Some(limit), offset, wanted, skipped));
+            }
+            (input, limit) => (self.build(input)?, limit),
+        };
+        let (input, limit) = input;
+        Ok(self.limit_node(input, limit, offset, wanted, skipped))
+    }
+
+    fn limit_node(
+        &self,
+        input: PhysicalPlan,
+        limit: Option<PlannedExpr>,
+        offset: Option<PlannedExpr>,
+        wanted: Option<f64>,
+        skipped: f64,
+    ) -> PhysicalPlan {
+        let all = input.estimate.rows.max(1.0);
+        let rows = wanted.unwrap_or(all).min((all - skipped).max(0.0));
+        // Only the part up to the last row wanted is run, unless all must be seen first.
+        let part = ((rows + skipped) / all).clamp(0.0, 1.0);
+        let streams = matches!(
+            input.node,
+            PhysicalNode::Scan(_)
+                | PhysicalNode::Filter { .. }
+                | PhysicalNode::Project { .. }
+                | PhysicalNode::UnionAll { .. }
+                | PhysicalNode::Values { .. }
+        );
+        let cost = if streams {
+            input.estimate.cost * part
+        } else {
+            input.estimate.cost
+        };
+        self.node(
+            Estimate { rows, cost },
+            input.columns.clone(),
+            PhysicalNode::Limit {
+                input: Box::new(input),
+                limit,
+                offset,
+            },
+        )
+    }
+}

@@ -1,0 +1,265 @@
+//! Walking and rebuilding bound expressions.
+
+use std::collections::HashSet;
+
+use crate::{
+    DataType, Value,
+    bound::{BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction},
+    span::Span,
+};
+
+/// Calls `visit` on each operand of `expr`. Subqueries are not entered.
+pub(crate) fn for_each_child<'a>(expr: &'a Expr, mut visit: impl FnMut(&'a Expr)) {
+    match &expr.kind {
+        ExprKind::Literal(_)
+        | ExprKind::Column(_)
+        | ExprKind::Parameter(_)
+        | ExprKind::ScalarSubquery(_)
+        | ExprKind::Exists { .. } => {}
+        ExprKind::Unary(_, operand)
+        | ExprKind::IsNull { operand, .. }
+        | ExprKind::IsTruth { operand, .. }
+        | ExprKind::InSubquery { operand, .. }
+        | ExprKind::Cast(operand)
+        | ExprKind::AssignmentCast(operand) => visit(operand),
+        ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
+            visit(left);
+            visit(right);
+        }
+        ExprKind::And(operands) | ExprKind::Or(operands) | ExprKind::Function(_, operands) => {
+            operands.iter().for_each(visit);
+        }
+        ExprKind::InList { operand, list, .. } => {
+            visit(operand);
+            list.iter().for_each(visit);
+        }
+        ExprKind::Like {
+            operand,
+            pattern,
+            escape,
+            ..
+        } => {
+            visit(operand);
+            visit(pattern);
+            if let Some(escape) = escape {
+                visit(escape);
+            }
+        }
+        ExprKind::Case {
+            branches,
+            otherwise,
+        } => {
+            for (condition, result) in branches {
+                visit(condition);
+                visit(result);
+            }
+            if let Some(otherwise) = otherwise {
+                visit(otherwise);
+            }
+        }
+    }
+}
+
+/// Calls `change` on each operand of `expr`. Subqueries are not entered.
+pub(crate) fn for_each_child_mut(expr: &mut Expr, mut change: impl FnMut(&mut Expr)) {
+    match &mut expr.kind {
+        ExprKind::Literal(_)
+        | ExprKind::Column(_)
+        | ExprKind::Parameter(_)
+        | ExprKind::ScalarSubquery(_)
+        | ExprKind::Exists { .. } => {}
+        ExprKind::Unary(_, operand)
+        | ExprKind::IsNull { operand, .. }
+        | ExprKind::IsTruth { operand, .. }
+        | ExprKind::InSubquery { operand, .. }
+        | ExprKind::Cast(operand)
+        | ExprKind::AssignmentCast(operand) => change(operand),
+        ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
+            change(left);
+            change(right);
+        }
+        ExprKind::And(operands) | ExprKind::Or(operands) | ExprKind::Function(_, operands) => {
+            operands.iter_mut().for_each(change);
+        }
+        ExprKind::InList { operand, list, .. } => {
+            change(operand);
+            list.iter_mut().for_each(change);
+        }
+        ExprKind::Like {
+            operand,
+            pattern,
+            escape,
+            ..
+        } => {
+            change(operand);
+            change(pattern);
+            if let Some(escape) = escape {
+                change(escape);
+            }
+        }
+        ExprKind::Case {
+            branches,
+            otherwise,
+        } => {
+            for (condition, result) in branches {
+                change(condition);
+                change(result);
+            }
+            if let Some(otherwise) = otherwise {
+                change(otherwise);
+            }
+        }
+    }
+}
+
+/// Whether any part of `expr` satisfies `test`.
+pub(crate) fn any(expr: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
+    if test(expr) {
+        return true;
+    }
+    let mut found = false;
+    for_each_child(expr, |child| found = found || any(child, test));
+    found
+}
+
+/// Adds the columns that `expr` reads.
+pub(crate) fn collect_columns(expr: &Expr, columns: &mut HashSet<ColumnId>) {
+    if let ExprKind::Column(id) = expr.kind {
+        columns.insert(id);
+    }
+    for_each_child(expr, |child| collect_columns(child, columns));
+}
+
+/// The columns that `expr` reads.
+pub(crate) fn columns_of(expr: &Expr) -> HashSet<ColumnId> {
+    let mut columns = HashSet::new();
+    collect_columns(expr, &mut columns);
+    columns
+}
+
+/// Replaces columns by the expressions `with` gives for them.
+pub(crate) fn substitute(expr: &mut Expr, with: &dyn Fn(ColumnId) -> Option<Expr>) {
+    if let ExprKind::Column(id) = expr.kind
+        && let Some(replacement) = with(id)
+    {
+        *expr = replacement;
+        return;
+    }
+    for_each_child_mut(expr, |child| substitute(child, with));
+}
+
+/// Appends the conjuncts of `expr`.
+pub(crate) fn split_conjuncts(expr: Expr, conjuncts: &mut Vec<Expr>) {
+    match expr.kind {
+        ExprKind::And(operands) => {
+            for operand in operands {
+                split_conjuncts(operand, conjuncts);
+            }
+        }
+        _ => conjuncts.push(expr),
+    }
+}
+
+/// A column as an expression.
+pub(crate) fn column(id: ColumnId, data_type: DataType, nullable: bool) -> Expr {
+    Expr {
+        kind: ExprKind::Column(id),
+        data_type,
+        nullable,
+        span: Span::default(),
+    }
+}
+
+/// A constant as an expression.
+pub(crate) fn literal(value: Value, data_type: DataType) -> Expr {
+    Expr {
+        nullable: matches!(value, Value::Null),
+        kind: ExprKind::Literal(value),
+        data_type,
+        span: Span::default(),
+    }
+}
+
+/// Whether the value of `expr` may differ between two evaluations within one statement.
+pub(crate) fn is_volatile(expr: &Expr) -> bool {
+    any(expr, &mut |part| {
+        matches!(
+            part.kind,
+            ExprKind::Function(ScalarFunction::Random | ScalarFunction::GenRandomUuid, _)
+        )
+    })
+}
+
+/// Whether `expr` is the same for every row of a statement: no columns, nothing random.
+pub(crate) fn is_stable_constant(expr: &Expr) -> bool {
+    columns_of(expr).is_empty() && !is_volatile(expr)
+}
+
+/// Whether `expr` holds a subquery.
+pub(crate) fn has_subquery(expr: &Expr) -> bool {
+    any(expr, &mut |part| {
+        matches!(
+            part.kind,
+            ExprKind::ScalarSubquery(_) | ExprKind::InSubquery { .. } | ExprKind::Exists { .. }
+        )
+    })
+}
+
+/// Whether the operator compares.
+pub(crate) fn is_comparison(op: BinaryOp) -> bool {
+    matches!(
+        op,
+        BinaryOp::Equal
+            | BinaryOp::NotEqual
+            | BinaryOp::Less
+            | BinaryOp::LessOrEqual
+            | BinaryOp::Greater
+            | BinaryOp::GreaterOrEqual
+    )
+}
+
+/// The comparison with its operands exchanged.
+pub(crate) fn mirrored(op: BinaryOp) -> BinaryOp {
+    match op {
+        BinaryOp::Less => BinaryOp::Greater,
+        BinaryOp::LessOrEqual => BinaryOp::GreaterOrEqual,
+        BinaryOp::Greater => BinaryOp::Less,
+        BinaryOp::GreaterOrEqual => BinaryOp::LessOrEqual,
+        other => other,
+    }
+}
+
+/// Whether `expr` cannot be true where all of `columns` are NULL.
+pub(crate) fn rejects_null(expr: &Expr, columns: &HashSet<ColumnId>) -> bool {
+    /// Whether the value is NULL where the columns are.
+    fn strict(expr: &Expr, columns: &HashSet<ColumnId>) -> bool {
+        match &expr.kind {
+            ExprKind::Column(id) => columns.contains(id),
+            ExprKind::Unary(_, operand) | ExprKind::Cast(operand) => strict(operand, columns),
+            ExprKind::Binary(_, left, right) => strict(left, columns) || strict(right, columns),
+            ExprKind::Like {
+                operand, pattern, ..
+            } => strict(operand, columns) || strict(pattern, columns),
+            ExprKind::InList { operand, .. } => strict(operand, columns),
+            _ => false,
+        }
+    }
+    match &expr.kind {
+        ExprKind::And(operands) => operands
+            .iter()
+            .any(|operand| rejects_null(operand, columns)),
+        ExprKind::Or(operands) => operands
+            .iter()
+            .all(|operand| rejects_null(operand, columns)),
+        ExprKind::IsNull {
+            operand,
+            negated: true,
+        } => strict(operand, columns),
+        ExprKind::IsTruth {
+            operand,
+            value: Some(_),
+            negated: false,
+        } => strict(operand, columns),
+        _ => strict(expr, columns),
+    }
+}

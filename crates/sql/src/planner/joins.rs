@@ -1,0 +1,244 @@
+//! How two inputs are joined.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::{
+    Result,
+    bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan},
+    encoding::RowDecoder,
+    planner::{
+        access_path::{FETCH, NEXT_ROW, SEEK, condition_of, key_tests, match_paths},
+        build::Builder,
+        expr_tools::{columns_of, is_volatile},
+        physical::{
+            AccessPath, Estimate, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr, ScanNode,
+        },
+    },
+};
+
+/// Cost of looking a row up in a hash table.
+const PROBE: f64 = 0.5;
+/// Cost of keeping a row in a hash table.
+const KEEP: f64 = 1.0;
+/// Cost of looking at a pair of rows.
+const PAIR: f64 = 0.2;
+
+/// `left key = right key` pairs and what else must hold.
+struct Conditions {
+    left_keys: Vec<Expr>,
+    right_keys: Vec<Expr>,
+    residual: Vec<Expr>,
+}
+
+fn ids(columns: &[PlanColumn]) -> HashSet<ColumnId> {
+    columns.iter().map(|column| column.id).collect()
+}
+
+fn split(on: Vec<Expr>, left: &[PlanColumn], right: &[PlanColumn]) -> Conditions {
+    let (left_ids, right_ids) = (ids(left), ids(right));
+    let mut conditions = Conditions {
+        left_keys: Vec::new(),
+        right_keys: Vec::new(),
+        residual: Vec::new(),
+    };
+    for conjunct in on {
+        let whole = conjunct.clone();
+        match conjunct.kind {
+            ExprKind::Binary(BinaryOp::Equal, a, b) if !is_volatile(&whole) => {
+                let (reads_a, reads_b) = (columns_of(&a), columns_of(&b));
+                if !reads_b.is_empty()
+                    && reads_a.is_subset(&left_ids)
+                    && reads_b.is_subset(&right_ids)
+                {
+                    conditions.left_keys.push(*a);
+                    conditions.right_keys.push(*b);
+                } else if !reads_a.is_empty()
+                    && reads_b.is_subset(&left_ids)
+                    && reads_a.is_subset(&right_ids)
+                {
+                    conditions.left_keys.push(*b);
+                    conditions.right_keys.push(*a);
+                } else {
+                    conditions.residual.push(whole);
+                }
+            }
+            _ => conditions.residual.push(whole),
+        }
+    }
+    conditions
+}
+
+/// The columns that a join gives.
+fn join_columns(kind: JoinKind, left: &[PlanColumn], right: &[PlanColumn]) -> Vec<PlanColumn> {
+    let mut columns = left.to_vec();
+    match kind {
+        JoinKind::Semi | JoinKind::Anti => {}
+        JoinKind::Mark(id) => columns.push(PlanColumn {
+            id,
+            data_type: crate::DataType::Boolean,
+        }),
+        _ => columns.extend_from_slice(right),
+    }
+    columns
+}
+
+fn both(left: &[PlanColumn], right: &[PlanColumn]) -> Vec<PlanColumn> {
+    [left, right].concat()
+}
+
+impl Builder<'_> {
+    /// Plans a join.
+    pub(super) fn build_join(
+        &self,
+        kind: JoinKind,
+        left: LogicalPlan,
+        right: LogicalPlan,
+        on: Vec<Expr>,
+    ) -> Result<PhysicalPlan> {
+        let left = self.build(left)?;
+        if let Some(join) = self.try_lookup(kind, &left, &right, &on)? {
+            return Ok(join);
+        }
+        let mut left = left;
+        let mut right = self.build(right)?;
+        let rows = self
+            .estimator
+            .join_rows(kind, left.estimate.rows, right.estimate.rows, &on);
+        let mut kind = kind;
+        // What is kept in memory stands on the right: the smaller one, where there is a choice.
+        let mirrored = match kind {
+            JoinKind::Inner => Some(JoinKind::Inner),
+            JoinKind::Left => Some(JoinKind::Right),
+            JoinKind::Right => Some(JoinKind::Left),
+            JoinKind::Full => Some(JoinKind::Full),
+            _ => None,
+        };
+        if let Some(mirrored) = mirrored
+            && left.estimate.rows < right.estimate.rows
+        {
+            std::mem::swap(&mut left, &mut right);
+            kind = mirrored;
+        }
+        let columns = join_columns(kind, &left.columns, &right.columns);
+        let pair = both(&left.columns, &right.columns);
+        let inputs = left.estimate.cost + right.estimate.cost;
+        let conditions = split(on, &left.columns, &right.columns);
+        if conditions.left_keys.is_empty() {
+            let pairs = left.estimate.rows * right.estimate.rows;
+            return Ok(self.node(
+                Estimate {
+                    rows,
+                    cost: inputs + right.estimate.rows * KEEP + pairs * PAIR,
+                },
+                columns,
+                PhysicalNode::NestedLoopJoin {
+                    kind,
+                    on: PlannedExpr::all(conditions.residual, &pair)?.into(),
+                    left: Box::new(left),
+                    right: Box::new(right),
+                },
+            ));
+        }
+        let cost = inputs + right.estimate.rows * KEEP + left.estimate.rows * PROBE + rows * PROBE;
+        Ok(self.node(
+            Estimate { rows, cost },
+            columns,
+            PhysicalNode::HashJoin {
+                kind,
+                left_keys: PlannedExpr::all(conditions.left_keys, &left.columns)?.into(),
+                right_keys: PlannedExpr::all(conditions.right_keys, &right.columns)?.into(),
+                residual: PlannedExpr::all(conditions.residual, &pair)?.into(),
+                left: Box::new(left),
+                right: Box::new(right),
+            },
+        ))
+    }
+
+    /// A lookup join, where the right is a table with a fitting key and few rows are asked for.
+    fn try_lookup(
+        &self,
+        kind: JoinKind,
+        left: &PhysicalPlan,
+        right: &LogicalPlan,
+        on: &[Expr],
+    ) -> Result<Option<PhysicalPlan>> {
+        let LogicalPlan::Scan {
+            table,
+            columns,
+            row_key: None,
+            filter,
+        } = right
+        else {
+            return Ok(None);
+        };
+        if !matches!(
+            kind,
+            JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti
+        ) {
+            return Ok(None);
+        }
+        let handle = self.table(table.id)?;
+        let left_ids = ids(&left.columns);
+        let is_left = |expr: &Expr| !is_volatile(expr) && columns_of(expr).is_subset(&left_ids);
+        let tests = key_tests(on, columns, &is_left);
+        let table_rows = self.estimator.table_rows(table.id);
+        let selectivity = |at: usize| {
+            on.get(at)
+                .map_or(1.0, |expr| self.estimator.selectivity(expr))
+        };
+        let found = match_paths(&handle, &tests, table_rows, &selectivity)
+            .into_iter()
+            .find(|found| !found.equal.is_empty());
+        let Some(found) = found else { return Ok(None) };
+        let each = SEEK
+            + found.rows
+                * if found.path == AccessPath::Table {
+                    NEXT_ROW
+                } else {
+                    FETCH
+                };
+        let hash = table_rows * (NEXT_ROW + self.estimator.all(filter) * KEEP)
+            + left.estimate.rows * PROBE;
+        if left.estimate.rows * each >= hash {
+            return Ok(None);
+        }
+        let right_columns: Vec<PlanColumn> = crate::planner::plan_tools::output(right)
+            .into_iter()
+            .map(|(id, data_type)| PlanColumn { id, data_type })
+            .collect();
+        let ordinals: Vec<usize> = columns.iter().map(|column| column.ordinal).collect();
+        let scan = ScanNode {
+            decoder: RowDecoder::new(Arc::clone(&handle.codec), &ordinals),
+            ordinals,
+            row_key: None,
+            path: found.path,
+            condition: condition_of(&found, &tests, &left.columns)?,
+            condition_exprs: Vec::new(),
+            filter: PlannedExpr::all(filter.clone(), &right_columns)?,
+            backward: false,
+            table: handle,
+        };
+        let pair = both(&left.columns, &right_columns);
+        let rows = self.estimator.join_rows(
+            kind,
+            left.estimate.rows,
+            (table_rows * self.estimator.all(filter)).max(1.0),
+            on,
+        );
+        let estimate = Estimate {
+            rows,
+            cost: left.estimate.cost + left.estimate.rows * each,
+        };
+        Ok(Some(self.node(
+            estimate,
+            join_columns(kind, &left.columns, &right_columns),
+            PhysicalNode::LookupJoin {
+                kind,
+                left: Box::new(left.clone()),
+                right: Arc::new(scan),
+                right_columns,
+                on: PlannedExpr::all(on.to_vec(), &pair)?.into(),
+            },
+        )))
+    }
+}

@@ -1,0 +1,370 @@
+//! The physical plan: which operators run, in which executor, and why.
+//!
+//! A plan is a tree of [`PhysicalPlan`] nodes. Each node lists the columns it gives, in the
+//! order in which rows carry them; expressions in a node are compiled against the positions of
+//! its input (for joins: the left input's columns, then the right's). A node also says which
+//! executor runs it: the row executor walks the tree with one operator per node; a subtree
+//! whose root says [`ExecutorKind::Vector`] is handed to the vector executor whole.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    DataType, Result,
+    bound::{AggregateCall, ColumnId, Expr, JoinKind},
+    encoding::RowDecoder,
+    engine::table::TableHandle,
+    eval::CompiledExpr,
+};
+
+/// Which executor runs a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExecutorKind {
+    /// One row at a time.
+    Row,
+    /// Arrow batches.
+    Vector,
+}
+
+/// A column that a node gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlanColumn {
+    /// Its id in the statement.
+    pub(crate) id: ColumnId,
+    /// Its type.
+    pub(crate) data_type: DataType,
+}
+
+/// What the planner expects of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Estimate {
+    /// Rows it gives.
+    pub(crate) rows: f64,
+    /// The cost of giving all of them, its inputs included; one is about a row read in order.
+    pub(crate) cost: f64,
+}
+
+/// A node with what surrounds it.
+#[derive(Clone, Debug)]
+pub(crate) struct PhysicalPlan {
+    /// Its number within the statement, in the order of printing: measurements go by it.
+    pub(crate) id: usize,
+    /// What it does.
+    pub(crate) node: PhysicalNode,
+    /// The columns of its rows, in order.
+    pub(crate) columns: Vec<PlanColumn>,
+    /// What is expected of it.
+    pub(crate) estimate: Estimate,
+    /// Which executor runs it.
+    pub(crate) executor: ExecutorKind,
+    /// Why that one.
+    pub(crate) reason: Cow<'static, str>,
+}
+
+/// An expression, kept in both forms: the bound one for EXPLAIN and the vector executor, the
+/// compiled one for rows.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedExpr {
+    /// As bound. Subqueries have become parameters or columns.
+    pub(crate) expr: Expr,
+    /// Over the positions of the node's input.
+    pub(crate) compiled: Arc<CompiledExpr>,
+}
+
+impl PlannedExpr {
+    /// Compiles `expr` over rows of `columns`.
+    pub(crate) fn new(expr: Expr, columns: &[PlanColumn]) -> Result<PlannedExpr> {
+        let position = |id: ColumnId| columns.iter().position(|column| column.id == id);
+        let compiled = Arc::new(CompiledExpr::compile(&expr, &position)?);
+        Ok(PlannedExpr { expr, compiled })
+    }
+
+    /// Compiles each of `exprs`.
+    pub(crate) fn all(exprs: Vec<Expr>, columns: &[PlanColumn]) -> Result<Vec<PlannedExpr>> {
+        exprs
+            .into_iter()
+            .map(|expr| PlannedExpr::new(expr, columns))
+            .collect()
+    }
+}
+
+/// A key of a sort.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedSortKey {
+    /// What to sort by.
+    pub(crate) expr: PlannedExpr,
+    /// Descending.
+    pub(crate) descending: bool,
+    /// NULLs first.
+    pub(crate) nulls_first: bool,
+}
+
+/// One aggregate.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedAggregate {
+    /// As bound.
+    pub(crate) call: AggregateCall,
+    /// Its arguments, over the input.
+    pub(crate) arguments: Arc<[CompiledExpr]>,
+    /// Its FILTER, over the input.
+    pub(crate) filter: Option<Arc<CompiledExpr>>,
+}
+
+/// Through which order of a table its rows are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessPath {
+    /// The rows themselves, in the order of the primary key or of arrival.
+    Table,
+    /// The table's index of this position, then the rows one by one.
+    Index(usize),
+}
+
+/// One end of a key range.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyBound {
+    /// The value, without input columns, of the key column's type.
+    pub(crate) value: PlannedExpr,
+    /// Whether rows equal to it are in the range.
+    pub(crate) inclusive: bool,
+}
+
+/// Which part of an access path is read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyCondition {
+    /// The first key columns equal these values (no input columns in them).
+    pub(crate) equal: Vec<PlannedExpr>,
+    /// Lower end for the key column after those, in value order.
+    pub(crate) lower: Option<KeyBound>,
+    /// Upper end for it.
+    pub(crate) upper: Option<KeyBound>,
+}
+
+impl KeyCondition {
+    /// Whether it lets everything through.
+    pub(crate) fn is_all(&self) -> bool {
+        self.equal.is_empty() && self.lower.is_none() && self.upper.is_none()
+    }
+}
+
+/// A scan of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct ScanNode {
+    /// The table.
+    pub(crate) table: Arc<TableHandle>,
+    /// Table ordinals of the node's columns, in the node's order; where the node gives the row
+    /// key too, that column comes last and is not among these.
+    pub(crate) ordinals: Vec<usize>,
+    /// The id of the row-key column (`bytea`), where wanted.
+    pub(crate) row_key: Option<ColumnId>,
+    /// How the rows are reached.
+    pub(crate) path: AccessPath,
+    /// Which part of the path is read.
+    pub(crate) condition: KeyCondition,
+    /// The conjuncts that `condition` stands for, over the node's columns: what is checked
+    /// again when a row has changed meanwhile, and what EXPLAIN shows.
+    pub(crate) condition_exprs: Vec<PlannedExpr>,
+    /// Conjuncts to be checked for each row, over the node's columns.
+    pub(crate) filter: Vec<PlannedExpr>,
+    /// Whether the path is walked backwards.
+    pub(crate) backward: bool,
+    /// Reads `ordinals` out of stored rows.
+    pub(crate) decoder: RowDecoder,
+}
+
+impl ScanNode {
+    /// How many columns a row has, the row key included.
+    pub(crate) fn width(&self) -> usize {
+        self.ordinals.len() + usize::from(self.row_key.is_some())
+    }
+}
+
+/// What a node does.
+#[derive(Clone, Debug)]
+pub(crate) enum PhysicalNode {
+    /// Rows of a table.
+    Scan(Arc<ScanNode>),
+    /// Literal rows.
+    Values {
+        /// Expressions without input columns.
+        rows: Arc<[Vec<PlannedExpr>]>,
+    },
+    /// Rows for which every conjunct is true.
+    Filter {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// Conjuncts.
+        predicates: Arc<[PlannedExpr]>,
+    },
+    /// Computed columns.
+    Project {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// The columns given.
+        items: Arc<[PlannedExpr]>,
+    },
+    /// Every pair of rows is looked at. The right input is kept in memory.
+    NestedLoopJoin {
+        /// Kind; never mark.
+        kind: JoinKind,
+        /// Left, streamed.
+        left: Box<PhysicalPlan>,
+        /// Right, kept.
+        right: Box<PhysicalPlan>,
+        /// Conjuncts over left ++ right.
+        on: Arc<[PlannedExpr]>,
+    },
+    /// For every left row, rows of a table by key.
+    LookupJoin {
+        /// Inner, left, semi or anti.
+        kind: JoinKind,
+        /// Left, streamed.
+        left: Box<PhysicalPlan>,
+        /// The table; the values of its condition are over the left's columns.
+        right: Arc<ScanNode>,
+        /// The columns of the scan.
+        right_columns: Vec<PlanColumn>,
+        /// Conjuncts over left ++ right.
+        on: Arc<[PlannedExpr]>,
+    },
+    /// The right input is kept in a hash table, the left streams past it.
+    HashJoin {
+        /// Kind.
+        kind: JoinKind,
+        /// Left: probes.
+        left: Box<PhysicalPlan>,
+        /// Right: builds.
+        right: Box<PhysicalPlan>,
+        /// Keys over the left, pairwise of one type with
+        left_keys: Arc<[PlannedExpr]>,
+        /// the keys over the right.
+        right_keys: Arc<[PlannedExpr]>,
+        /// Conjuncts over left ++ right that must hold as well.
+        residual: Arc<[PlannedExpr]>,
+    },
+    /// Groups in a hash table; without keys one row.
+    HashAggregate {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// Group keys, the first columns given.
+        keys: Arc<[PlannedExpr]>,
+        /// Aggregates, the columns after them.
+        aggregates: Arc<[PlannedAggregate]>,
+    },
+    /// Distinct rows.
+    Distinct {
+        /// Input.
+        input: Box<PhysicalPlan>,
+    },
+    /// All rows in order.
+    Sort {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// Keys.
+        keys: Arc<[PlannedSortKey]>,
+    },
+    /// The first rows of an order, without sorting the rest.
+    TopN {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// Keys.
+        keys: Arc<[PlannedSortKey]>,
+        /// How many.
+        limit: PlannedExpr,
+        /// How many to leave out before them.
+        offset: Option<PlannedExpr>,
+    },
+    /// The first rows.
+    Limit {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// How many.
+        limit: Option<PlannedExpr>,
+        /// How many to leave out before them.
+        offset: Option<PlannedExpr>,
+    },
+    /// All rows of all inputs, one input after the other.
+    UnionAll {
+        /// Inputs, each with the positions of its columns in the order given.
+        inputs: Vec<(PhysicalPlan, Vec<usize>)>,
+    },
+}
+
+impl PhysicalPlan {
+    /// The inputs, in the order of printing.
+    pub(crate) fn inputs(&self) -> Vec<&PhysicalPlan> {
+        match &self.node {
+            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } => Vec::new(),
+            PhysicalNode::Filter { input, .. }
+            | PhysicalNode::Project { input, .. }
+            | PhysicalNode::HashAggregate { input, .. }
+            | PhysicalNode::Distinct { input }
+            | PhysicalNode::Sort { input, .. }
+            | PhysicalNode::TopN { input, .. }
+            | PhysicalNode::Limit { input, .. } => vec![input],
+            PhysicalNode::LookupJoin { left, .. } => vec![left],
+            PhysicalNode::NestedLoopJoin { left, right, .. }
+            | PhysicalNode::HashJoin { left, right, .. } => vec![left, right],
+            PhysicalNode::UnionAll { inputs } => inputs.iter().map(|(input, _)| input).collect(),
+        }
+    }
+
+    /// The inputs, to be changed.
+    pub(crate) fn inputs_mut(&mut self) -> Vec<&mut PhysicalPlan> {
+        match &mut self.node {
+            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } => Vec::new(),
+            PhysicalNode::Filter { input, .. }
+            | PhysicalNode::Project { input, .. }
+            | PhysicalNode::HashAggregate { input, .. }
+            | PhysicalNode::Distinct { input }
+            | PhysicalNode::Sort { input, .. }
+            | PhysicalNode::TopN { input, .. }
+            | PhysicalNode::Limit { input, .. } => vec![input],
+            PhysicalNode::LookupJoin { left, .. } => vec![left],
+            PhysicalNode::NestedLoopJoin { left, right, .. }
+            | PhysicalNode::HashJoin { left, right, .. } => vec![left, right],
+            PhysicalNode::UnionAll { inputs } => {
+                inputs.iter_mut().map(|(input, _)| input).collect()
+            }
+        }
+    }
+
+    /// Numbers the nodes in the order of printing; gives the next free number.
+    pub(crate) fn number(&mut self, next: usize) -> usize {
+        self.id = next;
+        self.inputs_mut()
+            .into_iter()
+            .fold(next + 1, |next, input| input.number(next))
+    }
+}
+
+/// A subquery that is evaluated once, before the statement; its value becomes a parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct InitPlan {
+    /// Which parameter, counted from 0.
+    pub(crate) parameter: usize,
+    /// What is taken from its rows.
+    pub(crate) kind: InitKind,
+    /// The subquery.
+    pub(crate) plan: PhysicalPlan,
+}
+
+/// What a subquery's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InitKind {
+    /// The only value of its only row; NULL without a row, an error with more.
+    Scalar,
+    /// Whether it has a row.
+    Exists,
+}
+
+/// A query or the source of a data-changing statement, ready to run.
+#[derive(Clone, Debug)]
+pub(crate) struct QueryPlan {
+    /// Subqueries, in the order in which they must run.
+    pub(crate) init: Vec<InitPlan>,
+    /// The plan.
+    pub(crate) root: PhysicalPlan,
+    /// How many nodes there are, subqueries included.
+    pub(crate) nodes: usize,
+    /// The rewrite rules that changed the plan, in order.
+    pub(crate) rules: Vec<&'static str>,
+}

@@ -1,0 +1,67 @@
+//! Removes projections that only give columns new ids.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    bound::{ColumnId, Expr, ExprKind, LogicalPlan},
+    planner::{
+        expr_tools::for_each_child_mut,
+        plan_tools::{for_each_expr_mut, inputs_mut, output_ids, take},
+    },
+};
+
+/// Removes them, and gives for each id that is gone the one that is in its place.
+///
+/// A projection that leaves columns out stays: which rows are distinct may depend on it.
+pub(crate) fn remove_renamings(plan: &mut LogicalPlan) -> HashMap<ColumnId, ColumnId> {
+    let mut renamed = HashMap::new();
+    remove(plan, &mut renamed);
+    renamed
+}
+
+fn remove(plan: &mut LogicalPlan, renamed: &mut HashMap<ColumnId, ColumnId>) {
+    for input in inputs_mut(plan) {
+        remove(input, renamed);
+    }
+    if !renamed.is_empty() {
+        for_each_expr_mut(plan, |expr| replace_within(expr, renamed));
+        if let LogicalPlan::UnionAll { columns, .. } = plan {
+            for (_, ids, _) in columns {
+                for id in ids {
+                    *id = renamed.get(id).copied().unwrap_or(*id);
+                }
+            }
+        }
+    }
+    let LogicalPlan::Project { input, items } = plan else {
+        return;
+    };
+    let sources: Option<HashSet<ColumnId>> = items
+        .iter()
+        .map(|(_, expr)| match expr.kind {
+            ExprKind::Column(id) => Some(id),
+            _ => None,
+        })
+        .collect();
+    let Some(sources) = sources else { return };
+    if sources.len() != items.len() || sources != output_ids(input) {
+        return;
+    }
+    for (id, expr) in items.iter() {
+        if let ExprKind::Column(source) = expr.kind
+            && source != *id
+        {
+            renamed.insert(*id, source);
+        }
+    }
+    *plan = take(input);
+}
+
+/// Replaces columns, each keeping its type.
+fn replace_within(expr: &mut Expr, renamed: &HashMap<ColumnId, ColumnId>) {
+    if let ExprKind::Column(id) = &mut expr.kind {
+        *id = renamed.get(id).copied().unwrap_or(*id);
+        return;
+    }
+    for_each_child_mut(expr, |child| replace_within(child, renamed));
+}

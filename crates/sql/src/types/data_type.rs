@@ -1,0 +1,144 @@
+//! The types a column or expression can have.
+
+use std::fmt;
+
+/// An SQL data type. The names and rules are PostgreSQL's, with an 8-bit integer added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DataType {
+    /// The type of a bare `NULL` or an untyped string literal before its context decides.
+    Unknown,
+    /// `boolean`.
+    Boolean,
+    /// `int1`, 8 bits, signed.
+    Int1,
+    /// `smallint`.
+    Int2,
+    /// `integer`.
+    Int4,
+    /// `bigint`.
+    Int8,
+    /// `real`.
+    Float4,
+    /// `double precision`.
+    Float8,
+    /// `numeric` / `decimal`, exact. `None`: any precision and scale.
+    Decimal(Option<(u16, i16)>),
+    /// `text`.
+    Text,
+    /// `varchar(n)`; `None`: no limit. Lengths count characters.
+    Varchar(Option<u32>),
+    /// `char(n)`, blank-padded.
+    Char(u32),
+    /// `bytea`.
+    Bytea,
+    /// `date`.
+    Date,
+    /// `time` without time zone, microseconds.
+    Time,
+    /// `timestamp` without time zone, microseconds.
+    Timestamp,
+    /// `timestamp with time zone`, microseconds, kept in UTC.
+    TimestampTz,
+    /// `interval`.
+    Interval,
+    /// `uuid`.
+    Uuid,
+}
+
+/// PostgreSQL's type categories, which steer implicit conversion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TypeCategory {
+    /// Not decided.
+    Unknown,
+    /// Truth values.
+    Boolean,
+    /// Integers, floats, decimals.
+    Numeric,
+    /// Character strings.
+    String,
+    /// Byte strings.
+    Binary,
+    /// Dates and times.
+    DateTime,
+    /// Intervals.
+    Timespan,
+    /// UUID and other types of their own.
+    User,
+}
+
+impl DataType {
+    /// The type's category.
+    #[must_use]
+    pub fn category(self) -> TypeCategory {
+        match self {
+            DataType::Unknown => TypeCategory::Unknown,
+            DataType::Boolean => TypeCategory::Boolean,
+            DataType::Int1
+            | DataType::Int2
+            | DataType::Int4
+            | DataType::Int8
+            | DataType::Float4
+            | DataType::Float8
+            | DataType::Decimal(_) => TypeCategory::Numeric,
+            DataType::Text | DataType::Varchar(_) | DataType::Char(_) => TypeCategory::String,
+            DataType::Bytea => TypeCategory::Binary,
+            DataType::Date | DataType::Time | DataType::Timestamp | DataType::TimestampTz => {
+                TypeCategory::DateTime
+            }
+            DataType::Interval => TypeCategory::Timespan,
+            DataType::Uuid => TypeCategory::User,
+        }
+    }
+
+    /// Whether values are character strings.
+    #[must_use]
+    pub fn is_string(self) -> bool {
+        self.category() == TypeCategory::String
+    }
+
+    /// Whether values are numbers.
+    #[must_use]
+    pub fn is_numeric(self) -> bool {
+        self.category() == TypeCategory::Numeric
+    }
+
+    /// Whether values are integers.
+    #[must_use]
+    pub fn is_integer(self) -> bool {
+        matches!(
+            self,
+            DataType::Int1 | DataType::Int2 | DataType::Int4 | DataType::Int8
+        )
+    }
+}
+
+impl fmt::Display for DataType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataType::Unknown => f.write_str("unknown"),
+            DataType::Boolean => f.write_str("boolean"),
+            DataType::Int1 => f.write_str("int1"),
+            DataType::Int2 => f.write_str("smallint"),
+            DataType::Int4 => f.write_str("integer"),
+            DataType::Int8 => f.write_str("bigint"),
+            DataType::Float4 => f.write_str("real"),
+            DataType::Float8 => f.write_str("double precision"),
+            DataType::Decimal(None) => f.write_str("numeric"),
+            DataType::Decimal(Some((precision, scale))) => {
+                write!(f, "numeric({precision},{scale})")
+            }
+            DataType::Text => f.write_str("text"),
+            DataType::Varchar(None) => f.write_str("character varying"),
+            DataType::Varchar(Some(n)) => write!(f, "character varying({n})"),
+            DataType::Char(n) => write!(f, "character({n})"),
+            DataType::Bytea => f.write_str("bytea"),
+            DataType::Date => f.write_str("date"),
+            DataType::Time => f.write_str("time without time zone"),
+            DataType::Timestamp => f.write_str("timestamp without time zone"),
+            DataType::TimestampTz => f.write_str("timestamp with time zone"),
+            DataType::Interval => f.write_str("interval"),
+            DataType::Uuid => f.write_str("uuid"),
+        }
+    }
+}

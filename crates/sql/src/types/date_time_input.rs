@@ -1,0 +1,782 @@
+//! Date and time input: ISO 8601 and the common written forms, month before day where a date of
+//! three numbers leaves it open (PostgreSQL's `DateStyle` "MDY").
+
+use super::{
+    Conversion, TimeZone,
+    calendar::{
+        Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, MICROS_PER_HOUR,
+        MICROS_PER_MINUTE, MICROS_PER_SECOND, TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY,
+        civil_from_days, days_from_civil, days_in_month, is_valid_date, is_valid_timestamp,
+    },
+    excerpt,
+    time_zone::{abbreviation_offset, parse_offset},
+};
+use crate::{Error, Result, SqlState};
+
+/// Why a text is no date or time.
+enum Failure {
+    /// Not of the form.
+    Syntax,
+    /// A field, or the whole, is out of range.
+    Range,
+    /// Refused with an error of its own.
+    Other(Error),
+}
+
+impl Failure {
+    fn into_error(self, type_name: &str, text: &str) -> Error {
+        match self {
+            Failure::Syntax => Error::new(
+                SqlState::INVALID_DATETIME_FORMAT,
+                format!(
+                    "invalid input syntax for type {type_name}: \"{}\"",
+                    excerpt(text)
+                ),
+            ),
+            Failure::Range => Error::new(
+                SqlState::DATETIME_FIELD_OVERFLOW,
+                format!("date/time field value out of range: \"{}\"", excerpt(text)),
+            ),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// What a text says, before a type makes a value of it.
+#[derive(Debug, Default)]
+struct Parts {
+    special: Option<Special>,
+    /// Days since 1970-01-01.
+    date: Option<i64>,
+    /// Microseconds since midnight.
+    time: Option<i64>,
+    zone: Option<TimeZone>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Special {
+    Infinity,
+    NegativeInfinity,
+    Epoch,
+    Now,
+    /// Midnight, so many days from today.
+    Day(i64),
+}
+
+/// Reads a `date`.
+pub(super) fn parse_date(text: &str, conversion: &Conversion<'_>) -> Result<i32> {
+    if let Some(days) = parse_iso_date(text) {
+        return Ok(days);
+    }
+    let date = || -> Result<i32, Failure> {
+        let parts = parse(text, false)?;
+        let days = match parts.special {
+            Some(Special::Infinity) => return Ok(DATE_INFINITY),
+            Some(Special::NegativeInfinity) => return Ok(DATE_NEGATIVE_INFINITY),
+            Some(special) => Civil::from_timestamp(local_instant(special, conversion)?).days,
+            None => parts.date.ok_or(Failure::Syntax)?,
+        };
+        if !is_valid_date(days) {
+            return Err(Failure::Other(Error::new(
+                SqlState::DATETIME_FIELD_OVERFLOW,
+                format!("date out of range: \"{}\"", excerpt(text)),
+            )));
+        }
+        Ok(days as i32)
+    };
+    date().map_err(|failure| failure.into_error("date", text))
+}
+
+/// The plain `YYYY-MM-DD`, the form nearly all data has.
+fn parse_iso_date(text: &str) -> Option<i32> {
+    let bytes: &[u8; 10] = text.as_bytes().try_into().ok()?;
+    let digit = |at: usize| -> Option<i64> {
+        bytes[at]
+            .is_ascii_digit()
+            .then(|| i64::from(bytes[at] - b'0'))
+    };
+    if bytes[4] != b'-' || bytes[7] != b'-' {
+        return None;
+    }
+    let year = digit(0)? * 1_000 + digit(1)? * 100 + digit(2)? * 10 + digit(3)?;
+    let month = digit(5)? * 10 + digit(6)?;
+    let day = digit(8)? * 10 + digit(9)?;
+    if year == 0 || !(1..=12).contains(&month) || day == 0 {
+        return None;
+    }
+    (day <= i64::from(days_in_month(year, month as u32)))
+        .then(|| days_from_civil(year, month, day) as i32)
+}
+
+/// Reads a `time`.
+pub(super) fn parse_time(text: &str, conversion: &Conversion<'_>) -> Result<i64> {
+    let time = || -> Result<i64, Failure> {
+        let parts = parse(text, true)?;
+        match parts.special {
+            Some(Special::Now) => {
+                Ok(Civil::from_timestamp(local_instant(Special::Now, conversion)?).micros)
+            }
+            Some(_) => Err(Failure::Syntax),
+            None => parts.time.ok_or(Failure::Syntax),
+        }
+    };
+    time().map_err(|failure| failure.into_error("time", text))
+}
+
+/// Reads a `timestamp`; a time zone in the text is ignored.
+pub(super) fn parse_timestamp(text: &str, conversion: &Conversion<'_>) -> Result<i64> {
+    let timestamp = || -> Result<i64, Failure> {
+        let parts = parse(text, false)?;
+        match parts.special {
+            Some(Special::Infinity) => Ok(TIMESTAMP_INFINITY),
+            Some(Special::NegativeInfinity) => Ok(TIMESTAMP_NEGATIVE_INFINITY),
+            Some(special) => Ok(local_instant(special, conversion)?),
+            None => combine(&parts).ok_or_else(|| out_of_range(text)),
+        }
+    };
+    timestamp().map_err(|failure| failure.into_error("timestamp", text))
+}
+
+/// Reads a `timestamptz`; without a time zone in the text, the session's.
+pub(super) fn parse_timestamp_tz(text: &str, conversion: &Conversion<'_>) -> Result<i64> {
+    let timestamp = || -> Result<i64, Failure> {
+        let parts = parse(text, false)?;
+        match parts.special {
+            Some(Special::Infinity) => Ok(TIMESTAMP_INFINITY),
+            Some(Special::NegativeInfinity) => Ok(TIMESTAMP_NEGATIVE_INFINITY),
+            Some(Special::Epoch) => Ok(0),
+            Some(special) => Ok(conversion
+                .time_zone
+                .to_utc(local_instant(special, conversion)?)),
+            None => {
+                let local = combine(&parts).ok_or_else(|| out_of_range(text))?;
+                let zone = parts.zone.as_ref().unwrap_or(conversion.time_zone);
+                Some(zone.to_utc(local))
+                    .filter(|instant| is_valid_timestamp(*instant))
+                    .ok_or_else(|| out_of_range(text))
+            }
+        }
+    };
+    timestamp().map_err(|failure| failure.into_error("timestamp with time zone", text))
+}
+
+fn out_of_range(text: &str) -> Failure {
+    Failure::Other(Error::new(
+        SqlState::DATETIME_FIELD_OVERFLOW,
+        format!("timestamp out of range: \"{}\"", excerpt(text)),
+    ))
+}
+
+fn combine(parts: &Parts) -> Option<i64> {
+    parts
+        .date?
+        .checked_mul(MICROS_PER_DAY)?
+        .checked_add(parts.time.unwrap_or(0))
+        .filter(|timestamp| is_valid_timestamp(*timestamp))
+}
+
+/// The session's clock at `now`, or midnight of a day near it.
+fn local_instant(special: Special, conversion: &Conversion<'_>) -> Result<i64, Failure> {
+    let now = || {
+        conversion
+            .now
+            .map(|now| conversion.time_zone.to_local(now))
+            .ok_or_else(|| {
+                Failure::Other(
+                    Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "there is no current time here",
+                    )
+                    .hint("Use now() or CURRENT_DATE."),
+                )
+            })
+    };
+    match special {
+        Special::Epoch => Ok(0),
+        Special::Now => now(),
+        Special::Day(offset) => Ok((Civil::from_timestamp(now()?).days + offset) * MICROS_PER_DAY),
+        Special::Infinity => Ok(TIMESTAMP_INFINITY),
+        Special::NegativeInfinity => Ok(TIMESTAMP_NEGATIVE_INFINITY),
+    }
+}
+
+/// The month (1–12) of a name, full or of at least three letters as written commonly.
+pub(crate) fn month_by_name(word: &str) -> Option<u32> {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let word = word.trim_end_matches('.');
+    if word.eq_ignore_ascii_case("sept") {
+        return Some(9);
+    }
+    MONTHS
+        .iter()
+        .position(|month| {
+            word.eq_ignore_ascii_case(month) || word.eq_ignore_ascii_case(&month[..3])
+        })
+        .map(|index| index as u32 + 1)
+}
+
+fn is_day_name(word: &str) -> bool {
+    [
+        "sun",
+        "sunday",
+        "mon",
+        "monday",
+        "tue",
+        "tues",
+        "tuesday",
+        "wed",
+        "weds",
+        "wednesday",
+        "thu",
+        "thur",
+        "thurs",
+        "thursday",
+        "fri",
+        "friday",
+        "sat",
+        "saturday",
+    ]
+    .iter()
+    .any(|day| word.eq_ignore_ascii_case(day))
+}
+
+/// The state of one reading.
+struct Reader<'a> {
+    text: &'a str,
+    rest: &'a str,
+    parts: Parts,
+    /// Numbers of a date written with blanks.
+    numbers: Vec<&'a str>,
+    month: Option<u32>,
+    before_christ: bool,
+    era_given: bool,
+    afternoon: Option<bool>,
+    /// A `T` has just announced a time.
+    time_next: bool,
+    /// The date's fields, until the era is known.
+    date_fields: Option<(i64, i64, i64)>,
+    /// The year as written, where it has two digits and the era may change its reading.
+    short_year: Option<i64>,
+    wants_time: bool,
+}
+
+fn parse(text: &str, wants_time: bool) -> Result<Parts, Failure> {
+    // No date is longer; what is is not worth taking apart.
+    if text.len() > 256 {
+        return Err(Failure::Syntax);
+    }
+    let trimmed = text.trim();
+    let signed = match trimmed.as_bytes().first() {
+        Some(b'-') => Some((Special::NegativeInfinity, &trimmed[1..])),
+        Some(b'+') => Some((Special::Infinity, &trimmed[1..])),
+        _ => None,
+    };
+    if let Some((special, word)) = signed {
+        return if word.eq_ignore_ascii_case("infinity") {
+            Ok(Parts {
+                special: Some(special),
+                ..Parts::default()
+            })
+        } else {
+            Err(Failure::Syntax)
+        };
+    }
+    let mut reader = Reader {
+        text: trimmed,
+        rest: trimmed,
+        parts: Parts::default(),
+        numbers: Vec::new(),
+        month: None,
+        before_christ: false,
+        era_given: false,
+        afternoon: None,
+        time_next: false,
+        date_fields: None,
+        short_year: None,
+        wants_time,
+    };
+    reader.read()?;
+    reader.finish()
+}
+
+impl<'a> Reader<'a> {
+    fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
+        let end = self
+            .rest
+            .bytes()
+            .position(|byte| !accept(byte))
+            .unwrap_or(self.rest.len());
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        while let Some(first) = self.rest.bytes().next() {
+            match first {
+                b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c' | b',' => {
+                    self.rest = &self.rest[1..];
+                }
+                b'0'..=b'9' => self.read_number()?,
+                b'+' | b'-' => self.read_offset()?,
+                byte if byte.is_ascii_alphabetic() => self.read_word()?,
+                _ => return Err(Failure::Syntax),
+            }
+        }
+        Ok(())
+    }
+
+    fn has_date(&self) -> bool {
+        self.date_fields.is_some() || self.parts.date.is_some()
+    }
+
+    fn read_number(&mut self) -> Result<(), Failure> {
+        let start = self.rest;
+        let digits = self.take_while(|byte| byte.is_ascii_digit());
+        match self.rest.bytes().next() {
+            Some(b':') => {
+                self.rest = start;
+                return self.read_clock();
+            }
+            Some(b'.') if self.time_next || (self.has_date() && digits.len() == 6) => {
+                self.rest = start;
+                let run = self.take_while(|byte| byte.is_ascii_digit() || byte == b'.');
+                return self.set_compact_time(run);
+            }
+            Some(separator @ (b'-' | b'/' | b'.')) if !self.has_date() && !self.time_next => {
+                let follows = self.rest.as_bytes().get(1);
+                if follows.is_some_and(u8::is_ascii_alphanumeric) {
+                    self.rest = start;
+                    let run =
+                        self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == separator);
+                    return self.split_date(run, separator);
+                }
+                return Err(Failure::Syntax);
+            }
+            _ => {}
+        }
+        if self.time_next || (self.wants_time && matches!(digits.len(), 4 | 6)) {
+            return self.set_compact_time(digits);
+        }
+        if self.has_date() {
+            return if matches!(digits.len(), 4 | 6) && self.parts.time.is_none() {
+                self.set_compact_time(digits)
+            } else {
+                Err(Failure::Syntax)
+            };
+        }
+        let alone = self.numbers.is_empty() && self.month.is_none();
+        match digits.len() {
+            8 if alone => {
+                self.date_fields = Some((
+                    number(&digits[..4])?,
+                    number(&digits[4..6])?,
+                    number(&digits[6..])?,
+                ));
+            }
+            6 if alone => {
+                self.date_fields = Some((
+                    two_digit_year(number(&digits[..2])?),
+                    number(&digits[2..4])?,
+                    number(&digits[4..])?,
+                ));
+            }
+            _ => {
+                if self.numbers.len() == 3 {
+                    return Err(Failure::Syntax);
+                }
+                self.numbers.push(digits);
+                self.try_numbers()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Once a date written with blanks has its three fields, it is a date.
+    fn try_numbers(&mut self) -> Result<(), Failure> {
+        let fields: Vec<&str> = self.numbers.clone();
+        match (self.month, fields.as_slice()) {
+            (Some(month), [first, second]) => {
+                self.set_named_month_date(month, first, second)?;
+                self.numbers.clear();
+            }
+            (None, [first, second, third]) => {
+                self.set_numeric_date(first, second, third)?;
+                self.numbers.clear();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A date whose three fields one separator joins, or year and day of year.
+    fn split_date(&mut self, run: &str, separator: u8) -> Result<(), Failure> {
+        let fields: Vec<&str> = run.split(char::from(separator)).collect();
+        match fields.as_slice() {
+            [first, second, third] => {
+                // `2001-02-03T04:05:06`: the time begins inside the run.
+                let (third, time) = match third.find(|c: char| c.is_ascii_alphabetic()) {
+                    Some(at) if at > 0 => third.split_at(at),
+                    _ => (*third, ""),
+                };
+                if !time.is_empty() {
+                    // Read on at the letter.
+                    let consumed = self.text.len() - self.rest.len() - time.len();
+                    self.rest = &self.text[consumed..];
+                }
+                let months: Vec<(usize, u32)> = [*first, *second, third]
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(index, field)| Some((index, month_by_name(field)?)))
+                    .collect();
+                match months.as_slice() {
+                    [] => self.set_numeric_date(first, second, third),
+                    [(0, month)] => self.set_named_month_date(*month, second, third),
+                    [(1, month)] => self.set_named_month_date(*month, first, third),
+                    [(2, month)] => self.set_named_month_date(*month, first, second),
+                    _ => Err(Failure::Syntax),
+                }
+            }
+            [year, day_of_year]
+                if separator == b'.' && day_of_year.len() == 3 && (year.len() >= 4) =>
+            {
+                let (year, day) = (number(year)?, number(day_of_year)?);
+                if !(1..=366).contains(&day) {
+                    return Err(Failure::Range);
+                }
+                let (_, month, day) = civil_from_days(days_from_civil(year, 1, 1) + day - 1);
+                self.date_fields = Some((year, month.into(), day.into()));
+                Ok(())
+            }
+            _ => Err(Failure::Syntax),
+        }
+    }
+
+    fn year_of(&mut self, digits: &str) -> Result<i64, Failure> {
+        let year = number(digits)?;
+        if digits.len() > 2 {
+            return Ok(year);
+        }
+        self.short_year = Some(year);
+        Ok(two_digit_year(year))
+    }
+
+    /// A month by name, and day and year in either order: three digits or more are a year.
+    fn set_named_month_date(
+        &mut self,
+        month: u32,
+        first: &str,
+        second: &str,
+    ) -> Result<(), Failure> {
+        let (year, day) = if first.len() >= 3 {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        self.date_fields = Some((self.year_of(year)?, month.into(), number(day)?));
+        Ok(())
+    }
+
+    /// Three numbers: year first where it has three digits or more, else month, day, year.
+    fn set_numeric_date(&mut self, first: &str, second: &str, third: &str) -> Result<(), Failure> {
+        self.date_fields = Some(if first.len() >= 3 {
+            (number(first)?, number(second)?, number(third)?)
+        } else {
+            (self.year_of(third)?, number(first)?, number(second)?)
+        });
+        Ok(())
+    }
+
+    /// `hh:mm[:ss[.f]]`
+    fn read_clock(&mut self) -> Result<(), Failure> {
+        let run = self.take_while(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
+        let mut fields = run.split(':');
+        let hour = number(fields.next().unwrap_or(""))?;
+        let minute = fields.next().unwrap_or("");
+        let (minute, seconds) = match (minute.contains('.'), fields.next()) {
+            (false, seconds) => (number(minute)?, seconds.unwrap_or("0")),
+            // `mm:ss.f` is interval's form, not a time's.
+            (true, _) => return Err(Failure::Syntax),
+        };
+        if fields.next().is_some() {
+            return Err(Failure::Syntax);
+        }
+        let seconds = seconds_in_micros(seconds)?;
+        self.set_time(hour, minute, seconds)
+    }
+
+    /// `hhmmss[.f]`, `hhmm`, `hh`
+    fn set_compact_time(&mut self, run: &str) -> Result<(), Failure> {
+        let (digits, fraction) = run.split_at(run.find('.').unwrap_or(run.len()));
+        let (hour, minute, second) = match digits.len() {
+            6 => (&digits[..2], &digits[2..4], &digits[4..]),
+            4 if fraction.is_empty() => (&digits[..2], &digits[2..], "0"),
+            1 | 2 if fraction.is_empty() => (digits, "0", "0"),
+            _ => return Err(Failure::Syntax),
+        };
+        let seconds = seconds_in_micros(&format!("{second}{fraction}"))?;
+        self.set_time(number(hour)?, number(minute)?, seconds)
+    }
+
+    fn set_time(&mut self, hour: i64, minute: i64, seconds: i64) -> Result<(), Failure> {
+        self.time_next = false;
+        if self.parts.time.is_some() {
+            return Err(Failure::Syntax);
+        }
+        if hour > 24 || minute > 59 || seconds > 60 * MICROS_PER_SECOND {
+            return Err(Failure::Range);
+        }
+        let time = hour * MICROS_PER_HOUR + minute * MICROS_PER_MINUTE + seconds;
+        if time > MICROS_PER_DAY {
+            return Err(Failure::Range);
+        }
+        self.parts.time = Some(time);
+        Ok(())
+    }
+
+    fn read_offset(&mut self) -> Result<(), Failure> {
+        let run = {
+            let (sign, _) = self.rest.split_at(1);
+            self.rest = &self.rest[1..];
+            let digits = self.take_while(|byte| byte.is_ascii_digit() || byte == b':');
+            format!("{sign}{digits}")
+        };
+        if self.parts.zone.is_some() || (self.parts.time.is_none() && !self.has_date()) {
+            return Err(Failure::Syntax);
+        }
+        let offset = parse_offset(&run).ok_or_else(|| {
+            let digits = run.bytes().filter(u8::is_ascii_digit).count();
+            if digits == 0 {
+                Failure::Syntax
+            } else {
+                Failure::Other(Error::new(
+                    SqlState("22009"),
+                    format!(
+                        "time zone displacement out of range: \"{}\"",
+                        excerpt(self.text)
+                    ),
+                ))
+            }
+        })?;
+        self.parts.zone = TimeZone::fixed(offset);
+        Ok(())
+    }
+
+    fn read_word(&mut self) -> Result<(), Failure> {
+        let start = self.rest;
+        let word = self.take_while(|byte| byte.is_ascii_alphabetic());
+        let next = self.rest.bytes().next();
+        let lower = word.to_ascii_lowercase();
+        let digit_follows = next.is_some_and(|byte| byte.is_ascii_digit());
+        match lower.as_str() {
+            "t" if digit_follows => {
+                self.time_next = true;
+                return Ok(());
+            }
+            "j" | "jd" | "julian" if !self.has_date() => {
+                let digits = self.take_while(|byte| byte.is_ascii_digit());
+                if digits.is_empty() || digits.len() > 10 {
+                    return Err(Failure::Syntax);
+                }
+                let days = number(digits)? + i64::from(super::calendar::MIN_DATE);
+                self.parts.date = Some(days);
+                return Ok(());
+            }
+            "epoch" => return self.set_special(Special::Epoch),
+            "now" => return self.set_special(Special::Now),
+            "today" => return self.set_special(Special::Day(0)),
+            "tomorrow" => return self.set_special(Special::Day(1)),
+            "yesterday" => return self.set_special(Special::Day(-1)),
+            "infinity" => return self.set_special(Special::Infinity),
+            "allballs" => {
+                self.set_time(0, 0, 0)?;
+                return self.set_zone(TimeZone::UTC);
+            }
+            "am" | "pm" if self.afternoon.is_none() => {
+                self.afternoon = Some(lower == "pm");
+                return Ok(());
+            }
+            "ad" | "bc" if !self.era_given => {
+                self.era_given = true;
+                self.before_christ = lower == "bc";
+                return Ok(());
+            }
+            "at" | "on" => return Ok(()),
+            _ => {}
+        }
+        if let Some(month) = month_by_name(word)
+            && !self.has_date()
+        {
+            if let Some(separator @ (b'-' | b'/' | b'.')) = next
+                && self.numbers.is_empty()
+                && self.rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
+            {
+                self.rest = start;
+                let run = self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == separator);
+                return self.split_date(run, separator);
+            }
+            self.rest = self.rest.strip_prefix('.').unwrap_or(self.rest);
+            if self.month.replace(month).is_some() {
+                return Err(Failure::Syntax);
+            }
+            return self.try_numbers();
+        }
+        if is_day_name(word) {
+            self.rest = self.rest.strip_prefix('.').unwrap_or(self.rest);
+            return Ok(());
+        }
+        if self.parts.time.is_none() && !self.has_date() {
+            return Err(Failure::Syntax);
+        }
+        self.rest = start;
+        let name = self.take_while(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/' | b'+' | b'-' | b':')
+        });
+        if !name.contains('/')
+            && let Some(at) = name.find(['+', '-'])
+            && let Some(offset) = parse_offset(&name[at..])
+        {
+            // POSIX: the digits count hours west.
+            let zone = TimeZone::fixed(-offset).ok_or(Failure::Range)?;
+            return self.set_zone(zone);
+        }
+        if let Some(offset) = abbreviation_offset(name) {
+            return self.set_zone(TimeZone::fixed(offset).ok_or(Failure::Range)?);
+        }
+        let zone = TimeZone::named(name).map_err(|error| {
+            if name.contains('/') {
+                Failure::Other(error)
+            } else {
+                Failure::Syntax
+            }
+        })?;
+        self.set_zone(zone)
+    }
+
+    fn set_zone(&mut self, zone: TimeZone) -> Result<(), Failure> {
+        if self.parts.zone.replace(zone).is_some() {
+            return Err(Failure::Syntax);
+        }
+        Ok(())
+    }
+
+    fn set_special(&mut self, special: Special) -> Result<(), Failure> {
+        if self.parts.special.replace(special).is_some() || self.has_date() {
+            return Err(Failure::Syntax);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Parts, Failure> {
+        if self.time_next || !self.numbers.is_empty() {
+            return Err(Failure::Syntax);
+        }
+        if self.month.is_some() && self.date_fields.is_none() {
+            return Err(Failure::Syntax);
+        }
+        if let Some(afternoon) = self.afternoon {
+            let time = self.parts.time.ok_or(Failure::Syntax)?;
+            let hour = time / MICROS_PER_HOUR;
+            if hour > 12 {
+                return Err(Failure::Range);
+            }
+            let base = if hour == 12 {
+                time - 12 * MICROS_PER_HOUR
+            } else {
+                time
+            };
+            self.parts.time = Some(if afternoon {
+                base + 12 * MICROS_PER_HOUR
+            } else {
+                base
+            });
+        }
+        if let Some((year, month, day)) = self.date_fields {
+            let year = match self.short_year {
+                Some(written) if self.before_christ => written,
+                _ => year,
+            };
+            let year = if self.before_christ { 1 - year } else { year };
+            if (year <= 0 && !self.before_christ) || (self.before_christ && year > 0) {
+                // There is no year 0.
+                return Err(Failure::Range);
+            }
+            if !(1..=12).contains(&month)
+                || day < 1
+                || day > i64::from(days_in_month(year, month as u32))
+                || year.abs() > 5_900_000
+            {
+                return Err(Failure::Range);
+            }
+            self.parts.date = Some(days_from_civil(year, month, day));
+        } else if self.era_given {
+            return Err(Failure::Syntax);
+        }
+        if self.parts.special.is_some() && (self.parts.date.is_some() || self.parts.time.is_some())
+        {
+            return Err(Failure::Syntax);
+        }
+        if self.parts.special.is_none() && self.parts.date.is_none() && self.parts.time.is_none() {
+            return Err(Failure::Syntax);
+        }
+        Ok(self.parts)
+    }
+}
+
+fn number(digits: &str) -> Result<i64, Failure> {
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Failure::Syntax);
+    }
+    if digits.len() > 10 {
+        return Err(Failure::Range);
+    }
+    digits.parse().map_err(|_| Failure::Range)
+}
+
+/// `ss[.f]` in microseconds, rounded.
+fn seconds_in_micros(text: &str) -> Result<i64, Failure> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let whole = number(whole)?;
+    if fraction.is_empty() {
+        return Ok(whole.min(1_000) * MICROS_PER_SECOND);
+    }
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Failure::Syntax);
+    }
+    let mut micros = 0;
+    for position in 0..6 {
+        let digit = fraction
+            .as_bytes()
+            .get(position)
+            .map_or(0, |byte| byte - b'0');
+        micros = micros * 10 + i64::from(digit);
+    }
+    // Halves go to the even microsecond.
+    let rest = fraction.get(6..).unwrap_or("").trim_end_matches('0');
+    if rest > "5" || (rest == "5" && micros % 2 == 1) {
+        micros += 1;
+    }
+    Ok(whole.min(1_000) * MICROS_PER_SECOND + micros)
+}
+
+/// Years of two digits lie between 1970 and 2069.
+fn two_digit_year(year: i64) -> i64 {
+    match year {
+        0..=69 => year + 2_000,
+        70..=99 => year + 1_900,
+        _ => year,
+    }
+}

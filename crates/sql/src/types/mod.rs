@@ -1,0 +1,41 @@
+//! SQL types and values, shared by the language half and the executors.
+//!
+//! [`Value::parse`] reads PostgreSQL's input syntax of every type, `Display` (or
+//! [`Value::display_in`] for another time zone than UTC) writes its output, [`Value::cast`]
+//! converts, [`Value::compare`] orders, and [`GroupKey`] hashes.
+
+pub mod calendar;
+mod cast;
+mod compare;
+mod convert;
+mod data_type;
+pub(crate) mod date_time_input;
+pub(crate) mod decimal;
+mod display;
+pub(crate) mod input;
+mod interval;
+mod time_zone;
+mod value;
+
+#[cfg(feature = "engine")]
+pub(crate) use cast::date_timestamp;
+pub use cast::{CastContext, Conversion};
+pub use compare::{GroupKey, compare_floats, compare_sort_keys};
+pub use convert::{FromValue, ToValue};
+pub use data_type::{DataType, TypeCategory};
+pub use decimal::Decimal;
+pub use display::ValueDisplay;
+#[cfg(feature = "engine")]
+pub(crate) use display::write_hex;
+pub use time_zone::TimeZone;
+pub use value::{Interval, Value};
+
+/// The beginning of a text that an error message quotes: messages stay readable whatever the
+/// input's size.
+pub(crate) fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {
+    const LIMIT: usize = 200;
+    match text.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
