@@ -1,0 +1,292 @@
+//! The command line, as clap sees it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::output::Format;
+
+/// A relational database that lives inside a program.
+///
+/// Without a command, opens the shell; from a pipe it reads statements from standard input.
+#[derive(Debug, Parser)]
+#[command(
+    name = "rustling",
+    version,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:\n  rustling my.db                                        the shell on my.db\n  \
+                  rustling load flights.csv --table flights --db my.db\n  \
+                  rustling query \"SELECT count(*) FROM flights\" --db my.db"
+)]
+pub(crate) struct Arguments {
+    /// The database directory to open the shell on; created when missing.
+    #[arg(value_name = "DATABASE")]
+    pub(crate) database: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// The database directory.
+    #[arg(
+        long,
+        global = true,
+        env = "RUSTLING_DB",
+        value_name = "DIR",
+        default_value = "./rustling.db"
+    )]
+    pub(crate) db: PathBuf,
+
+    /// How rows are written.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+
+    /// Memory for the page cache and for statements, for example 256MiB.
+    #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
+    pub(crate) memory: Option<usize>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Open the shell.
+    #[command(after_help = "Example:\n  rustling shell --db my.db")]
+    Shell,
+    /// Load a CSV file into a table, which is created when missing.
+    #[command(
+        after_help = "Examples:\n  rustling load flights.csv.gz --table flights\n  \
+                      rustling load pairs.csv --table kv --schema KEY VALUE\n  \
+                      rustling load dirty.csv --table t --on-error rejects"
+    )]
+    Load(Load),
+    /// Run SQL and write the rows.
+    #[command(after_help = "Examples:\n  rustling query \"SELECT 1 + 1\"\n  \
+                      rustling query \"SELECT * FROM flights LIMIT 10\" --format csv")]
+    Query {
+        /// One statement, or several separated by semicolons; `-` reads standard input.
+        sql: String,
+    },
+    /// Show how a statement would be run.
+    #[command(
+        after_help = "Example:\n  rustling explain \"SELECT * FROM flights WHERE carrier = 'UA'\" --analyze"
+    )]
+    Explain {
+        /// The statement.
+        sql: String,
+        /// Run it, and add rows, time and memory of every step.
+        #[arg(long)]
+        analyze: bool,
+    },
+    /// Collect a table's statistics for the planner.
+    #[command(after_help = "Example:\n  rustling analyze flights")]
+    Analyze {
+        /// The table; none: every table.
+        table: Option<String>,
+    },
+    /// Set a key of a key-value table (an SQL table with the columns key and value).
+    #[command(
+        alias = "insert",
+        after_help = "Example:\n  rustling put greeting hello"
+    )]
+    Put {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        #[command(flatten)]
+        target: KeyValueTable,
+    },
+    /// Write a key's value.
+    #[command(after_help = "Example:\n  rustling get greeting")]
+    Get {
+        /// The key.
+        key: String,
+        #[command(flatten)]
+        target: KeyValueTable,
+    },
+    /// Remove a key.
+    #[command(after_help = "Example:\n  rustling delete greeting")]
+    Delete {
+        /// The key.
+        key: String,
+        #[command(flatten)]
+        target: KeyValueTable,
+    },
+    /// Write keys and values in key order.
+    #[command(after_help = "Example:\n  rustling scan --prefix user: --limit 10")]
+    Scan {
+        /// Only keys that begin so.
+        #[arg(long)]
+        prefix: Option<String>,
+        /// Only keys from here on.
+        #[arg(long, value_name = "KEY")]
+        from: Option<String>,
+        /// Only keys before this one.
+        #[arg(long, value_name = "KEY")]
+        to: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N")]
+        limit: Option<u64>,
+        /// Last key first.
+        #[arg(long)]
+        reverse: bool,
+        #[command(flatten)]
+        target: KeyValueTable,
+    },
+    /// Verify every byte of the database.
+    #[command(after_help = "Example:\n  rustling check --db my.db")]
+    Check,
+    /// Show sizes, cache and log figures.
+    #[command(after_help = "Example:\n  rustling stats --db my.db")]
+    Stats,
+}
+
+/// Which key-value table.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KeyValueTable {
+    /// The table.
+    #[arg(long, default_value = "kv")]
+    pub(crate) table: String,
+}
+
+/// `rustling load`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Load {
+    /// The file: .csv, .tsv, also compressed as .gz or .zst.
+    pub(crate) file: PathBuf,
+    /// The table to load into.
+    #[arg(long)]
+    pub(crate) table: String,
+    /// Parser threads; default: one per processor.
+    #[arg(long, value_name = "N")]
+    pub(crate) parallel: Option<usize>,
+    /// Rows that go to storage at once.
+    #[arg(long, value_name = "N")]
+    pub(crate) batch_size: Option<usize>,
+    /// Column names in file order, each perhaps with a type (`id:bigint`). `KEY VALUE` makes a
+    /// key-value table.
+    #[arg(long, value_name = "COLUMN", num_args = 1..)]
+    pub(crate) schema: Vec<String>,
+    /// The field delimiter; default: found out.
+    #[arg(long, value_name = "CHAR", value_parser = parse_char)]
+    pub(crate) delimiter: Option<u8>,
+    /// The quote character; default: found out.
+    #[arg(long, value_name = "CHAR", value_parser = parse_char)]
+    pub(crate) quote: Option<u8>,
+    /// Whether the first line names the columns; default: found out.
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) header: Option<bool>,
+    /// Texts that mean NULL; default: NA and the empty field.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) null: Vec<String>,
+    /// The file's encoding, for example latin1; default: UTF-8, checked.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<String>,
+    /// What to do with a row that does not fit.
+    #[arg(long, value_enum, default_value_t = OnError::Abort)]
+    pub(crate) on_error: OnError,
+    /// Where rejected rows go; default: the file's name with `.rejects.csv`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+}
+
+/// What happens to a row that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    /// Stop; nothing is loaded.
+    Abort,
+    /// Leave the row out and count it.
+    Skip,
+    /// Leave the row out and write it, with line, column and reason, to a file.
+    Rejects,
+}
+
+/// A single byte: a character, or `\t` and `tab` for the tabulator.
+fn parse_char(text: &str) -> Result<u8, String> {
+    match text {
+        "\\t" | "tab" => Ok(b'\t'),
+        _ => match text.as_bytes() {
+            [byte] if byte.is_ascii() => Ok(*byte),
+            _ => Err("one ASCII character is wanted (or \\t)".into()),
+        },
+    }
+}
+
+/// Bytes, with an optional unit: 64k, 256MiB, 1G.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err(format!("unknown unit {unit:?}: use B, KiB, MiB or GiB")),
+    };
+    let number: usize = number
+        .parse()
+        .map_err(|_| "a number of bytes is wanted, for example 256MiB".to_string())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too large".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Arguments, parse_bytes, parse_char};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_database_may_stand_before_or_after_the_command() {
+        let after = Arguments::parse_from(["rustling", "stats", "--db", "a.db"]);
+        let before = Arguments::parse_from(["rustling", "--db", "a.db", "stats"]);
+        assert_eq!(after.common.db, before.common.db);
+        assert_eq!(after.common.db.to_str(), Some("a.db"));
+    }
+
+    #[test]
+    fn a_bare_path_opens_the_shell() {
+        let arguments = Arguments::parse_from(["rustling", "my.db"]);
+        assert_eq!(arguments.database.unwrap().to_str(), Some("my.db"));
+        assert!(arguments.command.is_none());
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.contains("rustling "),
+                "{} has no example",
+                command.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_and_characters() {
+        assert_eq!(parse_bytes("64k"), Ok(65_536));
+        assert_eq!(parse_bytes("256MiB"), Ok(268_435_456));
+        assert!(parse_bytes("12 parsecs").is_err());
+        assert_eq!(parse_char("\\t"), Ok(b'\t'));
+        assert!(parse_char("ab").is_err());
+    }
+}

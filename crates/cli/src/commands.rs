@@ -1,0 +1,422 @@
+//! One function per command.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use rustling_etl::{DialectOptions, LoadOptions, LoadReport, OnError, load};
+use rustling_sql::{
+    Database, Span, StatementResult,
+    ast::{Explain, Ident, ObjectName, Statement, StatementKind},
+    parser::parse_statement,
+};
+use rustling_storage::Env;
+
+use crate::{
+    args::{self, Arguments, Command, Common},
+    error::{Error, Result, output},
+    kv::{KeyValue, ScanRange},
+    open::{Missing, open},
+    progress::LoadBar,
+    run::{Output, run as run_sql, write_result},
+    shell::Shell,
+    terminal,
+};
+
+/// Runs the command line.
+///
+/// # Errors
+/// Where the command fails.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let Arguments {
+        database,
+        common,
+        command,
+    } = arguments;
+    let path = database.as_deref().unwrap_or(&common.db).to_path_buf();
+    match command {
+        None | Some(Command::Shell) => {
+            let database = open(&path, &common, Missing::Create)?;
+            let result = Shell::new(&database, common.format).run();
+            finish(database, result)
+        }
+        Some(Command::Load(options)) => {
+            let database = open(&path, &common, Missing::Create)?;
+            let result = load_file(&database, &options);
+            finish(database, result)
+        }
+        Some(Command::Query { sql }) => with_database(&path, &common, |database| {
+            let sql = if sql == "-" { standard_input()? } else { sql };
+            run_text(database, &common, &sql)
+        }),
+        Some(Command::Explain { sql, analyze }) => with_database(&path, &common, |database| {
+            let result = explain(database, &sql, analyze)?;
+            write(&common, result)
+        }),
+        Some(Command::Analyze { table }) => with_database(&path, &common, |database| {
+            analyze(database, table.as_deref())
+        }),
+        Some(Command::Put { key, value, target }) => {
+            let database = open(&path, &common, Missing::Create)?;
+            let pairs = KeyValue::new(&database, &target.table);
+            let result = pairs
+                .create()
+                .and_then(|()| pairs.put(&key, &value))
+                .map_err(Error::Database);
+            finish(database, result)
+        }
+        Some(Command::Get { key, target }) => with_database(&path, &common, |database| {
+            match KeyValue::new(database, &target.table)
+                .get(&key)
+                .map_err(Error::Database)?
+            {
+                Some(value) => print(&format!("{}\n", value.unwrap_or_default())),
+                None => Err(missing_key(&key, &target.table)),
+            }
+        }),
+        Some(Command::Delete { key, target }) => with_database(&path, &common, |database| {
+            match KeyValue::new(database, &target.table)
+                .delete(&key)
+                .map_err(Error::Database)?
+            {
+                true => Ok(()),
+                false => Err(missing_key(&key, &target.table)),
+            }
+        }),
+        Some(Command::Scan {
+            prefix,
+            from,
+            to,
+            limit,
+            reverse,
+            target,
+        }) => with_database(&path, &common, |database| {
+            let range = ScanRange {
+                prefix,
+                from,
+                to,
+                limit,
+                reverse,
+            };
+            let rows = KeyValue::new(database, &target.table)
+                .scan(&range)
+                .map_err(Error::Database)?;
+            write(&common, StatementResult::Rows(rows))
+        }),
+        Some(Command::Check) => check(&path),
+        Some(Command::Stats) => with_database(&path, &common, |database| print(&stats(database))),
+    }
+}
+
+/// Runs `work` on a database that must be there.
+fn with_database(
+    path: &Path,
+    common: &Common,
+    work: impl FnOnce(&Database) -> Result<()>,
+) -> Result<()> {
+    let database = open(path, common, Missing::Refuse)?;
+    let result = work(&database);
+    finish(database, result)
+}
+
+/// Closes the database; the first failure counts.
+fn finish(database: Database, result: Result<()>) -> Result<()> {
+    let closed = database.close().map_err(Error::Database);
+    result.and(closed)
+}
+
+fn standard_input() -> Result<String> {
+    let mut text = String::new();
+    io::stdin()
+        .lock()
+        .read_to_string(&mut text)
+        .map_err(|source| Error::Io {
+            action: "cannot read the input",
+            source,
+        })?;
+    Ok(text)
+}
+
+fn run_text(database: &Database, common: &Common, sql: &str) -> Result<()> {
+    let mut session = database.session();
+    to_standard_output(common, |to| run_sql(&mut session, sql, to))
+}
+
+fn write(common: &Common, result: StatementResult) -> Result<()> {
+    to_standard_output(common, |to| write_result(result, to))
+}
+
+fn to_standard_output(
+    common: &Common,
+    work: impl FnOnce(&mut Output<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    work(&mut Output {
+        out: &mut out,
+        messages: &mut io::stderr(),
+        format: common.format,
+        width: terminal::width(),
+        expanded: false,
+        tags: true,
+    })?;
+    out.flush().map_err(output)
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(output)
+}
+
+fn missing_key(key: &str, table: &str) -> Error {
+    Error::Usage {
+        message: format!("there is no key {key:?} in {table}"),
+        hint: "rustling scan lists keys; --table names another table".into(),
+    }
+}
+
+fn explain(database: &Database, sql: &str, analyze: bool) -> Result<StatementResult> {
+    let failed = |error| Error::sql(error, sql);
+    let statement = parse_statement(sql).map_err(failed)?;
+    let explain = match statement.kind {
+        StatementKind::Explain(_) => statement,
+        _ => Statement {
+            span: statement.span,
+            kind: StatementKind::Explain(Box::new(Explain {
+                analyze,
+                verbose: false,
+                options: Vec::new(),
+                statement,
+            })),
+        },
+    };
+    // The printed tree is what runs, so an error points into it and not into what was typed.
+    let text = explain.to_string();
+    database
+        .session()
+        .run(&text, ())
+        .map_err(|error| Error::sql(error, &text))
+}
+
+fn analyze(database: &Database, table: Option<&str>) -> Result<()> {
+    let ident = |name: &str| Ident {
+        name: name.to_string(),
+        quoted: true,
+        span: Span::default(),
+    };
+    let name = |name: &str| ObjectName {
+        parts: vec![ident(name)],
+        span: Span::default(),
+    };
+    let tables = table.map(|table| (name(&table.to_lowercase()), Vec::new()));
+    let statement = Statement {
+        kind: StatementKind::Analyze {
+            tables: tables.into_iter().collect(),
+        },
+        span: Span::default(),
+    };
+    let text = statement.to_string();
+    database
+        .execute(&text, ())
+        .map_err(|error| Error::sql(error, &text))?;
+    let what = table.unwrap_or("every table");
+    io::stderr()
+        .write_all(format!("Statistics of {what} are up to date.\n").as_bytes())
+        .map_err(output)
+}
+
+fn load_file(database: &Database, arguments: &args::Load) -> Result<()> {
+    let options = LoadOptions {
+        table: arguments.table.clone(),
+        schema: rustling_etl::parse_schema(&arguments.schema)?,
+        dialect: DialectOptions {
+            delimiter: arguments.delimiter,
+            quote: arguments.quote,
+            header: arguments.header,
+        },
+        nulls: if arguments.null.is_empty() {
+            LoadOptions::default().nulls
+        } else {
+            arguments.null.clone()
+        },
+        encoding: arguments.encoding.clone(),
+        on_error: match arguments.on_error {
+            args::OnError::Abort => OnError::Abort,
+            args::OnError::Skip => OnError::Skip,
+            args::OnError::Rejects => OnError::Rejects(arguments.rejects.clone()),
+        },
+        parallel: arguments.parallel.unwrap_or_default(),
+        batch_size: arguments.batch_size.unwrap_or_default(),
+    };
+    let bar = LoadBar::new(&arguments.table);
+    let started = database.env().now();
+    let report = load(database, &arguments.file, &options, &bar);
+    bar.clear();
+    let report = report?;
+    let elapsed = database.env().now().saturating_sub(started).as_secs_f64();
+    let text = describe_load(&arguments.table, &report, elapsed);
+    io::stderr().write_all(text.as_bytes()).map_err(output)
+}
+
+fn describe_load(table: &str, report: &LoadReport, seconds: f64) -> String {
+    let mut text = String::new();
+    let verb = if report.created {
+        "created and loaded"
+    } else {
+        "loaded"
+    };
+    let per_second = if seconds > 0.0 {
+        report.rows as f64 / seconds
+    } else {
+        0.0
+    };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "{table}: {verb} {} rows, {} columns in {seconds:.2} s ({} rows/s)",
+        group(report.rows),
+        report.columns.len(),
+        group(per_second as u64)
+    );
+    for note in &report.notes {
+        let _ = writeln!(text, "  {note}");
+    }
+    text
+}
+
+/// A number with commas between thousands.
+fn group(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn check(path: &Path) -> Result<()> {
+    let env = Env::system();
+    if !env
+        .vfs
+        .exists(path)
+        .map_err(|source| rustling_storage::Error::io("look for", path, source))?
+    {
+        return Err(Error::NoDatabase(path.display().to_string()));
+    }
+    let report = rustling_storage::check(&env, path)?;
+    let mut text = String::new();
+    for finding in &report.findings {
+        let _ = writeln!(text, "{finding}");
+    }
+    let _ = writeln!(
+        text,
+        "{} pages, {} of them in trees, {} versions of keys: {}",
+        group(report.pages),
+        group(report.tree_pages),
+        group(report.versions),
+        if report.is_clean() {
+            "all sound"
+        } else {
+            "DAMAGED"
+        }
+    );
+    print(&text)?;
+    if report.is_clean() {
+        Ok(())
+    } else {
+        Err(Error::Damaged(report.findings.len()))
+    }
+}
+
+fn stats(database: &Database) -> String {
+    let stats = database.store().stats();
+    let mut lines: Vec<(String, String)> = vec![
+        ("tables".into(), group(database.tables().len() as u64)),
+        ("keyspaces".into(), group(stats.keyspaces as u64)),
+        ("published LSN".into(), stats.published.to_string()),
+        ("durable LSN".into(), stats.durable.to_string()),
+        ("checkpointed LSN".into(), stats.checkpointed.to_string()),
+        ("watermark LSN".into(), stats.watermark.to_string()),
+        ("log on disk".into(), bytes(stats.wal_bytes)),
+        ("log to replay".into(), bytes(stats.wal_lag_bytes)),
+        ("page file".into(), bytes(stats.pages.file_bytes)),
+        ("free in page file".into(), bytes(stats.pages.free_bytes)),
+        ("pages".into(), group(stats.pages.pages)),
+        ("page cache".into(), bytes(stats.pages.cached_bytes as u64)),
+        ("dirty pages".into(), bytes(stats.pages.dirty_bytes as u64)),
+        (
+            "cache hit ratio".into(),
+            format!("{:.2} %", stats.pages.hit_ratio() * 100.0),
+        ),
+        ("checkpoints".into(), group(stats.pages.checkpoints)),
+        (
+            "memory used".into(),
+            format!(
+                "{} of {}",
+                bytes(stats.memory_used as u64),
+                bytes(stats.memory_limit as u64)
+            ),
+        ),
+    ];
+    for wait in stats.waits.iter().filter(|wait| wait.count > 0) {
+        lines.push((
+            format!("wait {}", wait.name),
+            format!(
+                "{} times, {:.3} ms, longest {:.3} ms",
+                group(wait.count),
+                millis(wait.total),
+                millis(wait.max)
+            ),
+        ));
+    }
+    let width = lines
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or_default();
+    lines.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:<width$}  {value}");
+        text
+    })
+}
+
+fn millis(duration: std::time::Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// A number of bytes for people.
+fn bytes(number: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = number as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{number} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, group};
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        assert_eq!(group(0), "0");
+        assert_eq!(group(336_776), "336,776");
+        assert_eq!(group(1_000), "1,000");
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(1_536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+    }
+}

@@ -1,0 +1,276 @@
+//! The shell's own commands.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::ValueEnum;
+use rustling_sql::{DataType, Value, catalog::Table};
+use rustling_storage::OpenMode;
+
+use super::{Flow, Shell};
+use crate::{
+    error::{Error, Result, output},
+    output::{Column, Format, Layout, RowWriter, TableWriter},
+    terminal,
+};
+
+/// How deep `\i` may nest.
+const MAX_NESTED_FILES: usize = 16;
+
+const HELP: &str = "\
+\\d                list tables
+\\d TABLE          show a table's columns, keys and indexes
+\\i FILE           run the statements of a file
+\\timing           turn the time of each statement on or off
+\\x                turn records instead of tables on or off
+\\q                leave (also Ctrl-D)
+.format NAME      table, csv, json or markdown
+.help             this list
+.tables           list tables
+
+A statement ends with a semicolon and may take several lines. Ctrl-C ends a statement that runs.
+";
+
+impl Shell {
+    /// Runs a command.
+    pub(super) fn command(&mut self, line: &str) -> Result<Flow> {
+        let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let argument = argument.trim().trim_end_matches(';').trim();
+        match name.trim_end_matches(';') {
+            "\\q" | ".quit" | ".exit" => return Ok(Flow::Quit),
+            "\\?" | "\\h" | ".help" => self.print(HELP)?,
+            "\\d" | "\\dt" | ".tables" | ".schema" if argument.is_empty() => self.list_tables()?,
+            "\\d" | ".schema" => self.describe(argument)?,
+            "\\timing" | ".timing" => {
+                self.timing = toggle(argument, self.timing)?;
+                self.note(if self.timing {
+                    "Timing is on.\n"
+                } else {
+                    "Timing is off.\n"
+                })?;
+            }
+            "\\x" => {
+                self.expanded = toggle(argument, self.expanded)?;
+                self.note(if self.expanded {
+                    "Records are on.\n"
+                } else {
+                    "Records are off.\n"
+                })?;
+            }
+            ".format" => {
+                self.format = Format::from_str(argument, true).map_err(|_| Error::Usage {
+                    message: format!("there is no format {argument:?}"),
+                    hint: "table, csv, json or markdown".into(),
+                })?;
+            }
+            "\\i" | ".read" => return self.run_file(argument),
+            unknown => {
+                return Err(Error::Usage {
+                    message: format!("there is no command {unknown}"),
+                    hint: match nearest(unknown) {
+                        Some(near) => format!("did you mean {near}? .help lists all"),
+                        None => ".help lists all; a statement ends with a semicolon".into(),
+                    },
+                });
+            }
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn print(&self, text: &str) -> Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(output)
+    }
+
+    /// Says something that is no result.
+    fn note(&self, text: &str) -> Result<()> {
+        io::stderr().write_all(text.as_bytes()).map_err(output)
+    }
+
+    fn run_file(&mut self, file: &str) -> Result<Flow> {
+        if file.is_empty() {
+            return Err(Error::Usage {
+                message: "\\i needs a file".into(),
+                hint: "\\i schema.sql".into(),
+            });
+        }
+        if self.files.len() >= MAX_NESTED_FILES {
+            return Err(Error::Usage {
+                message: format!("{file}: files are nested too deeply"),
+                hint: format!("\\i may nest {MAX_NESTED_FILES} deep: does a file read itself?"),
+            });
+        }
+        let path = PathBuf::from(file.trim_matches('\''));
+        let vfs = Arc::clone(&self.session.database().env().vfs);
+        let read = || -> io::Result<Vec<u8>> {
+            let handle = vfs.open(&path, OpenMode::ReadOnly)?;
+            let length = usize::try_from(handle.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+            let mut bytes = vec![0; length];
+            handle.read_exact_at(&mut bytes, 0)?;
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| rustling_storage::Error::io("read", &path, source))?;
+        self.files.push(path);
+        let flow = self.run_stream(bytes.as_slice());
+        self.files.pop();
+        flow
+    }
+
+    fn list_tables(&self) -> Result<()> {
+        let tables = self.session.database().tables();
+        let rows = tables.iter().map(|table| {
+            let rows = self.session.database().estimated_rows(&table.name);
+            vec![
+                Value::Text(table.schema.as_str().into()),
+                Value::Text(table.name.as_str().into()),
+                Value::Int8(table.columns.len() as i64),
+                rows.map_or(Value::Null, |rows| {
+                    Value::Int8(i64::try_from(rows).unwrap_or(i64::MAX))
+                }),
+            ]
+        });
+        self.table(
+            &[
+                ("schema", DataType::Text),
+                ("table", DataType::Text),
+                ("columns", DataType::Int8),
+                ("rows (about)", DataType::Int8),
+            ],
+            rows,
+        )
+    }
+
+    fn describe(&self, name: &str) -> Result<()> {
+        let folded = match name
+            .strip_prefix('"')
+            .and_then(|name| name.strip_suffix('"'))
+        {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => name.to_lowercase(),
+        };
+        let database = self.session.database();
+        let Some(table) = database.table(&folded) else {
+            let near = nearest_of(
+                &folded,
+                database.tables().iter().map(|table| table.name.clone()),
+            );
+            return Err(Error::Usage {
+                message: format!("there is no table {name:?}"),
+                hint: match near {
+                    Some(near) => format!("did you mean {near}? \\d lists all"),
+                    None => "\\d lists all".into(),
+                },
+            });
+        };
+        let rows = table.columns.iter().map(|column| {
+            vec![
+                Value::Text(column.name.as_str().into()),
+                Value::Text(column.data_type.to_string().into()),
+                Value::Text(if column.not_null { "not null" } else { "" }.into()),
+                column
+                    .default
+                    .as_ref()
+                    .map_or(Value::Null, |(text, _)| Value::Text(text.as_str().into())),
+            ]
+        });
+        self.print(&format!("Table {}.{}\n", table.schema, table.name))?;
+        self.table(
+            &[
+                ("column", DataType::Text),
+                ("type", DataType::Text),
+                ("nullable", DataType::Text),
+                ("default", DataType::Text),
+            ],
+            rows,
+        )?;
+        self.print(&constraints(&table))
+    }
+
+    fn table(
+        &self,
+        columns: &[(&str, DataType)],
+        rows: impl Iterator<Item = Vec<Value>>,
+    ) -> Result<()> {
+        let columns = columns
+            .iter()
+            .map(|(name, data_type)| Column {
+                name: (*name).into(),
+                data_type: *data_type,
+            })
+            .collect();
+        let mut out = io::stdout().lock();
+        let layout = Layout {
+            width: terminal::width(),
+            expanded: false,
+        };
+        let mut table = TableWriter::new(columns, &mut out, layout);
+        for row in rows {
+            table.row(&row).map_err(output)?;
+        }
+        table.finish().map_err(output)
+    }
+}
+
+/// The keys, checks and indexes of a table, a line each.
+fn constraints(table: &Table) -> String {
+    let column_names = |ordinals: &mut dyn Iterator<Item = usize>| {
+        let names: Vec<&str> = ordinals
+            .filter_map(|ordinal| table.columns.get(ordinal))
+            .map(|column| column.name.as_str())
+            .collect();
+        names.join(", ")
+    };
+    let mut lines = String::new();
+    if !table.primary_key.is_empty() {
+        let columns = column_names(&mut table.primary_key.iter().copied());
+        lines.push_str(&format!("Primary key: ({columns})\n"));
+    }
+    for index in &table.indexes {
+        let kind = if index.unique {
+            "Unique index"
+        } else {
+            "Index"
+        };
+        let columns = column_names(&mut index.columns.iter().map(|column| column.ordinal));
+        lines.push_str(&format!("{kind} {}: ({columns})\n", index.name));
+    }
+    for check in &table.checks {
+        lines.push_str(&format!("Check {}: {}\n", check.name, check.text));
+    }
+    lines
+}
+
+fn toggle(argument: &str, now: bool) -> Result<bool> {
+    match argument {
+        "" => Ok(!now),
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(Error::Usage {
+            message: format!("{other:?} is neither on nor off"),
+            hint: "on, off, or nothing to switch".into(),
+        }),
+    }
+}
+
+fn nearest(command: &str) -> Option<String> {
+    nearest_of(
+        command,
+        super::complete::META_COMMANDS
+            .iter()
+            .map(ToString::to_string),
+    )
+}
+
+/// The name most like `name`, where one is alike at all.
+fn nearest_of(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(name, &candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}

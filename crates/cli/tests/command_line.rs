@@ -1,0 +1,407 @@
+//! The `rustling` command as a new user meets it: what works, and what each mistake answers.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test speaks to the real world, and fails by panicking"
+)]
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A directory with a database `a.db` and files beside it.
+struct Place {
+    directory: TempDir,
+}
+
+/// What a command answered.
+struct Answer {
+    success: bool,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Answer {
+        Answer {
+            success: output.status.success(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn file(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.directory.path().join(name), content).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rustling"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env("RUSTLING_DB", "a.db")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    fn pipe(&self, arguments: &[&str], input: &[u8]) -> Answer {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A child that has stopped reading is judged by its answer.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap().into()
+    }
+
+    /// A load that must fail with a message that holds each of `expected`, and leave no table.
+    fn refuses(&self, content: &[u8], options: &[&str], expected: &[&str]) {
+        self.file("bad.csv", content);
+        let answer = self.run(&[&["load", "bad.csv", "--table", "bad"], options].concat());
+        assert!(!answer.success, "{}", answer.err);
+        for text in expected {
+            assert!(
+                answer.err.contains(text),
+                "{text:?} is missing in {}",
+                answer.err
+            );
+        }
+        let tables = self.run(&["query", "SELECT count(*) FROM bad", "--format", "csv"]);
+        assert!(
+            !tables.success && tables.err.contains("bad"),
+            "something was loaded: {}",
+            tables.out
+        );
+    }
+}
+
+#[test]
+fn a_file_is_loaded_and_asked_about_in_every_format() {
+    let place = Place::new();
+    place.file(
+        "city.csv",
+        b"City,Population\nLima,10092000\nOslo,NA\n\"a, b\",7\n",
+    );
+    let loaded = place.run(&["load", "city.csv", "--table", "city"]);
+    assert!(
+        loaded.success && loaded.out.is_empty() && loaded.err.contains("3 rows"),
+        "{}",
+        loaded.err
+    );
+    let sql = "SELECT city, population FROM city ORDER BY population NULLS FIRST";
+    assert_eq!(
+        place.run(&["query", sql, "--format", "csv"]).out,
+        "city,population\nOslo,\n\"a, b\",7\nLima,10092000\n"
+    );
+    assert_eq!(
+        place.run(&["--format", "json", "query", sql]).out,
+        "[\n{\"city\":\"Oslo\",\"population\":null},\n{\"city\":\"a, b\",\"population\":7},\n\
+         {\"city\":\"Lima\",\"population\":10092000}\n]\n"
+    );
+    let table = place.run(&["query", sql]).out;
+    assert!(
+        table.contains(" Lima │   10092000 \n") && table.ends_with("(3 rows)\n"),
+        "{table}"
+    );
+    let plan = place.run(&["explain", sql, "--analyze"]);
+    assert!(
+        plan.success && plan.out.contains("city"),
+        "{}{}",
+        plan.out,
+        plan.err
+    );
+    assert!(place.run(&["analyze", "city"]).success);
+    assert!(place.run(&["stats"]).out.contains("page cache"));
+    assert!(place.run(&["check"]).out.contains("all sound"));
+}
+
+#[test]
+fn keys_and_rows_are_the_same_data() {
+    let place = Place::new();
+    assert!(place.run(&["put", "user:1", "Ada"]).success);
+    assert!(place.run(&["insert", "user:2", "Grace"]).success);
+    assert!(place.run(&["put", "zebra", "striped"]).success);
+    assert_eq!(place.run(&["get", "user:1"]).out, "Ada\n");
+    assert_eq!(
+        place
+            .run(&["scan", "--prefix", "user:", "--format", "csv"])
+            .out,
+        "key,value\nuser:1,Ada\nuser:2,Grace\n"
+    );
+    assert_eq!(
+        place
+            .run(&["query", "SELECT count(*) AS n FROM kv", "--format", "csv"])
+            .out,
+        "n\n3\n"
+    );
+    assert!(place.run(&["delete", "zebra"]).success);
+    let missing = place.run(&["get", "zebra"]);
+    assert!(
+        !missing.success && missing.err.contains("there is no key \"zebra\""),
+        "{}",
+        missing.err
+    );
+    place.file("pairs.csv", b"a,1\nb,2\n");
+    assert!(
+        place
+            .run(&[
+                "load",
+                "pairs.csv",
+                "--table",
+                "pairs",
+                "--schema",
+                "KEY",
+                "VALUE"
+            ])
+            .success
+    );
+    assert_eq!(place.run(&["get", "b", "--table", "pairs"]).out, "2\n");
+}
+
+#[test]
+fn a_piped_shell_answers_statement_by_statement() {
+    let place = Place::new();
+    let answer = place.pipe(
+        &["a.db", "--format", "csv"],
+        b"CREATE TABLE t (id int PRIMARY KEY);\nINSERT INTO t VALUES (1),\n(2);\nSELECT sum(id) AS s FROM t;\n\\d t\nSELECT 7 AS last",
+    );
+    assert!(answer.success, "{}", answer.err);
+    assert!(
+        answer.out.contains("s\n3\n") && answer.out.ends_with("last\n7\n"),
+        "{}",
+        answer.out
+    );
+    let failed = place.pipe(&["a.db"], b"SELECT nonsense;\nSELECT 1 AS one;\n");
+    assert!(
+        !failed.success && failed.out.contains("one"),
+        "{}",
+        failed.out
+    );
+    let read_again = place.run(&["query", "SELECT count(*) AS n FROM t", "--format", "csv"]);
+    assert_eq!(read_again.out, "n\n2\n");
+}
+
+#[test]
+fn bad_files_are_refused_with_line_reason_and_remedy() {
+    let place = Place::new();
+    assert!(place.run(&["put", "a", "b"]).success);
+    place.refuses(b"", &[], &["is empty", "nothing to load"]);
+    place.refuses(
+        b"a,b\n1,\"open\n2,3\n",
+        &[],
+        &["line 2", "not closed", "--quote"],
+    );
+    place.refuses(
+        b"a,b\n1,2\n3\n4,5\n",
+        &[],
+        &["line 3", "1 field where 2 are expected", "--delimiter"],
+    );
+    place.refuses(
+        b"a,b\n1,caf\xe9\n",
+        &[],
+        &["line 2", "not valid UTF-8", "--encoding latin1"],
+    );
+    place.refuses(
+        b"a,b\n1,2\nx,3\n",
+        &["--schema", "a:int", "b:int"],
+        &["line 3", "column a", "\"x\""],
+    );
+    place.refuses(b"a\n1\n", &["--schema", "a:nonsense"], &["nonsense"]);
+    let wide: Vec<String> = (0..10_000).map(|column| format!("c{column}")).collect();
+    let text = format!("{}\n{}\n", wide.join(","), vec!["1"; 10_000].join(","));
+    place.refuses(text.as_bytes(), &[], &["columns"]);
+    let missing = place.run(&["load", "missing.csv", "--table", "t"]);
+    assert!(
+        !missing.success && missing.err.contains("missing.csv"),
+        "{}",
+        missing.err
+    );
+}
+
+#[test]
+fn a_byte_order_mark_and_latin_1_are_read() {
+    let place = Place::new();
+    place.file("mark.csv", b"\xef\xbb\xbfid;name\n1;x\n");
+    assert!(place.run(&["load", "mark.csv", "--table", "mark"]).success);
+    assert_eq!(
+        place
+            .run(&["query", "SELECT id, name FROM mark", "--format", "csv"])
+            .out,
+        "id,name\n1,x\n"
+    );
+    place.file("latin.csv", b"id,name\n1,caf\xe9\n");
+    assert!(
+        place
+            .run(&[
+                "load",
+                "latin.csv",
+                "--table",
+                "latin",
+                "--encoding",
+                "latin1"
+            ])
+            .success
+    );
+    assert!(
+        place
+            .run(&["query", "SELECT name FROM latin", "--format", "csv"])
+            .out
+            .contains("café")
+    );
+}
+
+#[test]
+fn rejects_are_written_with_line_column_and_reason() {
+    let place = Place::new();
+    place.file("dirty.csv", b"id,n\n1,10\n2,x\n3\n1,11\n4,40\n");
+    place.run(&["query", "SELECT 1"]);
+    let made = place.pipe(
+        &["a.db"],
+        b"CREATE TABLE dirty (id int PRIMARY KEY, n int CHECK (n < 40));",
+    );
+    assert!(made.success, "{}", made.err);
+    let loaded = place.run(&[
+        "load",
+        "dirty.csv",
+        "--table",
+        "dirty",
+        "--on-error",
+        "rejects",
+        "--rejects",
+        "rejects.csv",
+    ]);
+    assert!(
+        loaded.success && loaded.err.contains("4 rows do not fit"),
+        "{}",
+        loaded.err
+    );
+    let rejects = std::fs::read_to_string(place.directory.path().join("rejects.csv")).unwrap();
+    assert!(
+        rejects.starts_with("line,column,reason,record\n"),
+        "{rejects}"
+    );
+    assert!(
+        rejects.contains("\n3,n,") && rejects.contains("\n4,,1 field where 2 are expected,3\n"),
+        "{rejects}"
+    );
+    assert!(
+        rejects.contains("dirty_pkey") && rejects.contains("check"),
+        "{rejects}"
+    );
+    assert_eq!(
+        place
+            .run(&["query", "SELECT id, n FROM dirty", "--format", "csv"])
+            .out,
+        "id,n\n1,10\n"
+    );
+}
+
+#[test]
+fn mistakes_in_sql_are_pointed_at() {
+    let place = Place::new();
+    place.pipe(
+        &["a.db"],
+        b"CREATE TABLE people (key text PRIMARY KEY, age int);",
+    );
+    let check = |sql: &str, expected: &[&str]| {
+        let answer = place.run(&["query", sql]);
+        assert!(!answer.success, "{sql}: {}", answer.out);
+        for text in expected {
+            assert!(
+                answer.err.contains(text),
+                "{sql}: {text:?} is missing in\n{}",
+                answer.err
+            );
+        }
+    };
+    check("SELEC * FROM people", &["SELEC", "SELECT", "^"]);
+    check("SELECT agee FROM people", &["agee", "age", "^"]);
+    check("SELECT * FROM peple", &["peple", "people"]);
+    check("CREATE TABLE x (a integr)", &["integr", "integer"]);
+    check(
+        "SELECT * FROM people WHERE key = \"abc\"",
+        &["abc", "single quotes"],
+    );
+    check(
+        &format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000)),
+        &["nest"],
+    );
+}
+
+#[test]
+fn a_megabyte_of_sql_is_answered() {
+    let place = Place::new();
+    let values: Vec<String> = (0..100_000).map(|n| n.to_string()).collect();
+    let sql = format!(
+        "SELECT count(*) AS n FROM (VALUES ({})) v (x)",
+        values.join("), (")
+    );
+    let answer = place.pipe(
+        &["query", "-", "--db", "a.db", "--format", "csv"],
+        sql.as_bytes(),
+    );
+    // There is no database yet: the message says how to make one.
+    assert!(
+        !answer.success && answer.err.contains("there is no database"),
+        "{}",
+        answer.err
+    );
+    assert!(place.run(&["put", "a", "b"]).success);
+    let answer = place.pipe(&["query", "-", "--format", "csv"], sql.as_bytes());
+    assert!(
+        answer.success && answer.out == "n\n100000\n",
+        "{}",
+        answer.err
+    );
+}
+
+#[test]
+fn a_directory_without_permission_or_in_use_is_named() {
+    let place = Place::new();
+    let mut holder = place
+        .command(&["a.db"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    input.write_all(b"SELECT 1;\n").unwrap();
+    let mut first = [0; 1];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let second = place.run(&["query", "SELECT 1"]);
+    assert!(
+        !second.success && second.err.contains("in use"),
+        "{}",
+        second.err
+    );
+    drop(input);
+    holder.wait().unwrap();
+    place.file("plain", b"");
+    let not_a_directory = place.run(&["query", "SELECT 1", "--db", "plain/a.db"]);
+    assert!(
+        !not_a_directory.success && not_a_directory.err.contains("plain"),
+        "{}",
+        not_a_directory.err
+    );
+}
