@@ -1,0 +1,509 @@
+//! Transactions as the crash harness sees them: a bank.
+//!
+//! Two transactions at a time move money between accounts that neither shares with the other,
+//! in several statements each, with savepoints and rollbacks. Whatever happens, the money adds
+//! up, and a transaction is there whole or not at all.
+
+use std::{collections::BTreeMap, path::Path};
+
+use rustling_storage::{
+    Direction, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
+};
+use rustling_testkit::harness::{Action, Model, Outcome, Subject};
+use rustling_txn::{
+    Error, IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager,
+    TransactionOptions,
+};
+
+use super::store::DIRECTORY;
+
+/// Number of accounts.
+pub const ACCOUNTS: u8 = 24;
+/// What each account holds at the beginning.
+pub const OPENING_BALANCE: i64 = 1000;
+
+const PROBE: &[u8] = b"probe";
+
+/// A step of a script. `who` is 0 or 1: which of the two transactions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Makes the accounts. The first step of every script.
+    Found,
+    /// Begins a transaction.
+    Begin {
+        /// Which.
+        who: usize,
+        /// What it sees of the other.
+        isolation: IsolationLevel,
+    },
+    /// Sets an account's balance, or a key of the transaction's journal.
+    Put {
+        /// Which.
+        who: usize,
+        /// The key.
+        key: Vec<u8>,
+        /// The value.
+        value: Vec<u8>,
+    },
+    /// Removes a key.
+    Delete {
+        /// Which.
+        who: usize,
+        /// The key.
+        key: Vec<u8>,
+    },
+    /// Marks a place to come back to.
+    Savepoint {
+        /// Which.
+        who: usize,
+    },
+    /// Comes back to it.
+    RollbackTo {
+        /// Which.
+        who: usize,
+    },
+    /// Gives up.
+    Rollback {
+        /// Which.
+        who: usize,
+    },
+    /// Commits; what it changed in the end is stated for the oracle.
+    Commit {
+        /// Which.
+        who: usize,
+        /// The keys with their last values.
+        changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    },
+    /// A checkpoint in between.
+    Checkpoint,
+    /// A small transaction of its own, which founds the keyspace where it has to.
+    Probe,
+}
+
+/// The bank under test.
+#[derive(Clone, Debug)]
+pub struct BankSubject {
+    /// How its store is opened.
+    pub options: StoreOptions,
+    /// Bytes after which a transaction's changes spill into the store.
+    pub write_set_bytes: usize,
+}
+
+/// A bank that is open.
+#[derive(Debug)]
+pub struct OpenBank {
+    // Transactions first: they end before the store does.
+    transactions: [Option<Transaction>; 2],
+    savepoints: [Option<Savepoint>; 2],
+    /// Whether a statement of the transaction failed: it can only be rolled back then.
+    failed: [bool; 2],
+    manager: TransactionManager,
+    keyspace: Option<KeyspaceId>,
+}
+
+/// The key of an account.
+#[must_use]
+pub fn account(number: u8) -> Vec<u8> {
+    vec![b'a', number]
+}
+
+/// Sums up the accounts among these entries; `None` where there are no accounts.
+pub fn total<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Option<i64> {
+    entries
+        .into_iter()
+        .filter(|(key, _)| key.first() == Some(&b'a'))
+        .filter_map(|(_, value)| value.first_chunk().map(|bytes| i64::from_le_bytes(*bytes)))
+        .fold(None, |sum, balance| Some(sum.unwrap_or(0) + balance))
+}
+
+impl OpenBank {
+    fn found(&mut self) -> Result<(), Error> {
+        let transaction = self.manager.begin(TransactionOptions::default())?;
+        let keyspace = transaction.create_keyspace(KeyspaceOptions::default())?;
+        for number in 0..ACCOUNTS {
+            transaction.insert(keyspace, &account(number), &OPENING_BALANCE.to_le_bytes())?;
+        }
+        transaction.commit()?;
+        self.keyspace = Some(keyspace);
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Outcome, Error> {
+        let keyspace = self.keyspace.unwrap_or(KeyspaceId(u32::MAX));
+        let open =
+            |transactions: &[Option<Transaction>; 2], who: usize| transactions[who].is_some();
+        match step {
+            Step::Found => {
+                self.found()?;
+                return Ok(Outcome::Durable);
+            }
+            Step::Begin { who, isolation } => {
+                self.failed[*who] = false;
+                self.transactions[*who] = Some(
+                    self.manager
+                        .begin(TransactionOptions::isolation(*isolation))?,
+                );
+            }
+            Step::Put { who, .. }
+            | Step::Delete { who, .. }
+            | Step::Savepoint { who }
+            | Step::RollbackTo { who }
+            | Step::Rollback { who }
+            | Step::Commit { who, .. }
+                if !open(&self.transactions, *who) =>
+            {
+                return Err(Error::Finished);
+            }
+            Step::Put { who, key, value } => {
+                if let Some(transaction) = &self.transactions[*who] {
+                    transaction.begin_statement();
+                    let result = transaction.put(keyspace, key, value);
+                    transaction.end_statement();
+                    result?;
+                }
+            }
+            Step::Delete { who, key } => {
+                if let Some(transaction) = &self.transactions[*who] {
+                    transaction.delete(keyspace, key)?;
+                }
+            }
+            Step::Savepoint { who } => {
+                self.savepoints[*who] =
+                    self.transactions[*who].as_ref().map(Transaction::savepoint);
+            }
+            Step::RollbackTo { who } => {
+                if let (Some(transaction), Some(savepoint)) =
+                    (&self.transactions[*who], &self.savepoints[*who])
+                {
+                    transaction.rollback_to(savepoint)?;
+                }
+            }
+            Step::Rollback { who } => {
+                self.savepoints[*who] = None;
+                if let Some(transaction) = self.transactions[*who].take() {
+                    transaction.rollback();
+                }
+            }
+            Step::Commit { who, .. } => {
+                self.savepoints[*who] = None;
+                if let Some(transaction) = self.transactions[*who].take() {
+                    if self.failed[*who] {
+                        transaction.rollback();
+                        return Err(Error::Finished);
+                    }
+                    transaction.commit()?;
+                }
+                return Ok(Outcome::Durable);
+            }
+            Step::Probe => {
+                let transaction = self.manager.begin(TransactionOptions::default())?;
+                let keyspace = match self.keyspace {
+                    Some(keyspace) => keyspace,
+                    None => transaction.create_keyspace(KeyspaceOptions::default())?,
+                };
+                transaction.put(keyspace, PROBE, PROBE)?;
+                transaction.commit()?;
+                self.keyspace = Some(keyspace);
+                return Ok(Outcome::Durable);
+            }
+            Step::Checkpoint => {
+                self.manager.store().checkpoint()?;
+                return Ok(Outcome::Flushed);
+            }
+        }
+        // Nothing that others see has changed.
+        Ok(Outcome::Volatile)
+    }
+}
+
+impl Subject for BankSubject {
+    type Step = Step;
+    type Instance = OpenBank;
+
+    fn open(&self, env: Env) -> Result<OpenBank, String> {
+        let store = Store::open(env.clone(), Path::new(DIRECTORY), self.options.clone())
+            .map_err(|error| error.to_string())?;
+        let keyspace = store
+            .keyspaces()
+            .into_iter()
+            .filter(|(_, options)| !options.staging)
+            .map(|(id, _)| id)
+            .min();
+        let options = ManagerOptions {
+            write_set_bytes: Some(self.write_set_bytes),
+            ..ManagerOptions::default()
+        };
+        let manager = TransactionManager::with_options(store, env, options);
+        Ok(OpenBank {
+            transactions: [None, None],
+            savepoints: [None, None],
+            failed: [false; 2],
+            manager,
+            keyspace,
+        })
+    }
+
+    fn run(&self, bank: &mut OpenBank, step: &Step) -> Outcome {
+        match bank.step(step) {
+            Ok(outcome) => outcome,
+            Err(error @ Error::Storage(_))
+                if matches!(step, Step::Commit { .. } | Step::Found | Step::Probe) =>
+            {
+                Outcome::Unknown(error.to_string())
+            }
+            Err(error) => {
+                if let Step::Put { who, .. }
+                | Step::Delete { who, .. }
+                | Step::Savepoint { who }
+                | Step::RollbackTo { who } = step
+                {
+                    bank.failed[*who] = true;
+                }
+                Outcome::Failed(error.to_string())
+            }
+        }
+    }
+
+    fn effect(&self, step: &Step, model: &mut Model) {
+        match step {
+            Step::Found => model.extend(
+                (0..ACCOUNTS)
+                    .map(|number| (account(number), OPENING_BALANCE.to_le_bytes().to_vec())),
+            ),
+            Step::Commit { changes, .. } => {
+                for (key, value) in changes {
+                    match value {
+                        Some(value) => model.insert(key.clone(), value.clone()),
+                        None => model.remove(key),
+                    };
+                }
+            }
+            Step::Probe => {
+                model.insert(PROBE.to_vec(), PROBE.to_vec());
+            }
+            _ => {}
+        }
+    }
+
+    fn contents(&self, bank: &OpenBank, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), String> {
+        let Some(keyspace) = bank.keyspace else {
+            return Ok(());
+        };
+        let mut read = || -> Result<(), Error> {
+            let transaction = bank.manager.begin(TransactionOptions {
+                read_only: true,
+                ..TransactionOptions::default()
+            })?;
+            let mut cursor = transaction.scan(keyspace, KeyRange::all(), Direction::Forward)?;
+            while let Some((key, value)) = cursor.next()? {
+                visit(key, value);
+            }
+            Ok(())
+        };
+        read().map_err(|error| error.to_string())
+    }
+
+    fn verify(&self, bank: &OpenBank) -> Result<(), String> {
+        let report = bank
+            .manager
+            .store()
+            .verify()
+            .map_err(|error| error.to_string())?;
+        if let Some(finding) = report.findings.first() {
+            return Err(format!(
+                "{} findings, the first: {finding:?}",
+                report.findings.len()
+            ));
+        }
+        let mut entries = Vec::new();
+        self.contents(bank, &mut |key, value| {
+            entries.push((key.to_vec(), value.to_vec()))
+        })?;
+        match total(entries.iter().map(|(key, value)| (&key[..], &value[..]))) {
+            Some(sum) if sum != i64::from(ACCOUNTS) * OPENING_BALANCE => {
+                Err(format!("the accounts hold {sum}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn close(&self, bank: OpenBank) -> Result<(), String> {
+        let OpenBank {
+            transactions,
+            manager,
+            ..
+        } = bank;
+        drop(transactions);
+        manager
+            .store()
+            .clone()
+            .close()
+            .map_err(|error| error.to_string())
+    }
+
+    fn probe(&self) -> Step {
+        Step::Probe
+    }
+}
+
+/// What the script knows of one of its transactions.
+#[derive(Clone, Debug, Default)]
+struct Planned {
+    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    marked: Option<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    /// Accounts it has written, savepoints notwithstanding: locked until its end.
+    locked: Vec<u8>,
+    isolation: IsolationLevel,
+    /// Whether it outgrows its memory. It then locks the whole keyspace, so it must be alone.
+    is_big: bool,
+    /// Accounts that the other has changed since this one began: SNAPSHOT may not write them.
+    stale: Vec<u8>,
+}
+
+/// The script of a seed, of about `steps` steps.
+#[must_use]
+pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut balances = vec![OPENING_BALANCE; usize::from(ACCOUNTS)];
+    let mut open: [Option<Planned>; 2] = [None, None];
+    let mut journal = 0u32;
+    let mut actions = vec![Action::Step(Step::Found)];
+    let balance = |changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, balances: &[i64], number: u8| {
+        changes
+            .get(&account(number))
+            .and_then(|value| {
+                value
+                    .as_ref()?
+                    .first_chunk()
+                    .map(|bytes| i64::from_le_bytes(*bytes))
+            })
+            .unwrap_or(balances[usize::from(number)])
+    };
+    while actions.len() < steps {
+        let who = rng.usize(..2);
+        let locked_elsewhere = open[1 - who]
+            .as_ref()
+            .map(|other| other.locked.clone())
+            .unwrap_or_default();
+        let is_alone = open[1 - who].is_none();
+        if open[1 - who].as_ref().is_some_and(|other| other.is_big) {
+            continue;
+        }
+        let Some(plan) = &mut open[who] else {
+            match rng.u8(..30) {
+                0 => actions.push(Action::Step(Step::Checkpoint)),
+                1 if interruptions && open[1 - who].is_none() => actions.push(Action::Reopen),
+                2 if interruptions => {
+                    open = [None, None];
+                    actions.push(Action::Kill);
+                }
+                _ => {
+                    let isolation = if rng.bool() {
+                        IsolationLevel::ReadCommitted
+                    } else {
+                        IsolationLevel::Snapshot
+                    };
+                    actions.push(Action::Step(Step::Begin { who, isolation }));
+                    open[who] = Some(Planned {
+                        isolation,
+                        ..Planned::default()
+                    });
+                }
+            }
+            continue;
+        };
+        match rng.u8(..20) {
+            0..=9 => {
+                let is_stale = |number: &u8| {
+                    plan.isolation == IsolationLevel::Snapshot && plan.stale.contains(number)
+                };
+                let free: Vec<u8> = (0..ACCOUNTS)
+                    .filter(|number| !locked_elsewhere.contains(number) && !is_stale(number))
+                    .collect();
+                if free.is_empty() {
+                    continue;
+                }
+                let (from, to) = (free[rng.usize(..free.len())], free[rng.usize(..free.len())]);
+                if from == to {
+                    continue;
+                }
+                let amount = rng.i64(1..100);
+                for (number, change) in [(from, -amount), (to, amount)] {
+                    let value = (balance(&plan.changes, &balances, number) + change)
+                        .to_le_bytes()
+                        .to_vec();
+                    plan.locked.push(number);
+                    plan.changes.insert(account(number), Some(value.clone()));
+                    actions.push(Action::Step(Step::Put {
+                        who,
+                        key: account(number),
+                        value,
+                    }));
+                }
+            }
+            10 | 11 => {
+                // Journal entries; so many and so long that the write set spills where this
+                // transaction is alone.
+                plan.is_big |= is_alone && rng.u8(..3) == 0;
+                let (count, longest) = if plan.is_big {
+                    (rng.usize(60..120), 900)
+                } else {
+                    (1, 300)
+                };
+                for _ in 0..count {
+                    journal += 1;
+                    let key = [&b"j"[..], &[who as u8], &journal.to_be_bytes()].concat();
+                    let value = vec![journal as u8; rng.usize(..longest)];
+                    plan.changes.insert(key.clone(), Some(value.clone()));
+                    actions.push(Action::Step(Step::Put { who, key, value }));
+                }
+            }
+            12 => {
+                let mine = [b'j', who as u8];
+                let keys: Vec<Vec<u8>> = plan
+                    .changes
+                    .keys()
+                    .filter(|key| key.starts_with(&mine))
+                    .cloned()
+                    .collect();
+                if let Some(key) = keys.first() {
+                    plan.changes.insert(key.clone(), None);
+                    actions.push(Action::Step(Step::Delete {
+                        who,
+                        key: key.clone(),
+                    }));
+                }
+            }
+            13 => {
+                plan.marked = Some(plan.changes.clone());
+                actions.push(Action::Step(Step::Savepoint { who }));
+            }
+            14 => {
+                if let Some(marked) = &plan.marked {
+                    plan.changes = marked.clone();
+                    actions.push(Action::Step(Step::RollbackTo { who }));
+                }
+            }
+            15 => {
+                open[who] = None;
+                actions.push(Action::Step(Step::Rollback { who }));
+            }
+            16 => actions.push(Action::Step(Step::Checkpoint)),
+            _ => {
+                let changes = std::mem::take(&mut plan.changes);
+                let mut changed = Vec::new();
+                for number in (0..ACCOUNTS).filter(|number| changes.contains_key(&account(*number)))
+                {
+                    balances[usize::from(number)] = balance(&changes, &balances, number);
+                    changed.push(number);
+                }
+                open[who] = None;
+                if let Some(other) = &mut open[1 - who] {
+                    other.stale.extend(changed);
+                }
+                actions.push(Action::Step(Step::Commit { who, changes }));
+            }
+        }
+    }
+    actions
+}

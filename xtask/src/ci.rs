@@ -1,0 +1,77 @@
+//! `cargo xtask ci`: everything that must be green before a change lands, fastest first.
+#![expect(
+    clippy::print_stderr,
+    reason = "a command-line program reports its progress"
+)]
+
+use crate::{
+    Result, command,
+    gates::{self, Gate, Mode},
+    run as run_command, tidy, workspace_root,
+};
+
+/// Runs every check.
+///
+/// # Errors
+/// At the first that fails.
+pub fn run() -> Result<()> {
+    step("format");
+    run_command(&mut command("cargo", &["fmt", "--all", "--check"]))?;
+    step("tidy");
+    tidy::run(&workspace_root())?;
+    step("clippy");
+    run_command(&mut command(
+        "cargo",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--features",
+            "rustling-tests/gates",
+            "--",
+            "--deny",
+            "warnings",
+        ],
+    ))?;
+    step("documentation");
+    run_command(
+        command(
+            "cargo",
+            &[
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+            ],
+        )
+        .env(
+            "RUSTDOCFLAGS",
+            "--deny warnings --allow rustdoc::private_intra_doc_links",
+        ),
+    )?;
+    step("tests");
+    if has_nextest() {
+        run_command(&mut command("cargo", &["nextest", "run", "--workspace"]))?;
+    } else {
+        run_command(&mut command(
+            "cargo",
+            &["test", "--workspace", "--lib", "--bins", "--tests"],
+        ))?;
+    }
+    step("documentation tests");
+    run_command(&mut command("cargo", &["test", "--workspace", "--doc"]))?;
+    step("gates, quick");
+    gates::run_all(&Gate::ALL, Mode::Quick)?;
+    step("all green");
+    Ok(())
+}
+
+fn has_nextest() -> bool {
+    command("cargo", &["nextest", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+fn step(name: &str) {
+    eprintln!("\n== {name}");
+}

@@ -1,0 +1,132 @@
+//! The developer tasks of RustlingDB, one module per subcommand of `cargo xtask`.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `ci` | everything that must be green before a change lands |
+//! | `tidy` | house rules that no compiler checks |
+//! | `gate-a`, `gate-b`, `gate-c` | the reliability gates, `--mode quick`, `full` or `deep` |
+//! | `demo` | loads the sample data and answers five questions about it |
+//! | `bench` | measurements, beside rivals where there are any |
+//!
+//! ```
+//! let findings = xtask::tidy::check(&xtask::workspace_root())?;
+//! for finding in &findings {
+//!     eprintln!("{finding}");
+//! }
+//! # Ok::<(), xtask::Error>(())
+//! ```
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+pub mod bench;
+pub mod ci;
+pub mod demo;
+pub mod gates;
+pub mod tidy;
+
+/// A failed task.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program that the task runs failed.
+    #[error("{command} failed ({status})")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+    },
+    /// A program that the task needs cannot be started.
+    #[error("cannot run {program}: {source}")]
+    Start {
+        /// The program.
+        program: String,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot read or write {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The workspace's metadata cannot be read.
+    #[error(transparent)]
+    Metadata(#[from] cargo_metadata::Error),
+    /// House rules are broken.
+    #[error("{0} findings")]
+    Untidy(usize),
+    /// What was measured or read is not what the task expects.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+/// The result of a task.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The workspace's root directory.
+#[must_use]
+pub fn workspace_root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_path_buf()
+}
+
+/// A command that runs in the workspace's root.
+#[must_use]
+pub fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(workspace_root());
+    command
+}
+
+/// Runs `command` to its end.
+///
+/// # Errors
+/// Where it cannot be started or does not end with success.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().map_err(|source| Error::Start {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Failed {
+            command: line(command),
+            status: status.to_string(),
+        })
+    }
+}
+
+/// The command as a person would type it.
+#[must_use]
+pub fn line(command: &Command) -> String {
+    let mut line = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        let argument = argument.to_string_lossy();
+        line.push(' ');
+        if argument.contains(|c: char| c.is_whitespace() || "'\"*()<>;$".contains(c)) {
+            line.push('"');
+            line.push_str(&argument.replace('"', "\\\""));
+            line.push('"');
+        } else {
+            line.push_str(&argument);
+        }
+    }
+    line
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|source| Error::File {
+        path: path.to_path_buf(),
+        source,
+    })
+}

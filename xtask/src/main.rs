@@ -1,0 +1,64 @@
+//! `cargo xtask`: see the library's tour for the list of tasks.
+#![expect(clippy::print_stderr, reason = "a command-line program")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{
+    bench, ci, demo,
+    gates::{self, Gate, Mode},
+    tidy, workspace_root,
+};
+
+/// Developer tasks of RustlingDB.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Format, clippy, tidy, unit, golden, integration and doc tests, gates in quick mode.
+    Ci,
+    /// Check the house rules: layers, docs, banned calls, file sizes.
+    Tidy,
+    /// Gate A, crash and recovery: no acknowledged commit lost, no partial transaction.
+    GateA(GateArguments),
+    /// Gate B, page cache: readers and writers over a pool far smaller than the data.
+    GateB(GateArguments),
+    /// Gate C, atomicity: multi-statement transactions commit or abort whole, under crash too.
+    GateC(GateArguments),
+    /// Load the sample data into a new database and answer five questions about it.
+    Demo,
+    /// Measure, beside rivals where there are any.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+#[derive(clap::Args)]
+struct GateArguments {
+    /// How much to try.
+    #[arg(long, value_enum, default_value_t = Mode::Full)]
+    mode: Mode,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Ci => ci::run(),
+        Task::Tidy => tidy::run(&workspace_root()),
+        Task::GateA(arguments) => gates::run(Gate::A, arguments.mode),
+        Task::GateB(arguments) => gates::run(Gate::B, arguments.mode),
+        Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
+        Task::Demo => demo::run(),
+        Task::Bench(bench) => bench::run(&bench),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
