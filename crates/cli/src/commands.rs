@@ -250,6 +250,7 @@ fn load_file(database: &Database, arguments: &args::Load) -> Result<()> {
         },
         parallel: arguments.parallel.unwrap_or_default(),
         batch_size: arguments.batch_size.unwrap_or_default(),
+        files: database.env().clone(),
     };
     let bar = LoadBar::new(&arguments.table);
     let started = database.env().now();

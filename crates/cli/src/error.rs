@@ -70,8 +70,8 @@ impl Error {
     #[must_use]
     pub(crate) fn render(&self) -> String {
         let hint = match self {
-            Error::Sql { error, sql } => return error.render(sql),
-            Error::Database(error) => return error.render(""),
+            Error::Sql { error, sql } => return error.render(sql).trim_end().to_string(),
+            Error::Database(error) => return error.render("").trim_end().to_string(),
             Error::Load(error) => error.hint(),
             Error::NoDatabase(_) => {
                 Some("rustling load FILE --table T creates one, and so does rustling DIR (the shell); --db names another".into())

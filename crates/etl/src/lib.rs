@@ -11,12 +11,10 @@
 //! ```
 //! use rustling_etl::{LoadOptions, load};
 //! use rustling_sql::Database;
-//! use rustling_storage::OpenMode;
 //!
 //! let db = Database::in_memory()?;
 //! let file = std::env::temp_dir().join(format!("rustling-etl-example-{}.csv", std::process::id()));
-//! let text = b"city,population\nLima,10092000\nOslo,NA\n";
-//! db.env().vfs.open(&file, OpenMode::CreateNew)?.write_all_at(text, 0)?;
+//! std::fs::write(&file, "city,population\nLima,10092000\nOslo,NA\n")?;
 //!
 //! let options = LoadOptions { table: "city".into(), ..LoadOptions::default() };
 //! let report = load(&db, &file, &options, &())?;
@@ -24,6 +22,7 @@
 //! let known: Vec<(String, i32)> =
 //!     db.query("SELECT city, population FROM city WHERE population IS NOT NULL", ())?.read_all()?;
 //! assert_eq!(known, [("Lima".to_string(), 10_092_000)]);
+//! # std::fs::remove_file(file)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

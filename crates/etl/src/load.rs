@@ -25,6 +25,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use rustling_sql::{BulkLoader, DataType, Database, RefusedRow, Session, catalog::Table};
+use rustling_storage::Env;
 
 use crate::{
     chunk::{Chunk, ChunkLimits, ChunkReader},
@@ -64,6 +65,9 @@ pub struct LoadOptions {
     pub parallel: usize,
     /// Rows handed to storage at once; 0: a few thousand.
     pub batch_size: usize,
+    /// Where the file lies, and the rejects go: not where the database does, which may be in
+    /// memory.
+    pub files: Env,
 }
 
 impl Default for LoadOptions {
@@ -77,6 +81,7 @@ impl Default for LoadOptions {
             on_error: OnError::Abort,
             parallel: 0,
             batch_size: 0,
+            files: Env::system(),
         }
     }
 }
@@ -153,7 +158,7 @@ pub fn load(
     options: &LoadOptions,
     progress: &dyn Progress,
 ) -> Result<LoadReport> {
-    let source = Source::new(database.env(), path, options.encoding.as_deref())?;
+    let source = Source::new(&options.files, path, options.encoding.as_deref())?;
     let pool = pool(options.parallel)?;
     let converter = Converter::new(&options.nulls);
     let existing = database.table(&options.table);
@@ -180,7 +185,7 @@ pub fn load(
     let mut rejects = match &options.on_error {
         OnError::Rejects(rejects) => {
             let rejects = rejects.clone().unwrap_or_else(|| rejects_name(path));
-            Some(RejectsWriter::create(database.env(), &rejects)?)
+            Some(RejectsWriter::create(&options.files, &rejects)?)
         }
         OnError::Abort | OnError::Skip => None,
     };

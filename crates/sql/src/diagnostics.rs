@@ -29,7 +29,8 @@ impl Error {
     #[must_use]
     pub fn render(&self, sql: &str) -> String {
         let mut text = format!("ERROR:  {}\n", self.message());
-        if let Some(span) = self.span() {
+        // Without the statement there is no place to show.
+        if let Some(span) = self.span().filter(|_| !sql.is_empty()) {
             excerpt(&mut text, sql, span);
         }
         if let Some(detail) = self.detail_text() {

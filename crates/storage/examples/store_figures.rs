@@ -2,7 +2,7 @@
 //! loading, and recovery after the process was killed at full write load.
 //!
 //! ```text
-//! cargo run --release -p rustling-storage --example measure [-- DIR]
+//! cargo run --release -p rustling-storage --example store_figures [-- DIR]
 //! ```
 
 #![allow(

@@ -1,5 +1,5 @@
 //! Prints what common operations cost, in memory:
-//! `cargo run --release -p rustling-sql --example measure [ROWS]`.
+//! `cargo run --release -p rustling-sql --example statement_figures [ROWS]`.
 
 use std::time::Duration;
 
