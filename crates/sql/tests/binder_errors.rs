@@ -14,7 +14,7 @@ fn errors_read_well() {
     golden::run(path, |sql| {
         let bound = parse(sql).and_then(|statements| {
             statements.iter().try_for_each(|statement| {
-                bind(statement, sql, &catalog, &BindOptions::default()).map(drop)
+                bind(statement, &catalog, &BindOptions::default()).map(drop)
             })
         });
         match bound {
@@ -29,12 +29,12 @@ fn double_quotes_are_strings_where_asked() {
     let catalog = Catalog::of(TABLES);
     let sql = "SELECT value FROM kv WHERE key = \"abc\"";
     let statement = &parse(sql).unwrap()[0];
-    assert!(bind(statement, sql, &catalog, &BindOptions::default()).is_err());
+    assert!(bind(statement, &catalog, &BindOptions::default()).is_err());
     let options = BindOptions {
         double_quoted_strings: true,
         ..BindOptions::default()
     };
-    assert!(bind(statement, sql, &catalog, &options).is_ok());
+    assert!(bind(statement, &catalog, &options).is_ok());
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn deep_statements_bind_or_say_that_they_are_too_deep() {
         ("", ", 1", 1_000),
     ] {
         let sql = format!("SELECT {}1{}", open.repeat(times), close.repeat(times));
-        let bound = parse(&sql)
-            .and_then(|parsed| bind(&parsed[0], &sql, &catalog, &BindOptions::default()));
+        let bound =
+            parse(&sql).and_then(|parsed| bind(&parsed[0], &catalog, &BindOptions::default()));
         if let Err(error) = bound {
             assert_eq!(error.state().0, "54001", "{open}: {error}");
         }

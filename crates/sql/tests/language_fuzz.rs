@@ -33,7 +33,7 @@ fn check(catalog: &Catalog, sql: &str) {
                     .unwrap_or_else(|error| panic!("{sql}\n{printed}\n{}", error.render(&printed)));
                 assert_eq!(again.len(), 1, "{sql}\n{printed}");
                 assert_eq!(again[0].to_string(), printed, "{sql}");
-                match bind(statement, sql, catalog, &BindOptions::default()) {
+                match bind(statement, catalog, &BindOptions::default()) {
                     Ok(_) => {}
                     Err(error) => {
                         assert_ne!(error.state().0, "XX000", "{sql}\n{error}");

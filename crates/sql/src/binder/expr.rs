@@ -1,9 +1,8 @@
 //! Expressions.
 
 use super::{
-    Binder, MAX_EXPRESSION_DEPTH, Place, coerce, internal, literal,
-    operators::{self, negate},
-    suggest, unsupported,
+    Binder, MAX_EXPRESSION_DEPTH, Place, coerce, internal, literal, operators::negate, suggest,
+    unsupported,
 };
 use crate::{
     ast::{
@@ -1045,9 +1044,4 @@ fn correlated(name: &ObjectName) -> Error {
     )
     .at(name.span)
     .hint("Write the subquery as a join.")
-}
-
-/// An operator's name for messages, for quantified comparisons.
-pub(super) fn operator_symbol(operator: BinaryOp) -> &'static str {
-    operators::symbol(operator)
 }

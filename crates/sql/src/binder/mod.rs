@@ -61,18 +61,17 @@ pub struct Bound {
     pub parameter_names: Vec<String>,
 }
 
-/// Binds a statement. `sql` is the text that the tree was parsed from.
+/// Binds a statement.
 ///
 /// # Errors
 /// Everything that PostgreSQL finds before it runs a statement, with its SQLSTATE and a place in
-/// `sql`; 0A000 where a feature is not supported yet; whatever the catalog fails with.
+/// the text that the tree was parsed from; 0A000 where a feature is not supported yet; whatever the catalog fails with.
 pub fn bind(
     statement: &ast::Statement,
-    sql: &str,
     catalog: &dyn CatalogReader,
     options: &BindOptions,
 ) -> Result<Bound> {
-    let mut binder = Binder::new(sql, catalog, options);
+    let mut binder = Binder::new(catalog, options);
     let statement = binder.statement(statement)?;
     let (parameters, parameter_names) = binder.finish_parameters()?;
     Ok(Bound {
@@ -90,7 +89,7 @@ pub fn bind(
 pub fn bind_expression(text: &str, table: &Table) -> Result<Expr> {
     let tree = crate::parser::parse_expression(text)?;
     let options = BindOptions::default();
-    let mut binder = Binder::new(text, &NoTables, &options);
+    let mut binder = Binder::new(&NoTables, &options);
     let columns = table
         .columns
         .iter()
@@ -139,8 +138,6 @@ enum Place {
 
 /// Binds one statement.
 struct Binder<'a> {
-    #[expect(dead_code, reason = "kept for messages that quote the statement")]
-    sql: &'a str,
     catalog: &'a dyn CatalogReader,
     options: &'a BindOptions,
     next_column: u32,
@@ -166,9 +163,8 @@ struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    fn new(sql: &'a str, catalog: &'a dyn CatalogReader, options: &'a BindOptions) -> Binder<'a> {
+    fn new(catalog: &'a dyn CatalogReader, options: &'a BindOptions) -> Binder<'a> {
         Binder {
-            sql,
             catalog,
             options,
             next_column: 0,

@@ -8,30 +8,6 @@ use crate::{
     types::{CastContext, DataType, Value},
 };
 
-/// An operator's symbol for messages.
-pub(super) fn symbol(operator: BinaryOp) -> &'static str {
-    match operator {
-        BinaryOp::Equal => "=",
-        BinaryOp::NotEqual => "<>",
-        BinaryOp::Less => "<",
-        BinaryOp::LessOrEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterOrEqual => ">=",
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Modulo => "%",
-        BinaryOp::Power => "^",
-        BinaryOp::Concat => "||",
-        BinaryOp::BitAnd => "&",
-        BinaryOp::BitOr => "|",
-        BinaryOp::BitXor => "#",
-        BinaryOp::ShiftLeft => "<<",
-        BinaryOp::ShiftRight => ">>",
-    }
-}
-
 pub(super) fn no_operator(symbol: &str, left: DataType, right: DataType, span: Span) -> Error {
     let error = Error::new(
         SqlState::UNDEFINED_FUNCTION,
@@ -65,7 +41,7 @@ impl Binder<'_> {
         span: Span,
         operator_span: Span,
     ) -> Result<Expr> {
-        let (left, right) = self.comparable(symbol(operator), left, right, operator_span)?;
+        let (left, right) = self.comparable(operator.symbol(), left, right, operator_span)?;
         Ok(Expr {
             nullable: left.nullable || right.nullable,
             kind: ExprKind::Binary(operator, Box::new(left), Box::new(right)),
@@ -184,7 +160,7 @@ impl Binder<'_> {
         };
         let Some((left, right, data_type)) = found else {
             return Err(no_operator(
-                symbol(operator),
+                operator.symbol(),
                 left_type,
                 right_type,
                 operator_span,
@@ -530,7 +506,7 @@ fn not_unique(operator: BinaryOp, left: DataType, right: DataType, span: Span) -
         SqlState("42725"),
         format!(
             "operator is not unique: {left} {} {right}",
-            symbol(operator)
+            operator.symbol()
         ),
     )
     .at(span)

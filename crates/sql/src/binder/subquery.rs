@@ -131,7 +131,7 @@ impl<'a> Binder<'a> {
                 _ => Err(unsupported(
                     &format!(
                         "{} {} (subquery) is",
-                        expr::operator_symbol(operator),
+                        operator.symbol(),
                         if all { "ALL" } else { "ANY" }
                     ),
                     span,

@@ -10,6 +10,7 @@ use rustling_txn::{Error as TxnError, LockWait, TableLockMode, Transaction};
 
 use crate::{
     Error, Result, SqlState, Value,
+    binder::{BindOptions, bind},
     bound::{
         BoundStatement, ColumnId, CreateIndex, CreateTable, IndexDefinition, InsertConflict,
         LogicalPlan,
@@ -17,7 +18,6 @@ use crate::{
     catalog::{CatalogReader as _, Check, Column, Index, IndexId, Table, TableId},
     encoding::RowDecoder,
     engine::{
-        binding,
         catalog::{
             CatalogSnapshot,
             snapshot::{PUBLIC, record_of},
@@ -46,10 +46,11 @@ impl Session {
             ));
         }
         let prepared = Arc::clone(prepared);
-        let strings = self.settings.double_quoted_strings;
-        self.define(move |catalog| {
-            Ok(binding::bind(&prepared.ast, &prepared.sql, catalog, strings)?.statement)
-        })
+        let options = BindOptions {
+            double_quoted_strings: self.settings.double_quoted_strings,
+            ..BindOptions::default()
+        };
+        self.define(move |catalog| Ok(bind(&prepared.ast, catalog, &options)?.statement))
     }
 
     /// Runs the definition that `bind` makes of the catalog as it is under its lock.

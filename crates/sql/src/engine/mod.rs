@@ -10,7 +10,6 @@
 //! - [`catalog`]: definitions of tables, stored and in memory.
 
 mod analyze;
-mod binding;
 mod bulk;
 pub(crate) mod cancel;
 pub(crate) mod catalog;

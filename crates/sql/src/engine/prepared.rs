@@ -6,11 +6,11 @@ use parking_lot::RwLock;
 
 use crate::{
     DataType, Error, Result, SqlState, ast,
+    binder::{BindOptions, Bound, bind},
     bound::{Assignment, BoundStatement, ColumnId, Expr, InsertConflict, LogicalPlan},
     catalog::Table,
     engine::{
         Params,
-        binding::{self, Bound},
         catalog::CatalogSnapshot,
         database::Database,
         rows::{ResultColumn, Rows},
@@ -141,7 +141,11 @@ impl Prepared {
         {
             return Ok(Arc::clone(planned));
         }
-        let bound = binding::bind(&self.ast, &self.sql, catalog, options.double_quoted_strings)?;
+        let bind_options = BindOptions {
+            double_quoted_strings: options.double_quoted_strings,
+            ..BindOptions::default()
+        };
+        let bound = bind(&self.ast, catalog, &bind_options)?;
         let planned = Arc::new(plan_bound(bound, catalog, options)?);
         *self.planned.write() = Some(Arc::clone(&planned));
         Ok(planned)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     BulkOptions, Database, Session, StatementResult,
-    binding::Bound,
     prepared::{Action, PlanOptions, plan_bound},
 };
 use crate::{
     DataType, Result, SqlState, Value,
+    binder::Bound,
     bound::{
         AggregateCall, AggregateFunction, BinaryOp, BoundStatement, ColumnDefinition, ColumnId,
         CreateTable, Expr, ExprKind, InsertConflict, JoinKind, LogicalPlan, OutputColumn,
@@ -80,6 +80,7 @@ fn run(session: &mut Session, statement: BoundStatement) -> Result<Vec<Vec<Value
     let bound = Bound {
         statement,
         parameters: Vec::new(),
+        parameter_names: Vec::new(),
     };
     let planned = Arc::new(plan_bound(bound, &catalog, OPTIONS)?);
     match &planned.action {

@@ -330,7 +330,7 @@ pub(super) fn resolve_binary(op: BinaryOp, left: DataType, right: DataType) -> R
     function.ok_or_else(|| {
         Error::new(
             SqlState::UNDEFINED_FUNCTION,
-            format!("operator does not exist: {left} {} {right}", symbol(op)),
+            format!("operator does not exist: {left} {} {right}", op.symbol()),
         )
     })
 }
@@ -363,27 +363,4 @@ pub(super) fn resolve_unary(op: UnaryOp, operand: DataType) -> Result<Unary> {
             format!("operator does not exist: {symbol} {operand}"),
         )
     })
-}
-
-fn symbol(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Equal => "=",
-        BinaryOp::NotEqual => "<>",
-        BinaryOp::Less => "<",
-        BinaryOp::LessOrEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterOrEqual => ">=",
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Modulo => "%",
-        BinaryOp::Power => "^",
-        BinaryOp::Concat => "||",
-        BinaryOp::BitAnd => "&",
-        BinaryOp::BitOr => "|",
-        BinaryOp::BitXor => "#",
-        BinaryOp::ShiftLeft => "<<",
-        BinaryOp::ShiftRight => ">>",
-    }
 }

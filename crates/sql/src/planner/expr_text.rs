@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use crate::{
     Value,
-    bound::{AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, UnaryOp},
+    bound::{AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, UnaryOp},
     planner::physical::{PhysicalNode, PhysicalPlan, QueryPlan},
 };
 
@@ -158,7 +158,7 @@ impl Names {
             ExprKind::Binary(op, left, right) => {
                 out.push('(');
                 self.write(left, out);
-                let _ = write!(out, " {} ", operator(*op));
+                let _ = write!(out, " {} ", op.symbol());
                 self.write(right, out);
                 out.push(')');
             }
@@ -296,28 +296,4 @@ fn snake_case(name: &str) -> String {
         out.push(character.to_ascii_lowercase());
     }
     out
-}
-
-/// An operator as written in SQL.
-fn operator(op: BinaryOp) -> &'static str {
-    match op {
-        BinaryOp::Equal => "=",
-        BinaryOp::NotEqual => "<>",
-        BinaryOp::Less => "<",
-        BinaryOp::LessOrEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterOrEqual => ">=",
-        BinaryOp::Add => "+",
-        BinaryOp::Subtract => "-",
-        BinaryOp::Multiply => "*",
-        BinaryOp::Divide => "/",
-        BinaryOp::Modulo => "%",
-        BinaryOp::Power => "^",
-        BinaryOp::Concat => "||",
-        BinaryOp::BitAnd => "&",
-        BinaryOp::BitOr => "|",
-        BinaryOp::BitXor => "#",
-        BinaryOp::ShiftLeft => "<<",
-        BinaryOp::ShiftRight => ">>",
-    }
 }

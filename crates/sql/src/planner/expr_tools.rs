@@ -8,118 +8,14 @@ use crate::{
     span::Span,
 };
 
-/// Calls `visit` on each operand of `expr`. Subqueries are not entered.
-pub(crate) fn for_each_child<'a>(expr: &'a Expr, mut visit: impl FnMut(&'a Expr)) {
-    match &expr.kind {
-        ExprKind::Literal(_)
-        | ExprKind::Column(_)
-        | ExprKind::Parameter(_)
-        | ExprKind::ScalarSubquery(_)
-        | ExprKind::Exists { .. } => {}
-        ExprKind::Unary(_, operand)
-        | ExprKind::IsNull { operand, .. }
-        | ExprKind::IsTruth { operand, .. }
-        | ExprKind::InSubquery { operand, .. }
-        | ExprKind::Cast(operand)
-        | ExprKind::AssignmentCast(operand) => visit(operand),
-        ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
-            visit(left);
-            visit(right);
-        }
-        ExprKind::And(operands) | ExprKind::Or(operands) | ExprKind::Function(_, operands) => {
-            operands.iter().for_each(visit);
-        }
-        ExprKind::InList { operand, list, .. } => {
-            visit(operand);
-            list.iter().for_each(visit);
-        }
-        ExprKind::Like {
-            operand,
-            pattern,
-            escape,
-            ..
-        } => {
-            visit(operand);
-            visit(pattern);
-            if let Some(escape) = escape {
-                visit(escape);
-            }
-        }
-        ExprKind::Case {
-            branches,
-            otherwise,
-        } => {
-            for (condition, result) in branches {
-                visit(condition);
-                visit(result);
-            }
-            if let Some(otherwise) = otherwise {
-                visit(otherwise);
-            }
-        }
-    }
-}
-
-/// Calls `change` on each operand of `expr`. Subqueries are not entered.
-pub(crate) fn for_each_child_mut(expr: &mut Expr, mut change: impl FnMut(&mut Expr)) {
-    match &mut expr.kind {
-        ExprKind::Literal(_)
-        | ExprKind::Column(_)
-        | ExprKind::Parameter(_)
-        | ExprKind::ScalarSubquery(_)
-        | ExprKind::Exists { .. } => {}
-        ExprKind::Unary(_, operand)
-        | ExprKind::IsNull { operand, .. }
-        | ExprKind::IsTruth { operand, .. }
-        | ExprKind::InSubquery { operand, .. }
-        | ExprKind::Cast(operand)
-        | ExprKind::AssignmentCast(operand) => change(operand),
-        ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
-            change(left);
-            change(right);
-        }
-        ExprKind::And(operands) | ExprKind::Or(operands) | ExprKind::Function(_, operands) => {
-            operands.iter_mut().for_each(change);
-        }
-        ExprKind::InList { operand, list, .. } => {
-            change(operand);
-            list.iter_mut().for_each(change);
-        }
-        ExprKind::Like {
-            operand,
-            pattern,
-            escape,
-            ..
-        } => {
-            change(operand);
-            change(pattern);
-            if let Some(escape) = escape {
-                change(escape);
-            }
-        }
-        ExprKind::Case {
-            branches,
-            otherwise,
-        } => {
-            for (condition, result) in branches {
-                change(condition);
-                change(result);
-            }
-            if let Some(otherwise) = otherwise {
-                change(otherwise);
-            }
-        }
-    }
-}
-
 /// Whether any part of `expr` satisfies `test`.
 pub(crate) fn any(expr: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
     if test(expr) {
         return true;
     }
-    let mut found = false;
-    for_each_child(expr, |child| found = found || any(child, test));
-    found
+    expr.operands()
+        .into_iter()
+        .any(|operand| any(operand, test))
 }
 
 /// Adds the columns that `expr` reads.
@@ -127,7 +23,9 @@ pub(crate) fn collect_columns(expr: &Expr, columns: &mut HashSet<ColumnId>) {
     if let ExprKind::Column(id) = expr.kind {
         columns.insert(id);
     }
-    for_each_child(expr, |child| collect_columns(child, columns));
+    for operand in expr.operands() {
+        collect_columns(operand, columns);
+    }
 }
 
 /// The columns that `expr` reads.
@@ -145,7 +43,9 @@ pub(crate) fn substitute(expr: &mut Expr, with: &dyn Fn(ColumnId) -> Option<Expr
         *expr = replacement;
         return;
     }
-    for_each_child_mut(expr, |child| substitute(child, with));
+    for operand in expr.operands_mut() {
+        substitute(operand, with);
+    }
 }
 
 /// Appends the conjuncts of `expr`.

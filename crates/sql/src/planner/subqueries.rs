@@ -13,7 +13,7 @@ use crate::{
     DataType, Error, Result, SqlState,
     bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, UnaryOp},
     planner::{
-        expr_tools::{collect_columns, column, for_each_child_mut, has_subquery, split_conjuncts},
+        expr_tools::{collect_columns, column, has_subquery, split_conjuncts},
         physical::InitKind,
         plan_tools::{
             filtered, for_each_expr_mut, inputs_mut, output, output_ids, placeholder, take,
@@ -205,14 +205,8 @@ impl Extractor {
 
     /// Replaces the subqueries within `expr`; IN needs the `source` of its rows.
     fn replace(&mut self, expr: &mut Expr, mut source: Option<&mut LogicalPlan>) -> Result<()> {
-        let mut failure = None;
-        for_each_child_mut(expr, |child| {
-            if failure.is_none() {
-                failure = self.replace(child, source.as_deref_mut()).err();
-            }
-        });
-        if let Some(error) = failure {
-            return Err(error);
+        for operand in expr.operands_mut() {
+            self.replace(operand, source.as_deref_mut())?;
         }
         let span = expr.span;
         match &mut expr.kind {
@@ -462,7 +456,9 @@ pub(crate) fn max_column(plan: &mut LogicalPlan) -> u32 {
             | ExprKind::Exists { subquery, .. } => *max = (*max).max(max_column(subquery)),
             _ => {}
         }
-        for_each_child_mut(expr, |child| in_expr(child, max));
+        for operand in expr.operands_mut() {
+            in_expr(operand, max);
+        }
     }
     let mut max = output(plan).iter().map(|(id, _)| id.0).max().unwrap_or(0);
     for_each_expr_mut(plan, |expr| in_expr(expr, &mut max));

@@ -48,7 +48,7 @@ impl Catalog {
     pub fn of(script: &str) -> Catalog {
         let mut catalog = Catalog::default();
         for statement in parse(script).unwrap() {
-            let bound = bind(&statement, script, &catalog, &BindOptions::default()).unwrap();
+            let bound = bind(&statement, &catalog, &BindOptions::default()).unwrap();
             catalog.apply(bound.statement);
         }
         catalog

@@ -155,15 +155,12 @@ fn table_of(record: TableRecord) -> Result<Table> {
     for (at, column) in record.columns.into_iter().enumerate() {
         if let Some(text) = column.default {
             let data_type = table.columns[at].data_type;
-            let expr = converted(
-                crate::engine::binding::bind_expression(&text, &table)?,
-                data_type,
-            );
+            let expr = converted(crate::binder::bind_expression(&text, &table)?, data_type);
             table.columns[at].default = Some((text, expr));
         }
     }
     for check in record.checks {
-        let predicate = crate::engine::binding::bind_expression(&check.text, &table)?;
+        let predicate = crate::binder::bind_expression(&check.text, &table)?;
         table.checks.push(Check {
             name: check.name,
             text: check.text,
@@ -182,7 +179,7 @@ fn converted(expr: Expr, to: DataType) -> Expr {
         data_type: to,
         nullable: expr.nullable,
         span: expr.span,
-        kind: ExprKind::Cast(Box::new(expr)),
+        kind: ExprKind::AssignmentCast(Box::new(expr)),
     }
 }
 

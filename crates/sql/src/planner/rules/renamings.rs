@@ -4,10 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::{
     bound::{ColumnId, Expr, ExprKind, LogicalPlan},
-    planner::{
-        expr_tools::for_each_child_mut,
-        plan_tools::{for_each_expr_mut, inputs_mut, output_ids, take},
-    },
+    planner::plan_tools::{for_each_expr_mut, inputs_mut, output_ids, take},
 };
 
 /// Removes them, and gives for each id that is gone the one that is in its place.
@@ -63,5 +60,7 @@ fn replace_within(expr: &mut Expr, renamed: &HashMap<ColumnId, ColumnId>) {
         *id = renamed.get(id).copied().unwrap_or(*id);
         return;
     }
-    for_each_child_mut(expr, |child| replace_within(child, renamed));
+    for operand in expr.operands_mut() {
+        replace_within(operand, renamed);
+    }
 }

@@ -63,7 +63,7 @@ fn fill(tree: &BTree, keys: &[[u8; 16]], value: &[u8]) {
 }
 
 #[test]
-#[ignore = "prints figures"]
+#[ignore = "prints figures; run by hand: cargo test --release -p rustling-storage tree_speed -- --ignored --nocapture"]
 fn tree_speed() {
     let rows: usize = std::env::var("RUSTLING_ROWS")
         .ok()

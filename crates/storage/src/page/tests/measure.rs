@@ -28,7 +28,7 @@ fn options(cache_bytes: usize) -> PageStoreOptions {
 }
 
 #[test]
-#[ignore = "prints figures"]
+#[ignore = "prints figures; run by hand: cargo test --release -p rustling-storage page::tests::measure -- --ignored --nocapture"]
 fn measure() {
     let env = Env::system();
     let store = PageStore::for_test(PageSize::Kib8, 256 << 20);
