@@ -8,8 +8,8 @@ use std::{
 
 use rustling_etl::{DialectOptions, LoadOptions, LoadReport, OnError, load};
 use rustling_sql::{
-    Database, Span, StatementResult,
-    ast::{Explain, Ident, ObjectName, Statement, StatementKind},
+    Database, StatementResult,
+    ast::{Explain, Statement, StatementKind},
     parser::parse_statement,
 };
 use rustling_storage::Env;
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match command {
         None | Some(Command::Shell) => {
             let database = open(&path, &common, Missing::Create)?;
-            let result = Shell::new(&database, common.format).run();
+            let result = Shell::new(&database, &path, common.format).run();
             finish(database, result)
         }
         Some(Command::Load(options)) => {
@@ -202,26 +202,10 @@ fn explain(database: &Database, sql: &str, analyze: bool) -> Result<StatementRes
 }
 
 fn analyze(database: &Database, table: Option<&str>) -> Result<()> {
-    let ident = |name: &str| Ident {
-        name: name.to_string(),
-        quoted: true,
-        span: Span::default(),
-    };
-    let name = |name: &str| ObjectName {
-        parts: vec![ident(name)],
-        span: Span::default(),
-    };
-    let tables = table.map(|table| (name(&table.to_lowercase()), Vec::new()));
-    let statement = Statement {
-        kind: StatementKind::Analyze {
-            tables: tables.into_iter().collect(),
-        },
-        span: Span::default(),
-    };
-    let text = statement.to_string();
     database
-        .execute(&text, ())
-        .map_err(|error| Error::sql(error, &text))?;
+        .session()
+        .analyze(table.map(str::to_lowercase).as_deref())
+        .map_err(Error::Database)?;
     let what = table.unwrap_or("every table");
     io::stderr()
         .write_all(format!("Statistics of {what} are up to date.\n").as_bytes())
@@ -258,11 +242,12 @@ fn load_file(database: &Database, arguments: &args::Load) -> Result<()> {
     bar.clear();
     let report = report?;
     let elapsed = database.env().now().saturating_sub(started).as_secs_f64();
-    let text = describe_load(&arguments.table, &report, elapsed);
+    let width = terminal::message_width();
+    let text = describe_load(&arguments.table, &report, elapsed, width);
     io::stderr().write_all(text.as_bytes()).map_err(output)
 }
 
-fn describe_load(table: &str, report: &LoadReport, seconds: f64) -> String {
+fn describe_load(table: &str, report: &LoadReport, seconds: f64, width: usize) -> String {
     let mut text = String::new();
     let verb = if report.created {
         "created and loaded"
@@ -283,7 +268,7 @@ fn describe_load(table: &str, report: &LoadReport, seconds: f64) -> String {
         group(per_second as u64)
     );
     for note in &report.notes {
-        let _ = writeln!(text, "  {note}");
+        text.push_str(&terminal::wrap(note, width, "  "));
     }
     text
 }

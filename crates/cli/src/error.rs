@@ -19,9 +19,6 @@ pub(crate) enum Error {
     /// The database cannot be opened or closed.
     #[error("{}", .0.message())]
     Database(rustling_sql::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Storage(#[from] rustling_storage::Error),
     /// A load failed.
     #[error(transparent)]
     Load(#[from] rustling_etl::Error),
@@ -52,6 +49,12 @@ pub(crate) enum Error {
     Script(u64),
 }
 
+impl From<rustling_storage::Error> for Error {
+    fn from(error: rustling_storage::Error) -> Error {
+        Error::Database(error.into())
+    }
+}
+
 impl Error {
     /// A failed statement.
     pub(crate) fn sql(error: rustling_sql::Error, sql: &str) -> Error {
@@ -78,7 +81,7 @@ impl Error {
             }
             Error::Usage { hint, .. } => Some(hint.clone()),
             Error::Damaged(_) => Some("copy the directory before anything else; restore it from a backup".into()),
-            Error::Storage(_) | Error::Io { .. } | Error::Script(_) => None,
+            Error::Io { .. } | Error::Script(_) => None,
         };
         match hint {
             Some(hint) => format!("ERROR:  {self}\nHINT:  {hint}"),

@@ -99,6 +99,12 @@ pub enum OnError {
     Rejects(Option<PathBuf>),
 }
 
+/// Statistics are collected anew where a load brings more rows than this, and
+const ANALYZE_THRESHOLD: u64 = 50;
+/// more than the table's former rows divided by this (PostgreSQL's autovacuum has the same
+/// defaults).
+const ANALYZE_PART: u64 = 10;
+
 /// A step of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -213,6 +219,10 @@ pub fn load(
     progress.begin(Phase::Commit, source.length());
     let rejects_file = rejects.map(RejectsWriter::finish).transpose()?;
     let rows = loader.finish()?;
+    let known = database.estimated_rows(&options.table).unwrap_or(0);
+    if rows > ANALYZE_THRESHOLD + known / ANALYZE_PART {
+        session.analyze(Some(&options.table))?;
+    }
     session.commit()?;
     progress.advance(source.length(), rows);
     let mut report = LoadReport {

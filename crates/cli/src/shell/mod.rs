@@ -8,7 +8,7 @@ mod meta;
 
 use std::{
     io::{self, BufReader, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Shell {
     interactive: bool,
     /// Statements and commands that failed.
     failures: u64,
+    /// Where the database lies.
+    path: PathBuf,
     /// Files being read by `\i`, outermost first.
     files: Vec<PathBuf>,
 }
@@ -48,7 +50,7 @@ enum Flow {
 
 impl Shell {
     /// A shell on `database`.
-    pub(crate) fn new(database: &Database, format: Format) -> Shell {
+    pub(crate) fn new(database: &Database, path: &Path, format: Format) -> Shell {
         let session = database.session();
         Shell {
             session,
@@ -58,6 +60,7 @@ impl Shell {
             interactive: io::stdin().is_terminal() && io::stdout().is_terminal(),
             failures: 0,
             files: Vec::new(),
+            path: path.into(),
         }
     }
 
@@ -83,7 +86,7 @@ impl Shell {
         let message = format!(
             "rustling {}, database {}. Type .help for help.\n",
             env!("CARGO_PKG_VERSION"),
-            self.session.database().name()
+            self.path.display()
         );
         io::stderr().write_all(message.as_bytes()).map_err(output)?;
         let unusable = |error: rustyline::error::ReadlineError| Error::Io {

@@ -33,6 +33,7 @@ use crate::{
 use scope::{Scope, ScopeColumn};
 
 pub use coerce::{can_cast, common_type};
+pub(crate) use suggest::did_you_mean;
 
 /// How many relations a statement may read in all. WITH queries count wherever they are used, so
 /// this also bounds what a few lines of WITH can grow to.

@@ -27,7 +27,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// A hint that names the nearest candidate.
-pub(super) fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {

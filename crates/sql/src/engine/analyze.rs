@@ -8,9 +8,11 @@ use rustling_txn::Transaction;
 
 use crate::{
     DataType, Result, Value,
+    bound::BoundStatement,
     catalog::Table,
     encoding::{KeyColumn, RowDecoder},
     engine::{
+        bulk::find,
         catalog::snapshot::statistics_record,
         error::txn_error,
         session::{Session, StatementResult},
@@ -29,8 +31,23 @@ const PARTS: usize = 100;
 const LONGEST: usize = 256;
 
 impl Session {
+    /// Collects the planner's statistics of a table; of all tables for `None`.
+    ///
+    /// # Errors
+    /// 42P01 where there is no such table; whatever reading it fails with.
+    pub fn analyze(&mut self, table: Option<&str>) -> Result<()> {
+        self.define(|catalog| {
+            let tables = table
+                .map(|name| Ok(Arc::clone(&find(catalog, name)?.table)))
+                .into_iter()
+                .collect::<Result<_>>()?;
+            Ok(BoundStatement::Analyze { tables })
+        })?;
+        Ok(())
+    }
+
     /// Collects statistics of tables; of all where none is named.
-    pub(super) fn analyze(
+    pub(super) fn analyze_tables(
         &mut self,
         transaction: &Transaction,
         tables: &[Arc<Table>],

@@ -13,6 +13,7 @@ use rustling_txn::{BulkWriter, Error as TxnError, Transaction, TransactionOption
 
 use crate::{
     DataType, Error, Result, SqlState, Value,
+    binder::did_you_mean,
     catalog::Table,
     encoding::row::row_number_key,
     engine::{
@@ -130,15 +131,24 @@ impl Session {
     }
 }
 
-fn find(
+/// A table by name.
+///
+/// # Errors
+/// 42P01, with the nearest name.
+pub(super) fn find(
     catalog: &crate::engine::catalog::CatalogSnapshot,
     table: &str,
 ) -> Result<Arc<TableHandle>> {
     catalog.find(None, table).ok_or_else(|| {
-        Error::new(
+        let error = Error::new(
             SqlState::UNDEFINED_TABLE,
             format!("relation \"{table}\" does not exist"),
-        )
+        );
+        let names = catalog.handles().map(|handle| handle.table.name.as_str());
+        match did_you_mean(table, names) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     })
 }
 

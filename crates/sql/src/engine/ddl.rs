@@ -113,7 +113,7 @@ impl Session {
             BoundStatement::DropIndex { indexes, missing } => {
                 self.drop_indexes(&transaction, &indexes, &missing)
             }
-            BoundStatement::Analyze { tables } => self.analyze(&transaction, &tables),
+            BoundStatement::Analyze { tables } => self.analyze_tables(&transaction, &tables),
             _ => Err(Error::new(SqlState::INTERNAL_ERROR, "not a definition")),
         }?;
         self.reload_catalog(&transaction)?;

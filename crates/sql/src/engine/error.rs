@@ -14,6 +14,12 @@ const ADMIN_SHUTDOWN: SqlState = SqlState("57P01");
 /// `undefined_file`.
 const UNDEFINED_FILE: SqlState = SqlState("58P01");
 
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Error {
+        storage_error(error)
+    }
+}
+
 /// A storage error as an SQL error.
 pub(crate) fn storage_error(error: StorageError) -> Error {
     let message = error.to_string();
