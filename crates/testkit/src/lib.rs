@@ -5,6 +5,8 @@
 //!   after every operation.
 //! - [`harness`]: runs a script on that disk once and then crashes it at every operation, in
 //!   every way; injects an error into every operation; flips every bit at rest.
+//! - [`history`]: what concurrent transactions saw of one another, and which anomalies that
+//!   makes.
 //! - [`golden`]: scripts with their expected output, text in and text out.
 //!
 //! What survives a power failure depends on what was synced:
@@ -36,4 +38,5 @@
 
 pub mod golden;
 pub mod harness;
+pub mod history;
 pub mod sim;

@@ -13,7 +13,6 @@ use rustling_storage::{
 use crate::{
     error::{Error, Result},
     lock::{LockWait, mode::Mode},
-    options::IsolationLevel,
     spill::{StagingBatch, options_of},
     state::{State, Writer},
     write_set::Layer,
@@ -62,6 +61,9 @@ impl BulkWriter {
                 writes.creates(keyspace),
             )
         };
+        if !private {
+            state.track_write_of_all(keyspace)?;
+        }
         let starts_empty = private
             || store
                 .snapshot()
@@ -82,7 +84,7 @@ impl BulkWriter {
             state: Arc::clone(state),
             keyspace,
             staging,
-            check_conflicts: !private && state.isolation == IsolationLevel::Snapshot,
+            check_conflicts: !private && state.isolation.keeps_snapshot(),
             starts_empty,
             entries: AtomicU64::new(0),
             inserted: Mutex::default(),

@@ -6,6 +6,7 @@ use rustling_storage::{Cursor, Direction, KeyRange, KeyspaceId, staging};
 
 use crate::{
     error::Result,
+    serializable::ScanTracker,
     state::State,
     write_set::{WriteSet, is_empty_range},
 };
@@ -22,6 +23,7 @@ const PORTION_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct TransactionCursor {
     view: View,
+    tracker: Option<Box<ScanTracker>>,
 }
 
 #[derive(Debug)]
@@ -38,12 +40,16 @@ enum View {
 
 impl TransactionCursor {
     pub(crate) fn empty() -> TransactionCursor {
-        TransactionCursor { view: View::Empty }
+        TransactionCursor {
+            view: View::Empty,
+            tracker: None,
+        }
     }
 
     pub(crate) fn snapshot(cursor: Cursor) -> TransactionCursor {
         TransactionCursor {
             view: View::Snapshot(cursor),
+            tracker: None,
         }
     }
 
@@ -79,6 +85,7 @@ impl TransactionCursor {
         }
         Ok(TransactionCursor {
             view: View::Merged(Box::new(Merge { sources, direction })),
+            tracker: None,
         })
     }
 
@@ -86,14 +93,24 @@ impl TransactionCursor {
     ///
     /// # Errors
     /// [`crate::Error::Storage`] where the store cannot be read, [`crate::Error::Finished`]
-    /// where the transaction ended while own changes were still to be shown.
+    /// where the transaction ended while own changes were still to be shown,
+    /// [`crate::Error::Serialization`] under SERIALIZABLE.
     #[expect(clippy::should_implement_trait, reason = "a lending iterator")]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
-        match &mut self.view {
-            View::Empty => Ok(None),
-            View::Snapshot(cursor) => Ok(cursor.next()?),
-            View::Merged(merge) => merge.next(),
+        let entry = match &mut self.view {
+            View::Empty => None,
+            View::Snapshot(cursor) => cursor.next()?,
+            View::Merged(merge) => merge.next()?,
+        };
+        if let Some(tracker) = &mut self.tracker {
+            tracker.reached(entry.map(|(key, _)| key))?;
         }
+        Ok(entry)
+    }
+
+    fn tracked_by(mut self, tracker: Option<ScanTracker>) -> TransactionCursor {
+        self.tracker = tracker.map(Box::new);
+        self
     }
 }
 
@@ -289,9 +306,10 @@ pub(crate) fn open(
     if is_empty_range(&range) {
         return Ok(TransactionCursor::empty());
     }
+    let tracker = ScanTracker::new(state, keyspace, &range, direction);
     if !state.is_dirty() {
         let cursor = state.with_snapshot(|snapshot| snapshot.scan(keyspace, range, direction))?;
-        return Ok(TransactionCursor::snapshot(cursor));
+        return Ok(TransactionCursor::snapshot(cursor).tracked_by(tracker));
     }
     let writes = state.read_writes()?;
     writes.check_not_dropped(keyspace)?;
@@ -304,8 +322,13 @@ pub(crate) fn open(
         Some(base)
             if !writes.has_changes(keyspace) && writes.layers_of(keyspace).next().is_none() =>
         {
-            Ok(TransactionCursor::snapshot(base))
+            Ok(TransactionCursor::snapshot(base).tracked_by(tracker))
         }
-        base => TransactionCursor::merged(state, &writes, base, keyspace, range, direction),
+        base => {
+            let tracker = tracker.filter(|_| base.is_some());
+            let merged =
+                TransactionCursor::merged(state, &writes, base, keyspace, range, direction)?;
+            Ok(merged.tracked_by(tracker))
+        }
     }
 }

@@ -71,6 +71,20 @@ pub enum Error {
         /// Which row.
         key: Vec<u8>,
     },
+    /// The transaction could be part of a history that no serial order explains (SERIALIZABLE).
+    /// It has ended: roll back and run it again.
+    #[error("read/write dependencies among transactions: {reason}")]
+    Serialization {
+        /// What about it, for people.
+        reason: &'static str,
+    },
+    /// No safe snapshot was to be had within [`crate::TransactionOptions::lock_timeout`]
+    /// ([`crate::TransactionOptions::deferrable`]). Try again.
+    #[error("gave up waiting for a safe snapshot after {waited:?}")]
+    SafeSnapshotTimeout {
+        /// For how long.
+        waited: Duration,
+    },
     /// Transactions waited for one another in a circle and this one was chosen to give way.
     /// Roll back and run the transaction again.
     #[error(
@@ -93,6 +107,13 @@ pub enum Error {
         resource: LockResource,
         /// For how long.
         waited: Duration,
+    },
+    /// A lock was not to be had before the statement's time was up
+    /// ([`crate::TransactionOptions::statement_timeout`]). The transaction is unharmed.
+    #[error("the statement's time was up while waiting for the lock on {resource}")]
+    StatementTimeout {
+        /// What was waited for.
+        resource: LockResource,
     },
     /// The lock is taken and [`crate::LockWait::NoWait`] was asked for. The transaction is
     /// unharmed.
@@ -130,7 +151,10 @@ impl Error {
     /// Whether rolling back and running the whole transaction again may succeed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Error::WriteConflict { .. } | Error::Deadlock { .. })
+        matches!(
+            self,
+            Error::WriteConflict { .. } | Error::Deadlock { .. } | Error::Serialization { .. }
+        )
     }
 }
 

@@ -19,8 +19,13 @@ impl State {
             self.roll_back(&mut writer);
             return Err(error);
         }
+        if let Err(error) = self.prepare_serializable() {
+            self.roll_back(&mut writer);
+            return Err(error);
+        }
         let store = &self.manager.store;
         if !self.is_dirty() {
+            self.commit_serializable(None);
             self.end(&mut writer);
             self.manager.counters.committed.increment();
             return Ok(store.published_lsn());
@@ -32,8 +37,13 @@ impl State {
         } else {
             store.commit(&batch, self.durability)
         };
-        if result.is_err() {
-            self.discard(merged_by(&batch));
+        match &result {
+            Ok(_) if batch.is_empty() => self.commit_serializable(None),
+            Ok(lsn) => self.commit_serializable(Some(*lsn)),
+            Err(_) => {
+                self.roll_back_serializable();
+                self.discard(merged_by(&batch));
+            }
         }
         // The changes are published before the next in line for their rows looks for them.
         self.end(&mut writer);
@@ -54,7 +64,30 @@ impl State {
         }
     }
 
+    fn prepare_serializable(&self) -> Result<()> {
+        match &self.participant {
+            None => Ok(()),
+            Some(participant) => {
+                let members = &self.manager.serializability;
+                members.prepare(participant, &self.manager.counters)
+            }
+        }
+    }
+
+    fn commit_serializable(&self, lsn: Option<Lsn>) {
+        if let Some(participant) = &self.participant {
+            self.manager.serializability.commit(participant, lsn);
+        }
+    }
+
+    fn roll_back_serializable(&self) {
+        if let Some(participant) = &self.participant {
+            self.manager.serializability.roll_back(participant);
+        }
+    }
+
     fn roll_back(&self, writer: &mut Writer) {
+        self.roll_back_serializable();
         let layers = self.take_writes().into_layers();
         self.discard(layers.iter().map(|layer| layer.staging));
         self.end(writer);

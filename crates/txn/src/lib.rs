@@ -52,6 +52,7 @@ mod locking;
 mod manager;
 mod options;
 mod retry;
+mod serializable;
 mod spill;
 mod state;
 mod stats;

@@ -10,7 +10,6 @@ use crate::{
         mode::{LockMode, Mode},
         table::{LockName, Target},
     },
-    options::IsolationLevel,
     state::{State, Writer},
     transaction::RowState,
     write_set::Lookup,
@@ -42,7 +41,10 @@ impl State {
         }
         match &writer.failed {
             Some(error) => Err(error.clone()),
-            None => Ok(writer),
+            None => {
+                self.check_serializable()?;
+                Ok(writer)
+            }
         }
     }
 
@@ -205,13 +207,17 @@ impl State {
         key: &[u8],
     ) -> Result<()> {
         let lock = self.lock_key(writer, keyspace, key, Mode::Exclusive, LockWait::Wait)?;
-        if self.isolation != IsolationLevel::Snapshot || matches!(lock, RowLock::Held) {
-            return Ok(());
+        if self.isolation.keeps_snapshot() && !matches!(lock, RowLock::Held) {
+            let is_private = matches!(lock, RowLock::Private);
+            let checked = self.has_changed(&lock, keyspace, key);
+            self.keep_unless(writer, lock, checked, |state| {
+                state.write_conflict(keyspace, key)
+            })?;
+            if is_private {
+                return Ok(());
+            }
         }
-        let checked = self.has_changed(&lock, keyspace, key);
-        self.keep_unless(writer, lock, checked, |state| {
-            state.write_conflict(keyspace, key)
-        })
+        self.track_write(keyspace, key)
     }
 
     /// Keeps `lock` where `refuse` is false, else gives it back and fails.
@@ -245,17 +251,37 @@ impl State {
         let lock = self.lock_key(writer, keyspace, key, Mode::Exclusive, LockWait::Wait)?;
         let exists = self.exists_now(keyspace, key);
         let fresh = matches!(lock, RowLock::New(_) | RowLock::Covered);
+        let is_private = matches!(lock, RowLock::Private);
         match exists {
-            Ok(false) if fresh && self.isolation == IsolationLevel::Snapshot => {
+            Ok(true) if self.needs_tracking() && !is_private => {
+                // Whether the key is there is a read. A serial order knows no key that is there
+                // but not in the snapshot.
+                let changed = fresh && self.has_changed(&lock, keyspace, key)?;
+                self.unlock(writer, lock);
+                if changed {
+                    return Err(self.write_conflict(keyspace, key));
+                }
+                self.track_read(keyspace, key)?;
+                return Err(Error::KeyExists {
+                    keyspace,
+                    key: key.to_vec(),
+                });
+            }
+            Ok(false) if fresh && self.isolation.keeps_snapshot() => {
                 let changed = self.has_changed(&lock, keyspace, key);
                 self.keep_unless(writer, lock, changed, |state| {
                     state.write_conflict(keyspace, key)
-                })
+                })?;
             }
             exists => self.keep_unless(writer, lock, exists, |_| Error::KeyExists {
                 keyspace,
                 key: key.to_vec(),
-            }),
+            })?,
+        }
+        if is_private {
+            Ok(())
+        } else {
+            self.track_write(keyspace, key)
         }
     }
 
@@ -313,7 +339,7 @@ impl State {
         }
         let changed = self.has_changed(&lock, keyspace, key);
         match changed {
-            Ok(true) if self.isolation == IsolationLevel::ReadCommitted => Ok(RowState::Changed),
+            Ok(true) if !self.isolation.keeps_snapshot() => Ok(RowState::Changed),
             changed => {
                 self.keep_unless(writer, lock, changed, |state| {
                     state.write_conflict(keyspace, key)

@@ -14,6 +14,7 @@ use crate::{
     lock::{LockInfo, LockManager},
     options::{ManagerOptions, TransactionOptions},
     retry::Backoff,
+    serializable::Serializability,
     state::State,
     stats::{Counters, TransactionInfo, TransactionStats},
     transaction::Transaction,
@@ -21,6 +22,9 @@ use crate::{
 
 /// Shards of the register of running transactions: a power of two.
 const REGISTER_SHARDS: u64 = 16;
+
+/// By default tracking serializable transactions may take this part of the memory budget.
+const TRACKING_SHARE: usize = 16;
 
 /// By default a write set may hold this part of the store's memory budget.
 const DEFAULT_SHARE: usize = 8;
@@ -35,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) write_set_bytes: usize,
     attempts: u32,
     pub(crate) locks: LockManager,
+    pub(crate) serializability: Serializability,
     pub(crate) counters: Counters,
     next_id: AtomicU64,
     register: Box<[Register]>,
@@ -75,6 +80,14 @@ impl TransactionManager {
         let share = || store.memory().limit() / DEFAULT_SHARE;
         let inner = Inner {
             counters: Counters::new(store.waits()),
+            serializability: Serializability::new(
+                store.memory().clone(),
+                options
+                    .tracking_bytes
+                    .unwrap_or_else(|| store.memory().limit() / TRACKING_SHARE),
+                options.tracking_entries,
+                store.waits().point("transaction.safe_snapshot"),
+            ),
             write_set_bytes: options.write_set_bytes.unwrap_or_else(share),
             attempts: options.attempts,
             store,
@@ -97,20 +110,20 @@ impl TransactionManager {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// [`Error::Storage`] where the store takes no more transactions.
+    /// [`Error::SafeSnapshotTimeout`] where [`TransactionOptions::deferrable`] took too long.
     pub fn begin(&self, options: TransactionOptions) -> Result<Transaction> {
-        Ok(self.begin_attempt(&options, 0))
+        self.begin_attempt(&options, 0)
     }
 
-    fn begin_attempt(&self, options: &TransactionOptions, attempt: u32) -> Transaction {
+    fn begin_attempt(&self, options: &TransactionOptions, attempt: u32) -> Result<Transaction> {
         let id = TransactionId(self.inner.next_id.fetch_add(1, Ordering::Relaxed));
-        let state = Arc::new(State::new(&self.inner, id, options, attempt));
+        let state = Arc::new(State::new(&self.inner, id, options, attempt)?);
         self.inner.counters.begun.increment();
         self.inner
             .register(id)
             .lock()
             .insert(id, Arc::clone(&state));
-        Transaction::new(state)
+        Ok(Transaction::new(state))
     }
 
     /// Runs `body` in a transaction and commits it. Where body or commit fail with a retryable
@@ -128,7 +141,7 @@ impl TransactionManager {
     ) -> Result<R> {
         let mut backoff = Backoff::new(&self.inner.env, self.inner.attempts);
         loop {
-            let transaction = self.begin_attempt(&options, backoff.attempt());
+            let transaction = self.begin_attempt(&options, backoff.attempt())?;
             let result = body(&transaction).and_then(|result| transaction.commit().map(|_| result));
             match result {
                 Err(error) if error.is_retryable() && backoff.pause() => {
@@ -148,7 +161,11 @@ impl TransactionManager {
             .iter()
             .map(|shard| shard.lock().len())
             .sum();
-        self.inner.counters.stats(active, self.inner.locks.size())
+        self.inner.counters.stats(
+            active,
+            self.inner.locks.size(),
+            self.inner.serializability.sizes(),
+        )
     }
 
     /// The running transactions, oldest first.

@@ -14,9 +14,10 @@ use rustling_storage::{Batch, Durability, KeyspaceId, Reservation, Snapshot};
 
 use crate::{
     error::{Error, Result, TransactionId},
-    lock::{Locker, mode::Mode, table::LockName},
+    lock::{Limits, Locker, mode::Mode, table::LockName},
     manager::Inner,
     options::{IsolationLevel, TransactionOptions},
+    serializable::{Interval, Participant},
     stats::TransactionInfo,
     write_set::WriteSet,
 };
@@ -61,6 +62,8 @@ pub(crate) struct State {
     pub(crate) durability: Durability,
     began: Duration,
     view: View,
+    /// Its part among the serializable transactions.
+    pub(crate) participant: Option<Arc<Participant>>,
     /// Whether the write set holds anything; false saves reads a look at it.
     dirty: AtomicBool,
     changes: AtomicU64,
@@ -76,25 +79,42 @@ impl State {
         id: TransactionId,
         options: &TransactionOptions,
         attempt: u32,
-    ) -> State {
-        let view = match options.isolation {
-            IsolationLevel::Snapshot => View::Fixed(manager.store.snapshot()),
-            IsolationLevel::ReadCommitted => View::PerStatement(RwLock::default()),
+    ) -> Result<State> {
+        let (view, participant) = match options.isolation {
+            IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => {
+                (View::PerStatement(RwLock::default()), None)
+            }
+            IsolationLevel::RepeatableRead | IsolationLevel::Snapshot => {
+                (View::Fixed(manager.store.snapshot()), None)
+            }
+            IsolationLevel::Serializable => {
+                let (snapshot, participant) = begin_serializable(manager, options)?;
+                (View::Fixed(snapshot), Some(participant))
+            }
         };
-        State {
+        let began = manager.clock().now();
+        Ok(State {
             manager: Arc::clone(manager),
-            locker: Locker::new(id, options.lock_timeout, attempt),
+            locker: Locker::new(
+                id,
+                Limits {
+                    timeout: options.lock_timeout,
+                    deadline: options.statement_timeout.map(|timeout| began + timeout),
+                },
+                attempt,
+            ),
             isolation: options.isolation,
             read_only: options.read_only,
             durability: options.durability,
-            began: manager.clock().now(),
+            began,
             view,
+            participant,
             dirty: AtomicBool::new(false),
             changes: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             writes: RwLock::default(),
             writer: Mutex::default(),
-        }
+        })
     }
 
     pub(crate) fn id(&self) -> TransactionId {
@@ -108,6 +128,15 @@ impl State {
             let fresh = self.manager.store.snapshot();
             *current.write() = Some(fresh);
         }
+    }
+
+    /// Sets how long waits for locks may take from now on.
+    pub(crate) fn limit_waits(&self, timeout: Option<Duration>, statement: Option<Duration>) {
+        let now = || self.manager.clock().now();
+        self.locker.set_limits(Limits {
+            timeout,
+            deadline: statement.map(|statement| now() + statement),
+        });
     }
 
     /// Gives the statement's snapshot back.
@@ -212,5 +241,80 @@ impl State {
             snapshot,
             waits_for: self.manager.locks.waits_for(self.id()),
         }
+    }
+}
+
+fn begin_serializable(
+    manager: &Inner,
+    options: &TransactionOptions,
+) -> Result<(Snapshot, Arc<Participant>)> {
+    let members = &manager.serializability;
+    let take = || manager.store.snapshot();
+    if !(options.deferrable && options.read_only) {
+        return Ok(members.begin(options.read_only, take, &manager.counters));
+    }
+    let began = manager.clock().now();
+    members
+        .begin_deferred(
+            take,
+            options.lock_timeout,
+            manager.clock(),
+            &manager.counters,
+        )
+        .ok_or_else(|| Error::SafeSnapshotTimeout {
+            waited: manager.clock().now().saturating_sub(began),
+        })
+}
+
+/// Tracking what a serializable transaction reads and writes; nothing at the other levels.
+impl State {
+    /// Whether reads and writes must be tracked.
+    pub(crate) fn needs_tracking(&self) -> bool {
+        let participant = self.participant.as_ref();
+        participant.is_some_and(|participant| !participant.is_safe())
+    }
+
+    /// Fails where the transaction was chosen to end.
+    pub(crate) fn check_serializable(&self) -> Result<()> {
+        match &self.participant {
+            None => Ok(()),
+            Some(participant) => self.manager.serializability.check(participant),
+        }
+    }
+
+    /// Notes that `key` is read from the snapshot.
+    pub(crate) fn track_read(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<()> {
+        let Some(participant) = &self.participant else {
+            return Ok(());
+        };
+        let members = &self.manager.serializability;
+        members.read_key(participant, keyspace, key, &self.manager.counters)
+    }
+
+    /// Notes that every key of `interval` is read from the snapshot.
+    pub(crate) fn track_interval(&self, keyspace: KeyspaceId, interval: &Interval) -> Result<()> {
+        let Some(participant) = &self.participant else {
+            return Ok(());
+        };
+        let members = &self.manager.serializability;
+        members.read_interval(participant, keyspace, interval, &self.manager.counters)
+    }
+
+    /// Notes that `key`, whose lock is held, is written.
+    pub(crate) fn track_write(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<()> {
+        let Some(participant) = &self.participant else {
+            return Ok(());
+        };
+        let members = &self.manager.serializability;
+        members.write_key(participant, keyspace, key, &self.manager.counters)
+    }
+
+    /// Notes that any key of `keyspace`, which is locked, may be written.
+    pub(crate) fn track_write_of_all(&self, keyspace: KeyspaceId) -> Result<()> {
+        let Some(participant) = &self.participant else {
+            return Ok(());
+        };
+        let members = &self.manager.serializability;
+        members.write_all(participant, keyspace, &self.manager.counters)
     }
 }

@@ -10,6 +10,7 @@ use rustling_storage::{Lsn, WaitPoint, WaitStatistics, Waits};
 use crate::{
     error::{LockResource, TransactionId},
     options::IsolationLevel,
+    serializable::Sizes,
 };
 
 /// A counter that many threads add to.
@@ -41,6 +42,11 @@ pub(crate) struct Counters {
     pub(crate) deadlocks: Counter,
     pub(crate) lock_timeouts: Counter,
     pub(crate) spilled_bytes: Counter,
+    serialization_failures: Counter,
+    unproven_serialization_failures: Counter,
+    pub(crate) safe_snapshots: Counter,
+    pub(crate) tracking_promotions: Counter,
+    pub(crate) summarised_transactions: Counter,
     row_waits: WaitPoint,
     table_waits: WaitPoint,
 }
@@ -57,6 +63,11 @@ impl Counters {
             deadlocks: Counter::default(),
             lock_timeouts: Counter::default(),
             spilled_bytes: Counter::default(),
+            serialization_failures: Counter::default(),
+            unproven_serialization_failures: Counter::default(),
+            safe_snapshots: Counter::default(),
+            tracking_promotions: Counter::default(),
+            summarised_transactions: Counter::default(),
             row_waits: waits.point("lock.row"),
             table_waits: waits.point("lock.table"),
         }
@@ -71,10 +82,19 @@ impl Counters {
         }
     }
 
+    /// Counts a transaction that must end; `proven` where what is known closes a circle.
+    pub(crate) fn record_serialization_failure(&self, proven: bool) {
+        self.serialization_failures.increment();
+        if !proven {
+            self.unproven_serialization_failures.increment();
+        }
+    }
+
     pub(crate) fn stats(
         &self,
         active: usize,
         (locks, lock_capacity): (usize, usize),
+        tracked: Sizes,
     ) -> TransactionStats {
         TransactionStats {
             active,
@@ -86,6 +106,13 @@ impl Counters {
             deadlocks: self.deadlocks.get(),
             lock_timeouts: self.lock_timeouts.get(),
             spilled_bytes: self.spilled_bytes.get(),
+            serialization_failures: self.serialization_failures.get(),
+            unproven_serialization_failures: self.unproven_serialization_failures.get(),
+            safe_snapshots: self.safe_snapshots.get(),
+            tracking_promotions: self.tracking_promotions.get(),
+            summarised_transactions: self.summarised_transactions.get(),
+            tracked_transactions: tracked.members,
+            tracked_bytes: tracked.bytes,
             row_lock_waits: self.row_waits.statistics(),
             table_lock_waits: self.table_waits.statistics(),
             locks,
@@ -116,6 +143,24 @@ pub struct TransactionStats {
     pub lock_timeouts: u64,
     /// Bytes of write sets moved into the store before their commit.
     pub spilled_bytes: u64,
+    /// Transactions that had to end since they could have been part of a history without a
+    /// serial order (SERIALIZABLE).
+    pub serialization_failures: u64,
+    /// Those of them whose known dependencies closed no circle: most of these would have done
+    /// no harm.
+    pub unproven_serialization_failures: u64,
+    /// Read-only serializable transactions whose snapshot was safe when they began, so that
+    /// they were not tracked.
+    pub safe_snapshots: u64,
+    /// Times that tracked keys and intervals of a transaction became one interval.
+    pub tracking_promotions: u64,
+    /// Committed transactions of which only a summary was kept, for want of memory.
+    pub summarised_transactions: u64,
+    /// Serializable transactions that are kept: those that run, and those that committed while
+    /// one of these ran.
+    pub tracked_transactions: usize,
+    /// Bytes of what they have read and written.
+    pub tracked_bytes: usize,
     /// Waits for rows (`lock.row`).
     pub row_lock_waits: WaitStatistics,
     /// Waits for tables (`lock.table`).

@@ -98,9 +98,19 @@ impl Transaction {
     }
 
     /// Begins a statement: under READ COMMITTED reads see what is committed now, under
-    /// SNAPSHOT nothing changes.
+    /// the other levels nothing changes.
     pub fn begin_statement(&self) {
         self.state.begin_statement();
+    }
+
+    /// Sets how long one lock may be waited for, and how long from now all waits may go on:
+    /// from then on they end with [`Error::StatementTimeout`].
+    pub fn limit_waits(
+        &self,
+        lock_timeout: Option<std::time::Duration>,
+        statement_timeout: Option<std::time::Duration>,
+    ) {
+        self.state.limit_waits(lock_timeout, statement_timeout);
     }
 
     /// Ends a statement. Under READ COMMITTED this gives its snapshot back, so that a
@@ -129,6 +139,7 @@ impl Transaction {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
         if !self.state.is_dirty() {
+            self.state.track_read(keyspace, key)?;
             return Ok(self
                 .state
                 .with_snapshot(|snapshot| snapshot.get_with(keyspace, key, read))?);
@@ -137,9 +148,12 @@ impl Transaction {
         match lookup {
             Lookup::Own(own) => Ok(own),
             Lookup::Nowhere => Ok(None),
-            Lookup::Unwritten(read) => Ok(self
-                .state
-                .with_snapshot(|snapshot| snapshot.get_with(keyspace, key, read))?),
+            Lookup::Unwritten(read) => {
+                self.state.track_read(keyspace, key)?;
+                Ok(self
+                    .state
+                    .with_snapshot(|snapshot| snapshot.get_with(keyspace, key, read))?)
+            }
         }
     }
 
@@ -147,7 +161,8 @@ impl Transaction {
     /// notwithstanding. For checking a row again after [`RowState::Changed`].
     ///
     /// # Errors
-    /// [`Error::Storage`].
+    /// [`Error::Storage`]; [`Error::WriteConflict`] under SERIALIZABLE, where the newest value is
+    /// not the snapshot's.
     pub fn get_latest(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
         match self
             .state
@@ -156,12 +171,14 @@ impl Transaction {
         {
             Lookup::Own(own) => Ok(own),
             Lookup::Nowhere => Ok(None),
-            Lookup::Unwritten(read) => Ok(self
-                .state
-                .manager
-                .store
-                .snapshot()
-                .get_with(keyspace, key, read)?),
+            Lookup::Unwritten(read) => {
+                if self.state.needs_tracking() {
+                    self.state.track_read(keyspace, key)?;
+                    self.state.check_conflict(keyspace, key)?;
+                }
+                let newest = self.state.manager.store.snapshot();
+                Ok(newest.get_with(keyspace, key, read)?)
+            }
         }
     }
 
@@ -285,6 +302,9 @@ impl Transaction {
             crate::lock::mode::Mode::Exclusive,
             LockWait::Wait,
         )?;
+        if !self.state.read_writes()?.creates(keyspace) {
+            self.state.track_write_of_all(keyspace)?;
+        }
         self.state
             .with_writes(|writes| writes.drop_keyspace(keyspace));
         self.state.count_changes(1);

@@ -11,5 +11,5 @@ pub use expr::{
 pub use plan::{JoinKind, LogicalPlan, OutputColumn, ScanColumn, SortKey};
 pub use statement::{
     Assignment, BoundStatement, ColumnDefinition, CreateIndex, CreateTable, Explain,
-    IndexDefinition, InsertConflict, IsolationLevel, TransactionStatement,
+    IndexDefinition, InsertConflict, IsolationLevel, TransactionModes, TransactionStatement,
 };

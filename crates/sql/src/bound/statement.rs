@@ -179,19 +179,11 @@ pub struct CreateIndex {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransactionStatement {
     /// BEGIN / START TRANSACTION.
-    Begin {
-        /// ISOLATION LEVEL.
-        isolation: Option<IsolationLevel>,
-        /// READ ONLY / READ WRITE.
-        read_only: Option<bool>,
-    },
+    Begin(TransactionModes),
     /// SET TRANSACTION.
-    Set {
-        /// ISOLATION LEVEL.
-        isolation: Option<IsolationLevel>,
-        /// READ ONLY / READ WRITE.
-        read_only: Option<bool>,
-    },
+    Set(TransactionModes),
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION: the modes of later transactions.
+    SetSession(TransactionModes),
     /// COMMIT / END.
     Commit,
     /// ROLLBACK / ABORT.
@@ -202,6 +194,18 @@ pub enum TransactionStatement {
     RollbackTo(String),
     /// RELEASE.
     Release(String),
+}
+
+/// What a transaction is to be like; what is not said is as the session's settings have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TransactionModes {
+    /// ISOLATION LEVEL.
+    pub isolation: Option<IsolationLevel>,
+    /// READ ONLY / READ WRITE.
+    pub read_only: Option<bool>,
+    /// DEFERRABLE / NOT DEFERRABLE: whether a serializable read-only transaction waits for a
+    /// snapshot that it never fails with.
+    pub deferrable: Option<bool>,
 }
 
 /// Isolation levels by their SQL names.

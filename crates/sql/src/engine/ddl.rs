@@ -26,7 +26,7 @@ use crate::{
         prepared::{ChangeAction, ChangeKind, Prepared},
         session::{Session, StatementResult},
         table::{IndexHandle, TableHandle},
-        transaction_state::{OpenTransaction, transaction_options},
+        transaction_state::OpenTransaction,
     },
     planner::{PlanContext, plan_query},
 };
@@ -63,12 +63,6 @@ impl Session {
         }
         let mut backoff = self.database.inner.backoff();
         loop {
-            // Fails early where the session cannot have a transaction at all.
-            transaction_options(
-                &self.settings,
-                self.settings.isolation,
-                self.settings.read_only,
-            )?;
             self.begin()?;
             let waits = self
                 .open

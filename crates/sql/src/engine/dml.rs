@@ -117,7 +117,7 @@ impl Session {
             Some(transaction) => transaction,
             None => {
                 let (isolation, read_only) = (self.settings.isolation, self.settings.read_only);
-                let options = transaction_options(&self.settings, isolation, read_only)?;
+                let options = transaction_options(&self.settings, isolation, read_only);
                 Arc::new(self.database.inner.begin(options)?)
             }
         };

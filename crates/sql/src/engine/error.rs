@@ -80,6 +80,18 @@ pub(crate) fn txn_error(error: TxnError) -> Error {
         TxnError::Deadlock { .. } => Error::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
             .detail(message)
             .hint("Run the transaction again."),
+        TxnError::Serialization { .. } => Error::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to read/write dependencies among transactions",
+        )
+        .detail(message)
+        .hint("The transaction might succeed if retried."),
+        TxnError::StatementTimeout { .. } => crate::engine::cancel::timed_out(),
+        TxnError::SafeSnapshotTimeout { .. } => Error::new(
+            SqlState::LOCK_NOT_AVAILABLE,
+            "canceling statement due to lock timeout",
+        )
+        .detail(message),
         TxnError::LockTimeout { .. } => Error::new(
             SqlState::LOCK_NOT_AVAILABLE,
             "canceling statement due to lock timeout",

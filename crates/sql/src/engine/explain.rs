@@ -88,7 +88,7 @@ impl Session {
                     &self.settings,
                     self.settings.isolation,
                     self.settings.read_only,
-                )?;
+                );
                 Arc::new(self.database.inner.begin(options)?)
             }
         };

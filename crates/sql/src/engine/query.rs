@@ -49,7 +49,7 @@ impl Session {
                 Ok(Arc::clone(&open.transaction))
             }
             None => {
-                let options = transaction_options(&self.settings, self.settings.isolation, true)?;
+                let options = transaction_options(&self.settings, self.settings.isolation, true);
                 Ok(Arc::new(self.database.inner.begin(options)?))
             }
         }

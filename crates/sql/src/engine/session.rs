@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rustling_txn::IsolationLevel as TxnIsolation;
-
 use crate::{
     Error, Result, SqlState, Value,
     ast::StatementKind,
-    bound::{BoundStatement, IsolationLevel, TransactionStatement},
+    bound::{BoundStatement, TransactionModes, TransactionStatement},
     engine::{
         Params,
         cancel::CancelToken,
@@ -17,7 +15,7 @@ use crate::{
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
         rows::{ResultColumn, Rows},
         settings::{Settings, isolation_name},
-        transaction_state::OpenTransaction,
+        transaction_state::{OpenTransaction, limit},
     },
     eval::SessionInfo,
     types::{CastContext, Conversion, DataType},
@@ -257,7 +255,7 @@ impl Session {
                 "there is already a transaction in progress",
             ));
         }
-        self.open_transaction(None, None)
+        self.open_transaction(TransactionModes::default())
     }
 
     /// Commits the transaction block; does nothing where none is open.
@@ -283,17 +281,8 @@ impl Session {
         self.end(false)
     }
 
-    fn open_transaction(
-        &mut self,
-        isolation: Option<IsolationLevel>,
-        read_only: Option<bool>,
-    ) -> Result<()> {
-        let open = OpenTransaction::begin(
-            &self.database.inner,
-            &self.settings,
-            isolation.unwrap_or(self.settings.isolation),
-            read_only.unwrap_or(self.settings.read_only),
-        )?;
+    fn open_transaction(&mut self, modes: TransactionModes) -> Result<()> {
+        let open = OpenTransaction::begin(&self.database.inner, &self.settings, modes)?;
         self.open = Some(Box::new(open));
         Ok(())
     }
@@ -366,13 +355,15 @@ impl Session {
         if self.transaction_failed() {
             return Err(must_roll_back());
         }
-        let waits = self
-            .open
-            .as_ref()
-            .map(|open| open.transaction.cancel_handle());
+        let waits = self.open.as_ref().map(|open| {
+            let lock_timeout = limit(self.settings.lock_timeout);
+            let statement_timeout = limit(self.settings.statement_timeout);
+            open.transaction
+                .limit_waits(lock_timeout, statement_timeout);
+            open.transaction.cancel_handle()
+        });
         self.cancel.reset(waits);
         let result = self.dispatch(prepared, params);
-        // A lock timeout that stands for the statement's own time says so.
         result.map_err(|error| self.failing(error))
     }
 
@@ -484,25 +475,26 @@ impl Session {
             ))
         };
         match statement {
-            TransactionStatement::Begin {
-                isolation,
-                read_only,
-            } => {
+            TransactionStatement::Begin(modes) => {
                 if self.transaction_failed() {
                     return Err(must_roll_back());
                 }
                 if self.open.is_some() {
                     return noted("BEGIN", "there is already a transaction in progress");
                 }
-                self.open_transaction(isolation, read_only)?;
+                self.open_transaction(modes)?;
                 Ok(StatementResult::done("BEGIN"))
             }
-            TransactionStatement::Set {
-                isolation,
-                read_only,
-            } => self
-                .set_transaction(isolation, read_only)
+            TransactionStatement::Set(modes) => self
+                .set_transaction(modes)
                 .map_err(|error| self.failing(error)),
+            TransactionStatement::SetSession(modes) => {
+                if self.transaction_failed() {
+                    return Err(must_roll_back());
+                }
+                self.settings.set_modes(modes);
+                Ok(StatementResult::done("SET"))
+            }
             TransactionStatement::Commit if self.open.is_none() => {
                 noted("COMMIT", "there is no transaction in progress")
             }
@@ -558,11 +550,7 @@ impl Session {
         })
     }
 
-    fn set_transaction(
-        &mut self,
-        isolation: Option<IsolationLevel>,
-        read_only: Option<bool>,
-    ) -> Result<StatementResult> {
+    fn set_transaction(&mut self, modes: TransactionModes) -> Result<StatementResult> {
         let Some(open) = &self.open else {
             return Ok(StatementResult::noted(
                 "SET",
@@ -572,22 +560,39 @@ impl Session {
         if open.has_failed() {
             return Err(must_roll_back());
         }
-        if open.used && isolation.is_some_and(|level| level != open.isolation) {
+        if open.used && modes.isolation.is_some_and(|level| level != open.isolation) {
             return Err(Error::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 "SET TRANSACTION ISOLATION LEVEL must be called before any query",
             ));
         }
-        if open.used && read_only.is_some_and(|wanted| wanted != open.read_only) {
+        if open.used
+            && modes
+                .read_only
+                .is_some_and(|wanted| wanted != open.read_only)
+        {
             return Err(Error::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 "transaction read-write mode must be set before any query",
             ));
         }
-        let isolation = isolation.unwrap_or(open.isolation);
-        let read_only = read_only.unwrap_or(open.read_only);
+        if open.used
+            && modes
+                .deferrable
+                .is_some_and(|wanted| wanted != open.deferrable)
+        {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+            ));
+        }
         if !open.used {
-            self.open_transaction(Some(isolation), Some(read_only))?;
+            let modes = TransactionModes {
+                isolation: modes.isolation.or(Some(open.isolation)),
+                read_only: modes.read_only.or(Some(open.read_only)),
+                deferrable: modes.deferrable.or(Some(open.deferrable)),
+            };
+            self.open_transaction(modes)?;
         }
         Ok(StatementResult::done("SET"))
     }
@@ -596,7 +601,7 @@ impl Session {
     pub(super) fn keeps_snapshot(&self) -> bool {
         self.open
             .as_ref()
-            .is_some_and(|open| open.transaction.isolation() == TxnIsolation::Snapshot)
+            .is_some_and(|open| open.transaction.isolation().keeps_snapshot())
     }
 }
 

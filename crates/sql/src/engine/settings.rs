@@ -5,8 +5,10 @@ use std::time::Duration;
 use rustling_storage::Durability;
 
 use crate::{
-    Error, Result, SqlState, Value, bound::IsolationLevel,
-    planner::choose_executor::ExecutorSetting, types::TimeZone,
+    Error, Result, SqlState, Value,
+    bound::{IsolationLevel, TransactionModes},
+    planner::choose_executor::ExecutorSetting,
+    types::TimeZone,
 };
 
 /// What a session can be told with SET.
@@ -16,6 +18,7 @@ pub(crate) struct Settings {
     pub(crate) lock_timeout: Duration,
     pub(crate) isolation: IsolationLevel,
     pub(crate) read_only: bool,
+    pub(crate) deferrable: bool,
     pub(crate) durability: Durability,
     pub(crate) double_quoted_strings: bool,
     pub(crate) executor: ExecutorSetting,
@@ -31,6 +34,7 @@ impl Default for Settings {
             lock_timeout: Duration::ZERO,
             isolation: IsolationLevel::ReadCommitted,
             read_only: false,
+            deferrable: false,
             durability: Durability::Sync,
             double_quoted_strings: false,
             executor: ExecutorSetting::Auto,
@@ -46,6 +50,10 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("application_name", "Sets the application name."),
     ("client_encoding", "The encoding of text (always UTF8)."),
     ("datestyle", "How dates are shown (always ISO, MDY)."),
+    (
+        "default_transaction_deferrable",
+        "Whether new serializable read-only transactions wait for a safe snapshot.",
+    ),
     (
         "default_transaction_isolation",
         "Isolation level of new transactions.",
@@ -231,6 +239,7 @@ impl Settings {
         match name.as_str() {
             "statement_timeout" => self.statement_timeout = parse_time(&name, &text)?,
             "lock_timeout" => self.lock_timeout = parse_time(&name, &text)?,
+            "default_transaction_deferrable" => self.deferrable = parse_bool(&name, &text)?,
             "default_transaction_isolation" => self.isolation = parse_isolation(&name, &text)?,
             "default_transaction_read_only" => self.read_only = parse_bool(&name, &text)?,
             "double_quoted_strings" => self.double_quoted_strings = parse_bool(&name, &text)?,
@@ -281,6 +290,13 @@ impl Settings {
         Ok(())
     }
 
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION.
+    pub(crate) fn set_modes(&mut self, modes: TransactionModes) {
+        self.isolation = modes.isolation.unwrap_or(self.isolation);
+        self.read_only = modes.read_only.unwrap_or(self.read_only);
+        self.deferrable = modes.deferrable.unwrap_or(self.deferrable);
+    }
+
     /// SHOW name.
     pub(crate) fn show(&self, name: &str) -> Result<String> {
         let name = canonical(name);
@@ -289,6 +305,7 @@ impl Settings {
             "application_name" => self.application_name.clone(),
             "client_encoding" | "server_encoding" => "UTF8".to_owned(),
             "datestyle" => "ISO, MDY".to_owned(),
+            "default_transaction_deferrable" => on_off(self.deferrable),
             "default_transaction_isolation" | "transaction_isolation" => {
                 isolation_name(self.isolation).to_owned()
             }

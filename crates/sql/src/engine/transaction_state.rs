@@ -12,7 +12,7 @@ use rustling_txn::{IsolationLevel as TxnIsolation, Savepoint, Transaction, Trans
 
 use crate::{
     Error, Result, SqlState,
-    bound::IsolationLevel,
+    bound::{IsolationLevel, TransactionModes},
     engine::{
         catalog::CatalogSnapshot,
         database::Inner,
@@ -36,6 +36,7 @@ pub(crate) struct OpenTransaction {
     savepoints: Vec<(String, Savepoint)>,
     pub(crate) isolation: IsolationLevel,
     pub(crate) read_only: bool,
+    pub(crate) deferrable: bool,
     /// `now()`: microseconds since 1970 UTC.
     pub(crate) time: i64,
 }
@@ -45,32 +46,27 @@ pub(crate) fn transaction_options(
     settings: &Settings,
     isolation: IsolationLevel,
     read_only: bool,
-) -> Result<TransactionOptions> {
+) -> TransactionOptions {
     let isolation = match isolation {
-        IsolationLevel::ReadUncommitted | IsolationLevel::ReadCommitted => {
-            TxnIsolation::ReadCommitted
-        }
-        IsolationLevel::RepeatableRead | IsolationLevel::Snapshot => TxnIsolation::Snapshot,
-        IsolationLevel::Serializable => {
-            return Err(Error::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                "isolation level SERIALIZABLE is not supported",
-            )
-            .hint("Use REPEATABLE READ, which keeps one snapshot for the whole transaction."));
-        }
+        IsolationLevel::ReadUncommitted => TxnIsolation::ReadUncommitted,
+        IsolationLevel::ReadCommitted => TxnIsolation::ReadCommitted,
+        IsolationLevel::RepeatableRead => TxnIsolation::RepeatableRead,
+        IsolationLevel::Snapshot => TxnIsolation::Snapshot,
+        IsolationLevel::Serializable => TxnIsolation::Serializable,
     };
-    // A lock is waited for no longer than the statement may take.
-    let limits = [settings.lock_timeout, settings.statement_timeout];
-    let lock_timeout = limits
-        .into_iter()
-        .filter(|limit| *limit > Duration::ZERO)
-        .min();
-    Ok(TransactionOptions {
+    TransactionOptions {
         isolation,
         read_only,
+        deferrable: false,
         durability: settings.durability,
-        lock_timeout,
-    })
+        lock_timeout: limit(settings.lock_timeout),
+        statement_timeout: limit(settings.statement_timeout),
+    }
+}
+
+/// A time limit as a setting has it, where zero is none.
+pub(crate) fn limit(setting: Duration) -> Option<Duration> {
+    (setting > Duration::ZERO).then_some(setting)
 }
 
 impl OpenTransaction {
@@ -78,12 +74,17 @@ impl OpenTransaction {
     pub(crate) fn begin(
         inner: &Inner,
         settings: &Settings,
-        isolation: IsolationLevel,
-        read_only: bool,
+        modes: TransactionModes,
     ) -> Result<OpenTransaction> {
-        let options = transaction_options(settings, isolation, read_only)?;
+        let isolation = modes.isolation.unwrap_or(settings.isolation);
+        let read_only = modes.read_only.unwrap_or(settings.read_only);
+        let deferrable = modes.deferrable.unwrap_or(settings.deferrable);
+        let options = TransactionOptions {
+            deferrable,
+            ..transaction_options(settings, isolation, read_only)
+        };
         // The catalog first, the snapshot then: an index of the catalog is in the snapshot.
-        let keeps_snapshot = options.isolation == TxnIsolation::Snapshot;
+        let keeps_snapshot = options.isolation.keeps_snapshot();
         let catalog = keeps_snapshot.then(|| inner.catalog());
         Ok(OpenTransaction {
             transaction: Arc::new(inner.begin(options)?),
@@ -94,6 +95,7 @@ impl OpenTransaction {
             savepoints: Vec::new(),
             isolation,
             read_only,
+            deferrable,
             time: inner.env.wall_clock(),
         })
     }
@@ -167,6 +169,7 @@ impl OpenTransaction {
             savepoints,
             isolation,
             read_only,
+            deferrable,
             time,
         } = self;
         match Arc::try_unwrap(transaction) {
@@ -181,6 +184,7 @@ impl OpenTransaction {
                     savepoints,
                     isolation,
                     read_only,
+                    deferrable,
                     time,
                 },
                 Error::new(

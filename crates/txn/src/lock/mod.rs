@@ -52,9 +52,18 @@ pub struct LockInfo {
 #[derive(Debug)]
 pub(crate) struct Locker {
     pub(crate) transaction: TransactionId,
-    pub(crate) timeout: Option<Duration>,
     pub(crate) attempt: u32,
+    limits: Mutex<Limits>,
     cancel: Mutex<Cancel>,
+}
+
+/// How long waits may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// For one lock.
+    pub(crate) timeout: Option<Duration>,
+    /// When, by the clock, every wait ends.
+    pub(crate) deadline: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -64,17 +73,18 @@ struct Cancel {
 }
 
 impl Locker {
-    pub(crate) fn new(
-        transaction: TransactionId,
-        timeout: Option<Duration>,
-        attempt: u32,
-    ) -> Locker {
+    pub(crate) fn new(transaction: TransactionId, limits: Limits, attempt: u32) -> Locker {
         Locker {
             transaction,
-            timeout,
             attempt,
+            limits: Mutex::new(limits),
             cancel: Mutex::default(),
         }
+    }
+
+    /// Sets how long waits that begin from now on may take.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.limits.lock() = limits;
     }
 
     /// Lets waits begin again after [`LockManager::cancel`].
@@ -161,6 +171,12 @@ impl LockManager {
                     waited,
                 })
             }
+            Verdict::StatementTimedOut => {
+                counters.lock_timeouts.increment();
+                Err(Error::StatementTimeout {
+                    resource: target.to_resource(),
+                })
+            }
             Verdict::Cancelled => Err(Error::Cancelled {
                 resource: target.to_resource(),
             }),
@@ -198,14 +214,29 @@ impl LockManager {
         };
         let victims = self.detector.begin_wait(&self.table, id, waiter);
         counters.deadlocks.add(victims);
-        let verdict = cell.wait(locker.timeout).unwrap_or_else(|| {
-            withdraw(Verdict::TimedOut);
+        let (timeout, late) = self.limit(locker);
+        let verdict = cell.wait(timeout).unwrap_or_else(|| {
+            withdraw(late);
             // Withdrawn or granted in the same moment: either way the verdict is in.
             cell.wait(None).unwrap_or(Verdict::TimedOut)
         });
         self.detector.end_wait(id);
         locker.cancel.lock().waits = None;
         verdict
+    }
+
+    /// How long a wait that begins now may take, and what it ends with then.
+    fn limit(&self, locker: &Locker) -> (Option<Duration>, Verdict) {
+        let limits = *locker.limits.lock();
+        let left = limits
+            .deadline
+            .map(|deadline| deadline.saturating_sub(self.clock.now()));
+        match (limits.timeout, left) {
+            (timeout, Some(left)) if timeout.is_none_or(|timeout| left <= timeout) => {
+                (Some(left), Verdict::StatementTimedOut)
+            }
+            (timeout, _) => (timeout, Verdict::TimedOut),
+        }
     }
 
     /// Ends the wait of `locker`, and every later one until the cancellation is cleared.

@@ -13,8 +13,10 @@ pub(crate) enum Verdict {
     Granted,
     /// Chosen to break this circle of waits.
     Victim(Vec<TransactionId>),
-    /// Not granted in time.
+    /// Not granted in the time that one lock may take.
     TimedOut,
+    /// Not granted before the statement's time was up.
+    StatementTimedOut,
     /// Cancelled from outside.
     Cancelled,
 }

@@ -9,6 +9,8 @@
 //! t1 read 1
 //! t1 scan               # all rows
 //! t1 scan-mod 3         # rows whose value is a multiple of 3
+//! t1 add-to 1 5         # one row's value raised, as its transaction sees it
+//! t1 begin              # otherwise all transactions begin before the first step
 //! t1 commit | abort
 //! ```
 
@@ -87,6 +89,11 @@ fn statement(transaction: &Transaction, table: KeyspaceId, step: &str) -> Result
             }
             transaction.put(table, &[key(1)], &argument(2).to_be_bytes())?;
         }
+        "add-to" => {
+            if let Some(value) = lock(transaction, table, key(1))? {
+                transaction.put(table, &[key(1)], &(value + argument(2)).to_be_bytes())?;
+            }
+        }
         "insert" => transaction.insert(table, &[key(1)], &argument(2).to_be_bytes())?,
         "add" => {
             for (key, _) in rows(transaction, table, |_| true)? {
@@ -140,6 +147,7 @@ fn session(
             }
             (Some(_), "commit") => match transaction.take().map(Transaction::commit) {
                 Some(Ok(_)) => "ok".into(),
+                Some(Err(Error::Serialization { .. })) => "serialization failure".into(),
                 other => format!("{other:?}"),
             },
             (Some(open), step) => match statement(open, table, step) {
@@ -150,6 +158,7 @@ fn session(
                     match error {
                         Error::WriteConflict { .. } => "write conflict".into(),
                         Error::Deadlock { .. } => "deadlock".into(),
+                        Error::Serialization { .. } => "serialization failure".into(),
                         Error::KeyExists { .. } => "key exists".into(),
                         other => other.to_string(),
                     }
@@ -175,24 +184,31 @@ pub(crate) fn play(
     std::thread::scope(|scope| {
         let mut sessions: BTreeMap<String, Session> = BTreeMap::new();
         // All begin before the first step: that is when the snapshots are taken.
+        let start = || {
+            let (steps, inbox) = channel();
+            let (outbox, answers) = channel();
+            let transaction = begin(manager, level);
+            let id = transaction.id();
+            scope.spawn(move || session(transaction, table, inbox, outbox));
+            Session {
+                id,
+                steps,
+                answers,
+                blocked: None,
+            }
+        };
         for line in script {
             let name = line.split(' ').next().expect("a session").to_owned();
-            sessions.entry(name).or_insert_with(|| {
-                let (steps, inbox) = channel();
-                let (outbox, answers) = channel();
-                let transaction = begin(manager, level);
-                let id = transaction.id();
-                scope.spawn(move || session(transaction, table, inbox, outbox));
-                Session {
-                    id,
-                    steps,
-                    answers,
-                    blocked: None,
-                }
-            });
+            if !script.contains(&format!("{name} begin").as_str()) {
+                sessions.entry(name).or_insert_with(start);
+            }
         }
         for line in script {
             let (name, step) = line.split_once(' ').expect("a session and a step");
+            if step == "begin" {
+                sessions.insert(name.to_owned(), start());
+                continue;
+            }
             let session = sessions.get_mut(name).expect("begun above");
             if let Some(blocked) = &session.blocked {
                 panic!("{name} cannot {step}: it waits in {blocked}");

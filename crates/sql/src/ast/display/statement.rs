@@ -10,7 +10,7 @@ use crate::{
         OnConflict, SelectItem, SetScope, SettingValue, Statement, StatementKind, TableBody,
         TableConstraint, TableConstraintKind, Update,
     },
-    bound::{IsolationLevel, TransactionStatement},
+    bound::{IsolationLevel, TransactionModes, TransactionStatement},
 };
 
 impl Display for Statement {
@@ -342,19 +342,10 @@ impl Display for TransactionStatement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         match self {
-            TransactionStatement::Begin {
-                isolation,
-                read_only,
-            } => {
-                f.write_str("BEGIN")?;
-                modes(f, *isolation, *read_only)
-            }
-            TransactionStatement::Set {
-                isolation,
-                read_only,
-            } => {
-                f.write_str("SET TRANSACTION")?;
-                modes(f, *isolation, *read_only)
+            TransactionStatement::Begin(modes) => write!(f, "BEGIN{modes}"),
+            TransactionStatement::Set(modes) => write!(f, "SET TRANSACTION{modes}"),
+            TransactionStatement::SetSession(modes) => {
+                write!(f, "SET SESSION CHARACTERISTICS AS TRANSACTION{modes}")
             }
             TransactionStatement::Commit => f.write_str("COMMIT"),
             TransactionStatement::Rollback => f.write_str("ROLLBACK"),
@@ -371,18 +362,21 @@ impl Display for TransactionStatement {
     }
 }
 
-fn modes(
-    f: &mut Formatter<'_>,
-    isolation: Option<IsolationLevel>,
-    read_only: Option<bool>,
-) -> fmt::Result {
-    if let Some(isolation) = isolation {
-        write!(f, " ISOLATION LEVEL {isolation}")?;
-    }
-    match read_only {
-        None => Ok(()),
-        Some(true) => f.write_str(" READ ONLY"),
-        Some(false) => f.write_str(" READ WRITE"),
+impl Display for TransactionModes {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(isolation) = self.isolation {
+            write!(f, " ISOLATION LEVEL {isolation}")?;
+        }
+        f.write_str(match self.read_only {
+            None => "",
+            Some(true) => " READ ONLY",
+            Some(false) => " READ WRITE",
+        })?;
+        f.write_str(match self.deferrable {
+            None => "",
+            Some(true) => " DEFERRABLE",
+            Some(false) => " NOT DEFERRABLE",
+        })
     }
 }
 

@@ -3,40 +3,26 @@
 use super::{Builder, Node, broken, child, children, has, syntax_error, unsupported};
 use crate::{
     ast::{Explain, Ident, ObjectName, SetScope, SettingValue, StatementKind},
-    bound::{IsolationLevel, TransactionStatement},
+    bound::{IsolationLevel, TransactionModes, TransactionStatement},
     error::Result,
     parser::grammar::Rule,
     span::Span,
 };
 
-/// What BEGIN and SET TRANSACTION say.
-#[derive(Default)]
-struct Modes {
-    isolation: Option<IsolationLevel>,
-    read_only: Option<bool>,
-}
-
 impl Builder {
     /// The statements about the session.
     pub(super) fn session_statement(&self, node: Node<'_>) -> Result<StatementKind> {
-        let span = self.span(&node);
         Ok(match node.as_rule() {
             Rule::begin => {
-                let modes = self.modes(node)?;
-                StatementKind::Transaction(TransactionStatement::Begin {
-                    isolation: modes.isolation,
-                    read_only: modes.read_only,
-                })
+                StatementKind::Transaction(TransactionStatement::Begin(self.modes(node)?))
             }
             Rule::set_transaction => {
-                if has(&node, Rule::session_characteristics) {
-                    return Err(unsupported("SET SESSION CHARACTERISTICS is", span)
-                        .hint("Set default_transaction_isolation instead."));
-                }
+                let of_session = has(&node, Rule::session_characteristics);
                 let modes = self.modes(node)?;
-                StatementKind::Transaction(TransactionStatement::Set {
-                    isolation: modes.isolation,
-                    read_only: modes.read_only,
+                StatementKind::Transaction(if of_session {
+                    TransactionStatement::SetSession(modes)
+                } else {
+                    TransactionStatement::Set(modes)
                 })
             }
             Rule::commit => {
@@ -89,8 +75,8 @@ impl Builder {
         Ok(())
     }
 
-    fn modes(&self, node: Node<'_>) -> Result<Modes> {
-        let mut modes = Modes::default();
+    fn modes(&self, node: Node<'_>) -> Result<TransactionModes> {
+        let mut modes = TransactionModes::default();
         let Some(list) = children(node).find(|part| part.as_rule() == Rule::transaction_modes)
         else {
             return Ok(modes);
@@ -118,8 +104,11 @@ impl Builder {
                         return Err(syntax_error("the access mode is given twice", span));
                     }
                 }
-                Rule::deferrable => {
-                    return Err(unsupported("DEFERRABLE transactions are", span));
+                Rule::deferrable | Rule::not_deferrable => {
+                    let deferrable = inner.as_rule() == Rule::deferrable;
+                    if modes.deferrable.replace(deferrable).is_some() {
+                        return Err(syntax_error("DEFERRABLE is given twice", span));
+                    }
                 }
                 _ => {}
             }
