@@ -54,7 +54,6 @@
 //! | memory, waits, verification | [`memory`], [`waits`], [`verify`] |
 
 pub mod batch;
-#[allow(dead_code, reason = "the pruning pass is only run by tests so far")]
 pub(crate) mod btree;
 pub mod codec;
 #[allow(

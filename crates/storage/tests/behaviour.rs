@@ -391,3 +391,101 @@ fn an_interrupted_creation_begins_anew() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_vacuum_gives_space_back() {
+    let vfs = MemoryVfs::new();
+    let store = open(&vfs, small()).unwrap();
+    let id = create_keyspace(&store, false);
+    let rows = 3_000_u32;
+    let mut numbers: Vec<u32> = (0..rows).collect();
+    fastrand::Rng::with_seed(3).shuffle(&mut numbers);
+    let value = |round: u8| [round; 300];
+    for round in 0..3 {
+        for some in numbers.chunks(50) {
+            let mut batch = Batch::new();
+            for number in some {
+                batch.put(id, number.to_be_bytes(), value(round));
+            }
+            store.commit(&batch, Durability::None).unwrap();
+        }
+        store.checkpoint().unwrap();
+    }
+    let bytes = || {
+        let path = Path::new(DIR).join("data.rdb");
+        let file = vfs.open(&path, rustling_storage::OpenMode::ReadOnly);
+        file.unwrap().len().unwrap()
+    };
+    let before = bytes();
+    let old = store.snapshot();
+    store.vacuum().unwrap();
+    let after = bytes();
+    let logical = u64::from(rows) * 304;
+    assert!(
+        after * 10 < logical * 13,
+        "{after} bytes for {logical}, and {before} before: {:?}",
+        store.stats()
+    );
+    assert!(store.verify().unwrap().is_clean());
+    for number in [0, 1, rows / 2, rows - 1] {
+        let found = old.get(id, &number.to_be_bytes()).unwrap();
+        assert_eq!(found.as_deref(), Some(&value(2)[..]));
+    }
+    let mut batch = Batch::new();
+    for number in 100..rows {
+        batch.delete(id, number.to_be_bytes());
+    }
+    store.commit(&batch, Durability::Sync).unwrap();
+    store.vacuum().unwrap();
+    assert!(bytes() * 2 > after, "a snapshot still sees all of it");
+    assert!(old.get(id, &(rows - 1).to_be_bytes()).unwrap().is_some());
+    drop(old);
+    store.vacuum().unwrap();
+    assert!(bytes() < 512 << 10, "{} bytes for 100 rows", bytes());
+    assert!(store.verify().unwrap().is_clean());
+    drop(store);
+    let store = open(&vfs, small()).unwrap();
+    assert!(store.verify().unwrap().is_clean());
+    let first = store.snapshot().get(id, &99_u32.to_be_bytes()).unwrap();
+    assert_eq!(first.as_deref(), Some(&value(2)[..]));
+    let gone = store.snapshot().get(id, &100_u32.to_be_bytes()).unwrap();
+    assert_eq!(gone, None);
+}
+
+#[test]
+fn a_store_at_rest_is_checkpointed_and_packed() {
+    let vfs = MemoryVfs::new();
+    let options = StoreOptions {
+        background: true,
+        quiet_interval: Duration::from_millis(20),
+        checkpoint_wal_bytes: 64 << 20,
+        memory_budget: 8 << 20,
+        ..small()
+    };
+    let store = open(&vfs, options).unwrap();
+    let id = create_keyspace(&store, false);
+    let mut numbers: Vec<u32> = (0..20_000).collect();
+    fastrand::Rng::with_seed(5).shuffle(&mut numbers);
+    for some in numbers.chunks(100) {
+        let mut batch = Batch::new();
+        for number in some {
+            batch.put(id, number.to_be_bytes(), [9; 100]);
+        }
+        store.commit(&batch, Durability::None).unwrap();
+    }
+    let env = Env::system();
+    let logical = 20_000 * 104;
+    let packed = || {
+        let stats = store.stats();
+        stats.wal_lag_bytes == 0 && stats.pages.file_bytes * 4 < logical * 5
+    };
+    // However slow the machine: this only ends early.
+    for _ in 0..3_000 {
+        if packed() {
+            break;
+        }
+        env.sleep(Duration::from_millis(10));
+    }
+    assert!(packed(), "{:?}", store.stats());
+    assert!(store.verify().unwrap().is_clean());
+}

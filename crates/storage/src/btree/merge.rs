@@ -18,10 +18,34 @@ use crate::{
 };
 
 /// Where a pruning pass goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TreePosition {
     key: Vec<u8>,
     version: u64,
+}
+
+impl TreePosition {
+    /// The place of the tree that it is.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            key: &self.key,
+            version: self.version,
+        }
+    }
+
+    /// Where the leaf with that high fence ends.
+    pub(super) fn of(
+        tree: &TreePages,
+        fence: Option<Separator<'_>>,
+    ) -> NodeResult<Option<TreePosition>> {
+        let Some(fence) = fence else { return Ok(None) };
+        let mut key = Vec::new();
+        fence.load_key(&tree.tails(), &mut key)?;
+        Ok(Some(TreePosition {
+            key,
+            version: fence.version,
+        }))
+    }
 }
 
 /// Whether a node should be merged with a neighbour.
@@ -31,7 +55,7 @@ pub(super) fn is_underfull(node: &Node<'_>) -> bool {
 
 /// What came of trying to merge two nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Merged {
+pub(super) enum Merged {
     Yes,
     No,
 }
@@ -52,20 +76,14 @@ impl BTree {
         leaves: usize,
     ) -> Result<Option<TreePosition>> {
         let tree = &self.tree;
-        let mut at = from.unwrap_or(TreePosition {
-            key: Vec::new(),
-            version: 0,
-        });
+        let mut at = from.unwrap_or_default();
         for _ in 0..leaves {
-            let place = Place {
-                key: &at.key,
-                version: at.version,
-            };
+            let place = at.place();
             let (next, prunable) = {
                 let leaf = tree.descend(place, false)?;
                 let locate = |e| tree.locate(leaf.id(), e);
                 let node = Node::parse_leaf(&leaf).map_err(locate)?;
-                let next = position_of(tree, node.high().map_err(locate)?).map_err(locate)?;
+                let next = TreePosition::of(tree, node.high().map_err(locate)?).map_err(locate)?;
                 let small = is_underfull(&node) && leaf.id() != tree.root;
                 (next, small || node.header.extra <= watermark.0)
             };
@@ -73,7 +91,7 @@ impl BTree {
                 self.prune_at(place, watermark)?;
             }
             let Some(next) = next else { return Ok(None) };
-            if (next.key.as_slice(), next.version) <= (at.key.as_slice(), at.version) {
+            if next <= at {
                 return Err(tree.pages.corrupt_page(tree.root, "fences do not ascend"));
             }
             at = next;
@@ -231,34 +249,25 @@ impl BTree {
     }
 }
 
-fn position_of(tree: &TreePages, fence: Option<Separator<'_>>) -> NodeResult<Option<TreePosition>> {
-    let Some(fence) = fence else { return Ok(None) };
-    let mut key = Vec::new();
-    fence.load_key(&tree.tails(), &mut key)?;
-    Ok(Some(TreePosition {
-        key,
-        version: fence.version,
-    }))
-}
-
-enum Outcome {
+/// What came of merging a pair.
+pub(super) enum Outcome {
     Merged,
     Evened,
     Unchanged,
 }
 
 /// Two neighbours and their parent, held for writing.
-struct Pair<'a> {
-    tree: &'a TreePages,
-    parent: &'a mut [u8],
-    left: PageMut<'a>,
-    right: PageMut<'a>,
+pub(super) struct Pair<'a> {
+    pub(super) tree: &'a TreePages,
+    pub(super) parent: &'a mut [u8],
+    pub(super) left: PageMut<'a>,
+    pub(super) right: PageMut<'a>,
     /// The separator between them.
-    pair: usize,
+    pub(super) pair: usize,
 }
 
 impl Pair<'_> {
-    fn merge(&mut self, freed: &mut Vec<Chain>) -> NodeResult<Outcome> {
+    pub(super) fn merge(&mut self, freed: &mut Vec<Chain>) -> NodeResult<Outcome> {
         let parent = Node::parse_inner(self.parent)?;
         let (left, right) = (Node::parse(&self.left)?, Node::parse(&self.right)?);
         let level = left.header.level;
@@ -300,7 +309,7 @@ impl Pair<'_> {
     }
 
     /// A separator between leaves that is no longer used.
-    fn free_tail(&self, separator: &OwnedSeparator, freed: &mut Vec<Chain>) {
+    pub(super) fn free_tail(&self, separator: &OwnedSeparator, freed: &mut Vec<Chain>) {
         if let Some(tail) = separator.tail {
             let len = tail.total.saturating_sub(inline_key_limit(self.left.len()));
             freed.push(Chain {
@@ -462,7 +471,10 @@ impl Pair<'_> {
     }
 
     /// The parent with another separator between the pair, or `None` where it has no room.
-    fn replaced_separator(&self, separator: &OwnedSeparator) -> NodeResult<Option<Vec<u8>>> {
+    pub(super) fn replaced_separator(
+        &self,
+        separator: &OwnedSeparator,
+    ) -> NodeResult<Option<Vec<u8>>> {
         let mut parent = self.parent.to_vec();
         let cell = Node::parse_inner(&parent)?.inner_cell(self.pair)?;
         let (size, child) = (cell.size, cell.child);
@@ -512,7 +524,7 @@ fn join(
 }
 
 /// Works out anew when something of a leaf will be garbage.
-fn mark_garbage(leaf: &mut [u8], tree: &TreePages) -> NodeResult<()> {
+pub(super) fn mark_garbage(leaf: &mut [u8], tree: &TreePages) -> NodeResult<()> {
     let prune_lsn = prunable_from(&Node::parse_leaf(leaf)?, &tree.tails())?;
     build::set_prune_lsn(leaf, prune_lsn)
 }

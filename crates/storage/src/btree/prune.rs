@@ -48,7 +48,7 @@ fn last_key_continues(node: &Node<'_>, tails: &impl Tails) -> NodeResult<bool> {
 }
 
 /// The end of the group of versions of one key that begins at `start`.
-fn group_end(node: &Node<'_>, start: usize, tails: &impl Tails) -> NodeResult<usize> {
+pub(super) fn group_end(node: &Node<'_>, start: usize, tails: &impl Tails) -> NodeResult<usize> {
     let first = node.leaf_cell(start)?.key;
     let mut end = start + 1;
     while end < node.count()

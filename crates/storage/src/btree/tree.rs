@@ -1,6 +1,9 @@
 //! The tree's face: opening, point reads, and applying a batch.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use parking_lot::Mutex;
 
@@ -12,6 +15,7 @@ use super::{
     node::Node,
     overflow::{self, Chain, StoredTails},
     prune::{self, NOTHING_TO_PRUNE},
+    rebuild::{self, LEAST_RUN},
 };
 use crate::{
     error::{Error, Result},
@@ -211,6 +215,10 @@ pub(crate) struct BTree {
     pub(super) tree: TreePages,
     /// Held by whoever changes the structure (see the module's rules).
     pub(super) structure: Mutex<()>,
+    /// Entries written since the tree was opened.
+    pub(super) written: AtomicU64,
+    /// What `written` was when the last packing pass that came to its end began.
+    pub(super) packed: AtomicU64,
 }
 
 /// The chains of an entry that is not yet in a leaf.
@@ -258,6 +266,8 @@ impl BTree {
         Ok(BTree {
             tree,
             structure: Mutex::new(()),
+            written: AtomicU64::new(0),
+            packed: AtomicU64::new(0),
         })
     }
 
@@ -266,6 +276,8 @@ impl BTree {
         BTree {
             tree: TreePages { pages, root },
             structure: Mutex::new(()),
+            written: AtomicU64::new(0),
+            packed: AtomicU64::new(0),
         }
     }
 
@@ -313,8 +325,11 @@ impl BTree {
             entries.is_sorted_by(|a, b| a.key < b.key),
             "entries ascend by key"
         );
+        self.written
+            .fetch_add(entries.len() as u64, Ordering::Relaxed);
         let mut prepared = None;
         let mut freed = Vec::new();
+        let mut scratch = Vec::new();
         let mut next = 0;
         // No entry needs more splits than this, unless the tree is damaged.
         let mut attempts = 0;
@@ -326,10 +341,10 @@ impl BTree {
             let step = self.apply_some(
                 entries,
                 &mut next,
-                lsn,
-                watermark,
+                (lsn, watermark),
                 &mut prepared,
                 &mut freed,
+                &mut scratch,
             );
             let collected = self.free_chains(&mut freed);
             if let Err(error) = step.and(collected) {
@@ -356,10 +371,10 @@ impl BTree {
         &self,
         entries: &[TreeEntry<'_>],
         next: &mut usize,
-        lsn: Lsn,
-        watermark: Lsn,
+        (lsn, watermark): (Lsn, Lsn),
         prepared: &mut Option<Prepared>,
         freed: &mut Vec<Chain>,
+        scratch: &mut Vec<u8>,
     ) -> Result<()> {
         let Some(entry) = entries.get(*next) else {
             return Ok(());
@@ -380,7 +395,11 @@ impl BTree {
             buried: false,
         };
         let filled = filler
-            .fill(entries, next, prepared)
+            .merge(entries, next, prepared.is_some(), scratch)
+            .and_then(|done| match done {
+                true => Ok(Filled::Done),
+                false => filler.fill(entries, next, prepared),
+            })
             .and_then(|filled| filler.settle().map(|underfull| (filled, underfull)));
         drop(leaf);
         match filled.map_err(|e| self.tree.locate(id, e))? {
@@ -473,6 +492,35 @@ struct LeafFiller<'a> {
 }
 
 impl LeafFiller<'_> {
+    /// Merges the entries from `next` on that belong here into the leaf, where they are several
+    /// and all of them fit; answers whether that was so.
+    fn merge(
+        &mut self,
+        entries: &[TreeEntry<'_>],
+        next: &mut usize,
+        prepared: bool,
+        scratch: &mut Vec<u8>,
+    ) -> NodeResult<bool> {
+        let rest = entries.get(*next..).unwrap_or_default();
+        if rest.len() < LEAST_RUN || prepared {
+            return Ok(false);
+        }
+        let tails = self.tree.tree.tails();
+        let node = Node::parse_leaf(self.leaf)?;
+        let needs_chains = |entry: &TreeEntry<'_>| self.tree.needs_chains(entry);
+        let run = rebuild::run_in(&node, rest, self.lsn, needs_chains, &tails)?;
+        let Some(run) = rest.get(..run).filter(|run| run.len() >= LEAST_RUN) else {
+            return Ok(false);
+        };
+        let at = (self.lsn, self.watermark);
+        let merged = rebuild::merge_run(self.leaf, run, at, &tails, scratch, self.freed)?;
+        if let Some(dropped) = merged {
+            self.pruned |= dropped;
+            *next += run.len();
+        }
+        Ok(merged.is_some())
+    }
+
     /// Inserts entries from `next` on while they belong here; the first one does.
     fn fill(
         &mut self,

@@ -187,6 +187,7 @@ impl PageStore {
             ..state.superblock.clone()
         };
         self.file.write_superblock(&superblock, &[])?;
+        self.cut_file();
 
         // The new checkpoint is durable. What only the old one used is free, unless pinned.
         for location in written.iter().chain(&metadata) {

@@ -209,6 +209,13 @@ impl PageFile {
         })
     }
 
+    /// Cuts the file off at `len`, where it is longer. Nothing depends on whether that works.
+    pub(super) fn cut(&self, len: u64) {
+        if !self.poison.is_poisoned() && self.file.len().is_ok_and(|now| now > len) {
+            let _ = self.file.set_len(len);
+        }
+    }
+
     /// Makes everything written durable, and the length where it may have changed.
     pub(super) fn sync(&self) -> Result<()> {
         self.poison.check()?;

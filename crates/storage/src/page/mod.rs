@@ -31,6 +31,7 @@ mod options;
 mod pool;
 mod releases;
 mod residency;
+mod shrink;
 mod slots;
 mod space;
 mod store;

@@ -18,6 +18,19 @@ use crate::{
 
 /// Frames that are looked at for a place before the pool goes over its limit for a while.
 const MOST_ATTEMPTS: usize = 256;
+/// Changed pages that leave together at most, as long as they are no more than one in
+/// [`LEAST_LEFT`] of those that the pool may hold.
+const MOST_TOGETHER: usize = 16;
+const LEAST_LEFT: usize = 64;
+
+/// A changed page on its way out, held exclusively.
+struct Victim<'a> {
+    index: u32,
+    id: PageId,
+    /// The epoch that its image belongs to.
+    epoch: u64,
+    body: RwLockWriteGuard<'a, Body>,
+}
 
 /// Whose image a data page's is.
 pub(super) fn page_owner(id: PageId) -> Owner {
@@ -90,48 +103,99 @@ impl PageStore {
 
     /// Evicts pages until there is room for one more buffer. Where everything is held, or may
     /// not be written, the pool goes over its limit instead: whoever holds a latch must not be
-    /// made to wait for one.
+    /// made to wait for one. Changed pages leave several at a time, so that neighbours are
+    /// written together.
     ///
     /// # Errors
     /// Where writing a changed page fails.
     pub(super) fn make_room(&self) -> Result<()> {
+        if self.pool.has_room() {
+            return Ok(());
+        }
+        let together = (self.pool.limit() / LEAST_LEFT).clamp(1, MOST_TOGETHER);
+        let mut changed = Vec::new();
         let mut attempts = MOST_ATTEMPTS;
-        while !self.pool.has_room() && attempts > 0 {
+        while attempts > 0 && (!self.pool.has_room() || !changed.is_empty()) {
             attempts -= 1;
             let Some(index) = self.pool.victim() else {
                 break;
             };
-            self.evict(index)?;
+            changed.extend(self.evict_unchanged(index));
+            if changed.len() >= together {
+                self.evict_changed(std::mem::take(&mut changed))?;
+            }
+        }
+        self.evict_changed(changed)
+    }
+
+    /// Evicts what is in the frame, where nobody holds it; a changed page is answered instead.
+    fn evict_unchanged(&self, index: u32) -> Option<Victim<'_>> {
+        let frame = self.frame(index);
+        let Some(body) = frame.latch.try_write() else {
+            // The page in the frame is somebody's business; which one it is matters only to
+            // the policy's memory of pages.
+            self.pool.keep(index, PageId(0));
+            return None;
+        };
+        let id = body.page;
+        if id == PageId(0) {
+            return None;
+        }
+        let epoch = frame.dirty_epoch.load(Ordering::Relaxed);
+        let victim = Victim {
+            index,
+            id,
+            epoch,
+            body,
+        };
+        if epoch == 0 {
+            self.let_go(victim);
+            return None;
+        }
+        if self.read_only || self.file.poison().is_poisoned() {
+            self.pool.keep(index, id);
+            return None;
+        }
+        Some(victim)
+    }
+
+    /// Writes changed pages to free slots and evicts them.
+    fn evict_changed(&self, mut victims: Vec<Victim<'_>>) -> Result<()> {
+        victims.sort_unstable_by_key(|victim| (victim.epoch, victim.id));
+        let mut victims = victims.into_iter().peekable();
+        while let Some(epoch) = victims.peek().map(|victim| victim.epoch) {
+            let mut group = Vec::new();
+            while let Some(victim) = victims.next_if(|victim| victim.epoch == epoch) {
+                group.push(victim);
+            }
+            let locations = match self.write_out(epoch, &group) {
+                Ok(locations) => locations,
+                Err(error) => {
+                    for victim in group.iter().chain(&Vec::from_iter(victims)) {
+                        self.pool.keep(victim.index, victim.id);
+                    }
+                    return Err(error);
+                }
+            };
+            for (victim, location) in group.into_iter().zip(locations) {
+                self.install(victim.id, epoch, location);
+                self.counters
+                    .eviction_writes
+                    .fetch_add(1, Ordering::Relaxed);
+                self.let_go(victim);
+            }
         }
         Ok(())
     }
 
-    /// Evicts what is in the frame, where nobody holds it.
-    fn evict(&self, index: u32) -> Result<()> {
-        let frame = self.frame(index);
-        let Some(mut body) = frame.latch.try_write() else {
-            // The page in the frame is somebody's business; which one it is matters only to
-            // the policy's memory of pages.
-            self.pool.keep(index, PageId(0));
-            return Ok(());
-        };
-        let id = body.page;
-        if id == PageId(0) {
-            return Ok(());
-        }
-        let dirty = frame.dirty_epoch.load(Ordering::Relaxed);
-        if dirty != 0 {
-            if self.read_only || self.file.poison().is_poisoned() {
-                self.pool.keep(index, id);
-                return Ok(());
-            }
-            let written = self.write_out(id, dirty, &body);
-            let location = written.inspect_err(|_| self.pool.keep(index, id))?;
-            self.install(id, dirty, location);
-            self.counters
-                .eviction_writes
-                .fetch_add(1, Ordering::Relaxed);
-        }
+    /// Empties the frame of a page that is as on disk.
+    fn let_go(&self, victim: Victim<'_>) {
+        let Victim {
+            index,
+            id,
+            mut body,
+            ..
+        } = victim;
         if let Some(entry) = self.pages.get(id.0) {
             entry.frame.store(0, Ordering::Release);
         }
@@ -139,14 +203,18 @@ impl PageStore {
         self.pool.removed(index);
         self.pool.put_empty(index, body);
         self.counters.evictions.fetch_add(1, Ordering::Relaxed);
-        Ok(())
     }
 
-    fn write_out(&self, id: PageId, epoch: u64, body: &Body) -> Result<Location> {
+    /// Writes the images of one epoch; where each went, all of them or none.
+    fn write_out(&self, epoch: u64, victims: &[Victim<'_>]) -> Result<Vec<Location>> {
         let mut writer = self.writer(epoch)?;
-        let location = writer.append_page(page_owner(id), &body.buffer[IMAGE_HEADER..])?;
+        let mut locations = Vec::with_capacity(victims.len());
+        for victim in victims {
+            let payload = &victim.body.buffer[IMAGE_HEADER..];
+            locations.push(writer.append_page(page_owner(victim.id), payload)?);
+        }
         writer.flush()?;
-        Ok(location)
+        Ok(locations)
     }
 
     /// A writer of images of that epoch. Nothing is written before the state found at opening

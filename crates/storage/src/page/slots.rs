@@ -23,6 +23,8 @@ pub(super) struct Slots {
     free_units: u64,
     /// Slots handed out whose image is not installed yet: first unit and length.
     pending: BTreeMap<u32, u8>,
+    /// Slots are taken from blocks below this one where there are any.
+    front: u32,
 }
 
 /// Length of the longest run of set bits.
@@ -49,6 +51,7 @@ impl Slots {
             by_run: Default::default(),
             free_units: 0,
             pending: BTreeMap::new(),
+            front: u32::MAX,
         }
     }
 
@@ -60,6 +63,7 @@ impl Slots {
             by_run: Default::default(),
             free_units: 0,
             pending: BTreeMap::new(),
+            front: u32::MAX,
         };
         let mut by_run: [Vec<u32>; MOST_UNITS + 1] = Default::default();
         for (block, bits) in (0u32..).zip(&slots.free) {
@@ -97,16 +101,36 @@ impl Slots {
         }
     }
 
+    /// From now on takes slots from blocks below `front` where there are any.
+    pub(super) fn prefer(&mut self, front: u32) {
+        self.front = front;
+    }
+
+    /// Free blocks at the end.
+    pub(super) fn free_end(&self) -> u32 {
+        let whole = mask(0, self.units_per_block);
+        let free = self.free.iter().rev().take_while(|bits| **bits == whole);
+        free.count() as u32
+    }
+
+    /// Takes away that many free blocks at the end.
+    pub(super) fn shorten(&mut self, blocks: u32) {
+        debug_assert!(blocks <= self.free_end());
+        for _ in 0..blocks {
+            self.free.pop();
+            self.by_run[self.units_per_block as usize].remove(&self.blocks());
+            self.free_units -= u64::from(self.units_per_block);
+        }
+    }
+
     /// Takes a slot of `units` units, in the fullest block it fits in and then the first; its
     /// first unit. It is pending until [`Slots::settle`] or [`Slots::release`].
     pub(super) fn take(&mut self, units: u32) -> Option<u32> {
         debug_assert!(units >= 1 && units <= self.units_per_block);
-        let block = self
-            .by_run
-            .get(units as usize..)?
-            .iter()
-            .find_map(|blocks| blocks.first())?;
-        let block = *block;
+        let fitting = self.by_run.get(units as usize..)?.iter();
+        let mut firsts = fitting.filter_map(|blocks| blocks.first().copied());
+        let any = firsts.clone().next()?;
+        let block = firsts.find(|block| *block < self.front).unwrap_or(any);
         let bits = self.free[block as usize];
         let starts = (1..units).fold(bits, |starts, shift| starts & (bits >> shift));
         let first = starts.trailing_zeros();

@@ -169,6 +169,33 @@ impl Space {
         self.mirror(&slots);
     }
 
+    /// Takes the free blocks at the end away where they are worth it (`is_worth` is told how many
+    /// blocks there are and how many would go), as far as nothing has been promised to them.
+    pub(super) fn forget_free_end(&self, overhead: usize, is_worth: impl Fn(u32, u32) -> bool) {
+        let mut slots = self.slots.lock();
+        let promised = self.unwritten() + self.reserved.load(Ordering::Relaxed) + overhead;
+        let spare = promised_blocks(&slots).saturating_sub(promised);
+        let gone = slots
+            .free_end()
+            .min(u32::try_from(spare).unwrap_or(u32::MAX));
+        if gone > 0 && is_worth(slots.blocks(), gone) {
+            slots.shorten(gone);
+            self.mirror(&slots);
+        }
+    }
+
+    /// Cuts the file off behind its last block; a file that stays longer harms nobody.
+    pub(super) fn cut_file(&self, file: &PageFile) {
+        // Under the lock, so that the file does not grow meanwhile.
+        let slots = self.slots.lock();
+        file.cut(u64::from(slots.blocks()) * self.page_size);
+    }
+
+    /// From now on takes slots from blocks below `front` where there are any.
+    pub(super) fn prefer(&self, front: u32) {
+        self.slots.lock().prefer(front);
+    }
+
     /// Looks at the slots while nothing can change them.
     pub(super) fn inspect<R>(&self, look: impl FnOnce(&Slots) -> R) -> R {
         look(&self.slots.lock())

@@ -463,7 +463,7 @@ impl PageStore {
 
     /// Blocks that a checkpoint needs beside those of data pages: two generations of table and
     /// metadata.
-    fn overhead(&self) -> usize {
+    pub(super) fn overhead(&self) -> usize {
         let page_size = self.options.page_size.bytes();
         let table = table::table_pages(page_size, self.next_id.load(Ordering::Relaxed));
         2 * (table + self.metadata_links.load(Ordering::Relaxed) as usize) + 1

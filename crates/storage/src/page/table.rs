@@ -180,6 +180,27 @@ impl Table {
         Ok(self.root())
     }
 
+    /// Entries in a page of the table.
+    pub(super) fn fanout(&self) -> usize {
+        self.fanout
+    }
+
+    /// The pages of level 0, by number, that `is_behind`, or that a page above them is.
+    pub(super) fn behind(&self, is_behind: &dyn Fn(&Location) -> bool) -> Vec<usize> {
+        let mut behind = BTreeSet::new();
+        let mut below = 1;
+        for level in &self.levels {
+            let pages = level.iter().enumerate();
+            behind.extend(
+                pages
+                    .filter(|(_, location)| location.as_ref().is_some_and(is_behind))
+                    .map(|(index, _)| index * below),
+            );
+            below *= self.fanout;
+        }
+        behind.into_iter().collect()
+    }
+
     /// The top page.
     pub(super) fn root(&self) -> Option<Location> {
         self.levels

@@ -1,5 +1,6 @@
-//! Background threads: one flushes for asynchronous commits, one checkpoints. Each starts when
-//! it is first needed. And the brake: writers are slowed down when checkpoints fall behind.
+//! Background threads: one flushes for asynchronous commits, one checkpoints, and gives room back
+//! while the store is at rest. Each starts when it is first needed. And the brake: writers are
+//! slowed down when checkpoints fall behind.
 
 use std::{
     sync::{
@@ -11,13 +12,16 @@ use std::{
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::core::Core;
+use super::{core::Core, vacuum::Vacuum};
 use crate::{env::JoinHandle, error::Result};
 
 /// A writer that is slowed down sleeps for no less than this at a time.
 const SHORTEST_SLEEP: u64 = 1_000_000;
 /// Nanoseconds per written byte that a writer waits just before it has to stop: 50 MB/s.
 const SLOWEST: f64 = 20.0;
+/// A store at rest is checkpointed at once where there is at least this much log to replay, or as
+/// many bytes of changed pages.
+const QUIET_DEBT: u64 = 256 << 10;
 /// In memory, clean-up begins after this many times `checkpoint_wal_bytes`.
 const MEMORY_FACTOR: u64 = 8;
 
@@ -33,6 +37,8 @@ pub(crate) struct Background {
     failed: AtomicBool,
     flush_wanted: AtomicBool,
     checkpoint_wanted: AtomicBool,
+    /// Whether there were commits since the checkpointer last found the store at rest.
+    active: AtomicBool,
     owed_nanos: AtomicU64,
     core: Weak<Core>,
 }
@@ -64,6 +70,7 @@ impl Background {
             failed: AtomicBool::new(false),
             flush_wanted: AtomicBool::new(false),
             checkpoint_wanted: AtomicBool::new(false),
+            active: AtomicBool::new(false),
             owed_nanos: AtomicU64::new(0),
             core,
         }
@@ -125,7 +132,17 @@ impl Background {
     }
 
     fn checkpoint_soon(&self, core: &Core) {
-        let wanted = &self.checkpoint_wanted;
+        self.wake_checkpointer(core, &self.checkpoint_wanted);
+    }
+
+    /// There is something that a checkpoint in good time should hold.
+    pub(crate) fn note_activity(&self, core: &Core) {
+        if core.options.background {
+            self.wake_checkpointer(core, &self.active);
+        }
+    }
+
+    fn wake_checkpointer(&self, core: &Core, wanted: &AtomicBool) {
         if !wanted.load(Ordering::Acquire) && !wanted.swap(true, Ordering::AcqRel) {
             self.start(
                 core,
@@ -181,17 +198,89 @@ fn prepare_log(core: &Core) {
     }
 }
 
+/// Why the checkpointer is awake.
+enum Awake {
+    /// Somebody asked for a checkpoint.
+    Asked,
+    /// There have been commits, and some time has gone by.
+    Tick,
+}
+
+impl Background {
+    /// Waits until a checkpoint is asked for, or for a while where there have been commits;
+    /// `None` when the thread shall end.
+    fn wait_to_checkpoint(&self, core: &Core) -> Option<Awake> {
+        let mut state = self.state.lock();
+        let mut tick = core.env.now() + core.options.quiet_interval;
+        loop {
+            if state.stop {
+                return None;
+            }
+            if self.checkpoint_wanted.load(Ordering::Acquire) {
+                return Some(Awake::Asked);
+            }
+            if !self.active.load(Ordering::Acquire) {
+                self.wake.wait(&mut state);
+                tick = core.env.now() + core.options.quiet_interval;
+                continue;
+            }
+            let left = tick.saturating_sub(core.env.now());
+            if left.is_zero() {
+                return Some(Awake::Tick);
+            }
+            self.wake.wait_for(&mut state, left);
+        }
+    }
+}
+
 fn checkpoint_loop(core: &Core) {
     let background = &core.background;
-    while let Some(state) = background.wait_for(&background.checkpoint_wanted) {
-        drop(state);
-        background.checkpoint_wanted.store(false, Ordering::Release);
+    let mut seen = core.written_bytes();
+    let mut last = core.env.now();
+    while let Some(awake) = background.wait_to_checkpoint(core) {
+        let done = match awake {
+            Awake::Asked => {
+                background.checkpoint_wanted.store(false, Ordering::Release);
+                last = core.env.now();
+                checkpoint_if_due(core)
+            }
+            Awake::Tick => {
+                let at_rest = core.written_bytes() == seen;
+                seen = core.written_bytes();
+                let overdue = core.env.now() >= last + core.options.checkpoint_interval;
+                let dirty = core.trees.pages.dirty_bytes() as u64;
+                if overdue || (at_rest && core.debt().max(dirty) >= QUIET_DEBT) {
+                    last = core.env.now();
+                    core.checkpoint().and_then(|_| rest(core, seen))
+                } else {
+                    Ok(())
+                }
+            }
+        };
         // A failure has poisoned the store, or was a full disk and the next commit meets it.
-        background
-            .failed
-            .store(checkpoint_if_due(core).is_err(), Ordering::Release);
+        background.failed.store(done.is_err(), Ordering::Release);
+        if done.is_err() {
+            background.active.store(false, Ordering::Release);
+        }
         background.debt_paid();
     }
+}
+
+/// After a checkpoint: gives room back until there are commits again.
+fn rest(core: &Core, seen: u64) -> Result<()> {
+    let background = &core.background;
+    let at_rest = || core.written_bytes() == seen;
+    if !at_rest() {
+        return Ok(());
+    }
+    // Whoever commits from now on says so again.
+    background.active.store(false, Ordering::Release);
+    core.vacuum(Vacuum::Worthwhile, &|| {
+        at_rest()
+            && !background.checkpoint_wanted.load(Ordering::Acquire)
+            && !background.state.lock().stop
+    })
+    .map(|_| ())
 }
 
 fn checkpoint_if_due(core: &Core) -> Result<()> {

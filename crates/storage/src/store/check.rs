@@ -61,6 +61,8 @@ pub fn check(env: &Env, dir: &Path) -> Result<VerifyReport> {
 fn check_files(env: &Env, dir: &Path, report: &mut VerifyReport) -> Result<()> {
     let options = StoreOptions {
         memory_budget: 2 * CACHE,
+        read_only: true,
+        background: false,
         ..StoreOptions::default()
     };
     let poison = Arc::new(Poison::new());
@@ -77,7 +79,8 @@ fn check_files(env: &Env, dir: &Path, report: &mut VerifyReport) -> Result<()> {
     verify_trees(&trees, report)?;
     if report.is_clean() {
         let log_dir = log_dir(dir);
-        replay::replay(env, &log_dir, &manifest, info.lsn, true, &trees)?;
+        let how = open::replay_options(&options);
+        replay::replay(env, &log_dir, &manifest, info.lsn, how, &trees)?;
         verify_trees(&trees, report)
     } else {
         // What is damaged cannot be replayed onto, but the log itself can be read.

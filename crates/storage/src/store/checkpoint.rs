@@ -21,11 +21,14 @@ impl Core {
                 Some(wal) => wal.position(),
                 None => (self.sequencer.last(), NOWHERE),
             };
-            if lsn == checkpoints.lsn && !freed {
+            let vacuumed = self.vacuumed.swap(false, Ordering::AcqRel);
+            if lsn == checkpoints.lsn && !freed && !vacuumed {
                 return Ok(lsn);
             }
             let manifest = self.manifest(position).encode();
-            let frozen = self.trees.pages.freeze(lsn, manifest)?;
+            let frozen = self.trees.pages.freeze(lsn, manifest);
+            let frozen =
+                frozen.inspect_err(|_| self.vacuumed.store(vacuumed, Ordering::Release))?;
             (frozen, lsn, position, self.written_bytes())
         };
         let (frozen, lsn, position, bytes) = frozen;

@@ -35,6 +35,7 @@ impl Core {
         encoded.release();
         SCRATCH.set(Some(encoded));
         let ticket = done?;
+        self.background.note_activity(self);
         // The thread that flushes also makes the next log segment.
         let wants_segment = || self.sequencer.wal().is_some_and(Wal::wants_segment);
         if durability == Durability::Async || wants_segment() {

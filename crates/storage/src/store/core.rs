@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) checkpointed_bytes: AtomicU64,
     /// Bytes of keys and values committed, in memory.
     pub(crate) committed_bytes: AtomicU64,
+    /// Whether pages were changed on nobody's behalf since the last freeze.
+    pub(crate) vacuumed: AtomicBool,
     pub(crate) background: Background,
     pub(crate) closed: AtomicBool,
     pub(crate) _lock: Option<Box<dyn VfsLock>>,

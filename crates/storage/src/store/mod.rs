@@ -6,6 +6,7 @@ mod check;
 mod checkpoint;
 mod commit;
 mod core;
+mod gathered;
 mod open;
 mod options;
 mod plan;
@@ -13,13 +14,13 @@ mod range;
 mod replay;
 mod snapshot;
 mod stats;
+mod vacuum;
 
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
-use self::core::Core;
 pub use self::{
     check::check,
     options::StoreOptions,
@@ -27,6 +28,7 @@ pub use self::{
     snapshot::{Cursor, Snapshot},
     stats::{KeyspaceEstimate, PageStatistics, StoreStatistics},
 };
+use self::{core::Core, vacuum::Vacuum};
 pub use crate::durability::Durability;
 use crate::{
     batch::Batch,
@@ -212,6 +214,21 @@ impl Store {
     pub fn checkpoint(&self) -> Result<Lsn> {
         self.inner.core.check_writable()?;
         self.inner.core.checkpoint()
+    }
+
+    /// Drops every version that no snapshot sees any more, packs half-empty pages, and gives the
+    /// space back to the file system. Commits and snapshots go on meanwhile. Background threads
+    /// do the same to what has changed much, whenever the store has had no commits for
+    /// [`StoreOptions::quiet_interval`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::Corrupt`], [`crate::Error::Poisoned`],
+    /// [`crate::Error::ReadOnly`], [`crate::Error::Closed`].
+    pub fn vacuum(&self) -> Result<()> {
+        let core = &self.inner.core;
+        core.check_writable()?;
+        core.vacuum(Vacuum::Full, &|| true)?;
+        Ok(())
     }
 
     /// Checks everything: log, superblocks, page table, free space and trees. Commits wait

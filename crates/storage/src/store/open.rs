@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    num::NonZero,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,7 +22,7 @@ use super::{
     core::{Checkpoints, Core, WaitPoints},
     options::StoreOptions,
     plan::Trees,
-    replay,
+    replay::{self, ReplayOptions},
 };
 use crate::{
     btree::BTree,
@@ -83,7 +84,12 @@ pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Co
     } else {
         create(&env, dir, &options, poison, lock)?
     };
-    Ok(assemble(env, options, parts))
+    let core = assemble(env, options, parts);
+    if core.debt() > 0 && !core.options.read_only {
+        // What was replayed would be replayed again.
+        core.background.note_activity(&core);
+    }
+    Ok(core)
 }
 
 /// Makes a store in memory.
@@ -171,6 +177,25 @@ fn new_id(env: &Env) -> StoreId {
 fn wal_options(options: &StoreOptions) -> WalOptions {
     WalOptions {
         segment_bytes: options.wal_segment_bytes,
+    }
+}
+
+/// Threads that replay a log at most.
+const MOST_REPLAY_THREADS: usize = 4;
+/// Bytes of log that are gathered at least, and at most, before they are applied.
+const GATHERED: (usize, usize) = (4 << 20, 64 << 20);
+
+/// How a log is replayed: without background threads in the calling one only, so that a run can
+/// be repeated exactly.
+pub(super) fn replay_options(options: &StoreOptions) -> ReplayOptions {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.min(MOST_REPLAY_THREADS);
+    // The other half of the budget, which is for more than this.
+    let share = (options.memory_budget - options.cache_bytes()) / 4;
+    ReplayOptions {
+        read_only: options.read_only,
+        threads: if options.background { threads } else { 1 },
+        gathered_bytes: share.clamp(GATHERED.0, GATHERED.1),
     }
 }
 
@@ -262,7 +287,8 @@ fn recover(
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
     let trees = open_trees(Arc::new(pages), &manifest, Arc::clone(&poison));
     let log_dir = dir.join(LOG_DIR);
-    let tail = replay::replay(env, &log_dir, &manifest, info.lsn, read_only, &trees)?;
+    let how = replay_options(options);
+    let tail = replay::replay(env, &log_dir, &manifest, info.lsn, how, &trees)?;
     if !read_only {
         trees.pages.settle_if_in_doubt()?;
         tail.settle(&poison)?;
@@ -364,6 +390,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         checkpointed_lsn: AtomicU64::new(checkpoint.0),
         checkpointed_bytes: AtomicU64::new(0),
         committed_bytes: AtomicU64::new(0),
+        vacuumed: AtomicBool::new(false),
         background: Background::new(core.clone()),
         closed: AtomicBool::new(false),
         _lock: lock,

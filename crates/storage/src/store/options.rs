@@ -34,6 +34,12 @@ pub struct StoreOptions {
     /// there is half as much again and wait at twice as much, so this bounds how much is
     /// replayed after a crash.
     pub checkpoint_wal_bytes: u64,
+    /// A background checkpoint begins at the latest this long after the last one, where there
+    /// were commits.
+    pub checkpoint_interval: Duration,
+    /// A store without commits for this long is at rest: background threads make a checkpoint
+    /// and give room back.
+    pub quiet_interval: Duration,
     /// After how long a [`crate::Durability::Async`] commit is durable at the latest.
     pub async_flush_interval: Duration,
     /// Whether background threads flush, checkpoint and clean up. Without them this happens
@@ -57,6 +63,8 @@ impl Default for StoreOptions {
             wal_segment_bytes: 16 << 20,
             wal_compress_above: 8 << 10,
             checkpoint_wal_bytes: 16 << 20,
+            checkpoint_interval: Duration::from_secs(60),
+            quiet_interval: Duration::from_secs(1),
             async_flush_interval: Duration::from_millis(10),
             background: true,
             lock: true,

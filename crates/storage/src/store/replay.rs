@@ -6,11 +6,14 @@
 //! touching every page once, as one commit in the name of the last of them. A structural change
 //! ends a run of gathered entries.
 
-use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use super::plan::{Plan, Trees};
+use super::{
+    gathered::{Gathered, GatheredEntry},
+    plan::{Plan, Trees},
+};
 use crate::{
-    btree::{MAX_KEY, MAX_VALUE, TreeEntry},
+    btree::{MAX_KEY, MAX_VALUE},
     env::Env,
     error::{Error, Result},
     keyspace::Keyspace,
@@ -19,8 +22,16 @@ use crate::{
     wal::{self, BatchReader, LoggedOperation, Tail},
 };
 
-/// Bytes of log that are gathered before they are applied.
-const GATHERED_BYTES: usize = 16 << 20;
+/// How a log is replayed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReplayOptions {
+    /// Whether files are opened for reading only.
+    pub(super) read_only: bool,
+    /// Threads that apply entries, the calling one included.
+    pub(super) threads: usize,
+    /// Bytes of log that are gathered before they are applied.
+    pub(super) gathered_bytes: usize,
+}
 
 /// Applies the log above the checkpoint at `checkpoint`.
 ///
@@ -31,13 +42,14 @@ pub(super) fn replay(
     log_dir: &Path,
     manifest: &Manifest,
     checkpoint: Lsn,
-    read_only: bool,
+    options: ReplayOptions,
     trees: &Trees,
 ) -> Result<Tail> {
     let mut replay = Replay {
+        env,
         trees,
-        bytes: Vec::new(),
-        gathered: BTreeMap::new(),
+        options,
+        gathered: Gathered::default(),
         last: checkpoint,
     };
     let start = (manifest.replay_from, checkpoint);
@@ -53,10 +65,9 @@ pub(super) fn replay(
             .commit(lsn, payload)
             .map_err(|error| named(lsn, error))
     };
-    let tail = wal::read(env, log_dir, manifest.store, start, read_only, &mut apply)?;
-    replay
-        .apply_gathered()
-        .map_err(|error| named(tail.lsn, error))?;
+    let store = manifest.store;
+    let tail = wal::read(env, log_dir, store, start, options.read_only, &mut apply)?;
+    replay.apply_gathered()?;
     Ok(tail)
 }
 
@@ -79,45 +90,25 @@ impl From<Error> for Replayed {
     }
 }
 
-/// Where key and value of a gathered entry are; no value is a deletion.
-struct Gathered {
-    key: Range<usize>,
-    value: Option<Range<usize>>,
-}
-
 struct Replay<'a> {
+    env: &'a Env,
     trees: &'a Trees,
-    /// Payloads of the gathered commits.
-    bytes: Vec<u8>,
-    gathered: BTreeMap<KeyspaceId, (Arc<Keyspace>, Vec<Gathered>)>,
+    options: ReplayOptions,
+    gathered: Gathered,
     last: Lsn,
 }
 
 impl Replay<'_> {
     fn commit(&mut self, lsn: Lsn, payload: &[u8]) -> Result<(), Replayed> {
-        let mut reader = BatchReader::new(payload);
-        let mut is_structural = false;
-        while let Some(operation) = reader
-            .next()
-            .map_err(|reason| Replayed::Nonsense(reason.into()))?
-        {
-            is_structural |= !matches!(
-                operation,
-                LoggedOperation::Put { .. } | LoggedOperation::Delete { .. }
-            );
-        }
-        if is_structural {
+        if !self.gather(payload)? {
             self.apply_gathered()?;
             self.structural(lsn, payload)?;
-        } else {
-            self.gather(payload)?;
         }
         self.last = lsn;
-        if self.bytes.len() >= GATHERED_BYTES {
-            self.apply_gathered()
-        } else {
-            Ok(())
+        if self.gathered.bytes() >= self.options.gathered_bytes {
+            self.apply_gathered()?;
         }
+        Ok(())
     }
 
     fn structural(&self, lsn: Lsn, payload: &[u8]) -> Result<(), Replayed> {
@@ -130,65 +121,61 @@ impl Replay<'_> {
         Ok(plan.apply(lsn, Lsn(lsn.0.saturating_sub(1)))?)
     }
 
-    fn gather(&mut self, payload: &[u8]) -> Result<(), Replayed> {
-        let base = self.bytes.len();
-        self.bytes.extend_from_slice(payload);
+    /// Gathers the entries of a commit; false, and nothing gathered, where it is a structural
+    /// change. The payload has been read to its end then, too.
+    fn gather(&mut self, payload: &[u8]) -> Result<bool, Replayed> {
+        let nonsense = |reason: &str| Replayed::Nonsense(reason.into());
+        let mark = self.gathered.mark();
+        let base = self.gathered.append(payload);
         let start = payload.as_ptr().addr();
-        let place = |bytes: &[u8]| {
-            let at = base + (bytes.as_ptr().addr() - start);
-            at..at + bytes.len()
-        };
+        let place = |bytes: &[u8]| base + (bytes.as_ptr().addr() - start);
         let mut reader = BatchReader::new(payload);
-        while let Some(operation) = reader.next().unwrap_or_default() {
+        let mut is_structural = false;
+        while let Some(operation) = reader.next().map_err(nonsense)? {
             let (id, key, value) = match operation {
+                _ if is_structural => continue,
                 LoggedOperation::Put {
                     keyspace,
                     key,
                     value,
                 } => (keyspace, key, Some(value)),
                 LoggedOperation::Delete { keyspace, key } => (keyspace, key, None),
-                _ => continue,
+                _ => {
+                    is_structural = true;
+                    continue;
+                }
             };
             if key.len() > MAX_KEY || value.is_some_and(|value| value.len() > MAX_VALUE) {
-                return Err(Replayed::Nonsense("a key or value is too long".into()));
+                return Err(nonsense("a key or value is too long"));
             }
-            let entry = Gathered {
-                key: place(key),
-                value: value.map(place),
+            let Some(keyspace) = self.keyspace(id) else {
+                // A structural change further on may explain it, and is checked as a whole.
+                is_structural = true;
+                continue;
             };
-            match self.gathered.get_mut(&id) {
-                Some((_, entries)) => entries.push(entry),
-                None => {
-                    let keyspace = self.trees.catalog.find_current(id);
-                    let keyspace = keyspace.ok_or(Error::UnknownKeyspace(id))?;
-                    self.gathered.insert(id, (keyspace, vec![entry]));
-                }
-            }
+            let value = value.map(|value| (place(value), value.len()));
+            self.gathered
+                .push(GatheredEntry::new(keyspace, key, place(key), value));
         }
-        Ok(())
+        if is_structural {
+            self.gathered.rewind(mark);
+        }
+        Ok(!is_structural)
     }
 
-    fn apply_gathered(&mut self) -> Result<(), Replayed> {
-        for (_, (keyspace, mut entries)) in std::mem::take(&mut self.gathered) {
-            let key = |entry: &Gathered| &self.bytes[entry.key.clone()];
-            entries.sort_by(|a, b| key(a).cmp(key(b)));
-            entries.dedup_by(|later, earlier| {
-                let same = key(later) == key(earlier);
-                if same {
-                    std::mem::swap(later, earlier);
-                }
-                same
-            });
-            let entries: Vec<TreeEntry<'_>> = entries
-                .iter()
-                .map(|entry| TreeEntry {
-                    key: key(entry),
-                    value: entry.value.clone().map(|value| &self.bytes[value]),
-                })
-                .collect();
-            keyspace.tree.apply(&entries, self.last, self.last)?;
-        }
-        self.bytes.clear();
-        Ok(())
+    /// The number that entries of keyspace `id` are gathered under.
+    fn keyspace(&mut self, id: KeyspaceId) -> Option<u32> {
+        let find = || -> Option<Arc<Keyspace>> { self.trees.catalog.find_current(id) };
+        self.gathered.keyspace(id, find)
+    }
+
+    fn apply_gathered(&mut self) -> Result<()> {
+        let gathered = std::mem::take(&mut self.gathered);
+        gathered.apply(
+            self.env,
+            &self.trees.poison,
+            self.last,
+            self.options.threads,
+        )
     }
 }

@@ -209,3 +209,68 @@ fn ascending_batches_leave_leaves_full() {
     let bytes = pages.allocated_pages().len() * pages.payload_size();
     assert!(bytes < 20_000 * 116, "{bytes} bytes");
 }
+
+#[test]
+fn packing_fills_leaves_whatever_order_their_keys_came_in() {
+    let pages = PageStore::for_test(PageSize::Kib4, 64 << 20);
+    let tree = BTree::create(Arc::clone(&pages)).unwrap();
+    let mut numbers: Vec<u64> = (0..20_000).collect();
+    fastrand::Rng::with_seed(7).shuffle(&mut numbers);
+    for (lsn, number) in (1..).zip(&numbers) {
+        put(&tree, &number.to_be_bytes(), &[7; 50], lsn);
+    }
+    let before = tree.estimate().unwrap();
+    assert!(tree.wants_packing().unwrap());
+    let mut at = None;
+    loop {
+        at = tree.pack(Lsn(1), at, 5).unwrap();
+        if at.is_none() {
+            break;
+        }
+    }
+    assert!(!tree.wants_packing().unwrap());
+    assert_sound(&tree, &pages, 0);
+    let after = tree.estimate().unwrap();
+    // Splitting at random leaves about ln 2 of each leaf in use.
+    assert!(
+        after.leaf_pages * 5 < before.leaf_pages * 4,
+        "{after:?} where there were {before:?}"
+    );
+    for number in 0..20_000_u64 {
+        assert!(get(&tree, &number.to_be_bytes(), u64::MAX).is_some());
+    }
+}
+
+#[test]
+fn what_is_deleted_gives_its_pages_back() {
+    let pages = tiny_pages();
+    let tree = BTree::create(Arc::clone(&pages)).unwrap();
+    for number in 0..3_000_u32 {
+        put(&tree, &number.to_be_bytes(), &[7; 60], 1);
+    }
+    let before = pages.allocated_pages().len();
+    let keys: Vec<[u8; 4]> = (0..3_000_u32)
+        .filter(|number| number % 3 != 0)
+        .map(u32::to_be_bytes)
+        .collect();
+    let gone: Vec<TreeEntry<'_>> = keys
+        .iter()
+        .map(|key| TreeEntry { key, value: None })
+        .collect();
+    tree.apply(&gone, Lsn(2), Lsn::ZERO).unwrap();
+    tree.pack(Lsn(1), None, usize::MAX).unwrap();
+    assert!(get(&tree, &1_u32.to_be_bytes(), 1).is_some(), "still seen");
+    let mut at = None;
+    loop {
+        at = tree.pack(Lsn(2), at, 16).unwrap();
+        if at.is_none() {
+            break;
+        }
+    }
+    assert_sound(&tree, &pages, 0);
+    let after = pages.allocated_pages().len();
+    assert!(
+        after * 5 < before * 2,
+        "{after} pages where there were {before}"
+    );
+}

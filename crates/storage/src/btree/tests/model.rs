@@ -199,11 +199,19 @@ impl Run {
             15 => {
                 self.watermark = self.rng.u64(self.watermark..self.lsn);
                 self.pruned = true;
-                let mut at = None;
+                let watermark = Lsn(self.watermark);
+                let packs = self.rng.bool();
+                let (mut at, mut packed) = (None, None);
                 loop {
                     let leaves = self.rng.usize(1..4);
-                    at = self.tree.prune(Lsn(self.watermark), at, leaves).unwrap();
-                    if at.is_none() || self.rng.u8(..10) == 0 {
+                    let goes_on = if packs {
+                        packed = self.tree.pack(watermark, packed, leaves).unwrap();
+                        packed.is_some()
+                    } else {
+                        at = self.tree.prune(watermark, at, leaves).unwrap();
+                        at.is_some()
+                    };
+                    if !goes_on || self.rng.u8(..10) == 0 {
                         break;
                     }
                 }

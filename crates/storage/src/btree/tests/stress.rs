@@ -196,6 +196,19 @@ impl Stress {
         self.pages.write_checkpoint(frozen).unwrap();
     }
 
+    fn pack(&self, rng: &mut Rng) {
+        let watermark = self.clock.lock().watermark();
+        let mut at = None;
+        loop {
+            let _barrier = self.barrier.read();
+            let leaves = rng.usize(1..10);
+            at = self.tree.pack(Lsn(watermark), at, leaves).unwrap();
+            if at.is_none() {
+                return;
+            }
+        }
+    }
+
     fn prune(&self, rng: &mut Rng) {
         let watermark = self.clock.lock().watermark();
         let mut at = None;
@@ -245,11 +258,12 @@ fn stress(frames: usize) {
             })
             .collect();
 
-        let actions: [fn(&Stress, &mut Rng); 5] = [
+        let actions: [fn(&Stress, &mut Rng); 6] = [
             Stress::read,
             Stress::scan,
             Stress::scan,
             Stress::prune,
+            Stress::pack,
             Stress::checkpoint,
         ];
         for (seed, action) in actions.into_iter().enumerate() {

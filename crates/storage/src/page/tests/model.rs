@@ -108,6 +108,14 @@ fn check_work(seed: u64, options: PageStoreOptions, pages: usize, steps: usize) 
                 check_clean(&store);
             }
             12 => check_clean(&store),
+            13..16 => {
+                let mut next = store.shrink_target().map(|_| PageId::default());
+                let cut = store.shrink_target().unwrap_or_default();
+                while let Some(from) = next {
+                    next = store.move_to_front(cut, from, 5).unwrap().1;
+                }
+            }
+            16 => store.trim(),
             _ => {}
         }
     }
