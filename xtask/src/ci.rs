@@ -5,7 +5,7 @@
 )]
 
 use crate::{
-    Result, command,
+    Result, command, conformance,
     gates::{self, Gate, Mode},
     run as run_command, tidy, workspace_root,
 };
@@ -62,6 +62,8 @@ pub fn run() -> Result<()> {
     run_command(&mut command("cargo", &["test", "--workspace", "--doc"]))?;
     step("gates, quick");
     gates::run_all(&Gate::ALL, Mode::Quick)?;
+    step("conformance, quick");
+    conformance::ratchet()?;
     step("all green");
     Ok(())
 }

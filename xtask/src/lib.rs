@@ -5,6 +5,7 @@
 //! | `ci` | everything that must be green before a change lands |
 //! | `tidy` | house rules that no compiler checks |
 //! | `gate-a`, `gate-b`, `gate-c` | the reliability gates, `--mode quick`, `full` or `deep` |
+//! | `conformance` | scores against sqllogictest, sqltest and PostgreSQL's regression tests |
 //! | `demo` | loads the sample data and answers five questions about it |
 //! | `bench` | measurements, beside rivals where there are any |
 //!
@@ -23,6 +24,7 @@ use std::{
 
 pub mod bench;
 pub mod ci;
+pub mod conformance;
 pub mod demo;
 pub mod gates;
 pub mod tidy;

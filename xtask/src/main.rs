@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, demo,
+    bench, ci, conformance, demo,
     gates::{self, Gate, Mode},
     tidy, workspace_root,
 };
@@ -30,6 +30,8 @@ enum Task {
     GateB(GateArguments),
     /// Gate C, atomicity: multi-statement transactions commit or abort whole, under crash too.
     GateC(GateArguments),
+    /// Score the database against public conformance corpora.
+    Conformance(conformance::Options),
     /// Load the sample data into a new database and answer five questions about it.
     Demo,
     /// Measure, beside rivals where there are any.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::GateA(arguments) => gates::run(Gate::A, arguments.mode),
         Task::GateB(arguments) => gates::run(Gate::B, arguments.mode),
         Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
+        Task::Conformance(options) => conformance::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(bench) => bench::run(&bench),
     };

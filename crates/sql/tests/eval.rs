@@ -7,7 +7,7 @@ use rustling_sql::{
     eval::{
         CompiledExpr, EvalContext, NoRandomness, SessionInfo, fold_constants, fold_constants_in,
     },
-    types::TimeZone,
+    types::{TextStyle, TimeZone},
 };
 
 /// `numeric(5,2)`, `varchar(3)` …
@@ -360,7 +360,10 @@ mod conditions {
             let folded = fold_constants(cast).expect("folds");
             assert!(!matches!(folded.kind, ExprKind::Literal(_)), "{folded:?}");
             let session = SessionInfo {
-                time_zone: TimeZone::named("Europe/Berlin").expect("a zone"),
+                style: TextStyle {
+                    time_zone: TimeZone::named("Europe/Berlin").expect("a zone"),
+                    ..TextStyle::DEFAULT
+                },
                 ..SessionInfo::default()
             };
             let context = EvalContext {

@@ -40,6 +40,7 @@ const TESTKIT: &str = "rustling-testkit";
 const ROOF: &[&str] = &[
     "rustling-tests",
     "rustling-integration",
+    "rustling-conformance",
     "rustling-benches",
     "xtask",
 ];

@@ -5,7 +5,7 @@ use crate::{
     bound::{Expr, ExprKind},
     error::{Error, Result, SqlState},
     span::Span,
-    types::{CastContext, DataType, TypeCategory, Value},
+    types::{CastContext, DataType, TypeCategory, Value, cast_depends_on_session},
 };
 
 /// The type without its length or precision.
@@ -170,7 +170,7 @@ impl Binder<'_> {
         }
         // Constants are converted here and now, unless that depends on the session.
         if let ExprKind::Literal(value) = &expr.kind
-            && !depends_on_session(from, to)
+            && !cast_depends_on_session(from, to)
         {
             let value = value
                 .clone()
@@ -272,12 +272,6 @@ impl Binder<'_> {
             .map(|expr| self.coerce(expr, common, CastContext::Implicit))
             .collect()
     }
-}
-
-/// Whether a conversion looks at the session's time zone.
-fn depends_on_session(from: DataType, to: DataType) -> bool {
-    let zoned = |data_type| data_type == DataType::TimestampTz;
-    zoned(from) != zoned(to)
 }
 
 pub(super) fn no_common_type(what: &str, left: DataType, right: DataType, span: Span) -> Error {

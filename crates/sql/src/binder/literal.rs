@@ -7,7 +7,10 @@ use crate::{
     bound::{Expr, ExprKind},
     error::{Error, Result, SqlState},
     span::Span,
-    types::{CastContext, Conversion, DataType, Decimal, Interval, TimeZone, Value},
+    types::{
+        CastContext, Conversion, DataType, DateOrder, DateStyle, Decimal, Interval, IntervalStyle,
+        TextStyle, TimeZone, Value,
+    },
 };
 
 /// A constant.
@@ -79,25 +82,54 @@ pub(super) fn typed(text: &str, to: DataType, context: CastContext, span: Span) 
         {
             return Ok(later());
         }
-        DataType::TimestampTz => {
-            let here = Value::parse(text, to).map_err(|error| error.at(span))?;
-            let elsewhere = TimeZone::fixed(3600).and_then(|zone| {
-                let conversion = Conversion {
-                    time_zone: &zone,
-                    now: None,
-                };
-                Value::parse_in(text, to, &conversion).ok()
-            });
-            if elsewhere.as_ref() != Some(&here) {
-                return Ok(later());
+        DataType::Date | DataType::Timestamp | DataType::TimestampTz | DataType::Interval => {
+            match same_in_every_session(text, to) {
+                Some(parsed) => parsed,
+                None => return Ok(later()),
             }
-            Ok(here)
         }
         _ => Value::parse(text, to),
     };
     parsed
         .map(|value| constant(value, to, span))
         .map_err(|error| error.at(span))
+}
+
+/// The value that the text has whatever the session's styles and time zone; `None` where it
+/// depends on them.
+fn same_in_every_session(text: &str, to: DataType) -> Option<Result<Value>> {
+    let parse = |style: &TextStyle| Value::parse_in(text, to, &Conversion { style, now: None });
+    let here = parse(&TextStyle::DEFAULT);
+    let ordered = |order| TextStyle {
+        date: DateStyle {
+            order,
+            ..DateStyle::default()
+        },
+        ..TextStyle::DEFAULT
+    };
+    let elsewhere: &[TextStyle] = match to {
+        DataType::Interval if text.trim_start().starts_with('-') => &[TextStyle {
+            interval: IntervalStyle::SqlStandard,
+            ..TextStyle::DEFAULT
+        }],
+        DataType::Interval => &[],
+        _ => &[
+            ordered(DateOrder::Dmy),
+            ordered(DateOrder::Ymd),
+            TextStyle {
+                time_zone: TimeZone::fixed(3600).unwrap_or_default(),
+                ..TextStyle::DEFAULT
+            },
+        ],
+    };
+    elsewhere
+        .iter()
+        .all(|style| match (&here, parse(style)) {
+            (Ok(here), Ok(there)) => *here == there,
+            (Err(_), Err(_)) => true,
+            _ => false,
+        })
+        .then_some(here)
 }
 
 /// Whether the text is a moment relative to now.

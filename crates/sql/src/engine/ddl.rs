@@ -226,6 +226,7 @@ impl Session {
             tables: &tables,
             parameters: 0,
             executor: self.settings.executor,
+            optimizer: self.settings.optimizer,
         };
         let change = ChangeAction {
             table: catalog.handle(id).ok_or_else(|| {

@@ -37,6 +37,8 @@ pub(crate) struct PlanOptions {
     pub(crate) executor: ExecutorSetting,
     /// Whether `"x"` may be a string.
     pub(crate) double_quoted_strings: bool,
+    /// Whether plans are rewritten.
+    pub(crate) optimizer: bool,
 }
 
 /// A statement planned for one version of the catalog.
@@ -163,6 +165,7 @@ pub(crate) fn plan_bound(
         tables: &tables,
         parameters: bound.parameters.len(),
         executor: options.executor,
+        optimizer: options.optimizer,
     };
     Ok(Planned {
         generation: catalog.generation,
@@ -352,6 +355,7 @@ impl Statement {
         let options = PlanOptions {
             executor: ExecutorSetting::Auto,
             double_quoted_strings: false,
+            optimizer: true,
         };
         self.prepared.plan(&self.database.catalog(), options)
     }

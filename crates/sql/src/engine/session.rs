@@ -18,7 +18,7 @@ use crate::{
         transaction_state::{OpenTransaction, limit},
     },
     eval::SessionInfo,
-    types::{CastContext, Conversion, DataType},
+    types::{CastContext, Conversion, DataType, TextStyle},
 };
 
 /// What a statement gives.
@@ -146,6 +146,12 @@ impl Session {
         }
     }
 
+    /// How this session writes values as text: [`Value::display_in`] takes it.
+    #[must_use]
+    pub fn text_style(&self) -> TextStyle {
+        self.settings.style.clone()
+    }
+
     /// Changes a setting, as SET does.
     ///
     /// # Errors
@@ -156,9 +162,8 @@ impl Session {
 
     pub(super) fn change_setting(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
         self.settings.set(name, value)?;
-        let zone = &self.settings.time_zone;
         self.info = Arc::new(SessionInfo {
-            time_zone: zone.clone(),
+            style: self.settings.style.clone(),
             ..SessionInfo::clone(&self.info)
         });
         Ok(())
@@ -329,6 +334,7 @@ impl Session {
         PlanOptions {
             executor: self.settings.executor,
             double_quoted_strings: self.settings.double_quoted_strings,
+            optimizer: self.settings.optimizer,
         }
     }
 
@@ -405,7 +411,7 @@ impl Session {
             ));
         }
         let conversion = Conversion {
-            time_zone: &self.info.time_zone,
+            style: &self.info.style,
             now: Some(self.database.env().wall_clock()),
         };
         params

@@ -8,7 +8,7 @@ use crate::{
     Error, Result, SqlState, Value,
     bound::{IsolationLevel, TransactionModes},
     planner::choose_executor::ExecutorSetting,
-    types::TimeZone,
+    types::{IntervalStyle, TextStyle, TimeZone},
 };
 
 /// What a session can be told with SET.
@@ -22,7 +22,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) double_quoted_strings: bool,
     pub(crate) executor: ExecutorSetting,
-    pub(crate) time_zone: TimeZone,
+    pub(crate) optimizer: bool,
+    pub(crate) style: TextStyle,
     pub(crate) time_zone_name: String,
     pub(crate) application_name: String,
 }
@@ -38,7 +39,8 @@ impl Default for Settings {
             durability: Durability::Sync,
             double_quoted_strings: false,
             executor: ExecutorSetting::Auto,
-            time_zone: TimeZone::UTC,
+            optimizer: true,
+            style: TextStyle::DEFAULT,
             time_zone_name: "UTC".to_owned(),
             application_name: String::new(),
         }
@@ -48,8 +50,12 @@ impl Default for Settings {
 /// Every setting with what it is for, in the order of SHOW ALL.
 const DESCRIPTIONS: &[(&str, &str)] = &[
     ("application_name", "Sets the application name."),
+    ("bytea_output", "How byte strings are shown: hex or escape."),
     ("client_encoding", "The encoding of text (always UTF8)."),
-    ("datestyle", "How dates are shown (always ISO, MDY)."),
+    (
+        "datestyle",
+        "How dates are shown (ISO, SQL, Postgres, German) and read (MDY, DMY, YMD).",
+    ),
     (
         "default_transaction_deferrable",
         "Whether new serializable read-only transactions wait for a safe snapshot.",
@@ -72,12 +78,20 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
         "Which executor runs queries: auto, row or vector.",
     ),
     (
+        "extra_float_digits",
+        "Digits of floats beyond those that are always exact; 1 to 3: the shortest exact form.",
+    ),
+    (
         "intervalstyle",
-        "How intervals are shown (always postgres).",
+        "How intervals are shown: postgres, postgres_verbose, sql_standard, iso_8601.",
     ),
     (
         "lock_timeout",
         "How long a lock is waited for; 0: until it is free.",
+    ),
+    (
+        "optimizer",
+        "Whether plans are rewritten before they run: on, or off to compare.",
     ),
     (
         "search_path",
@@ -266,8 +280,38 @@ impl Settings {
                     _ => return Err(invalid(&name, &text, "auto, row, vector")),
                 }
             }
+            "optimizer" => self.optimizer = parse_bool(&name, &text)?,
+            "datestyle" => {
+                self.style.date = self.style.date.changed_by(&text).ok_or_else(|| {
+                    invalid(&name, &text, "ISO, SQL, Postgres, German; MDY, DMY, YMD")
+                })?;
+            }
+            "intervalstyle" => {
+                self.style.interval = IntervalStyle::named(&text).ok_or_else(|| {
+                    invalid(
+                        &name,
+                        &text,
+                        "postgres, postgres_verbose, sql_standard, iso_8601",
+                    )
+                })?;
+            }
+            "extra_float_digits" => {
+                self.style.extra_float_digits = text
+                    .trim()
+                    .parse()
+                    .ok()
+                    .filter(|digits| (-15..=3).contains(digits))
+                    .ok_or_else(|| invalid(&name, &text, "-15 to 3"))?;
+            }
+            "bytea_output" => {
+                self.style.bytea_escape = match text.to_ascii_lowercase().as_str() {
+                    "hex" => false,
+                    "escape" => true,
+                    _ => return Err(invalid(&name, &text, "hex, escape")),
+                }
+            }
             "timezone" => {
-                self.time_zone = TimeZone::named(&text)?;
+                self.style.time_zone = TimeZone::named(&text)?;
                 self.time_zone_name = text;
             }
             "application_name" => self.application_name = text,
@@ -304,7 +348,13 @@ impl Settings {
         Ok(match name.as_str() {
             "application_name" => self.application_name.clone(),
             "client_encoding" | "server_encoding" => "UTF8".to_owned(),
-            "datestyle" => "ISO, MDY".to_owned(),
+            "bytea_output" => (if self.style.bytea_escape {
+                "escape"
+            } else {
+                "hex"
+            })
+            .to_owned(),
+            "datestyle" => self.style.date.to_string(),
             "default_transaction_deferrable" => on_off(self.deferrable),
             "default_transaction_isolation" | "transaction_isolation" => {
                 isolation_name(self.isolation).to_owned()
@@ -323,8 +373,10 @@ impl Settings {
                 ExecutorSetting::Vector => "vector",
             }
             .to_owned(),
-            "intervalstyle" => "postgres".to_owned(),
+            "extra_float_digits" => self.style.extra_float_digits.to_string(),
+            "intervalstyle" => self.style.interval.name().to_owned(),
             "lock_timeout" => show_time(self.lock_timeout),
+            "optimizer" => on_off(self.optimizer),
             "search_path" => "public".to_owned(),
             "server_version" => env!("CARGO_PKG_VERSION").to_owned(),
             "standard_conforming_strings" => "on".to_owned(),

@@ -24,6 +24,7 @@ use crate::{
 const OPTIONS: PlanOptions = PlanOptions {
     executor: ExecutorSetting::Auto,
     double_quoted_strings: false,
+    optimizer: true,
 };
 
 fn int(number: i32) -> Value {

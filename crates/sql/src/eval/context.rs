@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::types::{Conversion, TimeZone, Value};
+use crate::types::{Conversion, TextStyle, Value};
 
 /// Facts of the session that functions tell.
 #[derive(Clone, Debug)]
@@ -13,8 +13,8 @@ pub struct SessionInfo {
     pub database: String,
     /// `current_schema()`.
     pub schema: String,
-    /// The session's time zone.
-    pub time_zone: TimeZone,
+    /// How the session reads and writes values as text; its time zone.
+    pub style: TextStyle,
 }
 
 impl Default for SessionInfo {
@@ -23,7 +23,7 @@ impl Default for SessionInfo {
             user: "rustling".to_owned(),
             database: "rustling".to_owned(),
             schema: "public".to_owned(),
-            time_zone: TimeZone::UTC,
+            style: TextStyle::DEFAULT,
         }
     }
 }
@@ -68,7 +68,7 @@ impl EvalContext<'_> {
     #[must_use]
     pub fn conversion(&self) -> Conversion<'_> {
         Conversion {
-            time_zone: &self.session.time_zone,
+            style: &self.session.style,
             now: Some(self.transaction_time),
         }
     }

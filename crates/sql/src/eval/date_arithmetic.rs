@@ -398,7 +398,7 @@ fn add_zoned(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     match values {
         [Value::TimestampTz(instant), Value::Interval(interval)]
         | [Value::Interval(interval), Value::TimestampTz(instant)] => {
-            add_interval_zoned(*instant, interval, &context.session.time_zone)
+            add_interval_zoned(*instant, interval, &context.session.style.time_zone)
                 .map(Value::TimestampTz)
         }
         _ => Err(internal("operands of a time zone operator")),
@@ -407,10 +407,12 @@ fn add_zoned(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
 
 fn subtract_zoned(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     match values {
-        [Value::TimestampTz(instant), Value::Interval(interval)] => {
-            add_interval_zoned(*instant, &negated(interval)?, &context.session.time_zone)
-                .map(Value::TimestampTz)
-        }
+        [Value::TimestampTz(instant), Value::Interval(interval)] => add_interval_zoned(
+            *instant,
+            &negated(interval)?,
+            &context.session.style.time_zone,
+        )
+        .map(Value::TimestampTz),
         _ => Err(internal("operands of a time zone operator")),
     }
 }

@@ -4,7 +4,7 @@ use super::{CompiledExpr, EvalContext, NoRandomness, SessionInfo};
 use crate::{
     Result,
     bound::{BinaryOp, Expr, ExprKind, ScalarFunction},
-    types::{DataType, TimeZone, Value},
+    types::{DataType, TextStyle, Value, cast_depends_on_session},
 };
 
 /// Replaces by literals the parts of `expr` that depend on nothing: no row, no parameter, no
@@ -17,7 +17,7 @@ pub fn fold_constants(expr: Expr) -> Result<Expr> {
         user: String::new(),
         database: String::new(),
         schema: String::new(),
-        time_zone: TimeZone::UTC,
+        style: TextStyle::DEFAULT,
     };
     let context = EvalContext {
         parameters: &[],
@@ -61,16 +61,11 @@ enum Volatility {
     Volatile,
 }
 
-/// Whether turning one type into the other asks for the session's time zone.
-fn crosses_time_zone(from: DataType, to: DataType) -> bool {
-    (from == DataType::TimestampTz) != (to == DataType::TimestampTz)
-}
-
 fn volatility(expr: &Expr) -> Volatility {
     let zoned = |data_type: DataType| data_type == DataType::TimestampTz;
     match &expr.kind {
         ExprKind::Cast(operand) | ExprKind::AssignmentCast(operand)
-            if crosses_time_zone(operand.data_type, expr.data_type) =>
+            if cast_depends_on_session(operand.data_type, expr.data_type) =>
         {
             Volatility::Stable
         }
@@ -97,9 +92,14 @@ fn volatility(expr: &Expr) -> Volatility {
             | ScalarFunction::DateTrunc
             | ScalarFunction::Age
             | ScalarFunction::ToChar
-            | ScalarFunction::Concat
-            | ScalarFunction::ConcatWs
                 if arguments.iter().any(|argument| zoned(argument.data_type)) =>
+            {
+                Volatility::Stable
+            }
+            ScalarFunction::Concat | ScalarFunction::ConcatWs
+                if arguments.iter().any(|argument| {
+                    cast_depends_on_session(argument.data_type, DataType::Text)
+                }) =>
             {
                 Volatility::Stable
             }

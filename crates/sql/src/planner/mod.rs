@@ -50,6 +50,8 @@ pub(crate) struct PlanContext<'a> {
     pub(crate) parameters: usize,
     /// Which executors may run.
     pub(crate) executor: ExecutorSetting,
+    /// Whether the rules rewrite the plan.
+    pub(crate) optimizer: bool,
 }
 
 /// Plans a query whose rows are to have the columns `wanted`, in that order.
@@ -104,7 +106,9 @@ fn plan_part(
         estimator: &estimator,
         wanted,
     };
-    fired.extend(rules::rewrite(&mut plan, &rules)?);
+    if context.optimizer {
+        fired.extend(rules::rewrite(&mut plan, &rules)?);
+    }
     let renamed = rules::remove_renamings(&mut plan);
     let wanted: Vec<ColumnId> = wanted
         .iter()

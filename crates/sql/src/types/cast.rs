@@ -3,7 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 
 use super::{
-    DataType, Decimal, Interval, TimeZone, Value,
+    DataType, Decimal, Interval, TextStyle, TimeZone, Value,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, TIMESTAMP_INFINITY,
         TIMESTAMP_NEGATIVE_INFINITY, is_valid_timestamp,
@@ -26,8 +26,8 @@ pub enum CastContext {
 /// What the text forms of dates and times depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Conversion<'a> {
-    /// The session's time zone.
-    pub time_zone: &'a TimeZone,
+    /// The session's time zone and styles.
+    pub style: &'a TextStyle,
     /// The transaction's time in microseconds since 1970 UTC, for `'now'` and `'today'`; `None`
     /// where there is no session: those words are then a typed error.
     pub now: Option<i64>,
@@ -36,7 +36,7 @@ pub struct Conversion<'a> {
 impl Conversion<'static> {
     /// UTC, no clock.
     pub const UTC: Conversion<'static> = Conversion {
-        time_zone: &TimeZone::UTC,
+        style: &TextStyle::DEFAULT,
         now: None,
     };
 }
@@ -83,10 +83,10 @@ impl Value {
             (value, DataType::Unknown) => Ok(value),
             (Value::Text(text), _) => cast_text(text, to, context, conversion),
             (value, DataType::Text | DataType::Varchar(None)) => {
-                Ok(Value::Text(value.to_text(conversion.time_zone)))
+                Ok(Value::Text(value.to_text(conversion.style)))
             }
             (value, DataType::Varchar(_) | DataType::Char(_)) => {
-                let text = value.to_text(conversion.time_zone);
+                let text = value.to_text(conversion.style);
                 cast_text(text, to, context, conversion)
             }
             (value, DataType::Int1) => value.to_integer(to).map(Value::Int1),
@@ -114,22 +114,22 @@ impl Value {
                 })),
                 _ => Err(no_cast(&value, to)),
             },
-            (value, DataType::Date) => value.to_date(conversion.time_zone),
-            (value, DataType::Time) => value.to_time(conversion.time_zone),
-            (value, DataType::Timestamp) => value.to_timestamp(conversion.time_zone),
-            (value, DataType::TimestampTz) => value.to_timestamp_tz(conversion.time_zone),
+            (value, DataType::Date) => value.to_date(&conversion.style.time_zone),
+            (value, DataType::Time) => value.to_time(&conversion.style.time_zone),
+            (value, DataType::Timestamp) => value.to_timestamp(&conversion.style.time_zone),
+            (value, DataType::TimestampTz) => value.to_timestamp_tz(&conversion.style.time_zone),
             (value, _) => Err(no_cast(&value, to)),
         }
     }
 
     /// The value's text as a cast to `text` gives it (booleans in full).
     #[must_use]
-    pub fn to_text(&self, zone: &TimeZone) -> CompactString {
+    pub fn to_text(&self, style: &TextStyle) -> CompactString {
         match self {
             Value::Boolean(true) => CompactString::const_new("true"),
             Value::Boolean(false) => CompactString::const_new("false"),
             Value::Text(text) => text.clone(),
-            _ => self.display_in(zone).to_compact_string(),
+            _ => self.display_in(style).to_compact_string(),
         }
     }
 

@@ -1,8 +1,8 @@
-//! Date and time input: ISO 8601 and the common written forms, month before day where a date of
-//! three numbers leaves it open (PostgreSQL's `DateStyle` "MDY").
+//! Date and time input: ISO 8601 and the common written forms; where a date of three numbers
+//! leaves their order open, the session's `DateStyle` decides (PostgreSQL 8.5.1, appendix B.1).
 
 use super::{
-    Conversion, TimeZone,
+    Conversion, DateOrder, TimeZone,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, MICROS_PER_HOUR,
         MICROS_PER_MINUTE, MICROS_PER_SECOND, TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY,
@@ -69,7 +69,7 @@ pub(super) fn parse_date(text: &str, conversion: &Conversion<'_>) -> Result<i32>
         return Ok(days);
     }
     let date = || -> Result<i32, Failure> {
-        let parts = parse(text, false)?;
+        let parts = parse(text, false, conversion.style.date.order)?;
         let days = match parts.special {
             Some(Special::Infinity) => return Ok(DATE_INFINITY),
             Some(Special::NegativeInfinity) => return Ok(DATE_NEGATIVE_INFINITY),
@@ -111,7 +111,7 @@ fn parse_iso_date(text: &str) -> Option<i32> {
 /// Reads a `time`.
 pub(super) fn parse_time(text: &str, conversion: &Conversion<'_>) -> Result<i64> {
     let time = || -> Result<i64, Failure> {
-        let parts = parse(text, true)?;
+        let parts = parse(text, true, conversion.style.date.order)?;
         match parts.special {
             Some(Special::Now) => {
                 Ok(Civil::from_timestamp(local_instant(Special::Now, conversion)?).micros)
@@ -126,7 +126,7 @@ pub(super) fn parse_time(text: &str, conversion: &Conversion<'_>) -> Result<i64>
 /// Reads a `timestamp`; a time zone in the text is ignored.
 pub(super) fn parse_timestamp(text: &str, conversion: &Conversion<'_>) -> Result<i64> {
     let timestamp = || -> Result<i64, Failure> {
-        let parts = parse(text, false)?;
+        let parts = parse(text, false, conversion.style.date.order)?;
         match parts.special {
             Some(Special::Infinity) => Ok(TIMESTAMP_INFINITY),
             Some(Special::NegativeInfinity) => Ok(TIMESTAMP_NEGATIVE_INFINITY),
@@ -140,17 +140,18 @@ pub(super) fn parse_timestamp(text: &str, conversion: &Conversion<'_>) -> Result
 /// Reads a `timestamptz`; without a time zone in the text, the session's.
 pub(super) fn parse_timestamp_tz(text: &str, conversion: &Conversion<'_>) -> Result<i64> {
     let timestamp = || -> Result<i64, Failure> {
-        let parts = parse(text, false)?;
+        let parts = parse(text, false, conversion.style.date.order)?;
         match parts.special {
             Some(Special::Infinity) => Ok(TIMESTAMP_INFINITY),
             Some(Special::NegativeInfinity) => Ok(TIMESTAMP_NEGATIVE_INFINITY),
             Some(Special::Epoch) => Ok(0),
             Some(special) => Ok(conversion
+                .style
                 .time_zone
                 .to_utc(local_instant(special, conversion)?)),
             None => {
                 let local = combine(&parts).ok_or_else(|| out_of_range(text))?;
-                let zone = parts.zone.as_ref().unwrap_or(conversion.time_zone);
+                let zone = parts.zone.as_ref().unwrap_or(&conversion.style.time_zone);
                 Some(zone.to_utc(local))
                     .filter(|instant| is_valid_timestamp(*instant))
                     .ok_or_else(|| out_of_range(text))
@@ -180,7 +181,7 @@ fn local_instant(special: Special, conversion: &Conversion<'_>) -> Result<i64, F
     let now = || {
         conversion
             .now
-            .map(|now| conversion.time_zone.to_local(now))
+            .map(|now| conversion.style.time_zone.to_local(now))
             .ok_or_else(|| {
                 Failure::Other(
                     Error::new(
@@ -258,22 +259,23 @@ struct Reader<'a> {
     text: &'a str,
     rest: &'a str,
     parts: Parts,
-    /// Numbers of a date written with blanks.
-    numbers: Vec<&'a str>,
-    month: Option<u32>,
+    order: DateOrder,
+    year: Option<i64>,
+    /// The year has at most two digits: the century is left open.
+    short_year: bool,
+    month: Option<i64>,
+    /// The month is a name.
+    named_month: bool,
+    day: Option<i64>,
     before_christ: bool,
     era_given: bool,
     afternoon: Option<bool>,
     /// A `T` has just announced a time.
     time_next: bool,
-    /// The date's fields, until the era is known.
-    date_fields: Option<(i64, i64, i64)>,
-    /// The year as written, where it has two digits and the era may change its reading.
-    short_year: Option<i64>,
     wants_time: bool,
 }
 
-fn parse(text: &str, wants_time: bool) -> Result<Parts, Failure> {
+fn parse(text: &str, wants_time: bool, order: DateOrder) -> Result<Parts, Failure> {
     // No date is longer; what is is not worth taking apart.
     if text.len() > 256 {
         return Err(Failure::Syntax);
@@ -298,14 +300,16 @@ fn parse(text: &str, wants_time: bool) -> Result<Parts, Failure> {
         text: trimmed,
         rest: trimmed,
         parts: Parts::default(),
-        numbers: Vec::new(),
+        order,
+        year: None,
+        short_year: false,
         month: None,
+        named_month: false,
+        day: None,
         before_christ: false,
         era_given: false,
         afternoon: None,
         time_next: false,
-        date_fields: None,
-        short_year: None,
         wants_time,
     };
     reader.read()?;
@@ -340,7 +344,63 @@ impl<'a> Reader<'a> {
     }
 
     fn has_date(&self) -> bool {
-        self.date_fields.is_some() || self.parts.date.is_some()
+        self.parts.date.is_some()
+            || (self.year.is_some() && self.month.is_some() && self.day.is_some())
+    }
+
+    /// Whether part of a date has been read.
+    fn has_begun_date(&self) -> bool {
+        self.year.is_some() || self.month.is_some() || self.day.is_some()
+    }
+
+    fn set_date(&mut self, year: i64, month: i64, day: i64) {
+        (self.year, self.month, self.day) = (Some(year), Some(month), Some(day));
+    }
+
+    fn set_year(&mut self, year: i64, digits: &str) {
+        self.year = Some(year);
+        self.short_year = digits.len() <= 2;
+    }
+
+    /// The next number of a date: what it is depends on what is known, on the session's order,
+    /// and on its length, since three digits or more are a year.
+    fn date_number(&mut self, digits: &str) -> Result<(), Failure> {
+        let value = number(digits)?;
+        let year_first = digits.len() >= 3 || self.order == DateOrder::Ymd;
+        match (self.year, self.month, self.day) {
+            (None, None, None) if year_first => self.set_year(value, digits),
+            (None, None, None) if self.order == DateOrder::Dmy => self.day = Some(value),
+            (None, None, None) | (Some(_), None, None) | (None, None, Some(_)) => {
+                self.month = Some(value);
+            }
+            (None, Some(_), None) if self.named_month && year_first => {
+                self.set_year(value, digits);
+            }
+            (None, Some(_), None) => self.day = Some(value),
+            (Some(year), Some(_), None)
+                if self.named_month && self.short_year && digits.len() >= 3 =>
+            {
+                // What looked like the year was the day.
+                self.day = Some(year);
+                self.set_year(value, digits);
+            }
+            (Some(_), Some(_), None) => self.day = Some(value),
+            (None, Some(_), Some(_)) => self.set_year(value, digits),
+            _ => return Err(Failure::Syntax),
+        }
+        Ok(())
+    }
+
+    fn date_month(&mut self, month: u32) -> Result<(), Failure> {
+        match self.month {
+            // What looked like the month was the day.
+            Some(day @ 1..=31) if !self.named_month && self.day.is_none() => self.day = Some(day),
+            Some(_) => return Err(Failure::Syntax),
+            None => {}
+        }
+        self.month = Some(month.into());
+        self.named_month = true;
+        Ok(())
     }
 
     fn read_number(&mut self) -> Result<(), Failure> {
@@ -378,46 +438,21 @@ impl<'a> Reader<'a> {
                 Err(Failure::Syntax)
             };
         }
-        let alone = self.numbers.is_empty() && self.month.is_none();
         match digits.len() {
-            8 if alone => {
-                self.date_fields = Some((
-                    number(&digits[..4])?,
-                    number(&digits[4..6])?,
-                    number(&digits[6..])?,
-                ));
-            }
-            6 if alone => {
-                self.date_fields = Some((
-                    two_digit_year(number(&digits[..2])?),
+            8 if !self.has_begun_date() => self.set_date(
+                number(&digits[..4])?,
+                number(&digits[4..6])?,
+                number(&digits[6..])?,
+            ),
+            6 if !self.has_begun_date() => {
+                self.set_date(
+                    number(&digits[..2])?,
                     number(&digits[2..4])?,
                     number(&digits[4..])?,
-                ));
+                );
+                self.short_year = true;
             }
-            _ => {
-                if self.numbers.len() == 3 {
-                    return Err(Failure::Syntax);
-                }
-                self.numbers.push(digits);
-                self.try_numbers()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Once a date written with blanks has its three fields, it is a date.
-    fn try_numbers(&mut self) -> Result<(), Failure> {
-        let fields: Vec<&str> = self.numbers.clone();
-        match (self.month, fields.as_slice()) {
-            (Some(month), [first, second]) => {
-                self.set_named_month_date(month, first, second)?;
-                self.numbers.clear();
-            }
-            (None, [first, second, third]) => {
-                self.set_numeric_date(first, second, third)?;
-                self.numbers.clear();
-            }
-            _ => {}
+            _ => self.date_number(digits)?,
         }
         Ok(())
     }
@@ -437,18 +472,15 @@ impl<'a> Reader<'a> {
                     let consumed = self.text.len() - self.rest.len() - time.len();
                     self.rest = &self.text[consumed..];
                 }
-                let months: Vec<(usize, u32)> = [*first, *second, third]
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(index, field)| Some((index, month_by_name(field)?)))
-                    .collect();
-                match months.as_slice() {
-                    [] => self.set_numeric_date(first, second, third),
-                    [(0, month)] => self.set_named_month_date(*month, second, third),
-                    [(1, month)] => self.set_named_month_date(*month, first, third),
-                    [(2, month)] => self.set_named_month_date(*month, first, second),
-                    _ => Err(Failure::Syntax),
+                // A name is the month wherever it stands.
+                let fields = [*first, *second, third];
+                for month in fields.iter().filter_map(|field| month_by_name(field)) {
+                    self.date_month(month)?;
                 }
+                for field in fields.iter().filter(|field| month_by_name(field).is_none()) {
+                    self.date_number(field)?;
+                }
+                Ok(())
             }
             [year, day_of_year]
                 if separator == b'.' && day_of_year.len() == 3 && (year.len() >= 4) =>
@@ -458,46 +490,11 @@ impl<'a> Reader<'a> {
                     return Err(Failure::Range);
                 }
                 let (_, month, day) = civil_from_days(days_from_civil(year, 1, 1) + day - 1);
-                self.date_fields = Some((year, month.into(), day.into()));
+                self.set_date(year, month.into(), day.into());
                 Ok(())
             }
             _ => Err(Failure::Syntax),
         }
-    }
-
-    fn year_of(&mut self, digits: &str) -> Result<i64, Failure> {
-        let year = number(digits)?;
-        if digits.len() > 2 {
-            return Ok(year);
-        }
-        self.short_year = Some(year);
-        Ok(two_digit_year(year))
-    }
-
-    /// A month by name, and day and year in either order: three digits or more are a year.
-    fn set_named_month_date(
-        &mut self,
-        month: u32,
-        first: &str,
-        second: &str,
-    ) -> Result<(), Failure> {
-        let (year, day) = if first.len() >= 3 {
-            (first, second)
-        } else {
-            (second, first)
-        };
-        self.date_fields = Some((self.year_of(year)?, month.into(), number(day)?));
-        Ok(())
-    }
-
-    /// Three numbers: year first where it has three digits or more, else month, day, year.
-    fn set_numeric_date(&mut self, first: &str, second: &str, third: &str) -> Result<(), Failure> {
-        self.date_fields = Some(if first.len() >= 3 {
-            (number(first)?, number(second)?, number(third)?)
-        } else {
-            (self.year_of(third)?, number(first)?, number(second)?)
-        });
-        Ok(())
     }
 
     /// `hh:mm[:ss[.f]]`
@@ -621,7 +618,7 @@ impl<'a> Reader<'a> {
             && !self.has_date()
         {
             if let Some(separator @ (b'-' | b'/' | b'.')) = next
-                && self.numbers.is_empty()
+                && !self.has_begun_date()
                 && self.rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
             {
                 self.rest = start;
@@ -629,10 +626,7 @@ impl<'a> Reader<'a> {
                 return self.split_date(run, separator);
             }
             self.rest = self.rest.strip_prefix('.').unwrap_or(self.rest);
-            if self.month.replace(month).is_some() {
-                return Err(Failure::Syntax);
-            }
-            return self.try_numbers();
+            return self.date_month(month);
         }
         if is_day_name(word) {
             self.rest = self.rest.strip_prefix('.').unwrap_or(self.rest);
@@ -681,10 +675,7 @@ impl<'a> Reader<'a> {
     }
 
     fn finish(mut self) -> Result<Parts, Failure> {
-        if self.time_next || !self.numbers.is_empty() {
-            return Err(Failure::Syntax);
-        }
-        if self.month.is_some() && self.date_fields.is_none() {
+        if self.time_next || (self.has_begun_date() && !self.has_date()) {
             return Err(Failure::Syntax);
         }
         if let Some(afternoon) = self.afternoon {
@@ -704,10 +695,11 @@ impl<'a> Reader<'a> {
                 base
             });
         }
-        if let Some((year, month, day)) = self.date_fields {
-            let year = match self.short_year {
-                Some(written) if self.before_christ => written,
-                _ => year,
+        if let (Some(year), Some(month), Some(day)) = (self.year, self.month, self.day) {
+            let year = if self.short_year && !self.before_christ {
+                two_digit_year(year)
+            } else {
+                year
             };
             let year = if self.before_christ { 1 - year } else { year };
             if (year <= 0 && !self.before_christ) || (self.before_christ && year > 0) {

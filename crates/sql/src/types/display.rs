@@ -3,37 +3,39 @@
 use std::fmt::{self, Write};
 
 use super::{
-    Interval, TimeZone, Value,
+    DateLayout, DateOrder, DateStyle, TextStyle, Value,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_HOUR, MICROS_PER_MINUTE,
         MICROS_PER_SECOND, TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY, civil_from_days,
     },
+    interval_display,
     time_zone::format_offset,
 };
 
-/// A value with the time zone its output is for; made by [`Value::display_in`].
+/// A value with the style its output is in; made by [`Value::display_in`].
 #[derive(Clone, Copy, Debug)]
 pub struct ValueDisplay<'a> {
     value: &'a Value,
-    zone: &'a TimeZone,
+    style: &'a TextStyle,
 }
 
 impl Value {
-    /// The value's text output, `timestamptz` in the given zone. NULL is empty.
+    /// The value's text output in a session's style. NULL is empty.
     #[must_use]
-    pub fn display_in<'a>(&'a self, zone: &'a TimeZone) -> ValueDisplay<'a> {
-        ValueDisplay { value: self, zone }
+    pub fn display_in<'a>(&'a self, style: &'a TextStyle) -> ValueDisplay<'a> {
+        ValueDisplay { value: self, style }
     }
 }
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.display_in(&TimeZone::UTC).fmt(f)
+        self.display_in(&TextStyle::DEFAULT).fmt(f)
     }
 }
 
 impl fmt::Display for ValueDisplay<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = self.style;
         match self.value {
             Value::Null => Ok(()),
             Value::Boolean(truth) => f.write_str(if *truth { "t" } else { "f" }),
@@ -41,22 +43,65 @@ impl fmt::Display for ValueDisplay<'_> {
             Value::Int2(number) => write!(f, "{number}"),
             Value::Int4(number) => write!(f, "{number}"),
             Value::Int8(number) => write!(f, "{number}"),
-            Value::Float4(number) => write_float4(f, *number),
-            Value::Float8(number) => write_float8(f, *number),
+            Value::Float4(number) => match style.extra_float_digits {
+                1.. => write_float4(f, *number),
+                extra => write_rounded(f, (*number).into(), 6 + i32::from(extra)),
+            },
+            Value::Float8(number) => match style.extra_float_digits {
+                1.. => write_float8(f, *number),
+                extra => write_rounded(f, *number, 15 + i32::from(extra)),
+            },
             Value::Decimal(number) => write!(f, "{number}"),
             Value::Text(text) => f.write_str(text),
+            Value::Bytea(bytes) if style.bytea_escape => write_escaped(f, bytes),
             Value::Bytea(bytes) => {
                 f.write_str("\\x")?;
                 write_hex(f, bytes)
             }
-            Value::Date(days) => write_date(f, *days),
+            Value::Date(days) => write_date(f, *days, style.date),
             Value::Time(micros) => write_time(f, *micros),
-            Value::Timestamp(micros) => write_timestamp(f, *micros),
-            Value::TimestampTz(micros) => write_timestamp_tz(f, *micros, self.zone),
-            Value::Interval(interval) => write!(f, "{interval}"),
+            Value::Timestamp(micros) => write_timestamp(f, *micros, style.date, ""),
+            Value::TimestampTz(micros) => write_timestamp_tz(f, *micros, style),
+            Value::Interval(interval) => interval_display::write(f, *interval, style.interval),
             Value::Uuid(uuid) => write!(f, "{}", uuid.as_hyphenated()),
         }
     }
+}
+
+/// `bytea`'s escape form.
+fn write_escaped(f: &mut impl Write, bytes: &[u8]) -> fmt::Result {
+    for byte in bytes {
+        match byte {
+            b'\\' => f.write_str("\\\\")?,
+            b' '..=b'~' => f.write_char(char::from(*byte))?,
+            _ => write!(f, "\\{byte:03o}")?,
+        }
+    }
+    Ok(())
+}
+
+/// C's `%g` with so many significant digits.
+fn write_rounded(f: &mut fmt::Formatter<'_>, number: f64, digits: i32) -> fmt::Result {
+    if !number.is_finite() {
+        return write_special(f, number);
+    }
+    let digits = usize::try_from(digits).unwrap_or(1).max(1);
+    let mut text = compact_str::CompactString::default();
+    write!(text, "{number:.*e}", digits - 1)?;
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let trimmed = |text: &str| -> compact_str::CompactString {
+        match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').into(),
+            false => text.into(),
+        }
+    };
+    if exponent < -4 || exponent >= digits as i32 {
+        let mantissa = trimmed(mantissa);
+        return write_scientific(f, format_args!("{mantissa}e{exponent}"));
+    }
+    let decimals = usize::try_from(digits as i32 - 1 - exponent).unwrap_or(0);
+    f.write_str(&trimmed(&format!("{number:.decimals$}")))
 }
 
 pub(crate) fn write_hex(f: &mut impl Write, bytes: &[u8]) -> fmt::Result {
@@ -115,22 +160,32 @@ fn write_scientific(f: &mut fmt::Formatter<'_>, number: fmt::Arguments<'_>) -> f
     write!(f, "{mantissa}e{sign}{digits:0>2}")
 }
 
-fn write_year_month_day(
-    f: &mut impl Write,
-    (year, month, day): (i64, u32, u32),
-) -> Result<bool, fmt::Error> {
-    let before_christ = year <= 0;
-    let shown = if before_christ { 1 - year } else { year };
-    write!(f, "{shown:04}-{month:02}-{day:02}")?;
-    Ok(before_christ)
+/// The year as written, and whether it is before Christ.
+fn era(year: i64) -> (i64, bool) {
+    if year <= 0 {
+        (1 - year, true)
+    } else {
+        (year, false)
+    }
 }
 
-fn write_date(f: &mut impl Write, days: i32) -> fmt::Result {
+fn write_date(f: &mut impl Write, days: i32, style: DateStyle) -> fmt::Result {
     match days {
         DATE_INFINITY => f.write_str("infinity"),
         DATE_NEGATIVE_INFINITY => f.write_str("-infinity"),
         _ => {
-            if write_year_month_day(f, civil_from_days(days.into()))? {
+            let (year, month, day) = civil_from_days(days.into());
+            let (year, before_christ) = era(year);
+            let day_first = style.order == DateOrder::Dmy;
+            match style.layout {
+                DateLayout::Iso => write!(f, "{year:04}-{month:02}-{day:02}"),
+                DateLayout::Sql if day_first => write!(f, "{day:02}/{month:02}/{year:04}"),
+                DateLayout::Sql => write!(f, "{month:02}/{day:02}/{year:04}"),
+                DateLayout::Postgres if day_first => write!(f, "{day:02}-{month:02}-{year:04}"),
+                DateLayout::Postgres => write!(f, "{month:02}-{day:02}-{year:04}"),
+                DateLayout::German => write!(f, "{day:02}.{month:02}.{year:04}"),
+            }?;
+            if before_christ {
                 f.write_str(" BC")?;
             }
             Ok(())
@@ -150,7 +205,7 @@ pub(crate) fn write_time(f: &mut impl Write, micros: i64) -> fmt::Result {
 }
 
 /// `.micros` without trailing zeros; nothing for 0.
-fn write_fraction(f: &mut impl Write, micros: u64) -> fmt::Result {
+pub(super) fn write_fraction(f: &mut impl Write, micros: u64) -> fmt::Result {
     if micros == 0 {
         return Ok(());
     }
@@ -170,84 +225,58 @@ fn write_infinite(f: &mut impl Write, micros: i64) -> Option<fmt::Result> {
     }
 }
 
-fn write_timestamp(f: &mut impl Write, micros: i64) -> fmt::Result {
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// A timestamp with what is to stand behind its time or year: the zone.
+fn write_timestamp(f: &mut impl Write, micros: i64, style: DateStyle, zone: &str) -> fmt::Result {
     if let Some(written) = write_infinite(f, micros) {
         return written;
     }
     let civil = Civil::from_timestamp(micros);
-    let before_christ = write_year_month_day(f, (civil.year, civil.month, civil.day))?;
-    f.write_char(' ')?;
+    let (year, before_christ) = era(civil.year);
+    let (month, day) = (civil.month, civil.day);
+    let day_first = style.order == DateOrder::Dmy;
+    match style.layout {
+        DateLayout::Iso => write!(f, "{year:04}-{month:02}-{day:02} ")?,
+        DateLayout::Sql if day_first => write!(f, "{day:02}/{month:02}/{year:04} ")?,
+        DateLayout::Sql => write!(f, "{month:02}/{day:02}/{year:04} ")?,
+        DateLayout::German => write!(f, "{day:02}.{month:02}.{year:04} ")?,
+        DateLayout::Postgres => {
+            // 1970-01-01 was a Thursday.
+            let week_day = (civil.days + 4).rem_euclid(7) as usize;
+            let name = MONTHS.get(month as usize - 1).copied().unwrap_or_default();
+            let week_day = DAYS.get(week_day).copied().unwrap_or_default();
+            if day_first {
+                write!(f, "{week_day} {day:02} {name} ")?;
+            } else {
+                write!(f, "{week_day} {name} {day:02} ")?;
+            }
+        }
+    }
     write_time(f, civil.micros)?;
+    if style.layout == DateLayout::Postgres {
+        write!(f, " {year:04}")?;
+    }
+    f.write_str(zone)?;
     if before_christ {
         f.write_str(" BC")?;
     }
     Ok(())
 }
 
-fn write_timestamp_tz(f: &mut impl Write, micros: i64, zone: &TimeZone) -> fmt::Result {
+fn write_timestamp_tz(f: &mut impl Write, micros: i64, style: &TextStyle) -> fmt::Result {
     if let Some(written) = write_infinite(f, micros) {
         return written;
     }
-    let offset = zone.offset_at(micros);
-    let civil = Civil::from_timestamp(micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND));
-    let before_christ = write_year_month_day(f, (civil.year, civil.month, civil.day))?;
-    f.write_char(' ')?;
-    write_time(f, civil.micros)?;
-    f.write_str(&format_offset(offset))?;
-    if before_christ {
-        f.write_str(" BC")?;
-    }
-    Ok(())
-}
-
-/// The style named `postgres`: `1 year 2 mons -3 days +04:05:06.7`. A field after a negative one
-/// shows its sign.
-impl fmt::Display for Interval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut first = true;
-        let mut negative_before = false;
-        let parts = [
-            (self.months / 12, "year"),
-            (self.months % 12, "mon"),
-            (self.days, "day"),
-        ];
-        for (count, unit) in parts {
-            if count == 0 {
-                continue;
-            }
-            write!(
-                f,
-                "{}{}{count} {unit}{}",
-                if first { "" } else { " " },
-                if negative_before && count > 0 {
-                    "+"
-                } else {
-                    ""
-                },
-                if count == 1 { "" } else { "s" }
-            )?;
-            first = false;
-            negative_before = count < 0;
-        }
-        if !first && self.micros == 0 {
-            return Ok(());
-        }
-        if !first {
-            f.write_char(' ')?;
-        }
-        if self.micros < 0 {
-            f.write_char('-')?;
-        } else if negative_before {
-            f.write_char('+')?;
-        }
-        let micros = self.micros.unsigned_abs();
-        write!(
-            f,
-            "{:02}:{:02}:{:02}",
-            micros / MICROS_PER_HOUR as u64,
-            micros / MICROS_PER_MINUTE as u64 % 60,
-            micros / MICROS_PER_SECOND as u64 % 60
-        )?;
-        write_fraction(f, micros % MICROS_PER_SECOND as u64)
-    }
+    let offset = style.time_zone.offset_at(micros);
+    let local = micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND);
+    let zone = match style.date.layout {
+        DateLayout::Iso => format_offset(offset),
+        _ => format!(" {}", style.time_zone.abbreviation_at(micros)),
+    };
+    write_timestamp(f, local, style.date, &zone)
 }

@@ -65,7 +65,9 @@ impl Value {
             DataType::TimestampTz => {
                 Value::TimestampTz(date_time::parse_timestamp_tz(text, conversion)?)
             }
-            DataType::Interval => Value::Interval(interval::parse(text)?),
+            DataType::Interval => {
+                Value::Interval(interval::parse(text, conversion.style.interval)?)
+            }
             DataType::Uuid => Value::Uuid(parse_uuid(text)?),
         })
     }

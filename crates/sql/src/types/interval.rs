@@ -1,7 +1,7 @@
 //! Interval input: PostgreSQL's verbose and traditional forms, the SQL standard's, ISO 8601's.
 
 use super::{
-    Interval,
+    Interval, IntervalStyle,
     calendar::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND},
     excerpt,
 };
@@ -150,7 +150,7 @@ fn invalid(text: &str) -> Error {
 }
 
 /// Reads an interval in any of its input forms.
-pub(super) fn parse(text: &str) -> Result<Interval> {
+pub(super) fn parse(text: &str, style: IntervalStyle) -> Result<Interval> {
     let trimmed = text.trim();
     let body = trimmed.strip_prefix('@').unwrap_or(trimmed).trim_start();
     if body.is_empty() {
@@ -160,7 +160,17 @@ pub(super) fn parse(text: &str) -> Result<Interval> {
         return parse_iso(&body[1..], text);
     }
     let mut sum = Sum::default();
-    let mut scanner = Scanner { rest: body, text };
+    let mut scanner = Scanner {
+        rest: body,
+        text,
+        // The standard's sign before the first field is that of all.
+        all_negative: style == IntervalStyle::SqlStandard
+            && body.starts_with('-')
+            && !body
+                .split_ascii_whitespace()
+                .skip(1)
+                .any(|field| field.starts_with(['-', '+'])),
+    };
     let mut fields = 0;
     while let Some(field) = scanner.next_field()? {
         let mut repeats = false;
@@ -212,6 +222,8 @@ enum Field {
 struct Scanner<'a> {
     rest: &'a str,
     text: &'a str,
+    /// Every field is negative, whatever its own sign.
+    all_negative: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -256,6 +268,7 @@ impl<'a> Scanner<'a> {
             }
             _ => false,
         };
+        let negative = negative || self.all_negative;
         let token = self.take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b':'));
         let sign = if negative { -1 } else { 1 };
         if token.contains(':') {
@@ -378,7 +391,11 @@ fn parse_clock(token: &str) -> Option<i128> {
 /// `1Y2M3DT4H5M6S` or `0001-02-03T04:05:06`, after the `P`.
 fn parse_iso(body: &str, text: &str) -> Result<Interval> {
     let mut sum = Sum::default();
-    let mut scanner = Scanner { rest: body, text };
+    let mut scanner = Scanner {
+        rest: body,
+        text,
+        all_negative: false,
+    };
     let mut in_time = false;
     let mut fields = 0;
     if let Some((years, rest)) = body.split_once('-')

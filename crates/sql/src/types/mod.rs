@@ -1,7 +1,7 @@
 //! SQL types and values, shared by the language half and the executors.
 //!
 //! [`Value::parse`] reads PostgreSQL's input syntax of every type, `Display` (or
-//! [`Value::display_in`] for another time zone than UTC) writes its output, [`Value::cast`]
+//! [`Value::display_in`] for a session's styles) writes its output, [`Value::cast`]
 //! converts, [`Value::compare`] orders, and [`GroupKey`] hashes.
 
 pub mod calendar;
@@ -14,6 +14,8 @@ pub(crate) mod decimal;
 mod display;
 pub(crate) mod input;
 mod interval;
+mod interval_display;
+mod style;
 mod time_zone;
 mod value;
 
@@ -27,6 +29,8 @@ pub use decimal::Decimal;
 pub use display::ValueDisplay;
 #[cfg(feature = "engine")]
 pub(crate) use display::write_hex;
+pub(crate) use style::cast_depends_on_session;
+pub use style::{DateLayout, DateOrder, DateStyle, IntervalStyle, TextStyle};
 pub use time_zone::TimeZone;
 pub use value::{Interval, Value};
 

@@ -23,7 +23,11 @@ use crate::{
 };
 
 fn local_now(context: &EvalContext<'_>) -> i64 {
-    context.session.time_zone.to_local(context.transaction_time)
+    context
+        .session
+        .style
+        .time_zone
+        .to_local(context.transaction_time)
 }
 
 fn is_date_time(of: T) -> bool {
@@ -66,7 +70,7 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
         }
         (F::Extract, [field, of]) if field.is_string() && is_date_time(*of) => {
             function!(context, |Value::Text(field), value| {
-                extract::extract(field, value, &context.session.time_zone)?
+                extract::extract(field, value, &context.session.style.time_zone)?
                     .map_or(Value::Null, Value::Decimal)
             })
         }
@@ -88,7 +92,7 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
         }
         (F::Age, [T::TimestampTz, T::TimestampTz]) => {
             function!(context, |Value::TimestampTz(a), Value::TimestampTz(b)| {
-                let zone = &context.session.time_zone;
+                let zone = &context.session.style.time_zone;
                 Value::Interval(age(zone.to_local(*a), zone.to_local(*b))?)
             })
         }
@@ -125,7 +129,7 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
         }
         (F::ToTimestamp, [text, format]) if text.is_string() && format.is_string() => {
             function!(context, |Value::Text(text), Value::Text(format)| {
-                Value::TimestampTz(read(text, format)?.instant(&context.session.time_zone)?)
+                Value::TimestampTz(read(text, format)?.instant(&context.session.style.time_zone)?)
             })
         }
         (F::ToDate, [text, format]) if text.is_string() && format.is_string() => {
@@ -170,7 +174,7 @@ fn date_part(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     let [Value::Text(field), value] = values else {
         return Err(mismatch(values));
     };
-    match extract::extract(field, value, &context.session.time_zone)? {
+    match extract::extract(field, value, &context.session.style.time_zone)? {
         Some(number) => number.to_f64().map(Value::Float8),
         None => Ok(Value::Null),
     }
@@ -182,11 +186,11 @@ fn date_trunc(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
             extract::truncate(field, value, *local).map(Value::Timestamp)
         }
         [Value::Text(field), Value::TimestampTz(instant)] => {
-            trunc_zoned(field, *instant, &context.session.time_zone)
+            trunc_zoned(field, *instant, &context.session.style.time_zone)
         }
         // A date is taken for its midnight in the session's zone.
         [Value::Text(field), Value::Date(days)] => {
-            let zone = &context.session.time_zone;
+            let zone = &context.session.style.time_zone;
             trunc_zoned(field, zone.to_utc(date_timestamp(*days)?), zone)
         }
         [Value::Text(field), Value::Interval(interval)] => {
@@ -235,7 +239,7 @@ fn age(later: i64, earlier: i64) -> Result<Interval> {
 }
 
 fn age_today(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
-    let zone = &context.session.time_zone;
+    let zone = &context.session.style.time_zone;
     let today = Civil::from_timestamp(local_now(context)).days * MICROS_PER_DAY;
     let since = match values {
         [Value::Timestamp(local)] => *local,
@@ -392,7 +396,7 @@ fn date_to_char(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     let [value, Value::Text(format)] = values else {
         return Err(mismatch(values));
     };
-    let zone = &context.session.time_zone;
+    let zone = &context.session.style.time_zone;
     let value = match value {
         // As PostgreSQL converts a date and a time before formatting.
         Value::Date(days) => Value::TimestampTz(zone.to_utc(date_timestamp(*days)?)),

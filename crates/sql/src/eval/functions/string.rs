@@ -473,7 +473,7 @@ fn append(out: &mut CompactString, value: &Value, context: &EvalContext<'_>) -> 
             out.push_str(part);
         }
         other => {
-            write!(out, "{}", other.display_in(&context.session.time_zone))
+            write!(out, "{}", other.display_in(&context.session.style))
                 .map_err(|_| out_of_range("text"))?;
             check_length(Some(out.len()))?;
         }

@@ -133,6 +133,8 @@ impl Builder {
                     match part.as_rule() {
                         Rule::character_word => bit = part.as_str().eq_ignore_ascii_case("bit"),
                         Rule::varying_word => varying = true,
+                        // All text is UTF-8.
+                        Rule::character_set => {}
                         _ => arguments = self.type_arguments(part)?,
                     }
                 }
