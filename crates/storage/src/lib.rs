@@ -102,4 +102,5 @@ pub use crate::{
     vfs_memory::MemoryVfs,
     vfs_os::OsVfs,
     waits::{WaitPoint, WaitStatistics, Waits},
+    wal::{LogArchive, LogSegment},
 };

@@ -10,8 +10,8 @@ use std::{
 };
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, Lsn,
-    MemoryVfs, Store, StoreOptions, Vfs, check, staging,
+    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, LogArchive,
+    LogSegment, Lsn, MemoryVfs, Store, StoreOptions, Vfs, check, staging,
 };
 
 const DIR: &str = "/some/where/store";
@@ -488,4 +488,73 @@ fn a_store_at_rest_is_checkpointed_and_packed() {
     }
     assert!(packed(), "{:?}", store.stats());
     assert!(store.verify().unwrap().is_clean());
+}
+
+/// Remembers which log segments it was given, and refuses some.
+#[derive(Debug, Default)]
+struct Shelf {
+    taken: std::sync::Mutex<Vec<u64>>,
+    is_full: AtomicBool,
+}
+
+impl LogArchive for Shelf {
+    fn archive(&self, segment: LogSegment<'_>) -> std::io::Result<()> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        self.taken.lock().unwrap().push(segment.sequence);
+        Ok(())
+    }
+}
+
+#[test]
+fn log_segments_are_archived_before_they_are_removed() {
+    let vfs = MemoryVfs::new();
+    let shelf = std::sync::Arc::new(Shelf::default());
+    let archive: std::sync::Arc<dyn LogArchive> = shelf.clone();
+    let options = StoreOptions {
+        wal_archive: Some(archive),
+        wal_kept_segments: 1,
+        ..small()
+    };
+    let store = open(&vfs, options).unwrap();
+    let id = create_keyspace(&store, false);
+    let segments = || -> Vec<u64> {
+        let names = vfs.read_dir(&Path::new(DIR).join("wal")).unwrap();
+        let number = |name: &std::path::PathBuf| name.to_str()?.strip_suffix(".wal")?.parse().ok();
+        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let write = || {
+        for number in 0..200_u32 {
+            put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
+        }
+    };
+    write();
+    let before = segments();
+    assert!(before.len() > 3, "{before:?}");
+    shelf.is_full.store(true, Ordering::Relaxed);
+    store.checkpoint().unwrap();
+    assert_eq!(segments(), before, "what nobody has taken stays");
+    shelf.is_full.store(false, Ordering::Relaxed);
+    write();
+    store.checkpoint().unwrap();
+    let (after, taken) = (segments(), shelf.taken.lock().unwrap().clone());
+    assert!(after.len() <= 3, "{after:?}");
+    assert!(
+        taken.is_sorted() && taken.first() == before.first(),
+        "{taken:?}"
+    );
+    assert!(
+        before
+            .iter()
+            .all(|number| taken.contains(number) || after.contains(number))
+    );
+    assert!(
+        after.iter().all(|number| !taken.contains(number)),
+        "one is kept"
+    );
+    drop(store);
+    assert!(open(&vfs, small()).unwrap().verify().unwrap().is_clean());
 }

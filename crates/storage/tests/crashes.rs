@@ -36,6 +36,7 @@ enum Step {
         entries: Entries,
     },
     Checkpoint,
+    Vacuum,
     Flush,
 }
 
@@ -108,6 +109,9 @@ impl Program {
             Step::Checkpoint => {
                 return store.checkpoint().map(|_| Outcome::Flushed);
             }
+            Step::Vacuum => {
+                return store.vacuum().map(|()| Outcome::Flushed);
+            }
             Step::Flush => {
                 return store.flush().map(|_| Outcome::Flushed);
             }
@@ -162,7 +166,7 @@ impl Subject for Program {
                 model.retain(|key, _| key[..4] != id.to_be_bytes());
                 return;
             }
-            Step::Create(_) | Step::Checkpoint | Step::Flush => return,
+            Step::Create(_) | Step::Checkpoint | Step::Vacuum | Step::Flush => return,
         };
         for (at, to) in entries {
             let key = [&id.to_be_bytes()[..], &key(*at)].concat();
@@ -256,7 +260,8 @@ fn script(seed: u64, steps: usize) -> Vec<Action<Step>> {
                     entries,
                 })
             }
-            4 | 5 => Action::Step(Step::Checkpoint),
+            4 => Action::Step(Step::Checkpoint),
+            5 => Action::Step(Step::Vacuum),
             6 => Action::Step(Step::Flush),
             7 => Action::Reopen,
             8 => Action::Kill,

@@ -286,6 +286,7 @@ impl Run {
             }
             Action::Checkpoint => {
                 assert_eq!(self.store.checkpoint().unwrap(), self.store.published_lsn());
+                self.store.vacuum().unwrap();
             }
             Action::Reopen | Action::Close | Action::Kill if self.is_memory => {}
             Action::Reopen => {

@@ -38,7 +38,8 @@ pub fn script(seed: u64, shape: Shape) -> Vec<Action<Step>> {
     let mut actions = vec![Action::Step(script.creation())];
     while actions.len() < shape.steps {
         let action = match script.rng.u8(..100) {
-            0..=5 => Action::Step(Step::Checkpoint),
+            0..=3 => Action::Step(Step::Checkpoint),
+            4..=5 => Action::Step(Step::Vacuum),
             6..=7 if shape.interruptions => Action::Reopen,
             8 if shape.interruptions => Action::Kill,
             // Drop nothing that was acknowledged: what is kept is certain, so that the script

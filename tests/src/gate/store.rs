@@ -70,6 +70,8 @@ pub enum Step {
     },
     /// A checkpoint.
     Checkpoint,
+    /// Giving room back: pruning, packing, shrinking the file, and checkpoints between.
+    Vacuum,
 }
 
 /// The store under test.
@@ -270,11 +272,12 @@ impl Subject for StoreSubject {
                 chunk,
             } => (open.load(*table, entries, *chunk), Outcome::Durable),
             Step::Checkpoint => (open.store.checkpoint().map(|_| ()), Outcome::Flushed),
+            Step::Vacuum => (open.store.vacuum(), Outcome::Flushed),
         };
         match result {
             Ok(()) => done,
-            // A checkpoint changes no data, whatever becomes of it.
-            Err(error) if *step == Step::Checkpoint => {
+            // Neither changes data, whatever becomes of it.
+            Err(error) if matches!(step, Step::Checkpoint | Step::Vacuum) => {
                 open.broken |= !matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
                 Outcome::Failed(words(&error))
             }
@@ -298,7 +301,7 @@ impl Subject for StoreSubject {
                     }
                 }
             }
-            Step::Checkpoint => {}
+            Step::Checkpoint | Step::Vacuum => {}
         }
     }
 

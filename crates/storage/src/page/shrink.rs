@@ -9,7 +9,7 @@ use super::{
 use crate::error::{Error, Result};
 
 /// The file is left alone while fewer bytes are free.
-const LEAST_FREE: u64 = if cfg!(test) { 4 << 10 } else { 128 << 10 };
+const LEAST_FREE: u64 = if cfg!(test) { 4 << 10 } else { 32 << 10 };
 /// It is also left alone while less than one part in this many is.
 const FREE_PART: u64 = 64;
 /// Room left to write the next checkpoint into: one part in this many of the blocks in use.

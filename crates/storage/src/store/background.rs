@@ -174,6 +174,8 @@ impl Background {
 fn flush_loop(core: &Core) {
     let background = &core.background;
     while let Some(mut state) = background.wait_for(&background.flush_wanted) {
+        // When the first of the commits that wait for this was made.
+        let start = core.wait_points.asynchronous.start();
         let deadline = core.env.now() + core.options.async_flush_interval;
         loop {
             let left = deadline.saturating_sub(core.env.now());
@@ -186,6 +188,7 @@ fn flush_loop(core: &Core) {
         background.flush_wanted.store(false, Ordering::Release);
         // A failure has poisoned the store: the next commit says so.
         let _ = core.flush();
+        core.wait_points.asynchronous.stop(start);
         prepare_log(core);
     }
 }

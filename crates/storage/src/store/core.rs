@@ -59,6 +59,9 @@ pub(crate) struct WaitPoints {
     pub(crate) barrier: WaitPoint,
     /// A writer waits because checkpoints have fallen behind.
     pub(crate) debt: WaitPoint,
+    /// The oldest of a group of asynchronous commits becomes durable: how long that took is how
+    /// much a crash would have lost.
+    pub(crate) asynchronous: WaitPoint,
 }
 
 /// The durable checkpoint. The lock is held by whoever makes the next one.

@@ -177,6 +177,8 @@ fn new_id(env: &Env) -> StoreId {
 fn wal_options(options: &StoreOptions) -> WalOptions {
     WalOptions {
         segment_bytes: options.wal_segment_bytes,
+        kept_segments: options.wal_kept_segments,
+        archive: options.wal_archive.clone(),
     }
 }
 
@@ -384,6 +386,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         wait_points: WaitPoints {
             barrier: waits.point("checkpoint.barrier"),
             debt: waits.point("checkpoint.debt"),
+            asynchronous: waits.point("commit.async"),
         },
         waits,
         checkpoints: Mutex::new(Checkpoints { lsn: checkpoint }),

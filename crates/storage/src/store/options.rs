@@ -1,12 +1,12 @@
 //! How a store is opened.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     codec::Codec,
     error::{Error, Result},
     page::{EvictionPolicyKind, PageSize, PageStoreOptions},
-    wal::MIN_SEGMENT,
+    wal::{LogArchive, MIN_SEGMENT},
 };
 
 /// Options of [`crate::Store::open`]. The defaults suit a program that shares its machine.
@@ -28,6 +28,10 @@ pub struct StoreOptions {
     pub eviction: EvictionPolicyKind,
     /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
     pub wal_segment_bytes: u64,
+    /// Log segments that are kept after a checkpoint has made them superfluous, the newest ones.
+    pub wal_kept_segments: usize,
+    /// Who is given each log segment before it is removed.
+    pub wal_archive: Option<Arc<dyn LogArchive>>,
     /// Bytes of keys and values above which a commit is compressed in the log.
     pub wal_compress_above: usize,
     /// Bytes of log after which a background checkpoint begins. Writers are slowed down when
@@ -61,6 +65,8 @@ impl Default for StoreOptions {
             codec: Codec::None,
             eviction: EvictionPolicyKind::default(),
             wal_segment_bytes: 16 << 20,
+            wal_kept_segments: 0,
+            wal_archive: None,
             wal_compress_above: 8 << 10,
             checkpoint_wal_bytes: 16 << 20,
             checkpoint_interval: Duration::from_secs(60),

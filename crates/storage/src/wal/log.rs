@@ -14,6 +14,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
+    archive::{LogArchive, LogSegment},
     encode::EncodedBatch,
     format::{
         END_RECORD, FIRST_RECORD, RECORD_HEADER, RecordHeader, RecordKind, StoreId, encode_end,
@@ -59,6 +60,8 @@ pub(crate) struct Wal {
     dir: PathBuf,
     store: StoreId,
     segment_bytes: u64,
+    kept_segments: usize,
+    archive: Option<Arc<dyn LogArchive>>,
     poison: Arc<Poison>,
     append: Mutex<Append>,
     writer: Mutex<Writer>,
@@ -115,10 +118,14 @@ struct Creation {
 }
 
 /// How the log is written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct WalOptions {
     /// Bytes of a segment; more where one batch needs more.
     pub(crate) segment_bytes: u64,
+    /// Segments that are kept although nothing needs them, the newest of them.
+    pub(crate) kept_segments: usize,
+    /// Who takes segments before they are removed.
+    pub(crate) archive: Option<Arc<dyn LogArchive>>,
 }
 
 impl Wal {
@@ -212,6 +219,8 @@ impl Wal {
             dir: dir.to_path_buf(),
             store,
             segment_bytes: options.segment_bytes.max(MIN_SEGMENT),
+            kept_segments: options.kept_segments,
+            archive: options.archive.clone(),
             poison: Arc::clone(poison),
             append: Mutex::new(append),
             writer: Mutex::new(Writer {
@@ -411,15 +420,26 @@ impl Wal {
         self.segments.lock().len()
     }
 
-    /// Unlinks every segment before that of `position`, which a durable checkpoint names.
+    /// Unlinks the segments before that of `position`, which a durable checkpoint names, but for
+    /// those that are to be kept or that the archive has not taken yet.
     pub(crate) fn retire_before(&self, position: &WalPosition) {
-        let old: Vec<u64> = self
+        let mut old: Vec<u64> = self
             .segments
             .lock()
             .range(..position.sequence)
             .copied()
             .collect();
+        old.truncate(old.len().saturating_sub(self.kept_segments));
         for sequence in old {
+            let path = segment::path_of(&self.dir, sequence);
+            let segment = LogSegment {
+                sequence,
+                path: &path,
+            };
+            let taken = self.archive.as_ref().map(|to| to.archive(segment));
+            if taken.is_some_and(|taken| taken.is_err()) {
+                return;
+            }
             self.unlink(sequence);
         }
     }

@@ -3,6 +3,7 @@
 //! The log is logical (keyspace, key, value) and lives in segments of zeros that are overwritten
 //! record by record. `docs/formats/wal.md` describes the format and the rules of recovery.
 
+mod archive;
 mod batch_codec;
 mod encode;
 mod format;
@@ -12,6 +13,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{LogArchive, LogSegment};
 pub(crate) use batch_codec::{BatchReader, LoggedOperation, engine_code, engine_of};
 pub(crate) use encode::EncodedBatch;
 pub(crate) use format::StoreId;

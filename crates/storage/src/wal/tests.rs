@@ -34,6 +34,7 @@ const DIR: &str = "/wal";
 fn options() -> WalOptions {
     WalOptions {
         segment_bytes: MIN_SEGMENT,
+        ..WalOptions::default()
     }
 }
 
