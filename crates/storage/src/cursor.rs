@@ -4,6 +4,10 @@
 //! filter here turns them into what a snapshot sees: of each key the newest version that is
 //! not above the snapshot, tombstones left out.
 
+mod collect;
+mod merge;
+
+pub(crate) use self::{collect::VersionCollector, merge::MergeCursor};
 use crate::{error::Result, lsn::Lsn};
 
 /// One version of one key.
@@ -15,6 +19,15 @@ pub(crate) struct VersionRef<'a> {
     pub(crate) lsn: Lsn,
     /// The value, or `None` for a tombstone.
     pub(crate) value: Option<&'a [u8]>,
+}
+
+impl VersionRef<'_> {
+    /// What a cursor that is on no version shows.
+    pub(crate) const NOTHING: VersionRef<'static> = VersionRef {
+        key: &[],
+        lsn: Lsn::ZERO,
+        value: None,
+    };
 }
 
 /// Walks versions in key order (either way), the newest first within a key (both ways).
@@ -81,13 +94,10 @@ impl DecidedKey {
         }
         true
     }
-
-    fn forget(&mut self) {
-        self.0 = None;
-    }
 }
 
-/// What a snapshot sees of a version cursor.
+/// What a snapshot sees of a version cursor: for tests of engines.
+#[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct SnapshotCursor<C> {
     versions: C,
@@ -95,6 +105,7 @@ pub(crate) struct SnapshotCursor<C> {
     decided: DecidedKey,
 }
 
+#[cfg(test)]
 impl<C: VersionCursor> SnapshotCursor<C> {
     /// The entries of `versions`, which has not been stepped yet, as of LSN `at`.
     pub(crate) fn new(versions: C, at: Lsn) -> SnapshotCursor<C> {
@@ -123,7 +134,7 @@ impl<C: VersionCursor> SnapshotCursor<C> {
     /// # Errors
     /// Whatever reading the engine's files answers.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.decided.forget();
+        self.decided = DecidedKey::default();
         self.versions.seek(key)
     }
 }
@@ -131,11 +142,26 @@ impl<C: VersionCursor> SnapshotCursor<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Direction;
 
-    /// Versions in a vector, forward.
-    struct Listed {
+    /// Versions in a vector, in the order of the direction.
+    pub(super) struct Listed {
         versions: Vec<(Vec<u8>, u64, Option<Vec<u8>>)>,
+        direction: Direction,
         next: usize,
+    }
+
+    impl Listed {
+        pub(super) fn new(versions: &[(u8, u64, Option<u8>)], direction: Direction) -> Listed {
+            let version = |(key, lsn, value): &(u8, u64, Option<u8>)| {
+                (vec![*key], *lsn, value.map(|value| vec![value]))
+            };
+            Listed {
+                versions: versions.iter().map(version).collect(),
+                direction,
+                next: 0,
+            }
+        }
     }
 
     impl VersionCursor for Listed {
@@ -152,48 +178,46 @@ mod tests {
             }
         }
         fn seek(&mut self, key: &[u8]) -> Result<()> {
-            self.next = self.versions.partition_point(|(k, ..)| k.as_slice() < key);
+            self.next = self
+                .versions
+                .partition_point(|(k, ..)| match self.direction {
+                    Direction::Forward => k.as_slice() < key,
+                    Direction::Backward => k.as_slice() > key,
+                });
             Ok(())
         }
     }
 
     fn listed() -> Listed {
-        let value = |text: &str| Some(text.as_bytes().to_vec());
-        let versions = vec![
-            (b"a".to_vec(), 7, None),
-            (b"a".to_vec(), 3, value("a3")),
-            (b"b".to_vec(), 5, value("b5")),
-            (b"c".to_vec(), 9, value("c9")),
-            (b"c".to_vec(), 4, value("c4")),
-            (b"c".to_vec(), 2, value("c2")),
+        let versions = [
+            (b'a', 7, None),
+            (b'a', 3, Some(b'3')),
+            (b'b', 5, Some(b'5')),
+            (b'c', 9, Some(b'9')),
+            (b'c', 4, Some(b'4')),
+            (b'c', 2, Some(b'2')),
         ];
-        Listed { versions, next: 0 }
+        Listed::new(&versions, Direction::Forward)
     }
 
-    fn seen(at: u64) -> Vec<String> {
-        let mut cursor = SnapshotCursor::new(listed(), Lsn(at));
-        let mut seen = Vec::new();
-        while let Some((_, value)) = cursor.next_entry().unwrap() {
-            seen.push(String::from_utf8(value.to_vec()).unwrap());
+    fn seen(at: u64) -> String {
+        let (mut cursor, mut decided) = (listed(), DecidedKey::default());
+        let mut seen = String::new();
+        while cursor.advance_visible(Lsn(at), &mut decided).unwrap() {
+            let version = cursor.version();
+            seen.push(char::from(version.key[0]));
+            seen.push(char::from(version.value.unwrap()[0]));
         }
         seen
     }
 
     #[test]
     fn a_snapshot_sees_the_newest_version_at_or_below_it() {
-        assert_eq!(seen(1), [""; 0]);
-        assert_eq!(seen(2), ["c2"]);
-        assert_eq!(seen(4), ["a3", "c4"]);
-        assert_eq!(seen(6), ["a3", "b5", "c4"]);
-        assert_eq!(seen(7), ["b5", "c4"]);
-        assert_eq!(seen(9), ["b5", "c9"]);
-    }
-
-    #[test]
-    fn seeking_back_shows_a_key_again() {
-        let mut cursor = SnapshotCursor::new(listed(), Lsn(9));
-        assert_eq!(cursor.next_entry().unwrap(), Some((&b"b"[..], &b"b5"[..])));
-        cursor.seek(b"b").unwrap();
-        assert_eq!(cursor.next_entry().unwrap(), Some((&b"b"[..], &b"b5"[..])));
+        assert_eq!(seen(1), "");
+        assert_eq!(seen(2), "c2");
+        assert_eq!(seen(4), "a3c4");
+        assert_eq!(seen(6), "a3b5c4");
+        assert_eq!(seen(7), "b5c4");
+        assert_eq!(seen(9), "b5c9");
     }
 }

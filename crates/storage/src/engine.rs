@@ -7,6 +7,12 @@ pub enum EngineKind {
     /// Pages in key order: one-seek reads, in-order scans.
     #[default]
     BTree,
+    /// A log-structured merge tree: writes are gathered in memory and written in sorted runs,
+    /// which are merged in the background. Fast to write, compact; reads look in several places.
+    Lsm,
+    /// An LSM front above a B+ tree: arrivals are gathered as in an LSM tree and merged into the
+    /// B+ tree in sorted batches, so that reads at rest look in one place.
+    Hybrid,
 }
 
 /// How a keyspace is created.

@@ -1,4 +1,4 @@
-//! A keyspace in memory: its tree and between which commits it exists.
+//! A keyspace in memory: its engine and between which commits it exists.
 
 use std::sync::{
     Arc,
@@ -6,12 +6,12 @@ use std::sync::{
 };
 
 use crate::{
-    btree::BTree,
     engine::KeyspaceOptions,
     error::Result,
     lsn::{KeyspaceId, Lsn},
     manifest::KeyspaceRecord,
     staging,
+    store::Engine,
 };
 
 /// One keyspace. What changes about it changes under the catalog's lock.
@@ -20,7 +20,7 @@ pub(crate) struct Keyspace {
     pub(crate) id: KeyspaceId,
     pub(crate) options: KeyspaceOptions,
     /// Shared with the keyspace that has adopted it, if one has.
-    pub(crate) tree: Arc<BTree>,
+    pub(crate) engine: Arc<Engine>,
     created: AtomicU64,
     adopted: AtomicU64,
     dropped: AtomicU64,
@@ -31,11 +31,11 @@ const NEVER: u64 = u64::MAX;
 
 impl Keyspace {
     /// A keyspace that no snapshot sees yet.
-    pub(crate) fn new(id: KeyspaceId, options: KeyspaceOptions, tree: Arc<BTree>) -> Keyspace {
+    pub(crate) fn new(id: KeyspaceId, options: KeyspaceOptions, engine: Arc<Engine>) -> Keyspace {
         Keyspace {
             id,
             options,
-            tree,
+            engine,
             created: AtomicU64::new(NEVER),
             adopted: AtomicU64::new(0),
             dropped: AtomicU64::new(NEVER),
@@ -43,19 +43,19 @@ impl Keyspace {
     }
 
     /// A keyspace as a manifest records it.
-    pub(crate) fn from_record(record: &KeyspaceRecord, tree: BTree) -> Keyspace {
-        let keyspace = Keyspace::new(record.id, record.options, Arc::new(tree));
+    pub(crate) fn from_record(record: &KeyspaceRecord, engine: Engine) -> Keyspace {
+        let keyspace = Keyspace::new(record.id, record.options, Arc::new(engine));
         keyspace.created.store(record.created.0, Ordering::Release);
         keyspace.adopted.store(record.adopted.0, Ordering::Release);
         keyspace
     }
 
-    /// What the manifest says about it.
+    /// What the manifest says about it, but for its tables.
     pub(crate) fn record(&self) -> KeyspaceRecord {
         KeyspaceRecord {
             id: self.id,
             options: self.options,
-            root: self.tree.root(),
+            engine: self.engine.record(),
             created: self.created(),
             adopted: self.adopted(),
         }
@@ -66,8 +66,8 @@ impl Keyspace {
         Lsn(self.created.load(Ordering::Acquire))
     }
 
-    /// The commit that gave it a staging keyspace's tree; zero for none. Older versions in the
-    /// tree hold staged values, and become visible with that commit.
+    /// The commit that gave it a staging keyspace's engine; zero for none. Older versions in it
+    /// hold staged values, and become visible with that commit.
     #[inline]
     pub(crate) fn adopted(&self) -> Lsn {
         Lsn(self.adopted.load(Ordering::Acquire))
@@ -86,7 +86,7 @@ impl Keyspace {
         self.created.store(lsn.0, Ordering::Release);
     }
 
-    /// Sets the commit with which its tree, a staging keyspace's until then, becomes its own.
+    /// Sets the commit with which its engine, a staging keyspace's until then, becomes its own.
     pub(crate) fn set_adopted(&self, lsn: Lsn) {
         self.adopted.store(lsn.0, Ordering::Release);
     }
@@ -115,7 +115,7 @@ impl Keyspace {
         if at < adopted {
             return Ok(None);
         }
-        self.tree.get(key, at, |lsn, value| match value {
+        self.engine.get(key, at, |lsn, value| match value {
             Some(staged) if lsn < adopted => read(adopted, staging::decode(staged)),
             value => read(lsn.max(adopted), value),
         })

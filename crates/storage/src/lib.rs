@@ -47,7 +47,8 @@
 //! | the order of commits and group commit | `sequencer` |
 //! | the log | `wal` |
 //! | what is durable when | [`durability`] |
-//! | the B+ tree and version cursors | `btree`, `cursor` |
+//! | versions: cursors, merging, garbage collection | `cursor` |
+//! | the engines | `btree`, `lsm`, `hybrid` |
 //! | pages, the cache, the superblock | `page` |
 //! | what snapshots keep alive | `pins` |
 //! | files, clock, randomness, threads | [`vfs`], [`env`](mod@env) |
@@ -56,16 +57,14 @@
 pub mod batch;
 pub(crate) mod btree;
 pub mod codec;
-#[allow(
-    dead_code,
-    reason = "the generic filter is for engines without one of their own"
-)]
 pub(crate) mod cursor;
 pub mod durability;
 pub mod engine;
 pub mod env;
 pub mod error;
+pub(crate) mod hybrid;
 mod keyspace;
+pub(crate) mod lsm;
 pub mod lsn;
 mod manifest;
 pub mod memory;
@@ -89,6 +88,7 @@ pub use crate::{
     engine::{EngineKind, KeyspaceOptions},
     env::{Clock, Env, JoinHandle, Randomness, Spawner},
     error::{Error, Result},
+    lsm::TableStatistics,
     lsn::{KeyspaceId, Lsn},
     memory::{MemoryBudget, Reservation},
     page::{EvictionPolicyKind, PageSize},

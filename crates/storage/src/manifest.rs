@@ -6,15 +6,20 @@ use std::path::Path;
 use prost::Message;
 
 use crate::{
-    engine::KeyspaceOptions,
+    engine::{EngineKind, KeyspaceOptions},
     error::{Error, Result},
+    lsm::{RunRecord, TableRecord},
     lsn::{KeyspaceId, Lsn},
     page::PageId,
+    store::EngineRecord,
     wal::{StoreId, WalPosition, engine_code, engine_of},
 };
 
 /// The version that this code writes, and the newest it reads.
 const FORMAT_VERSION: u32 = 1;
+
+/// No level has a higher number.
+const LEVEL_LIMIT: u32 = 32;
 
 /// The message as it is stored.
 #[derive(Clone, PartialEq, Message)]
@@ -33,6 +38,8 @@ struct Stored {
     keyspaces: Vec<StoredKeyspace>,
     #[prost(message, repeated, tag = "7")]
     garbage: Vec<StoredTree>,
+    #[prost(uint64, tag = "8")]
+    next_table: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -61,6 +68,28 @@ struct StoredKeyspace {
     created_lsn: u64,
     #[prost(uint64, tag = "6")]
     adopted_lsn: u64,
+    #[prost(message, repeated, tag = "7")]
+    runs: Vec<StoredRun>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredRun {
+    #[prost(uint32, tag = "1")]
+    level: u32,
+    #[prost(uint64, tag = "2")]
+    staged_lsn: u64,
+    #[prost(message, repeated, tag = "3")]
+    tables: Vec<StoredTable>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredTable {
+    #[prost(uint64, tag = "1")]
+    number: u64,
+    #[prost(fixed64, tag = "2")]
+    salt: u64,
+    #[prost(uint64, tag = "3")]
+    length: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -86,20 +115,22 @@ pub(crate) struct Manifest {
     pub(crate) keyspaces: Vec<KeyspaceRecord>,
     /// Roots of trees that belong to no keyspace any more and wait to be freed.
     pub(crate) garbage: Vec<PageId>,
+    /// No table has this number or a higher one.
+    pub(crate) next_table: u64,
 }
 
 /// One keyspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyspaceRecord {
     /// Its id.
     pub(crate) id: KeyspaceId,
     /// How it was created.
     pub(crate) options: KeyspaceOptions,
-    /// Its tree.
-    pub(crate) root: PageId,
+    /// Its contents.
+    pub(crate) engine: EngineRecord,
     /// The commit that created it.
     pub(crate) created: Lsn,
-    /// The commit that adopted a staging keyspace's tree: older versions hold staged values.
+    /// The commit that adopted a staging keyspace's engine: older versions hold staged values.
     pub(crate) adopted: Lsn,
 }
 
@@ -112,7 +143,6 @@ impl Manifest {
             offset,
             chain,
         } = self.replay_from;
-        let engine = |options: KeyspaceOptions| u32::from(engine_code(options.engine));
         let stored = Stored {
             format_version: FORMAT_VERSION,
             store_id: self.store.to_vec(),
@@ -129,21 +159,23 @@ impl Manifest {
                 .iter()
                 .map(|keyspace| StoredKeyspace {
                     id: keyspace.id.0,
-                    engine: engine(keyspace.options),
+                    engine: u32::from(engine_code(keyspace.options.engine)),
                     staging: keyspace.options.staging,
-                    root_page: keyspace.root.0,
+                    root_page: keyspace.engine.root.map_or(0, |root| root.0),
                     created_lsn: keyspace.created.0,
                     adopted_lsn: keyspace.adopted.0,
+                    runs: keyspace.engine.runs.iter().map(StoredRun::of).collect(),
                 })
                 .collect(),
             garbage: self
                 .garbage
                 .iter()
                 .map(|root| StoredTree {
-                    engine: engine(KeyspaceOptions::default()),
+                    engine: u32::from(engine_code(EngineKind::BTree)),
                     root_page: root.0,
                 })
                 .collect(),
+            next_table: self.next_table,
         };
         stored.encode_to_vec()
     }
@@ -170,28 +202,41 @@ impl Manifest {
         let from = stored
             .replay_from
             .ok_or_else(|| corrupt("no place in the log"))?;
-        let check_tree = |engine: u32, root: u32| {
+        let check_engine = |engine: u32| {
             let engine = u8::try_from(engine).ok().and_then(engine_of);
-            let engine = engine.ok_or_else(|| corrupt("unknown engine"))?;
-            if root == 0 {
-                Err(corrupt("a tree without a root"))
-            } else {
-                Ok((engine, PageId(root)))
-            }
+            engine.ok_or_else(|| corrupt("unknown engine"))
+        };
+        let check_root = |root: u32| match root {
+            0 => Err(corrupt("a tree without a root")),
+            root => Ok(PageId(root)),
         };
         let mut keyspaces = Vec::new();
         for keyspace in stored.keyspaces {
-            let (engine, root) = check_tree(keyspace.engine, keyspace.root_page)?;
+            let options = KeyspaceOptions {
+                engine: check_engine(keyspace.engine)?,
+                staging: keyspace.staging,
+            };
+            let kind = options.engine_kind();
+            let root = kind.has_tree().then(|| check_root(keyspace.root_page));
+            let runs = keyspace.runs.iter().map(StoredRun::record);
+            let runs: Vec<RunRecord> = runs.collect();
+            if !kind.has_tables() && !runs.is_empty() {
+                return Err(corrupt("an engine without tables lists some"));
+            }
+            if !levels_are_in_order(&runs) {
+                return Err(corrupt("the runs of a keyspace are out of order"));
+            }
             if keyspace.id >= stored.next_keyspace_id {
                 return Err(corrupt("a keyspace's id has not been given out"));
             }
             keyspaces.push(KeyspaceRecord {
                 id: KeyspaceId(keyspace.id),
-                options: KeyspaceOptions {
-                    engine,
-                    staging: keyspace.staging,
+                options,
+                engine: EngineRecord {
+                    kind,
+                    root: root.transpose()?,
+                    runs,
                 },
-                root,
                 created: Lsn(keyspace.created_lsn),
                 adopted: Lsn(keyspace.adopted_lsn),
             });
@@ -199,7 +244,10 @@ impl Manifest {
         let garbage: Result<_> = stored
             .garbage
             .iter()
-            .map(|tree| Ok(check_tree(tree.engine, tree.root_page)?.1))
+            .map(|tree| match check_engine(tree.engine)? {
+                EngineKind::BTree => check_root(tree.root_page),
+                _ => Err(corrupt("garbage that is no tree")),
+            })
             .collect();
         let manifest = Manifest {
             store,
@@ -213,6 +261,7 @@ impl Manifest {
             },
             keyspaces,
             garbage: garbage?,
+            next_table: stored.next_table,
         };
         let mut ids: Vec<_> = manifest
             .keyspaces
@@ -222,18 +271,74 @@ impl Manifest {
         let mut roots: Vec<_> = manifest
             .keyspaces
             .iter()
-            .map(|keyspace| keyspace.root)
+            .filter_map(|keyspace| keyspace.engine.root)
             .collect();
         roots.extend(&manifest.garbage);
-        let count = (ids.len(), roots.len());
+        let mut tables = manifest.table_numbers();
+        let count = (ids.len(), roots.len(), tables.len());
         ids.sort_unstable();
         ids.dedup();
         roots.sort_unstable();
         roots.dedup();
-        if (ids.len(), roots.len()) != count {
-            return Err(corrupt("a keyspace or tree is listed twice"));
+        tables.dedup();
+        if (ids.len(), roots.len(), tables.len()) != count {
+            return Err(corrupt("a keyspace, tree or table is listed twice"));
+        }
+        if tables
+            .last()
+            .is_some_and(|last| *last >= manifest.next_table)
+        {
+            return Err(corrupt("a table's number has not been given out"));
         }
         Ok(manifest)
+    }
+
+    /// The numbers of all tables, sorted.
+    pub(crate) fn table_numbers(&self) -> Vec<u64> {
+        let runs = self
+            .keyspaces
+            .iter()
+            .flat_map(|keyspace| &keyspace.engine.runs);
+        let tables = runs.flat_map(|run| &run.tables);
+        let mut numbers: Vec<u64> = tables.map(|table| table.number).collect();
+        numbers.sort_unstable();
+        numbers
+    }
+}
+
+/// Runs in front come first, then at most one run per level.
+fn levels_are_in_order(runs: &[RunRecord]) -> bool {
+    let within = runs.iter().all(|run| {
+        run.level <= LEVEL_LIMIT && !run.tables.is_empty() && (run.level == 0 || run.staged.0 == 0)
+    });
+    within && runs.is_sorted_by(|a, b| a.level < b.level || (a.level, b.level) == (0, 0))
+}
+
+impl StoredRun {
+    fn of(run: &RunRecord) -> StoredRun {
+        let tables = run.tables.iter().map(|table| StoredTable {
+            number: table.number,
+            salt: table.salt,
+            length: table.len,
+        });
+        StoredRun {
+            level: run.level,
+            staged_lsn: run.staged.0,
+            tables: tables.collect(),
+        }
+    }
+
+    fn record(&self) -> RunRecord {
+        let tables = self.tables.iter().map(|table| TableRecord {
+            number: table.number,
+            salt: table.salt,
+            len: table.length,
+        });
+        RunRecord {
+            level: self.level,
+            staged: Lsn(self.staged_lsn),
+            tables: tables.collect(),
+        }
     }
 }
 
@@ -250,7 +355,11 @@ mod tests {
                 staging,
                 ..Default::default()
             },
-            root: PageId(id * 10),
+            engine: EngineRecord {
+                kind: EngineKind::BTree,
+                root: Some(PageId(id * 10)),
+                runs: Vec::new(),
+            },
             created: Lsn(u64::from(id)),
             adopted: Lsn(0),
         };
@@ -266,7 +375,54 @@ mod tests {
             },
             keyspaces: vec![keyspace(1, false), keyspace(8, true)],
             garbage: vec![PageId(3)],
+            next_table: 0,
         }
+    }
+
+    fn with_tables() -> Manifest {
+        let table = |number| TableRecord {
+            number,
+            salt: number << 40,
+            len: 1000 + number,
+        };
+        let run = |level, staged, tables: &[u64]| RunRecord {
+            level,
+            staged: Lsn(staged),
+            tables: tables.iter().copied().map(table).collect(),
+        };
+        let mut manifest = manifest();
+        for (at, kind) in [(0, EngineKind::Lsm), (1, EngineKind::Hybrid)] {
+            let keyspace = &mut manifest.keyspaces[at];
+            let number = 10 * at as u64;
+            keyspace.options.engine = kind;
+            keyspace.options.staging = false;
+            keyspace.engine.kind = kind;
+            keyspace.engine.root = kind.has_tree().then_some(PageId(80));
+            keyspace.engine.runs = vec![
+                run(0, 0, &[number + 3]),
+                run(0, 17, &[number + 1, number + 2]),
+                run(2, 0, &[number + 4]),
+            ];
+        }
+        manifest.next_table = 30;
+        manifest
+    }
+
+    #[test]
+    fn tables_round_trip() {
+        let decode = |manifest: &Manifest| Manifest::decode(&manifest.encode(), Path::new("m"));
+        assert_eq!(decode(&with_tables()).unwrap(), with_tables());
+        let refused = |change: fn(&mut Vec<RunRecord>)| {
+            let mut manifest = with_tables();
+            change(&mut manifest.keyspaces[0].engine.runs);
+            assert!(matches!(decode(&manifest), Err(Error::Corrupt { .. })));
+        };
+        refused(|runs| runs.swap(0, 2));
+        refused(|runs| runs[2].level = 99);
+        refused(|runs| runs[2].staged = Lsn(4));
+        refused(|runs| runs[1].tables.clear());
+        refused(|runs| runs[1].tables[0].number = 30);
+        refused(|runs| runs[1].tables[0].number = 13);
     }
 
     #[test]

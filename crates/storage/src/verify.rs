@@ -33,7 +33,9 @@ pub struct VerifyReport {
     pub pages: u64,
     /// Pages that trees refer to: nodes and overflow pages.
     pub tree_pages: u64,
-    /// Versions found in trees, tombstones included.
+    /// Tables of LSM trees that were read from end to end.
+    pub tables: u64,
+    /// Versions found in trees, tables and memtables, tombstones included.
     pub versions: u64,
 }
 

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use rustling_storage::{
-    Batch, Codec, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    MemoryVfs, OpenMode, Store, StoreOptions, Vfs, check,
+    Batch, Codec, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId,
+    KeyspaceOptions, MemoryVfs, OpenMode, Store, StoreOptions, Vfs, check,
 };
 
 const DIR: &str = "/store";
@@ -30,12 +30,16 @@ fn open(vfs: &MemoryVfs) -> Result<Store, Error> {
     Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options())
 }
 
-fn build() -> (MemoryVfs, KeyspaceId) {
+fn build(engine: EngineKind) -> (MemoryVfs, KeyspaceId) {
     let vfs = MemoryVfs::new();
     let store = open(&vfs).unwrap();
     let id = store.allocate_keyspace_id();
     let mut batch = Batch::new();
-    batch.create_keyspace(id, KeyspaceOptions::default());
+    let options = KeyspaceOptions {
+        engine,
+        ..KeyspaceOptions::default()
+    };
+    batch.create_keyspace(id, options);
     store.commit(&batch, Durability::Sync).unwrap();
     for number in 0..OLD + NEW {
         let mut batch = Batch::new();
@@ -66,13 +70,13 @@ fn read(vfs: &MemoryVfs, id: KeyspaceId) -> Result<u32, Error> {
 
 fn files(vfs: &MemoryVfs) -> Vec<PathBuf> {
     let dir = Path::new(DIR);
-    let log = dir.join("wal");
-    let segments = vfs
-        .read_dir(&log)
-        .unwrap()
-        .into_iter()
-        .map(|name| log.join(name));
-    segments.chain([dir.join("data.rdb")]).collect()
+    let within = |name: &str| {
+        let dir = dir.join(name);
+        let names = vfs.read_dir(&dir).unwrap_or_default();
+        names.into_iter().map(move |name| dir.join(name))
+    };
+    let all = within("wal").chain(within("tables"));
+    all.chain([dir.join("data.rdb")]).collect()
 }
 
 fn content(vfs: &MemoryVfs, path: &Path) -> Vec<u8> {
@@ -113,7 +117,16 @@ fn stride() -> usize {
 
 #[test]
 fn flipped_bits_are_detected_or_harmless() {
-    let (vfs, id) = build();
+    flip_bits(EngineKind::BTree);
+}
+
+#[test]
+fn flipped_bits_of_tables_are_detected_or_harmless() {
+    flip_bits(EngineKind::Lsm);
+}
+
+fn flip_bits(engine: EngineKind) {
+    let (vfs, id) = build(engine);
     assert_eq!(read(&vfs.fork(), id).unwrap(), OLD + NEW);
     let mut random = fastrand::Rng::with_seed(5);
     let mut outcomes = std::collections::BTreeMap::new();
@@ -159,7 +172,16 @@ fn flipped_bits_are_detected_or_harmless() {
 
 #[test]
 fn truncations_are_detected_or_harmless() {
-    let (vfs, id) = build();
+    truncate(EngineKind::BTree);
+}
+
+#[test]
+fn truncations_of_tables_are_detected_or_harmless() {
+    truncate(EngineKind::Lsm);
+}
+
+fn truncate(engine: EngineKind) {
+    let (vfs, id) = build(engine);
     for path in files(&vfs) {
         let len = content(&vfs, &path).len();
         let mut at = 0;

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, Store,
-    StoreOptions, staging,
+    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
+    Store, StoreOptions, staging,
 };
 use rustling_testkit::{
     harness::{Action, CrashPlan, Model, Outcome, Subject, check_crashes, record, sweep_faults},
@@ -52,8 +52,13 @@ fn value(number: u16) -> Vec<u8> {
     vec![number as u8; usize::from(number % 700)]
 }
 
-fn plain() -> KeyspaceOptions {
-    KeyspaceOptions::default()
+/// Every engine in turn.
+fn kind(id: u32) -> KeyspaceOptions {
+    let all = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+    KeyspaceOptions {
+        engine: all[id as usize % all.len()],
+        ..KeyspaceOptions::default()
+    }
 }
 
 impl Program {
@@ -61,7 +66,7 @@ impl Program {
         let mut batch = Batch::new();
         let mut durability = Durability::Sync;
         match step {
-            Step::Create(id) => batch.create_keyspace(KeyspaceId(*id), plain()),
+            Step::Create(id) => batch.create_keyspace(KeyspaceId(*id), kind(*id)),
             Step::Drop(id) => batch.drop_keyspace(KeyspaceId(*id)),
             Step::Write { id, entries, sync } => {
                 for (at, to) in entries {
@@ -85,7 +90,7 @@ impl Program {
                     from,
                     KeyspaceOptions {
                         staging: true,
-                        ..plain()
+                        ..kind(from.0)
                     },
                 );
                 store.commit(&batch, Durability::None)?;
@@ -102,7 +107,7 @@ impl Program {
                 }
                 batch = Batch::new();
                 if *create {
-                    batch.create_keyspace(into, plain());
+                    batch.create_keyspace(into, kind(into.0));
                 }
                 batch.merge(from, into);
             }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, ops::Bound, path::Path};
 
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use rustling_storage::{
-    Batch, Codec, Direction, Durability, Env, Error, EvictionPolicyKind, KeyRange, KeyspaceId,
-    KeyspaceOptions, Lsn, MemoryVfs, Snapshot, Store, StoreOptions, check, staging,
+    Batch, Codec, Direction, Durability, EngineKind, Env, Error, EvictionPolicyKind, KeyRange,
+    KeyspaceId, KeyspaceOptions, Lsn, MemoryVfs, Snapshot, Store, StoreOptions, check, staging,
 };
 
 const DIR: &str = "/store";
@@ -122,6 +122,15 @@ fn value(number: u16) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len).collect()
 }
 
+/// Every engine in turn.
+fn kind(id: KeyspaceId) -> KeyspaceOptions {
+    let all = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+    KeyspaceOptions {
+        engine: all[id.0 as usize % all.len()],
+        ..KeyspaceOptions::default()
+    }
+}
+
 fn options(seed: u64) -> StoreOptions {
     StoreOptions {
         page_size: 4096,
@@ -221,7 +230,7 @@ impl Run {
             }
             Action::Create => {
                 let id = self.store.allocate_keyspace_id();
-                batch.create_keyspace(id, KeyspaceOptions::default());
+                batch.create_keyspace(id, kind(id));
                 batch.put(id, *b"first", *b"entry");
                 state.insert(id, Contents::from([(b"first".to_vec(), b"entry".to_vec())]));
                 self.commit(&batch, state, Durability::Sync);
@@ -246,7 +255,7 @@ impl Run {
                     id,
                     KeyspaceOptions {
                         staging: true,
-                        ..Default::default()
+                        ..kind(id)
                     },
                 );
                 batch.put(id, *b"lost", staging::encode_put(b"work"));
@@ -323,7 +332,7 @@ impl Run {
             from,
             KeyspaceOptions {
                 staging: true,
-                ..Default::default()
+                ..kind(from)
             },
         );
         self.commit(&batch, state.clone(), Durability::None);
@@ -354,7 +363,7 @@ impl Run {
         }
         let mut batch = Batch::new();
         if entries.len() % 2 == 1 {
-            batch.create_keyspace(into, KeyspaceOptions::default());
+            batch.create_keyspace(into, kind(into));
         }
         if let Some(number) = and_put.filter(|number| number % 2 == 0) {
             // Before the merge: the merge's entry of the same key wins.

@@ -59,11 +59,33 @@ pub(crate) struct FrozenCheckpoint {
 }
 
 impl FrozenCheckpoint {
+    /// Replaces the metadata given to [`PageStore::freeze`]: for what is known only after the
+    /// freeze, when other files of the checkpoint have been written.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub(crate) fn set_metadata(&mut self, metadata: Vec<u8>) -> Result<()> {
+        check_metadata(&metadata)?;
+        self.metadata = metadata;
+        Ok(())
+    }
+
     /// It holds exactly the commits up to here.
     #[cfg(test)]
     pub(crate) fn lsn(&self) -> Lsn {
         self.lsn
     }
+}
+
+fn check_metadata(metadata: &[u8]) -> Result<()> {
+    if u32::try_from(metadata.len()).is_err() {
+        return Err(Error::TooLarge {
+            what: "manifest",
+            len: metadata.len(),
+            limit: u32::MAX as usize,
+        });
+    }
+    Ok(())
 }
 
 impl Drop for FrozenCheckpoint {
@@ -101,13 +123,7 @@ impl PageStore {
         if self.read_only {
             return Err(Error::ReadOnly);
         }
-        if u32::try_from(metadata.len()).is_err() {
-            return Err(Error::TooLarge {
-                what: "manifest",
-                len: metadata.len(),
-                limit: u32::MAX as usize,
-            });
-        }
+        check_metadata(&metadata)?;
         if self.frozen.swap(true, Ordering::AcqRel) {
             return Err(Error::InvalidOption(
                 "a frozen checkpoint has not been written yet".into(),

@@ -1,6 +1,6 @@
 //! Background threads: one flushes for asynchronous commits, one checkpoints, and gives room back
-//! while the store is at rest. Each starts when it is first needed. And the brake: writers are
-//! slowed down when checkpoints fall behind.
+//! while the store is at rest, one compacts tables. Each starts when it is first needed. And the
+//! brake: writers are slowed down when checkpoints fall behind.
 
 use std::{
     sync::{
@@ -13,10 +13,10 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{core::Core, vacuum::Vacuum};
-use crate::{env::JoinHandle, error::Result};
+use crate::{batch::Batch, env::JoinHandle, error::Result};
 
 /// A writer that is slowed down sleeps for no less than this at a time.
-const SHORTEST_SLEEP: u64 = 1_000_000;
+pub(super) const SHORTEST_SLEEP: u64 = 1_000_000;
 /// Nanoseconds per written byte that a writer waits just before it has to stop: 50 MB/s.
 const SLOWEST: f64 = 20.0;
 /// A store at rest is checkpointed at once where there is at least this much log to replay, or as
@@ -40,6 +40,11 @@ pub(crate) struct Background {
     /// Whether there were commits since the checkpointer last found the store at rest.
     active: AtomicBool,
     owed_nanos: AtomicU64,
+    /// As above, for [`Core::throttle_for_compaction`].
+    pub(super) owed_to_compaction: AtomicU64,
+    compaction_wanted: AtomicBool,
+    /// Whether the last compaction failed.
+    compaction_failed: AtomicBool,
     core: Weak<Core>,
 }
 
@@ -48,6 +53,7 @@ struct State {
     stop: bool,
     flusher: Option<Box<dyn JoinHandle>>,
     checkpointer: Option<Box<dyn JoinHandle>>,
+    compactor: Option<Box<dyn JoinHandle>>,
 }
 
 impl std::fmt::Debug for State {
@@ -56,6 +62,7 @@ impl std::fmt::Debug for State {
             .field("stop", &self.stop)
             .field("flusher", &self.flusher.is_some())
             .field("checkpointer", &self.checkpointer.is_some())
+            .field("compactor", &self.compactor.is_some())
             .finish()
     }
 }
@@ -72,20 +79,30 @@ impl Background {
             checkpoint_wanted: AtomicBool::new(false),
             active: AtomicBool::new(false),
             owed_nanos: AtomicU64::new(0),
+            owed_to_compaction: AtomicU64::new(0),
+            compaction_wanted: AtomicBool::new(false),
+            compaction_failed: AtomicBool::new(false),
             core,
         }
     }
 
     /// Ends the threads and waits for them.
     pub(crate) fn stop(&self) {
-        let (flusher, checkpointer) = {
+        if let Some(core) = self.core.upgrade() {
+            core.trees.media.tables.close();
+        }
+        let threads = {
             let mut state = self.state.lock();
             state.stop = true;
-            (state.flusher.take(), state.checkpointer.take())
+            [
+                state.flusher.take(),
+                state.checkpointer.take(),
+                state.compactor.take(),
+            ]
         };
         self.wake.notify_all();
         self.paid.notify_all();
-        for thread in flusher.into_iter().chain(checkpointer) {
+        for thread in threads.into_iter().flatten() {
             if !thread.join()
                 && let Some(core) = self.core.upgrade()
             {
@@ -131,7 +148,7 @@ impl Background {
         }
     }
 
-    fn checkpoint_soon(&self, core: &Core) {
+    pub(super) fn checkpoint_soon(&self, core: &Core) {
         self.wake_checkpointer(core, &self.checkpoint_wanted);
     }
 
@@ -149,6 +166,24 @@ impl Background {
                 "rustling-checkpoint",
                 |state| &mut state.checkpointer,
                 checkpoint_loop,
+            );
+            drop(self.state.lock());
+            self.wake.notify_all();
+        }
+    }
+
+    /// Asks for a compaction.
+    pub(super) fn compact_soon(&self, core: &Core) {
+        let wanted = &self.compaction_wanted;
+        if core.options.background
+            && !wanted.load(Ordering::Acquire)
+            && !wanted.swap(true, Ordering::AcqRel)
+        {
+            self.start(
+                core,
+                "rustling-compact",
+                |state| &mut state.compactor,
+                compact_loop,
             );
             drop(self.state.lock());
             self.wake.notify_all();
@@ -251,7 +286,7 @@ fn checkpoint_loop(core: &Core) {
                 let at_rest = core.written_bytes() == seen;
                 seen = core.written_bytes();
                 let overdue = core.env.now() >= last + core.options.checkpoint_interval;
-                let dirty = core.trees.pages.dirty_bytes() as u64;
+                let dirty = core.trees.media.pages.dirty_bytes() as u64;
                 if overdue || (at_rest && core.debt().max(dirty) >= QUIET_DEBT) {
                     last = core.env.now();
                     core.checkpoint().and_then(|_| rest(core, seen))
@@ -288,7 +323,28 @@ fn rest(core: &Core, seen: u64) -> Result<()> {
 
 fn checkpoint_if_due(core: &Core) -> Result<()> {
     prepare_log(core);
-    if core.debt() >= core.debt_limit() {
+    let tables = &core.trees.media.tables;
+    if core.debt() >= core.debt_limit() || tables.memtable_bytes() >= tables.memtable_limit() {
+        core.checkpoint()?;
+    }
+    Ok(())
+}
+
+fn compact_loop(core: &Core) {
+    let background = &core.background;
+    while let Some(state) = background.wait_for(&background.compaction_wanted) {
+        drop(state);
+        background.compaction_wanted.store(false, Ordering::Release);
+        background
+            .compaction_failed
+            .store(compact_if_due(core).is_err(), Ordering::Release);
+        background.debt_paid();
+    }
+}
+
+fn compact_if_due(core: &Core) -> Result<()> {
+    // The input of what has been compacted goes with a checkpoint; the next one may be far.
+    if core.compact_all()? && !core.trees.media.tables.is_closing() {
         core.checkpoint()?;
     }
     Ok(())
@@ -308,10 +364,19 @@ impl Core {
     /// Holds a writer of `bytes` back where checkpoints have fallen behind: not at all up to one
     /// and a half times the limit, then more and more, and at twice the limit until one has
     /// ended. So what a crash would leave to replay is bounded.
-    pub(crate) fn throttle(&self, bytes: usize) {
-        if !self.options.background {
-            return;
+    ///
+    /// # Errors
+    /// As [`Core::make_memtable_room`].
+    pub(crate) fn throttle(&self, batch: &Batch) -> Result<()> {
+        self.make_memtable_room()?;
+        if self.options.background {
+            self.throttle_for_checkpoint(batch.byte_size());
+            self.throttle_for_compaction(batch);
         }
+        Ok(())
+    }
+
+    fn throttle_for_checkpoint(&self, bytes: usize) {
         let (debt, limit) = (self.debt(), self.debt_limit());
         if debt < limit {
             return;
@@ -322,9 +387,10 @@ impl Core {
             return;
         }
         if over >= 1.0 {
+            let stop = limit.saturating_mul(2);
             self.wait_points
                 .debt
-                .time(|| self.wait_for_checkpoint(limit.saturating_mul(2)));
+                .time(|| self.wait_while(|| self.debt() >= stop));
             return;
         }
         let owed = (bytes as f64 * over * over * SLOWEST) as u64;
@@ -342,22 +408,36 @@ impl Core {
         }
     }
 
-    fn wait_for_checkpoint(&self, limit: u64) {
+    /// Waits for checkpoints until `in_debt` says no, or none can help.
+    pub(super) fn wait_while(&self, in_debt: impl Fn() -> bool) {
+        let background = &self.background;
+        let can_help = |state: &State| {
+            state.checkpointer.is_some() && !background.failed.load(Ordering::Acquire)
+        };
+        self.wait_for_thread(in_debt, can_help, &background.checkpoint_wanted);
+    }
+
+    /// Waits for compactions until `in_debt` says no, or none can help.
+    pub(super) fn wait_while_compacting(&self, in_debt: impl Fn() -> bool) {
+        let background = &self.background;
+        let can_help = |state: &State| {
+            state.compactor.is_some() && !background.compaction_failed.load(Ordering::Acquire)
+        };
+        self.wait_for_thread(in_debt, can_help, &background.compaction_wanted);
+    }
+
+    fn wait_for_thread(
+        &self,
+        in_debt: impl Fn() -> bool,
+        can_help: impl Fn(&State) -> bool,
+        wanted: &AtomicBool,
+    ) {
         let mut state = self.background.state.lock();
-        while self.debt() >= limit
-            && !state.stop
-            && state.checkpointer.is_some()
-            && !self.background.failed.load(Ordering::Acquire)
-            && !self.trees.poison.is_poisoned()
-        {
+        while in_debt() && !state.stop && can_help(&state) && !self.trees.poison.is_poisoned() {
             self.background
                 .paid
                 .wait_for(&mut state, Duration::from_millis(100));
-            if !self
-                .background
-                .checkpoint_wanted
-                .swap(true, Ordering::AcqRel)
-            {
+            if !wanted.swap(true, Ordering::AcqRel) {
                 self.background.wake.notify_all();
             }
         }

@@ -1,9 +1,10 @@
 //! Verification: of an open store, and of a directory that nobody has open.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use super::{
     core::Core,
+    engine::Media,
     open::{self, DATA_FILE, LOCK_FILE, log_dir},
     options::StoreOptions,
     plan::Trees,
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     env::Env,
     error::{Error, Result},
+    lsm::TableSpace,
     manifest::Manifest,
     page::{PageId, PageStore},
     poison::Poison,
@@ -23,7 +25,7 @@ use crate::{
 const CACHE: usize = 16 << 20;
 
 /// Checks the store in `dir`, which nobody may be writing: superblocks, page table, free
-/// space, trees, manifest, and the log, which is replayed in memory. Changes nothing, and lists
+/// space, trees, tables, manifest, and the log, which is replayed in memory. Changes nothing, and lists
 /// every finding instead of stopping at the first.
 ///
 /// # Errors
@@ -75,7 +77,12 @@ fn check_files(env: &Env, dir: &Path, report: &mut VerifyReport) -> Result<()> {
     let checked = pages.verify(report);
     note(report, checked)?;
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
-    let trees = open::open_trees(Arc::new(pages), &manifest, poison);
+    let tables = TableSpace::new(env.clone(), dir, Arc::clone(&poison), options.tables());
+    let media = Media {
+        pages: Arc::new(pages),
+        tables: Arc::new(tables),
+    };
+    let trees = open::open_trees(media, &manifest, poison)?;
     verify_trees(&trees, report)?;
     if report.is_clean() {
         let log_dir = log_dir(dir);
@@ -112,7 +119,7 @@ fn note(report: &mut VerifyReport, result: Result<()>) -> Result<()> {
     }
 }
 
-/// Checks every tree, and that each page belongs to exactly one of them.
+/// Checks every engine, and that each page belongs to exactly one tree.
 fn verify_trees(trees: &Trees, report: &mut VerifyReport) -> Result<()> {
     let catalog = &trees.catalog;
     let mut roots: Vec<_> = catalog.read().values().map(Arc::clone).collect();
@@ -123,16 +130,19 @@ fn verify_trees(trees: &Trees, report: &mut VerifyReport) -> Result<()> {
             .iter()
             .map(|(_, keyspace)| Arc::clone(keyspace)),
     );
-    // A dropped keyspace is listed twice, an adopted tree has two keyspaces.
-    roots.sort_by_key(|keyspace| keyspace.tree.root());
-    roots.dedup_by_key(|keyspace| keyspace.tree.root());
+    // A dropped keyspace is listed twice, an adopted engine has two keyspaces.
+    roots.sort_by_key(|keyspace| keyspace.id);
+    let mut seen = HashSet::new();
+    roots.retain(|keyspace| seen.insert(Arc::as_ptr(&keyspace.engine).addr()));
     let mut reached: Vec<PageId> = Vec::new();
     for keyspace in roots {
-        let checked = keyspace.tree.verify(&mut |page| reached.push(page), report);
+        let checked = keyspace
+            .engine
+            .verify(&mut |page| reached.push(page), report);
         note(report, checked)?;
     }
     reached.sort_unstable();
-    let data = trees.pages.path().to_path_buf();
+    let data = trees.media.pages.path().to_path_buf();
     for pair in reached.windows(2).filter(|pair| pair[0] == pair[1]) {
         report.add(
             &data,
@@ -140,7 +150,7 @@ fn verify_trees(trees: &Trees, report: &mut VerifyReport) -> Result<()> {
             format!("page {} belongs to two trees", pair[0].0),
         );
     }
-    for page in trees.pages.allocated_pages() {
+    for page in trees.media.pages.allocated_pages() {
         if reached.binary_search(&page).is_err() {
             report.add(&data, None, format!("page {} belongs to no tree", page.0));
         }
@@ -156,7 +166,7 @@ impl Core {
         let _checkpoints = self.checkpoints.lock();
         let _change = self.trees.catalog.change.lock();
         let _barrier = self.wait_points.barrier.time(|| self.barrier.write());
-        let checked = self.trees.pages.verify(&mut report);
+        let checked = self.trees.media.pages.verify(&mut report);
         note(&mut report, checked)?;
         verify_trees(&self.trees, &mut report)?;
         Ok(report)

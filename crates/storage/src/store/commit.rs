@@ -24,7 +24,7 @@ impl Core {
         if batch.is_empty() {
             return Ok(self.sequencer.published());
         }
-        self.throttle(batch.byte_size());
+        self.throttle(batch)?;
         let mut encoded = SCRATCH.take().unwrap_or_default();
         let done = if self.sequencer.wal().is_some() {
             encoded.encode(batch, self.options.wal_compress_above, &self.budget)
@@ -66,8 +66,9 @@ impl Core {
         let plan = Plan::of(&self.trees, batch.operations())?;
         let _room = self
             .trees
+            .media
             .pages
-            .reserve(plan.page_bound(&self.trees.pages))?;
+            .reserve(plan.page_bound(&self.trees.media.pages))?;
         let ticket = self.sequencer.begin(encoded)?;
         let watermark = self.pins.advance(self.sequencer.published());
         plan.apply(ticket.lsn(), watermark)?;
@@ -78,9 +79,14 @@ impl Core {
         // Whoever wants the barrier alone takes this lock first, so that nobody waits for the
         // barrier, and holds up commits, while entries are being moved below.
         let _change = self.trees.catalog.change.lock();
+        self.reserve_table_memory(batch)?;
         let barrier = self.wait_points.barrier.time(|| self.barrier.write());
         let mut plan = Plan::of(&self.trees, batch.operations())?;
-        let reserved = self.trees.pages.reserve(plan.page_bound(&self.trees.pages));
+        let reserved = self
+            .trees
+            .media
+            .pages
+            .reserve(plan.page_bound(&self.trees.media.pages));
         let begun = reserved.and_then(|room| Ok((room, self.sequencer.begin(encoded)?)));
         let (_room, ticket) = match begun {
             Ok(begun) => begun,

@@ -11,8 +11,9 @@ use super::{background::Background, options::StoreOptions, plan::Trees};
 use crate::{
     env::Env,
     error::{Error, Result},
+    lsm::WrittenVersion,
     lsn::Lsn,
-    memory::MemoryBudget,
+    memory::{MemoryBudget, Reservation},
     pins::PinRegistry,
     sequencer::Sequencer,
     vfs::VfsLock,
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) pins: Arc<PinRegistry>,
     /// The memory budget without the page cache's share.
     pub(crate) budget: MemoryBudget,
+    /// The share of it that memtables and cached blocks have, once there are any.
+    pub(crate) table_memory: Mutex<Option<Reservation>>,
     pub(crate) waits: Waits,
     pub(crate) wait_points: WaitPoints,
     pub(crate) checkpoints: Mutex<Checkpoints>,
@@ -62,6 +65,10 @@ pub(crate) struct WaitPoints {
     /// The oldest of a group of asynchronous commits becomes durable: how long that took is how
     /// much a crash would have lost.
     pub(crate) asynchronous: WaitPoint,
+    /// A writer waits because memtables take too much memory.
+    pub(crate) memtable: WaitPoint,
+    /// A writer waits because compactions have fallen behind.
+    pub(crate) compaction: WaitPoint,
 }
 
 /// The durable checkpoint. The lock is held by whoever makes the next one.
@@ -69,6 +76,10 @@ pub(crate) struct WaitPoints {
 pub(crate) struct Checkpoints {
     /// It holds exactly the commits up to here.
     pub(crate) lsn: Lsn,
+    /// The tables that it lists: their files stay until another checkpoint is durable.
+    pub(crate) tables: Vec<WrittenVersion>,
+    /// [`crate::lsm::TableSpace::changes`] when it was frozen.
+    pub(crate) table_changes: u64,
 }
 
 impl Core {

@@ -256,7 +256,7 @@ impl Work {
                         value: entry.value(bytes),
                     })
                     .collect();
-                keyspace.tree.apply(&some, self.lsn, self.lsn)?;
+                keyspace.engine.apply(&some, self.lsn, self.lsn)?;
             }
         }
         Ok(())

@@ -1,11 +1,13 @@
-//! The store: keyspaces under one log, one clock and one page cache.
+//! The store: keyspaces under one log, one clock and one memory budget.
 
 mod background;
 mod catalog;
 mod check;
 mod checkpoint;
 mod commit;
+mod compaction;
 mod core;
+mod engine;
 mod gathered;
 mod open;
 mod options;
@@ -21,6 +23,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+pub(crate) use self::engine::{Engine, EngineRecord};
 pub use self::{
     check::check,
     options::StoreOptions,
@@ -231,7 +234,7 @@ impl Store {
         Ok(())
     }
 
-    /// Checks everything: log, superblocks, page table, free space and trees. Commits wait
+    /// Checks everything: superblocks, page table, free space, trees and tables. Commits wait
     /// meanwhile. Lists every finding instead of stopping at the first.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Opening a store: create or recover.
 //!
-//! Recovery is superblock → page table and manifest → trees → replay of the log above the
+//! Recovery is superblock → page table and manifest → engines → replay of the log above the
 //! checkpoint. It can be interrupted anywhere and begins anew then: until the first new commit
 //! it only makes durable again what it has read.
 
@@ -20,17 +20,18 @@ use super::{
     background::Background,
     catalog::Catalog,
     core::{Checkpoints, Core, WaitPoints},
+    engine::{Engine, EngineRecord, Media},
     options::StoreOptions,
     plan::Trees,
     replay::{self, ReplayOptions},
 };
 use crate::{
-    btree::BTree,
     durability,
-    engine::KeyspaceOptions,
+    engine::{EngineKind, KeyspaceOptions},
     env::Env,
     error::{Error, Result},
     keyspace::Keyspace,
+    lsm::{LsmTree, TableSpace, WrittenVersion},
     lsn::{KeyspaceId, Lsn},
     manifest::{KeyspaceRecord, Manifest},
     memory::MemoryBudget,
@@ -58,8 +59,9 @@ struct Parts {
     wal: Option<Wal>,
     /// The newest commit.
     last: Lsn,
-    /// The checkpoint that is on disk.
+    /// The checkpoint that is on disk, and the tables that it lists.
     checkpoint: Lsn,
+    tables: Vec<WrittenVersion>,
     lock: Option<Box<dyn VfsLock>>,
     waits: Waits,
 }
@@ -85,6 +87,16 @@ pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Co
         create(&env, dir, &options, poison, lock)?
     };
     let core = assemble(env, options, parts);
+    let keyspaces = core.trees.catalog.list(core.sequencer.published());
+    if keyspaces
+        .iter()
+        .any(|keyspace| keyspace.engine.lsm().is_some())
+    {
+        core.hold_table_memory()?;
+        if !core.options.read_only {
+            core.compact_soon();
+        }
+    }
     if core.debt() > 0 && !core.options.read_only {
         // What was replayed would be replayed again.
         core.background.note_activity(&core);
@@ -103,7 +115,7 @@ pub(super) fn in_memory(options: StoreOptions) -> Result<Arc<Core>> {
     let waits = Waits::new(Arc::clone(&env.clock));
     let parts = Parts {
         trees: Trees {
-            pages: Arc::new(pages),
+            media: media(&env, dir, &options, pages, &poison),
             catalog: Catalog::new(Vec::new(), Vec::new(), 1),
             poison,
         },
@@ -112,6 +124,7 @@ pub(super) fn in_memory(options: StoreOptions) -> Result<Arc<Core>> {
         wal: None,
         last: Lsn::ZERO,
         checkpoint: Lsn::ZERO,
+        tables: Vec::new(),
         lock: None,
         waits,
     };
@@ -244,12 +257,13 @@ fn fill(
         replay_from: wal.position().1,
         keyspaces: Vec::new(),
         garbage: Vec::new(),
+        next_table: 1,
     };
     let frozen = pages.freeze(Lsn::ZERO, manifest.encode())?;
     durability::install_checkpoint(&pages, frozen, || {})?;
     Ok(Parts {
         trees: Trees {
-            pages: Arc::new(pages),
+            media: media(env, dir, options, pages, &poison),
             catalog: Catalog::new(Vec::new(), Vec::new(), 1),
             poison,
         },
@@ -258,6 +272,7 @@ fn fill(
         wal: Some(wal),
         last: Lsn::ZERO,
         checkpoint: Lsn::ZERO,
+        tables: Vec::new(),
         lock,
         waits,
     })
@@ -287,12 +302,20 @@ fn recover(
         };
     }
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
-    let trees = open_trees(Arc::new(pages), &manifest, Arc::clone(&poison));
+    let media = media(env, dir, options, pages, &poison);
+    let trees = open_trees(media, &manifest, Arc::clone(&poison))?;
+    if !read_only {
+        let tables = &trees.media.tables;
+        tables.remove_orphans(&manifest.table_numbers())?;
+    }
+    let tables = trees.catalog.list(info.lsn);
+    let tables = tables.iter().filter_map(|keyspace| keyspace.engine.lsm());
+    let tables = tables.map(LsmTree::opened).collect();
     let log_dir = dir.join(LOG_DIR);
     let how = replay_options(options);
     let tail = replay::replay(env, &log_dir, &manifest, info.lsn, how, &trees)?;
     if !read_only {
-        trees.pages.settle_if_in_doubt()?;
+        trees.media.pages.settle_if_in_doubt()?;
         tail.settle(&poison)?;
     }
     let last = tail.lsn;
@@ -317,35 +340,60 @@ fn recover(
         wal: Some(wal),
         last,
         checkpoint: info.lsn,
+        tables,
         lock,
         waits,
     })
 }
 
-/// The trees as of the checkpoint that `manifest` belongs to.
-pub(super) fn open_trees(pages: Arc<PageStore>, manifest: &Manifest, poison: Arc<Poison>) -> Trees {
+/// Where the engines of the store in `dir` keep what they hold.
+fn media(
+    env: &Env,
+    dir: &Path,
+    options: &StoreOptions,
+    pages: PageStore,
+    poison: &Arc<Poison>,
+) -> Media {
+    let tables = TableSpace::new(env.clone(), dir, Arc::clone(poison), options.tables());
+    Media {
+        pages: Arc::new(pages),
+        tables: Arc::new(tables),
+    }
+}
+
+/// The engines as of the checkpoint that `manifest` belongs to.
+///
+/// # Errors
+/// [`Error::Corrupt`], [`Error::Version`], [`Error::Io`] where a table does not open.
+pub(super) fn open_trees(media: Media, manifest: &Manifest, poison: Arc<Poison>) -> Result<Trees> {
+    media.tables.spend_numbers_below(manifest.next_table);
     let open = |record: &KeyspaceRecord| {
-        Keyspace::from_record(record, BTree::open(Arc::clone(&pages), record.root))
+        let engine = Engine::open(&media, &record.engine)?;
+        Ok(Keyspace::from_record(record, engine))
     };
-    let keyspaces = manifest.keyspaces.iter().map(open).collect();
+    let keyspaces = manifest.keyspaces.iter().map(open).collect::<Result<_>>()?;
     let ownerless = |root| KeyspaceRecord {
         id: KeyspaceId(0),
         options: KeyspaceOptions::default(),
-        root,
+        engine: EngineRecord {
+            kind: EngineKind::BTree,
+            root: Some(root),
+            runs: Vec::new(),
+        },
         created: Lsn::ZERO,
         adopted: Lsn::ZERO,
     };
     let garbage = manifest
         .garbage
         .iter()
-        .map(|root| (Lsn::ZERO, Arc::new(open(&ownerless(*root)))))
-        .collect();
+        .map(|root| Ok((Lsn::ZERO, Arc::new(open(&ownerless(*root))?))))
+        .collect::<Result<_>>()?;
     let catalog = Catalog::new(keyspaces, garbage, manifest.next_keyspace);
-    Trees {
-        pages,
+    Ok(Trees {
+        media,
         catalog,
         poison,
-    }
+    })
 }
 
 /// Staging keyspaces belong to work that did not finish.
@@ -371,6 +419,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         wal,
         last,
         checkpoint,
+        tables,
         lock,
         waits,
     } = parts;
@@ -387,9 +436,16 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
             barrier: waits.point("checkpoint.barrier"),
             debt: waits.point("checkpoint.debt"),
             asynchronous: waits.point("commit.async"),
+            memtable: waits.point("memtable.full"),
+            compaction: waits.point("compaction.debt"),
         },
         waits,
-        checkpoints: Mutex::new(Checkpoints { lsn: checkpoint }),
+        checkpoints: Mutex::new(Checkpoints {
+            lsn: checkpoint,
+            tables,
+            table_changes: 0,
+        }),
+        table_memory: Mutex::new(None),
         checkpointed_lsn: AtomicU64::new(checkpoint.0),
         checkpointed_bytes: AtomicU64::new(0),
         committed_bytes: AtomicU64::new(0),

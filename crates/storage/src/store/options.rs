@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     codec::Codec,
     error::{Error, Result},
+    lsm::TableOptions,
     page::{EvictionPolicyKind, PageSize, PageStoreOptions},
     wal::{LogArchive, MIN_SEGMENT},
 };
@@ -99,6 +100,25 @@ impl StoreOptions {
     /// Bytes of the budget that the page cache takes.
     pub(crate) fn cache_bytes(&self) -> usize {
         self.memory_budget / 2
+    }
+
+    /// What LSM trees go by. Their memtables and their block cache have a quarter and a bit of
+    /// the budget, taken from the half that is not the page cache's once there is such a
+    /// keyspace.
+    pub(crate) fn tables(&self) -> TableOptions {
+        let memtable_bytes = self.memory_budget / 12;
+        let table_bytes = self
+            .checkpoint_wal_bytes
+            .min(memtable_bytes as u64)
+            .max(4096);
+        TableOptions {
+            memtable_bytes,
+            block_cache_bytes: self.memory_budget / 8,
+            table_bytes,
+            level_bytes: 4 * table_bytes,
+            codec: self.codec,
+            block_bytes: 4096,
+        }
     }
 
     /// The page store's share of the options.

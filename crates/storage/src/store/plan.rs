@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::catalog::Catalog;
+use super::{
+    catalog::Catalog,
+    engine::{Engine, Media},
+};
 use crate::{
     batch::Operation,
-    btree::{BTree, MAX_KEY, MAX_VALUE, TreeEntry},
+    btree::{MAX_KEY, MAX_VALUE, TreeEntry},
     cursor::{DecidedKey, VersionCursor},
     error::{Error, Result},
     keyspace::Keyspace,
@@ -26,7 +29,7 @@ const MERGE_BYTES: usize = 256 << 10;
 /// What plans are made for and applied to.
 #[derive(Debug)]
 pub(crate) struct Trees {
-    pub(crate) pages: Arc<PageStore>,
+    pub(crate) media: Media,
     pub(crate) catalog: Catalog,
     pub(crate) poison: Arc<Poison>,
 }
@@ -40,6 +43,7 @@ pub(crate) struct Plan<'a> {
     overlay: Vec<(KeyspaceId, Option<Arc<Keyspace>>)>,
     /// Writes before this step are older than a structural change.
     open_from: usize,
+    /// Bytes and entries that go to pages directly.
     bytes: usize,
     entries: usize,
 }
@@ -63,11 +67,16 @@ enum Step<'a> {
 enum Change {
     Create(Arc<Keyspace>),
     Drop(Arc<Keyspace>),
-    /// `new` takes the place of the empty `old` with the tree of `from`.
+    /// `new` takes the place of the empty `old` with the engine of `from`.
     Adopt {
         old: Arc<Keyspace>,
         from: Arc<Keyspace>,
         new: Arc<Keyspace>,
+    },
+    /// `into` takes over the contents of `from`, which is dropped by another change.
+    Attach {
+        from: Arc<Keyspace>,
+        into: Arc<Keyspace>,
     },
 }
 
@@ -165,7 +174,7 @@ impl<'a> Plan<'a> {
         plan.check(trees, planned)
     }
 
-    /// Frees the trees of keyspaces that will not come to be.
+    /// Frees the engines of keyspaces that will not come to be.
     pub(crate) fn abandon(self, trees: &Trees) {
         drop(self.steps);
         drop(self.overlay);
@@ -175,13 +184,13 @@ impl<'a> Plan<'a> {
             .into_iter()
             .filter_map(|change| match change {
                 Change::Create(keyspace) => Some(keyspace),
-                Change::Drop(_) | Change::Adopt { .. } => None,
+                Change::Drop(_) | Change::Adopt { .. } | Change::Attach { .. } => None,
             })
             .collect();
         for keyspace in created {
-            let tree =
-                Arc::into_inner(keyspace).and_then(|keyspace| Arc::into_inner(keyspace.tree));
-            if let Some(Err(error)) = tree.map(BTree::destroy) {
+            let engine =
+                Arc::into_inner(keyspace).and_then(|keyspace| Arc::into_inner(keyspace.engine));
+            if let Some(Err(error)) = engine.map(Engine::destroy) {
                 trees.poison.set(error.to_string());
             }
         }
@@ -215,8 +224,8 @@ impl<'a> Plan<'a> {
                 if planned || trees.catalog.read().contains_key(&id) {
                     return Err(Error::KeyspaceExists(id));
                 }
-                let tree = Arc::new(BTree::create(Arc::clone(&trees.pages))?);
-                let keyspace = Arc::new(Keyspace::new(id, options, tree));
+                let engine = Arc::new(Engine::create(&trees.media, options)?);
+                let keyspace = Arc::new(Keyspace::new(id, options, engine));
                 self.changes.push(Change::Create(Arc::clone(&keyspace)));
                 self.set(id, Some(keyspace));
                 Ok(())
@@ -246,8 +255,11 @@ impl<'a> Plan<'a> {
             .steps
             .iter()
             .any(|step| step.touches(from_id) || step.touches(into_id));
-        if untouched && into.tree.is_empty()? {
-            let new = Arc::new(Keyspace::new(into_id, into.options, Arc::clone(&from.tree)));
+        if untouched && into.engine.can_attach(&from.engine) {
+            self.changes.push(Change::Attach { from, into });
+        } else if untouched && into.engine.can_adopt(&from.engine)? {
+            let engine = Arc::clone(&from.engine);
+            let new = Arc::new(Keyspace::new(into_id, into.options, engine));
             self.changes.push(Change::Adopt {
                 old: into,
                 from,
@@ -277,8 +289,7 @@ impl<'a> Plan<'a> {
 
     fn write(&mut self, catalog: &Catalog, id: KeyspaceId, entry: TreeEntry<'a>) -> Result<()> {
         check_len("key", entry.key.len(), MAX_KEY)?;
-        self.bytes += entry.key.len() + entry.value.map_or(0, <[u8]>::len);
-        self.entries += 1;
+        let bytes = entry.key.len() + entry.value.map_or(0, <[u8]>::len);
         let open = self.steps.get_mut(self.open_from..).unwrap_or_default();
         // Batches come keyspace by keyspace: the newest step is mostly the right one.
         for step in open.iter_mut().rev() {
@@ -286,10 +297,18 @@ impl<'a> Plan<'a> {
                 && keyspace.id == id
             {
                 entries.push(entry);
+                if keyspace.engine.writes_pages() {
+                    self.bytes += bytes;
+                    self.entries += 1;
+                }
                 return Ok(());
             }
         }
         let keyspace = self.find(catalog, id)?;
+        if keyspace.engine.writes_pages() {
+            self.bytes += bytes;
+            self.entries += 1;
+        }
         self.steps.push(Step::Write {
             keyspace,
             entries: SmallVec::from_iter([entry]),
@@ -300,7 +319,8 @@ impl<'a> Plan<'a> {
     /// A bound on the pages that the plan changes.
     pub(crate) fn page_bound(&self, pages: &PageStore) -> usize {
         let written = 2 * self.bytes / pages.payload_size();
-        written + self.entries + 4 * self.steps.len()
+        let steps = self.steps.iter().filter(|step| step.writes_pages()).count();
+        written + self.entries + 4 * steps
     }
 
     /// Changes the catalog in the name of commit `lsn`. The caller holds the barrier alone, and
@@ -324,6 +344,7 @@ impl<'a> Plan<'a> {
                         keyspace.set_dropped(lsn);
                         garbage.push((lsn, keyspace));
                     }
+                    Change::Attach { from, into } => into.engine.attach(&from.engine, lsn),
                     Change::Adopt { old, from, new } => {
                         drop(from);
                         new.set_created(old.created());
@@ -349,7 +370,7 @@ impl<'a> Plan<'a> {
                     mut entries,
                 } => {
                     sort_last_wins(&mut entries);
-                    keyspace.tree.apply(&entries, lsn, watermark)?;
+                    keyspace.engine.apply(&entries, lsn, watermark)?;
                 }
                 Step::Move { from, into } => move_entries(&from, &into, lsn, watermark)?,
             }
@@ -359,6 +380,14 @@ impl<'a> Plan<'a> {
 }
 
 impl Step<'_> {
+    fn writes_pages(&self) -> bool {
+        match self {
+            Step::Write { keyspace, .. } | Step::Move { into: keyspace, .. } => {
+                keyspace.engine.writes_pages()
+            }
+        }
+    }
+
     fn touches(&self, id: KeyspaceId) -> bool {
         match self {
             Step::Write { keyspace, .. } => keyspace.id == id,
@@ -392,7 +421,7 @@ fn sort_last_wins(entries: &mut SmallVec<[TreeEntry<'_>; 2]>) {
 
 /// Writes what a staging keyspace holds to another one.
 fn move_entries(from: &Keyspace, into: &Keyspace, lsn: Lsn, watermark: Lsn) -> Result<()> {
-    let mut cursor = from.tree.cursor(KeyRange::all(), Direction::Forward);
+    let mut cursor = from.engine.cursor(KeyRange::all(), Direction::Forward);
     let mut decided = DecidedKey::default();
     // Keys and staged values one after the other, and where each key and value ends.
     let mut bytes: Vec<u8> = Vec::new();
@@ -426,7 +455,7 @@ fn move_entries(from: &Keyspace, into: &Keyspace, lsn: Lsn, watermark: Lsn) -> R
                 }
             })
             .collect();
-        into.tree.apply(&entries, lsn, watermark)?;
+        into.engine.apply(&entries, lsn, watermark)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Nobody reads while the log is replayed, and no snapshot survives a restart. So of all the
 //! versions that a key has in the log only the newest matters, and it may carry the LSN of any
-//! later commit: entries are gathered over many commits and go to their trees in key order,
+//! later commit: entries are gathered over many commits and go to their engines in key order,
 //! touching every page once, as one commit in the name of the last of them. A structural change
 //! ends a run of gathered entries.
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::{
     Inner,
+    engine::EngineCursor,
     range::{Direction, KeyRange},
 };
 use crate::{
-    btree::TreeCursor,
     cursor::{DecidedKey, VersionCursor},
     error::{Error, Result},
     keyspace::Keyspace,
@@ -101,7 +101,7 @@ impl Snapshot {
             .find(keyspace, self.lsn())?;
         let adopted = keyspace.adopted();
         let is_empty = self.lsn() < adopted;
-        let versions = (!is_empty).then(|| keyspace.tree.cursor(range, direction));
+        let versions = (!is_empty).then(|| keyspace.engine.cursor(range, direction));
         Ok(Cursor {
             versions,
             decided: DecidedKey::default(),
@@ -118,11 +118,11 @@ impl Snapshot {
 #[derive(Debug)]
 pub struct Cursor {
     /// `None` where the keyspace was still empty.
-    versions: Option<TreeCursor>,
+    versions: Option<EngineCursor>,
     decided: DecidedKey,
     /// Versions below this LSN hold staged values.
     adopted: Lsn,
-    /// Keeps the tree from being freed.
+    /// Keeps the engine from being freed.
     _keyspace: Arc<Keyspace>,
     snapshot: Snapshot,
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::core::Core;
 use crate::{
     error::Result,
+    lsm::TableStatistics,
     lsn::{KeyspaceId, Lsn},
     pins::PinStatistics,
     waits::WaitStatistics,
@@ -34,6 +35,8 @@ pub struct StoreStatistics {
     pub pins: PinStatistics,
     /// The page cache and the data file.
     pub pages: PageStatistics,
+    /// Memtables, tables and compactions of LSM and hybrid keyspaces.
+    pub tables: TableStatistics,
     /// Bytes of the memory budget in use, cached pages included.
     pub memory_used: usize,
     /// The memory budget in bytes.
@@ -89,16 +92,17 @@ impl PageStatistics {
 pub struct KeyspaceEstimate {
     /// Entries, old versions included.
     pub entries: u64,
-    /// Leaf pages.
+    /// Leaf pages; data blocks of an LSM tree.
     pub leaf_pages: u64,
-    /// Levels of the tree; 1 is a single leaf.
+    /// Levels of a B+ tree, 1 being a single leaf; places of an LSM tree that a point read may
+    /// have to look at.
     pub depth: u32,
 }
 
 impl Core {
     /// Figures as of now.
     pub(crate) fn statistics(&self) -> StoreStatistics {
-        let pool = self.trees.pages.stats();
+        let pool = self.trees.media.pages.stats();
         let published = self.sequencer.published();
         StoreStatistics {
             published,
@@ -133,6 +137,7 @@ impl Core {
                 file_bytes: pool.file_bytes,
                 free_bytes: pool.free_bytes,
             },
+            tables: self.table_statistics(),
             memory_used: pool.cached_bytes + self.budget.used(),
             memory_limit: self.options.memory_budget,
             waits: self.waits.snapshot(),
@@ -145,11 +150,6 @@ impl Core {
             .trees
             .catalog
             .find(keyspace, self.sequencer.published())?;
-        let estimate = keyspace.tree.estimate()?;
-        Ok(KeyspaceEstimate {
-            entries: estimate.entries,
-            leaf_pages: estimate.leaf_pages,
-            depth: estimate.depth,
-        })
+        keyspace.engine.estimate()
     }
 }

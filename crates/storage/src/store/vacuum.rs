@@ -38,7 +38,9 @@ impl Core {
             if keyspace.options.staging {
                 continue;
             }
-            let tree = &keyspace.tree;
+            let Some(tree) = keyspace.engine.tree() else {
+                continue;
+            };
             if what == Vacuum::Worthwhile && !tree.wants_packing()? {
                 continue;
             }
@@ -51,12 +53,12 @@ impl Core {
             self.checkpoint()?;
         }
         let shrunk = self.shrink(go_on);
-        self.trees.pages.prefer_front(None);
+        self.trees.media.pages.prefer_front(None);
         if !shrunk? {
             return Ok(false);
         }
-        self.trees.pages.trim();
-        if self.trees.pages.is_cut_due() {
+        self.trees.media.pages.trim();
+        if self.trees.media.pages.is_cut_due() {
             self.vacuumed.store(true, Ordering::Release);
             self.checkpoint()?;
         }
@@ -65,7 +67,7 @@ impl Core {
 
     /// Moves what is at the file's end to its front; false where it was stopped.
     fn shrink(&self, go_on: &dyn Fn() -> bool) -> Result<bool> {
-        let pages = &self.trees.pages;
+        let pages = &self.trees.media.pages;
         let mut moved_any = false;
         for _ in 0..ROUNDS {
             let Some(cut) = pages.shrink_target() else {
@@ -109,7 +111,7 @@ impl Core {
             if !go_on() {
                 return Ok(None);
             }
-            let pages = &self.trees.pages;
+            let pages = &self.trees.media.pages;
             let moved = self.step(MOVED, |_| pages.move_to_front(cut, from, MOVED))?;
             total += moved.0;
             next = moved.1;
@@ -124,7 +126,7 @@ impl Core {
             Some(barrier) => barrier,
             None => self.wait_points.barrier.time(|| self.barrier.read()),
         };
-        let _room = self.trees.pages.reserve(pages)?;
+        let _room = self.trees.media.pages.reserve(pages)?;
         let watermark = self.pins.advance(self.sequencer.published());
         self.vacuumed.store(true, Ordering::Release);
         step(watermark)

@@ -22,6 +22,8 @@ const DROP: u8 = 4;
 const MERGE: u8 = 5;
 
 const ENGINE_BTREE: u8 = 1;
+const ENGINE_LSM: u8 = 2;
+const ENGINE_HYBRID: u8 = 3;
 const FLAG_STAGING: u8 = 1;
 
 /// One operation, its bytes borrowed from the log.
@@ -50,6 +52,8 @@ pub(crate) enum LoggedOperation<'a> {
 pub(crate) fn engine_code(engine: EngineKind) -> u8 {
     match engine {
         EngineKind::BTree => ENGINE_BTREE,
+        EngineKind::Lsm => ENGINE_LSM,
+        EngineKind::Hybrid => ENGINE_HYBRID,
     }
 }
 
@@ -57,6 +61,8 @@ pub(crate) fn engine_code(engine: EngineKind) -> u8 {
 pub(crate) fn engine_of(code: u8) -> Option<EngineKind> {
     match code {
         ENGINE_BTREE => Some(EngineKind::BTree),
+        ENGINE_LSM => Some(EngineKind::Lsm),
+        ENGINE_HYBRID => Some(EngineKind::Hybrid),
         _ => None,
     }
 }

@@ -1,0 +1,51 @@
+//! The LSM tree: commits go to a memtable, memtables to tables, tables to ever larger ones.
+//!
+//! ```text
+//!  commits ──> memtable                                   memtable
+//!                 │ checkpoint
+//!  front       run  run  run        overlapping           run, version
+//!                 │ compaction
+//!  levels      1  ▭▭▭▭                                    compaction
+//!              2  ▭▭▭▭▭▭▭▭▭▭▭▭      ten times as large
+//! ```
+//!
+//! - A table is an immutable file of sorted, prefix-compressed, checksummed blocks with filters
+//!   and a two-level index (`block`, `filter`, `format`, `table`, `writer`).
+//! - A [`version`] is the list of all parts. Readers keep the one that they began with; whoever
+//!   changes the tree installs a new one.
+//! - **Durability**: the log is what makes a commit durable. A checkpoint ends every memtable
+//!   in the same moment as the page store's epoch, writes them to tables, and lists all tables
+//!   of that moment in its manifest; what compactions do becomes true with the next checkpoint.
+//!   Tables that a durable checkpoint lists stay until another one is durable, and longer
+//!   while a cursor reads them. Files that no manifest lists are removed when the store opens.
+//!
+//! The format is described in `docs/formats/tables.md`.
+
+mod block;
+mod cache;
+mod compaction;
+mod filter;
+mod format;
+mod hash;
+mod memtable;
+mod range;
+mod run;
+mod settled;
+mod space;
+mod table;
+mod table_cursor;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod version;
+mod writer;
+
+pub use self::space::TableStatistics;
+pub(crate) use self::{
+    compaction::Compacted,
+    run::RunCursor,
+    space::{TableOptions, TableSpace},
+    table::TableRecord,
+    tree::{FrozenVersion, LsmTree, WrittenVersion},
+    version::RunRecord,
+};

@@ -1,0 +1,128 @@
+//! For the hybrid tree: the runs that may leave the front for good.
+
+use super::{
+    compaction::{FRONT_TRIGGER, settled_front},
+    range::Range,
+    run::{Run, RunContent, RunCursor, Tables},
+    space::TableCounters,
+    table_cursor::Access,
+    tree::LsmTree,
+    version::Version,
+};
+use crate::lsn::Lsn;
+
+/// Runs that hold nothing newer than the watermark, and nothing else in front is older.
+#[derive(Debug)]
+pub(crate) struct SettledRuns {
+    /// The newest first; levels count as runs here.
+    runs: Vec<Run>,
+    newest: Lsn,
+}
+
+/// The newest commit in a run of tables.
+fn newest_of(run: &Run) -> Lsn {
+    if run.staged != Lsn::ZERO {
+        return run.staged;
+    }
+    let tables = run.tables().map(Tables::as_slice).unwrap_or_default();
+    let newest = tables.iter().map(|table| table.properties().newest);
+    newest.max().unwrap_or_default()
+}
+
+/// The oldest commit in a run of tables.
+fn oldest_of(run: &Run) -> Lsn {
+    if run.staged != Lsn::ZERO {
+        return run.staged;
+    }
+    let tables = run.tables().map(Tables::as_slice).unwrap_or_default();
+    let oldest = tables.iter().map(|table| table.properties().oldest);
+    oldest.min().unwrap_or(Lsn::MAX)
+}
+
+/// Whether everything that stays in front is newer than all runs from `from` on. Levels overlap
+/// in time; and the commit that a staged run belongs to may have written to the part above it,
+/// too. `is_newest` says whether nothing is newer than the first run.
+fn is_clean_cut(all: &[Run], from: usize, is_newest: bool) -> bool {
+    let (staying, going) = all.split_at(from);
+    let Some(newest) = going.iter().map(newest_of).max() else {
+        return false;
+    };
+    match staying.iter().map(oldest_of).min() {
+        Some(oldest) => oldest > newest,
+        None => is_newest || going.iter().all(|run| run.staged != newest),
+    }
+}
+
+impl SettledRuns {
+    fn of(version: &Version, watermark: Lsn) -> Option<SettledRuns> {
+        let levels = version
+            .levels
+            .iter()
+            .filter(|level| !level.as_slice().is_empty());
+        let levels = levels.map(|level| Run::plain(RunContent::Tables(level.clone())));
+        let settled = settled_front(version);
+        let all: Vec<Run> = settled.iter().cloned().chain(levels).collect();
+        let too_new = all.iter().rposition(|run| newest_of(run) > watermark);
+        let first = too_new.map_or(0, |at| at + 1);
+        let is_newest = version.active.is_empty() && settled.len() == version.front.len();
+        let from = (first..all.len()).find(|from| is_clean_cut(&all, *from, is_newest))?;
+        let runs = all[from..].to_vec();
+        let newest = runs.iter().map(newest_of).max()?;
+        Some(SettledRuns { runs, newest })
+    }
+
+    /// The newest commit in them.
+    pub(crate) fn newest(&self) -> Lsn {
+        self.newest
+    }
+
+    /// Cursors over them, the newest first.
+    pub(crate) fn cursors(&self) -> Vec<RunCursor> {
+        let cursor = |run: &Run| run.cursor(Range::everything(), Access::Streaming);
+        self.runs.iter().map(cursor).collect()
+    }
+}
+
+impl LsmTree {
+    /// The runs that may go down now, if it is worth it: there are enough of them, or nothing
+    /// is being written.
+    pub(crate) fn settled_runs(&self, watermark: Lsn) -> Option<SettledRuns> {
+        let version = self.version();
+        let runs = SettledRuns::of(&version, watermark)?;
+        let is_at_rest = version.active.is_empty();
+        (is_at_rest || runs.runs.len() >= FRONT_TRIGGER).then_some(runs)
+    }
+
+    /// Removes runs whose content is elsewhere now; false where another tree has taken over.
+    pub(crate) fn remove_runs(&self, gone: &SettledRuns) -> bool {
+        let is_gone = |tables: &Tables| {
+            let inputs = gone.runs.iter().filter_map(Run::tables);
+            inputs.into_iter().any(|input| input.is(tables))
+        };
+        let removed = self.change(|version| {
+            version
+                .front
+                .retain(|run| !run.tables().is_some_and(is_gone));
+            for level in &mut version.levels {
+                if is_gone(level) {
+                    *level = Tables::new(Vec::new());
+                }
+            }
+        });
+        if removed {
+            self.space.note_change();
+            TableCounters::add(&self.space.counters.compactions, 1);
+            let tables = gone.runs.iter().filter_map(Run::tables);
+            for table in tables.flat_map(|tables| tables.as_slice()) {
+                TableCounters::add(&self.space.counters.compaction_read_bytes, table.len());
+                table.retire();
+            }
+        }
+        removed
+    }
+
+    /// Whether the store closes.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.space.is_closing()
+    }
+}

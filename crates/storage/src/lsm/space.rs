@@ -1,0 +1,320 @@
+//! What all LSM trees of a store share: the directory of tables, their numbers, the block cache,
+//! the memory of memtables, counters, and the list of files that nobody needs any more.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+
+use super::{cache::BlockCache, format::TableIdentity};
+use crate::{
+    codec::Codec,
+    durability,
+    env::Env,
+    error::{Error, Result},
+    poison::Poison,
+};
+
+/// The directory of tables within a store's.
+const TABLE_DIR: &str = "tables";
+/// How names of tables end.
+const EXTENSION: &str = "sst";
+
+/// Sizes that LSM trees go by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableOptions {
+    /// Bytes of memtables, over all trees, at which a checkpoint writes them out.
+    pub(crate) memtable_bytes: usize,
+    /// Bytes of blocks of tables in memory.
+    pub(crate) block_cache_bytes: usize,
+    /// Bytes of keys and values at which a table is full.
+    pub(crate) table_bytes: u64,
+    /// Bytes of tables that level 1 should not exceed; every next level may have ten times more.
+    pub(crate) level_bytes: u64,
+    /// The codec of the deepest levels. Young levels, which are rewritten soon, have a fast one.
+    pub(crate) codec: Codec,
+    /// Bytes of a data block.
+    pub(crate) block_bytes: usize,
+}
+
+impl TableOptions {
+    /// The codec of a level; 0 is what memtables are written to.
+    pub(super) fn codec_of(&self, level: usize) -> Codec {
+        match (self.codec, level) {
+            (Codec::None, _) | (_, 0) => Codec::None,
+            (_, 1) => Codec::Lz4,
+            (codec, _) => codec,
+        }
+    }
+}
+
+/// Memtables, tables and compactions of all LSM trees of a store; counters are since it was
+/// opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TableStatistics {
+    /// Tables on disk that are in use.
+    pub tables: usize,
+    /// Their bytes.
+    pub table_bytes: u64,
+    /// Bytes of memory that memtables take.
+    pub memtable_bytes: usize,
+    /// Memtables written to tables.
+    pub flushes: u64,
+    /// Bytes written for that.
+    pub flushed_bytes: u64,
+    /// Merges of tables.
+    pub compactions: u64,
+    /// Tables (or runs) that went to another level as they were.
+    pub moves: u64,
+    /// Bytes of tables read by merges.
+    pub compaction_read_bytes: u64,
+    /// Bytes of tables written by merges.
+    pub compaction_written_bytes: u64,
+    /// Point reads that a filter has spared a look into a table.
+    pub filtered: u64,
+    /// Blocks found in the block cache.
+    pub cache_hits: u64,
+    /// Blocks read from tables.
+    pub cache_misses: u64,
+    /// Bytes of blocks in the cache.
+    pub cached_bytes: usize,
+}
+
+/// Counters of all LSM trees of a store, since it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct TableCounters {
+    pub(super) flushes: AtomicU64,
+    pub(super) flushed_bytes: AtomicU64,
+    pub(super) compactions: AtomicU64,
+    pub(super) moves: AtomicU64,
+    pub(super) compaction_read_bytes: AtomicU64,
+    pub(super) compaction_written_bytes: AtomicU64,
+    pub(super) filtered: AtomicU64,
+}
+
+impl TableCounters {
+    pub(super) fn add(counter: &AtomicU64, more: u64) {
+        counter.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// What all LSM trees of a store share.
+#[derive(Debug)]
+pub(crate) struct TableSpace {
+    pub(super) env: Env,
+    dir: PathBuf,
+    pub(super) poison: Arc<Poison>,
+    pub(super) options: TableOptions,
+    pub(super) cache: Arc<BlockCache>,
+    pub(super) counters: TableCounters,
+    /// Bytes of all memtables that have not been written out, roughly.
+    memtable_bytes: AtomicUsize,
+    /// No table has this number or a higher one.
+    next_number: AtomicU64,
+    /// Files that no version lists any more and no reader uses.
+    trash: Arc<Mutex<Vec<PathBuf>>>,
+    /// How often compactions have changed which tables there are.
+    changes: AtomicU64,
+    /// The most runs in front of any tree, beyond those that trigger a compaction.
+    front_debt: AtomicUsize,
+    /// Whether the directory is known to exist.
+    has_dir: Mutex<bool>,
+    /// Set when the store closes: background work on tables ends early.
+    closing: AtomicBool,
+}
+
+impl TableSpace {
+    /// The space of the store in `dir`. Nothing is read or made yet.
+    pub(crate) fn new(
+        env: Env,
+        dir: &Path,
+        poison: Arc<Poison>,
+        options: TableOptions,
+    ) -> TableSpace {
+        TableSpace {
+            env,
+            dir: dir.join(TABLE_DIR),
+            poison,
+            cache: Arc::new(BlockCache::new(options.block_cache_bytes)),
+            options,
+            counters: TableCounters::default(),
+            memtable_bytes: AtomicUsize::new(0),
+            next_number: AtomicU64::new(1),
+            trash: Arc::default(),
+            changes: AtomicU64::new(0),
+            front_debt: AtomicUsize::new(0),
+            has_dir: Mutex::new(false),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// Where the table of that number is.
+    pub(super) fn path_of(&self, number: u64) -> PathBuf {
+        self.dir.join(format!("{number:012}.{EXTENSION}"))
+    }
+
+    /// A name for a new table. Makes the directory on first use, and its name durable.
+    pub(super) fn new_identity(&self) -> Result<TableIdentity> {
+        let mut has_dir = self.has_dir.lock();
+        if !*has_dir {
+            let dir = &self.dir;
+            let made = self.env.vfs.create_dir_all(dir);
+            self.poison
+                .guard(made.map_err(|error| Error::io("create", dir, error)))?;
+            durability::sync_parent(&*self.env.vfs, dir, &self.poison)?;
+            *has_dir = true;
+        }
+        Ok(TableIdentity {
+            number: self.next_number.fetch_add(1, Ordering::Relaxed),
+            salt: self.env.random.next_u64(),
+        })
+    }
+
+    /// Makes the names of new tables durable. Their bytes are so already.
+    pub(crate) fn sync_names(&self) -> Result<()> {
+        let any = self.path_of(0);
+        durability::sync_parent(&*self.env.vfs, &any, &self.poison)
+    }
+
+    /// The number that the next table gets.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.load(Ordering::Relaxed)
+    }
+
+    /// Gives no table the number `next` or a lower one.
+    pub(crate) fn spend_numbers_below(&self, next: u64) {
+        self.next_number.fetch_max(next, Ordering::Relaxed);
+    }
+
+    /// Where files go that nobody needs.
+    pub(super) fn trash(&self) -> Arc<Mutex<Vec<PathBuf>>> {
+        Arc::clone(&self.trash)
+    }
+
+    /// Removes files that nobody needs. To be called after a checkpoint that does not name them
+    /// has become durable, and not while another one is being written.
+    pub(crate) fn empty_trash(&self) {
+        if self.poison.is_poisoned() {
+            // It is unknown which checkpoint is durable; opening finds out.
+            return;
+        }
+        let mut files = std::mem::take(&mut *self.trash.lock());
+        files.sort_unstable();
+        for path in files {
+            // One that stays is removed by the next opening.
+            durability::unlink(&self.env, &path);
+        }
+    }
+
+    /// Removes every table that is not in `wanted` (sorted numbers): leftovers of work that was
+    /// cut short.
+    pub(crate) fn remove_orphans(&self, wanted: &[u64]) -> Result<()> {
+        let names = match self.env.vfs.read_dir(&self.dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("list", &self.dir, error)),
+        };
+        for name in names {
+            let path = self.dir.join(&name);
+            let Some(number) = number_of(&path) else {
+                continue;
+            };
+            self.spend_numbers_below(number.saturating_add(1));
+            if wanted.binary_search(&number).is_err() {
+                durability::unlink(&self.env, &path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts `bytes` more in memtables.
+    #[inline]
+    pub(super) fn grow_memtables(&self, bytes: usize) {
+        self.memtable_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts `bytes` less in memtables.
+    pub(super) fn shrink_memtables(&self, bytes: usize) {
+        self.memtable_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of all memtables that have not been written out.
+    #[inline]
+    pub(crate) fn memtable_bytes(&self) -> usize {
+        self.memtable_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memtables at which a checkpoint is wanted.
+    #[inline]
+    pub(crate) fn memtable_limit(&self) -> usize {
+        self.options.memtable_bytes
+    }
+
+    /// How often compactions have changed which tables there are: where this differs, another
+    /// checkpoint has something to say.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The most runs in front of any tree, beyond those that trigger a compaction, as it was
+    /// stated last.
+    #[inline]
+    pub(crate) fn front_debt(&self) -> usize {
+        self.front_debt.load(Ordering::Relaxed)
+    }
+
+    /// States the most runs in front of any tree.
+    pub(crate) fn set_front_debt(&self, runs: usize) {
+        self.front_debt.store(runs, Ordering::Relaxed);
+    }
+
+    /// Counters so far; which tables there are is for the trees to say.
+    pub(crate) fn statistics(&self) -> TableStatistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let cache = self.cache.statistics();
+        TableStatistics {
+            tables: 0,
+            table_bytes: 0,
+            memtable_bytes: self.memtable_bytes(),
+            flushes: read(&counters.flushes),
+            flushed_bytes: read(&counters.flushed_bytes),
+            compactions: read(&counters.compactions),
+            moves: read(&counters.moves),
+            compaction_read_bytes: read(&counters.compaction_read_bytes),
+            compaction_written_bytes: read(&counters.compaction_written_bytes),
+            filtered: read(&counters.filtered),
+            cache_hits: cache.hits,
+            cache_misses: cache.misses,
+            cached_bytes: cache.bytes,
+        }
+    }
+
+    /// Whether background work on tables shall end.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Ends background work on tables early.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+}
+
+/// The number in a table's file name.
+fn number_of(path: &Path) -> Option<u64> {
+    if path.extension()? != EXTENSION {
+        return None;
+    }
+    path.file_stem()?.to_str()?.parse().ok()
+}

@@ -1,0 +1,23 @@
+//! Tests of tables and trees as a whole.
+
+mod table;
+
+use std::{path::Path, sync::Arc};
+
+use super::space::{TableOptions, TableSpace};
+use crate::{codec::Codec, env::Env, poison::Poison, vfs_memory::MemoryVfs};
+
+/// A space of small tables and blocks over `vfs`.
+fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
+    let options = TableOptions {
+        memtable_bytes: 64 << 10,
+        block_cache_bytes: 64 << 10,
+        table_bytes: 4096,
+        level_bytes: 16 << 10,
+        codec,
+        block_bytes: 256,
+    };
+    let env = Env::with_vfs(vfs.clone());
+    let poison = Arc::new(Poison::new());
+    Arc::new(TableSpace::new(env, Path::new("/store"), poison, options))
+}

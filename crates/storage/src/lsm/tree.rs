@@ -1,0 +1,335 @@
+//! The LSM tree's face: point reads, applying a batch, cursors, and the changes of its version.
+
+use std::sync::{Arc, PoisonError};
+
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use parking_lot::Mutex;
+
+use super::{
+    compaction::Picker,
+    memtable::Memtable,
+    range::Range,
+    run::{Run, RunContent, RunCursor, Tables},
+    space::{TableCounters, TableSpace},
+    table::Table,
+    table_cursor::Access,
+    version::{RunRecord, Version},
+    writer::TableWriter,
+};
+use crate::{
+    btree::TreeEntry,
+    cursor::{VersionCollector, VersionCursor},
+    error::Result,
+    lsn::Lsn,
+    store::{Direction, KeyRange},
+    verify::VerifyReport,
+};
+
+/// A log-structured merge tree. All methods may be called from any number of threads.
+#[derive(Debug)]
+pub(crate) struct LsmTree {
+    pub(super) space: Arc<TableSpace>,
+    /// Readers lock a shard of their own for the time of a point read; cursors clone it.
+    current: ShardedLock<Arc<Version>>,
+    /// Held by whoever replaces the version.
+    change: Mutex<Ownership>,
+    /// Held by whoever compacts.
+    pub(super) picker: Mutex<Picker>,
+    /// Whether older versions may lie in another tree below this one.
+    pub(super) is_front: bool,
+}
+
+/// Whose the tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ownership {
+    Own,
+    /// Another tree has taken everything over. This one stays readable and changes no more.
+    GivenAway,
+}
+
+/// A tree's version at a checkpoint's LSN, to be written out.
+#[derive(Debug)]
+pub(crate) struct FrozenVersion(Arc<Version>);
+
+/// A frozen version with everything in tables. Keeps their files.
+#[derive(Debug)]
+pub(crate) struct WrittenVersion(Version);
+
+impl WrittenVersion {
+    /// How the manifest lists it.
+    pub(crate) fn records(&self) -> Vec<RunRecord> {
+        self.0.records()
+    }
+}
+
+/// How large a tree is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LsmEstimate {
+    /// Versions, tombstones included.
+    pub(crate) entries: u64,
+    /// Data blocks.
+    pub(crate) blocks: u64,
+    /// Runs and levels that a point read may have to look at.
+    pub(crate) parts: u32,
+}
+
+impl LsmTree {
+    /// An empty tree.
+    pub(crate) fn create(space: &Arc<TableSpace>) -> LsmTree {
+        LsmTree::with_version(space, Version::empty(space))
+    }
+
+    /// The tree of a manifest.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`], [`crate::Error::Version`], [`crate::Error::Io`].
+    pub(crate) fn open(space: &Arc<TableSpace>, records: &[RunRecord]) -> Result<LsmTree> {
+        Ok(LsmTree::with_version(space, Version::open(space, records)?))
+    }
+
+    /// The same tree above another one, which holds older versions.
+    pub(crate) fn in_front(self) -> LsmTree {
+        LsmTree {
+            is_front: true,
+            ..self
+        }
+    }
+
+    fn with_version(space: &Arc<TableSpace>, version: Version) -> LsmTree {
+        LsmTree {
+            space: Arc::clone(space),
+            current: ShardedLock::new(Arc::new(version)),
+            change: Mutex::new(Ownership::Own),
+            picker: Mutex::default(),
+            is_front: false,
+        }
+    }
+
+    #[inline]
+    fn read(&self) -> ShardedLockReadGuard<'_, Arc<Version>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version now.
+    #[inline]
+    pub(super) fn version(&self) -> Arc<Version> {
+        Arc::clone(&self.read())
+    }
+
+    /// Replaces the version; the change's lock is held.
+    fn set(&self, version: Version) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, Arc::new(version));
+        drop(current);
+        // The last one to hold a memtable frees every node of it: without the lock.
+        drop(before);
+    }
+
+    /// Changes the version, unless it is another tree's by now. Answers whether it has.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Version)) -> bool {
+        let ownership = self.change.lock();
+        if *ownership == Ownership::GivenAway {
+            return false;
+        }
+        let mut version = Version::clone(&self.read());
+        change(&mut version);
+        self.set(version);
+        true
+    }
+
+    /// Calls `read` with LSN and value (`None` for a tombstone) of the newest version of `key`
+    /// at or below `at`; gives it back where there is none.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`], [`crate::Error::Io`].
+    #[inline]
+    pub(crate) fn get<R, F: FnOnce(Lsn, Option<&[u8]>) -> R>(
+        &self,
+        key: &[u8],
+        at: Lsn,
+        read: F,
+    ) -> Result<std::result::Result<R, F>> {
+        self.read().get(key, at, read)
+    }
+
+    /// Adds a version at `lsn` of each entry's key; one that is there already stays. The caller
+    /// holds the store's barrier, so that the memtable stays the active one meanwhile.
+    pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn) {
+        self.read().active.apply(entries, lsn);
+    }
+
+    /// Cursors over all parts, the newest first. None of them where there is nothing.
+    pub(crate) fn cursors(&self, range: &KeyRange, direction: Direction) -> Vec<RunCursor> {
+        self.version().cursors(range, direction)
+    }
+
+    /// Whether there is no version of anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    /// How large the tree is.
+    pub(crate) fn estimate(&self) -> LsmEstimate {
+        let version = self.version();
+        let memory: usize = version.memtables().map(|memtable| memtable.len()).sum();
+        let mut estimate = LsmEstimate {
+            entries: memory as u64,
+            blocks: 0,
+            parts: 1 + version.front.len() as u32,
+        };
+        for table in version.tables() {
+            estimate.entries += table.properties().entries;
+            estimate.blocks += table.properties().data_blocks;
+        }
+        let levels = version.levels.iter();
+        estimate.parts += levels.filter(|level| !level.as_slice().is_empty()).count() as u32;
+        estimate
+    }
+
+    /// Bytes of all tables, and their number.
+    pub(crate) fn table_bytes(&self) -> (u64, usize) {
+        let version = self.version();
+        let bytes = version.tables().map(|table| table.len()).sum();
+        (bytes, version.tables().count())
+    }
+
+    /// Ends the memtable, so that the version holds exactly the commits applied until now. The
+    /// caller holds the store's barrier alone. No I/O.
+    pub(crate) fn freeze(&self) -> FrozenVersion {
+        self.change(|version| {
+            if !version.active.is_empty() {
+                let active = Arc::new(Memtable::new(&self.space));
+                let full = std::mem::replace(&mut version.active, active);
+                version
+                    .front
+                    .insert(0, Run::plain(RunContent::Memory(full)));
+            }
+        });
+        FrozenVersion(self.version())
+    }
+
+    /// Writes the memtables of a frozen version to tables, whose names are still to be made
+    /// durable. Versions that no snapshot at or above `watermark` sees are left out.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`], [`crate::Error::Corrupt`].
+    pub(crate) fn write_out(
+        &self,
+        frozen: FrozenVersion,
+        watermark: Lsn,
+    ) -> Result<WrittenVersion> {
+        let mut written = Version::clone(&frozen.0);
+        for run in &mut written.front {
+            if let RunContent::Memory(memtable) = &run.content {
+                let table = self.write_memtable(memtable, run.staged, watermark)?;
+                let memtable = Arc::clone(memtable);
+                let tables = Tables::new(vec![Arc::clone(&table)]);
+                run.content = RunContent::Tables(tables.clone());
+                if self.install_flushed(&memtable, tables) {
+                    memtable.count_out();
+                } else {
+                    table.retire();
+                }
+            }
+        }
+        written.active = Arc::new(Memtable::new(&self.space));
+        Ok(WrittenVersion(written))
+    }
+
+    /// Puts the table of a memtable in its place.
+    fn install_flushed(&self, memtable: &Arc<Memtable>, tables: Tables) -> bool {
+        self.change(|version| {
+            for run in &mut version.front {
+                if matches!(&run.content, RunContent::Memory(one) if Arc::ptr_eq(one, memtable)) {
+                    run.content = RunContent::Tables(tables.clone());
+                }
+            }
+        })
+    }
+
+    fn write_memtable(
+        &self,
+        memtable: &Arc<Memtable>,
+        staged: Lsn,
+        watermark: Lsn,
+    ) -> Result<Arc<Table>> {
+        let run = Run::plain(RunContent::Memory(Arc::clone(memtable)));
+        let mut cursor = run.cursor(Range::everything(), Access::Streaming);
+        // Of a staged key only the newest version counts.
+        let watermark = if staged == Lsn::ZERO {
+            watermark
+        } else {
+            Lsn::MAX
+        };
+        let mut collector = VersionCollector::new(watermark);
+        let mut writer = TableWriter::create(&self.space, 0)?;
+        while let Some(version) = cursor.next_version()? {
+            if collector.keeps(version, |_| false) {
+                writer.add(version)?;
+            }
+        }
+        let table = writer.finish()?;
+        let counters = &self.space.counters;
+        TableCounters::add(&counters.flushes, 1);
+        TableCounters::add(&counters.flushed_bytes, table.len());
+        Ok(table)
+    }
+
+    /// Takes over everything of a staging tree as the newest there is, visible with commit
+    /// `staged`. The caller holds the store's barrier alone.
+    pub(crate) fn attach(&self, from: &LsmTree, staged: Lsn) {
+        let source = {
+            let mut ownership = from.change.lock();
+            *ownership = Ownership::GivenAway;
+            from.version()
+        };
+        let mut runs = Vec::new();
+        let mut add = |content: RunContent| runs.push(Run { content, staged });
+        if !source.active.is_empty() {
+            add(RunContent::Memory(Arc::clone(&source.active)));
+        }
+        for run in &source.front {
+            add(run.content.clone());
+        }
+        for level in source
+            .levels
+            .iter()
+            .filter(|level| !level.as_slice().is_empty())
+        {
+            add(RunContent::Tables(level.clone()));
+        }
+        self.change(|version| {
+            if !version.active.is_empty() {
+                let active = Arc::new(Memtable::new(&self.space));
+                let full = std::mem::replace(&mut version.active, active);
+                runs.push(Run::plain(RunContent::Memory(full)));
+            }
+            runs.append(&mut version.front);
+            version.front = runs;
+        });
+    }
+
+    /// Gives all tables back. Nobody else may use the tree any more.
+    pub(crate) fn destroy(&self) {
+        let mut ownership = self.change.lock();
+        if *ownership == Ownership::Own {
+            for table in self.version().tables() {
+                table.retire();
+            }
+        }
+        *ownership = Ownership::GivenAway;
+    }
+
+    /// Checks every table.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`] where a file cannot be read. What does not verify is in the report.
+    pub(crate) fn verify(&self, report: &mut VerifyReport) -> Result<()> {
+        self.version().verify(report)
+    }
+
+    /// The tables that a manifest has listed, which has just been opened.
+    pub(crate) fn opened(&self) -> WrittenVersion {
+        WrittenVersion(Version::clone(&self.read()))
+    }
+}
