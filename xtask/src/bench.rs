@@ -15,13 +15,23 @@ use std::{
 use crate::{Error, Result, command, run as run_command, workspace_root};
 
 /// What to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum Bench {
     /// Load flights.csv into a typed table, with `sqlite3 .import` beside it.
     Load {
         /// How often each program runs; the medians are printed.
         #[arg(long, default_value_t = 5)]
         runs: usize,
+    },
+    /// Key-value workloads beside other engines; see `benches/README.md`.
+    Kv {
+        /// Compile RocksDB too, which takes minutes the first time.
+        #[arg(long)]
+        with_rocksdb: bool,
+        /// What the comparison is told: `--rows`, `--runs`, `--seconds`, `--memory`, `--engines`,
+        /// `--directory`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
     /// Throughput, latency, checkpoint, recovery and memory of the database itself.
     Performance,
@@ -34,6 +44,10 @@ pub enum Bench {
 pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Load { runs } => load(*runs),
+        Bench::Kv {
+            with_rocksdb,
+            options,
+        } => key_value(*with_rocksdb, options),
         Bench::Performance => run_command(&mut command(
             "cargo",
             &[
@@ -50,6 +64,19 @@ pub fn run(bench: &Bench) -> Result<()> {
             ],
         )),
     }
+}
+
+/// Builds the comparison, a workspace of its own, and runs it.
+fn key_value(with_rocksdb: bool, options: &[String]) -> Result<()> {
+    let mut build = command("cargo", &["run", "--release", "--manifest-path"]);
+    build
+        .arg("benches/Cargo.toml")
+        .args(["--target-dir", "target/benches"]);
+    if with_rocksdb {
+        build.args(["--features", "rocksdb"]);
+    }
+    build.args(["--", "kv"]).args(options);
+    run_command(&mut build)
 }
 
 const SCHEMA: &str = "CREATE TABLE flights (year INTEGER, month INTEGER, day INTEGER, dep_time INTEGER, \

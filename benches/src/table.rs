@@ -1,0 +1,94 @@
+//! Figures of all engines, side by side.
+
+use std::{collections::HashMap, fmt};
+
+/// Collects figures by workload and engine, and prints their medians.
+#[derive(Debug)]
+pub struct Table {
+    engines: Vec<String>,
+    /// Workloads in the order they were first measured.
+    workloads: Vec<String>,
+    figures: HashMap<(String, String), Vec<f64>>,
+}
+
+impl Table {
+    /// A table with a column for each engine.
+    pub fn new(engines: &[String]) -> Table {
+        Table {
+            engines: engines.to_vec(),
+            workloads: Vec::new(),
+            figures: HashMap::new(),
+        }
+    }
+
+    /// Takes one figure of one run.
+    pub fn add(&mut self, workload: &str, engine: &str, figure: f64) {
+        if !self.workloads.iter().any(|known| known == workload) {
+            self.workloads.push(workload.into());
+        }
+        let place = (workload.to_owned(), engine.to_owned());
+        self.figures.entry(place).or_default().push(figure);
+    }
+
+    fn median(&self, workload: &str, engine: &str) -> Option<f64> {
+        let place = (workload.to_owned(), engine.to_owned());
+        let mut figures = self.figures.get(&place)?.clone();
+        figures.sort_by(f64::total_cmp);
+        figures.get(figures.len() / 2).copied()
+    }
+}
+
+/// A figure with three significant digits or more.
+fn short(figure: f64) -> String {
+    match figure {
+        _ if figure >= 1e6 => format!("{:.2} M", figure / 1e6),
+        _ if figure >= 1e4 => format!("{:.0} k", figure / 1e3),
+        _ if figure >= 1e3 => format!("{:.2} k", figure / 1e3),
+        _ if figure >= 100.0 => format!("{figure:.0}"),
+        _ => format!("{figure:.2}"),
+    }
+}
+
+/// Whether less of it is better.
+fn is_cost(workload: &str) -> bool {
+    ["disk", "memory", "open"]
+        .iter()
+        .any(|cost| workload.contains(cost))
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "| workload |")?;
+        for engine in &self.engines {
+            write!(f, " {engine} |")?;
+        }
+        writeln!(
+            f,
+            " {} / best other |",
+            self.engines.first().map_or("", |name| name)
+        )?;
+        writeln!(f, "|---|{}---|", "---|".repeat(self.engines.len()))?;
+        for workload in &self.workloads {
+            write!(f, "| {workload} |")?;
+            let medians: Vec<Option<f64>> = self
+                .engines
+                .iter()
+                .map(|engine| self.median(workload, engine))
+                .collect();
+            for median in &medians {
+                write!(f, " {} |", median.map_or("–".into(), short))?;
+            }
+            let others = medians.iter().skip(1).flatten().copied();
+            let best = if is_cost(workload) {
+                others.min_by(f64::total_cmp)
+            } else {
+                others.max_by(f64::total_cmp)
+            };
+            match (medians.first().copied().flatten(), best) {
+                (Some(ours), Some(best)) => writeln!(f, " {:.2} |", ours / best)?,
+                _ => writeln!(f, " – |")?,
+            }
+        }
+        Ok(())
+    }
+}
