@@ -3,6 +3,8 @@
 //! Each line of a block is a session's name, a colon and a statement. A statement that has to
 //! wait for a lock says so, and gives its result below the line that lets it go on: always at
 //! the same place, since a step ends only when every session has answered or stands in line.
+//! An exclamation mark behind the name waits for the answer: of a statement whose wait ends by
+//! itself, by a time limit.
 
 use std::{
     collections::BTreeMap,
@@ -75,6 +77,7 @@ fn settle(
     database: &Database,
     workers: &mut BTreeMap<String, Worker>,
     first: &str,
+    patient: bool,
 ) -> Vec<(String, String)> {
     let mut answers = Vec::new();
     loop {
@@ -100,7 +103,8 @@ fn settle(
             }
         }
         let running = workers.values().filter(|worker| worker.running).count();
-        if !answered && running == waiting {
+        let wanted = patient && workers.get(first).is_some_and(|worker| worker.running);
+        if !answered && running == waiting && !wanted {
             answers.sort_by_key(|(name, _)| name != first);
             return answers;
         }
@@ -118,7 +122,8 @@ fn runner(_: &Path) -> impl FnMut(&str) -> String + use<> {
                 lines.push(format!("no session in: {line}"));
                 continue;
             };
-            let (name, statement) = (name.trim(), statement.trim());
+            let patient = name.trim().ends_with('!');
+            let (name, statement) = (name.trim().trim_end_matches('!'), statement.trim());
             let worker = workers
                 .entry(name.to_owned())
                 .or_insert_with(|| start(database.session()));
@@ -127,7 +132,7 @@ fn runner(_: &Path) -> impl FnMut(&str) -> String + use<> {
                 continue;
             }
             worker.running = worker.statements.send(statement.to_owned()).is_ok();
-            let answers = settle(&database, &mut workers, name);
+            let answers = settle(&database, &mut workers, name, patient);
             if !answers.iter().any(|(who, _)| who == name) {
                 lines.push(format!("{name}: waits"));
             }

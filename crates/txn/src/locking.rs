@@ -6,7 +6,7 @@ use rustling_storage::{Error as StorageError, KeyspaceId};
 use crate::{
     error::{Error, Result},
     lock::{
-        Acquired, LockWait,
+        Acquired, LockWait, Wanted,
         mode::{LockMode, Mode},
         table::{LockName, Target},
     },
@@ -91,8 +91,11 @@ impl State {
         match manager.locks.acquire(
             &self.locker,
             target,
-            mode,
-            wait,
+            Wanted {
+                mode,
+                enough: mode,
+                wait,
+            },
             self.changes(),
             &manager.counters,
         )? {
@@ -120,7 +123,7 @@ impl State {
         writer: &mut Writer,
         keyspace: KeyspaceId,
         key: &[u8],
-        mode: Mode,
+        (mode, enough): (Mode, Mode),
         wait: LockWait,
     ) -> Result<RowLock> {
         if self.is_private(keyspace)? {
@@ -144,8 +147,7 @@ impl State {
             match manager.locks.acquire(
                 &self.locker,
                 target,
-                mode,
-                wait,
+                Wanted { mode, enough, wait },
                 self.changes(),
                 &manager.counters,
             )? {
@@ -199,14 +201,17 @@ impl State {
         }
     }
 
-    /// Locks a row for a blind write. Under SNAPSHOT the first updater wins.
+    /// Locks a row for a blind write, unless a mode that covers `enough` is held. Where the level
+    /// keeps a snapshot the first updater wins.
     pub(crate) fn lock_for_write(
         &self,
         writer: &mut Writer,
         keyspace: KeyspaceId,
         key: &[u8],
+        enough: Mode,
     ) -> Result<()> {
-        let lock = self.lock_key(writer, keyspace, key, Mode::Exclusive, LockWait::Wait)?;
+        let modes = (Mode::Exclusive, enough);
+        let lock = self.lock_key(writer, keyspace, key, modes, LockWait::Wait)?;
         if self.isolation.keeps_snapshot() && !matches!(lock, RowLock::Held) {
             let is_private = matches!(lock, RowLock::Private);
             let checked = self.has_changed(&lock, keyspace, key);
@@ -248,7 +253,8 @@ impl State {
         keyspace: KeyspaceId,
         key: &[u8],
     ) -> Result<()> {
-        let lock = self.lock_key(writer, keyspace, key, Mode::Exclusive, LockWait::Wait)?;
+        let modes = (Mode::Exclusive, Mode::Exclusive);
+        let lock = self.lock_key(writer, keyspace, key, modes, LockWait::Wait)?;
         let exists = self.exists_now(keyspace, key);
         let fresh = matches!(lock, RowLock::New(_) | RowLock::Covered);
         let is_private = matches!(lock, RowLock::Private);
@@ -323,7 +329,8 @@ impl State {
         mode: LockMode,
         wait: LockWait,
     ) -> Result<RowState> {
-        let lock = self.lock_key(writer, keyspace, key, mode.into(), wait)?;
+        let mode = Mode::from(mode);
+        let lock = self.lock_key(writer, keyspace, key, (mode, mode), wait)?;
         if matches!(lock, RowLock::Unavailable) {
             return match wait {
                 LockWait::SkipLocked => Ok(RowState::Skipped),

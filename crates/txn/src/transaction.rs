@@ -204,14 +204,19 @@ impl Transaction {
         self.state.writer()
     }
 
-    /// Sets `key` to `value`, with the row locked exclusively until the end.
+    /// Sets `key` to `value`, with the row locked exclusively until the end (or as it is locked
+    /// already, where that is [`LockMode::NoKeyUpdate`]).
     ///
     /// # Errors
     /// [`Error::WriteConflict`] under SNAPSHOT, lock errors, [`Error::ReadOnly`],
     /// [`Error::Storage`].
     pub fn put(&self, keyspace: KeyspaceId, key: &[u8], value: &[u8]) -> Result<()> {
         let mut writer = self.writer()?;
-        self.state.lock_for_write(&mut writer, keyspace, key)?;
+        // Who has locked the row against other writers may write it, references to its key
+        // notwithstanding.
+        let enough = LockMode::NoKeyUpdate.into();
+        self.state
+            .lock_for_write(&mut writer, keyspace, key, enough)?;
         self.state
             .change(&mut writer, keyspace, key, Some(value.to_vec()))
     }
@@ -223,7 +228,9 @@ impl Transaction {
     /// As [`Transaction::put`].
     pub fn delete(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<()> {
         let mut writer = self.writer()?;
-        self.state.lock_for_write(&mut writer, keyspace, key)?;
+        let enough = LockMode::Exclusive.into();
+        self.state
+            .lock_for_write(&mut writer, keyspace, key, enough)?;
         self.state.change(&mut writer, keyspace, key, None)
     }
 

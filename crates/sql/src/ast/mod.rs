@@ -17,8 +17,8 @@ pub use expr::{
 };
 pub use name::{Ident, ObjectName, TypeName, TypeNameKind};
 pub use query::{
-    CommonTable, Distinct, JoinConstraint, JoinOperator, OrderItem, Query, QueryBody, Select,
-    SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
+    CommonTable, Distinct, JoinConstraint, JoinOperator, LockingClause, OrderItem, Query,
+    QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
 };
 pub use statement::{
     Assignment, ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable,

@@ -1,7 +1,10 @@
 //! Queries.
 
 use super::{Expr, FunctionCall, Ident, ObjectName};
-use crate::span::Span;
+use crate::{
+    bound::{LockStrength, LockWaitPolicy},
+    span::Span,
+};
 
 /// A query with everything around its body.
 #[derive(Clone, Debug)]
@@ -18,8 +21,21 @@ pub struct Query {
     pub with_ties: bool,
     /// OFFSET.
     pub offset: Option<Expr>,
-    /// FOR UPDATE and its like, as written.
-    pub locking: Option<(String, Span)>,
+    /// FOR UPDATE and its like.
+    pub locking: Vec<LockingClause>,
+    /// Where.
+    pub span: Span,
+}
+
+/// FOR UPDATE and its like.
+#[derive(Clone, Debug)]
+pub struct LockingClause {
+    /// How strongly.
+    pub strength: LockStrength,
+    /// OF: of which tables, by their names in FROM; empty: of all.
+    pub of: Vec<Ident>,
+    /// What to do about rows that others have locked.
+    pub wait: LockWaitPolicy,
     /// Where.
     pub span: Span,
 }

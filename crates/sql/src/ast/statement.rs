@@ -1,7 +1,10 @@
 //! Statements.
 
 use super::{Expr, Ident, ObjectName, OrderItem, Query, SelectItem, TableRef, TypeName, With};
-use crate::{bound::TransactionStatement, span::Span};
+use crate::{
+    bound::{TableLock, TransactionStatement},
+    span::Span,
+};
 
 /// A statement.
 #[derive(Clone, Debug)]
@@ -73,6 +76,15 @@ pub enum StatementKind {
     },
     /// CHECKPOINT.
     Checkpoint,
+    /// LOCK TABLE.
+    LockTable {
+        /// The tables.
+        tables: Vec<ObjectName>,
+        /// How strongly.
+        mode: TableLock,
+        /// NOWAIT.
+        no_wait: bool,
+    },
 }
 
 /// INSERT.

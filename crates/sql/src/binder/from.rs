@@ -51,7 +51,8 @@ impl<'a> Binder<'a> {
                     return relation(plan, &only.name, None, columns, None, item.alias.as_ref());
                 }
                 let table = self.table(name)?;
-                let (plan, columns) = self.scan(&table, None)?;
+                let row_key = self.lock_target(&table, item.alias.as_ref());
+                let (plan, columns) = self.scan(&table, row_key)?;
                 relation(
                     plan,
                     &table.name.clone(),
@@ -65,6 +66,7 @@ impl<'a> Binder<'a> {
                 if *lateral {
                     return Err(unsupported("LATERAL is", item.span));
                 }
+                self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
                 let bound = self.settled_query(query)?;
                 let columns = bound.scope_columns();
                 relation(bound.plan, "", None, columns, None, item.alias.as_ref())

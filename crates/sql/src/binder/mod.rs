@@ -9,6 +9,7 @@ mod definition;
 mod expr;
 mod from;
 mod literal;
+mod locking;
 mod operators;
 mod query;
 mod scope;
@@ -159,6 +160,8 @@ struct Binder<'a> {
     /// Whether that SELECT has grouping keys, so that no group is empty.
     grouped: bool,
     place: Place,
+    /// The locking clauses of the SELECT being bound.
+    locking: Option<locking::Locking<'a>>,
     /// How deep the expression being bound stands in its tree.
     depth: u32,
 }
@@ -179,6 +182,7 @@ impl<'a> Binder<'a> {
             aggregates: Vec::new(),
             grouped: false,
             place: Place::Output,
+            locking: None,
             depth: 0,
         }
     }
@@ -210,6 +214,18 @@ impl<'a> Binder<'a> {
                 name: name.as_ref().map(ToString::to_string),
             }),
             S::Checkpoint => Ok(BoundStatement::Checkpoint),
+            S::LockTable {
+                tables,
+                mode,
+                no_wait,
+            } => Ok(BoundStatement::LockTables {
+                tables: tables
+                    .iter()
+                    .map(|name| self.table(name))
+                    .collect::<Result<_>>()?,
+                mode: *mode,
+                no_wait: *no_wait,
+            }),
         }
     }
 

@@ -78,9 +78,7 @@ impl<'a> Binder<'a> {
 
     /// A query; columns of bare strings, NULLs and parameters still have no type.
     pub(super) fn query(&mut self, query: &'a Query) -> Result<BoundQuery> {
-        if let Some((clause, span)) = &query.locking {
-            return Err(unsupported(&format!("row locking ({clause}) is"), *span));
-        }
+        self.refuse_locking(query)?;
         if query.with_ties {
             return Err(unsupported("WITH TIES is", query.span));
         }
@@ -90,9 +88,11 @@ impl<'a> Binder<'a> {
         }
         let outer_aggregates = std::mem::take(&mut self.aggregates);
         let outer_grouped = std::mem::replace(&mut self.grouped, false);
+        let outer_locking = self.locking.take();
         let result = self.in_place(Place::Output, |binder| binder.query_here(query));
         self.aggregates = outer_aggregates;
         self.grouped = outer_grouped;
+        self.locking = outer_locking;
         let bound = result?;
         self.check_unused(outer_tables)?;
         self.common_tables.truncate(outer_tables);
@@ -103,7 +103,7 @@ impl<'a> Binder<'a> {
         let mut hidden = false;
         let mut bound = match &query.body {
             QueryBody::Select(select) => {
-                let (bound, extra) = self.select(select, &query.order_by)?;
+                let (bound, extra) = self.locking_select(query, select)?;
                 hidden = extra;
                 bound
             }
@@ -512,6 +512,7 @@ impl<'a> Binder<'a> {
                 rows.first()?.get(index).map(|expr| expr.span)
             }
             LogicalPlan::Limit { input, .. }
+            | LogicalPlan::LockRows { input, .. }
             | LogicalPlan::Sort { input, .. }
             | LogicalPlan::Distinct { input } => self.column_span(input, id),
             _ => None,
@@ -553,9 +554,9 @@ impl<'a> Binder<'a> {
                 columns[index].1 = target;
                 Ok(true)
             }
-            LogicalPlan::Limit { input, .. } | LogicalPlan::Distinct { input } => {
-                self.settle_column(input, id, target, context)
-            }
+            LogicalPlan::Limit { input, .. }
+            | LogicalPlan::LockRows { input, .. }
+            | LogicalPlan::Distinct { input } => self.settle_column(input, id, target, context),
             LogicalPlan::Sort { input, keys } => {
                 let found = self.settle_column(input, id, target, context)?;
                 if found {

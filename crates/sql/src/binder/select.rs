@@ -118,6 +118,7 @@ impl<'a> Binder<'a> {
             || !having.is_empty()
             || select.having.is_some()
         {
+            self.refuse_locked_aggregates()?;
             plan = self.aggregated(plan, keys, &mut bound, &mut having, &mut orders)?;
             for (column, (expr, _)) in columns.iter_mut().zip(&bound) {
                 column.nullable = expr.nullable;
@@ -162,6 +163,7 @@ impl<'a> Binder<'a> {
                 }
             });
         }
+        projected.extend(self.lock_columns(select.span));
         plan = LogicalPlan::Project {
             input: Box::new(plan),
             items: projected,

@@ -8,8 +8,11 @@ mod walk;
 pub use expr::{
     AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction, UnaryOp,
 };
-pub use plan::{JoinKind, LogicalPlan, OutputColumn, ScanColumn, SortKey};
+pub use plan::{
+    JoinKind, LockStrength, LockWaitPolicy, LogicalPlan, OutputColumn, RowLock, ScanColumn, SortKey,
+};
 pub use statement::{
     Assignment, BoundStatement, ColumnDefinition, CreateIndex, CreateTable, Explain,
-    IndexDefinition, InsertConflict, IsolationLevel, TransactionModes, TransactionStatement,
+    IndexDefinition, InsertConflict, IsolationLevel, TableLock, TransactionModes,
+    TransactionStatement,
 };

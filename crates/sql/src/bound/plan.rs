@@ -64,6 +64,44 @@ pub enum JoinKind {
     Mark(ColumnId),
 }
 
+/// How strongly SELECT locks rows, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockStrength {
+    /// FOR KEY SHARE: the row stays, and its key.
+    KeyShare,
+    /// FOR SHARE: the row does not change.
+    Share,
+    /// FOR NO KEY UPDATE: nobody else changes the row.
+    NoKeyUpdate,
+    /// FOR UPDATE: nobody else changes or locks the row.
+    Update,
+}
+
+/// What SELECT does about rows that others have locked, the most patient first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockWaitPolicy {
+    /// Waits.
+    #[default]
+    Wait,
+    /// SKIP LOCKED.
+    SkipLocked,
+    /// NOWAIT.
+    NoWait,
+}
+
+/// Which rows SELECT locks, and how.
+#[derive(Clone, Debug)]
+pub struct RowLock {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The column that has the keys of its rows; NULL: no row.
+    pub row_key: ColumnId,
+    /// How strongly.
+    pub strength: LockStrength,
+    /// What to do about rows that others have locked.
+    pub wait: LockWaitPolicy,
+}
+
 /// A logical plan node. The columns of a node are named by [`ColumnId`]s.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -132,6 +170,14 @@ pub enum LogicalPlan {
         input: Box<LogicalPlan>,
         /// Keys, first the most significant.
         keys: Vec<SortKey>,
+    },
+    /// Locks rows as they pass; gives them as they are then, or not where they do not belong
+    /// to the input any more.
+    LockRows {
+        /// Input.
+        input: Box<LogicalPlan>,
+        /// The locks.
+        locks: Vec<RowLock>,
     },
     /// The first rows.
     Limit {

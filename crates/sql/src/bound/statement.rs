@@ -96,6 +96,15 @@ pub enum BoundStatement {
     },
     /// CHECKPOINT.
     Checkpoint,
+    /// LOCK TABLE.
+    LockTables {
+        /// The tables.
+        tables: Vec<Arc<Table>>,
+        /// How strongly.
+        mode: TableLock,
+        /// NOWAIT.
+        no_wait: bool,
+    },
 }
 
 /// What INSERT does with a row whose unique key exists.
@@ -194,6 +203,20 @@ pub enum TransactionStatement {
     RollbackTo(String),
     /// RELEASE.
     Release(String),
+}
+
+/// The modes of LOCK TABLE, by PostgreSQL's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "named as in SQL")]
+pub enum TableLock {
+    AccessShare,
+    RowShare,
+    RowExclusive,
+    ShareUpdateExclusive,
+    Share,
+    ShareRowExclusive,
+    Exclusive,
+    AccessExclusive,
 }
 
 /// What a transaction is to be like; what is not said is as the session's settings have it.

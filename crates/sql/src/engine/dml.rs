@@ -256,6 +256,7 @@ fn lock_rows(
     // A row is changed once, however often a join gives it.
     let mut seen = hashbrown::HashSet::new();
     found.retain(|(key, _)| seen.insert(key.clone()));
+    let mode = row_lock(change);
     let mut locked = Vec::with_capacity(found.len());
     for (at, (key, row)) in found.into_iter().enumerate() {
         if at.is_multiple_of(128) {
@@ -263,7 +264,7 @@ fn lock_rows(
         }
         let state = context
             .transaction
-            .lock_row(table.keyspace, &key, LockMode::Update, LockWait::Wait)
+            .lock_row(table.keyspace, &key, mode, LockWait::Wait)
             .map_err(txn_error)?;
         match state {
             RowState::Unchanged => locked.push((key, row)),
@@ -288,4 +289,24 @@ fn lock_rows(
         }
     }
     Ok(locked)
+}
+
+/// How the rows of a change are locked: others may go on relying on a row's keys where these do
+/// not change.
+fn row_lock(change: &ChangeAction) -> LockMode {
+    let ChangeKind::Update { ordinals, .. } = &change.kind else {
+        return LockMode::Exclusive;
+    };
+    let unique = change.table.indexes.iter().filter(|index| index.unique);
+    let mut keys = change
+        .table
+        .table
+        .primary_key
+        .iter()
+        .chain(unique.flat_map(|index| &index.ordinals));
+    if keys.any(|key| ordinals.contains(key)) {
+        LockMode::Exclusive
+    } else {
+        LockMode::NoKeyUpdate
+    }
 }

@@ -43,21 +43,30 @@ impl Session {
     /// A transaction for a statement that reads: the open block's, with its statement begun,
     /// or a new one.
     pub(super) fn read_transaction(&mut self) -> Result<Arc<Transaction>> {
+        self.statement_transaction(false)
+    }
+
+    /// As [`Session::read_transaction`]; one that `locks` rows may do so.
+    fn statement_transaction(&mut self, locks: bool) -> Result<Arc<Transaction>> {
         match &mut self.open {
             Some(open) => {
                 open.begin_statement();
                 Ok(Arc::clone(&open.transaction))
             }
             None => {
-                let options = transaction_options(&self.settings, self.settings.isolation, true);
-                Ok(Arc::new(self.database.inner.begin(options)?))
+                let read_only = !locks || self.settings.read_only;
+                let options =
+                    transaction_options(&self.settings, self.settings.isolation, read_only);
+                let transaction = Arc::new(self.database.inner.begin(options)?);
+                self.cancel.reset(Some(transaction.cancel_handle()));
+                Ok(transaction)
             }
         }
     }
 
     /// Starts a query.
     pub(super) fn run_query(&mut self, query: &QueryAction, params: Vec<Value>) -> Result<Rows> {
-        let transaction = self.read_transaction()?;
+        let transaction = self.statement_transaction(query.plan.root.locks_rows())?;
         let mut context = self.exec_context(transaction, params, None);
         run_init_plans(&query.plan.init, &mut context)?;
         let operator = executor::build(&query.plan.root, &context, None)?;

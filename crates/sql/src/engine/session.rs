@@ -459,6 +459,15 @@ impl Session {
                 let columns = ["name", "setting", "description"].map(column).to_vec();
                 Ok(StatementResult::Rows(Rows::fixed(columns, rows)))
             }
+            BoundStatement::LockTables {
+                tables,
+                mode,
+                no_wait,
+            } => {
+                let block = self.block("LOCK TABLE")?;
+                block.lock_tables(tables, *mode, *no_wait)?;
+                Ok(StatementResult::done("LOCK TABLE"))
+            }
             BoundStatement::Checkpoint => {
                 self.database.checkpoint()?;
                 Ok(StatementResult::done("CHECKPOINT"))

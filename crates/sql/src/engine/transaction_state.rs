@@ -8,11 +8,16 @@ use std::{
     time::Duration,
 };
 
-use rustling_txn::{IsolationLevel as TxnIsolation, Savepoint, Transaction, TransactionOptions};
+use rustling_storage::KeyspaceId;
+use rustling_txn::{
+    Error as TxnError, IsolationLevel as TxnIsolation, LockWait, Savepoint, TableLockMode,
+    Transaction, TransactionOptions,
+};
 
 use crate::{
     Error, Result, SqlState,
-    bound::{IsolationLevel, TransactionModes},
+    bound::{IsolationLevel, TableLock, TransactionModes},
+    catalog::Table,
     engine::{
         catalog::CatalogSnapshot,
         database::Inner,
@@ -61,6 +66,21 @@ pub(crate) fn transaction_options(
         durability: settings.durability,
         lock_timeout: limit(settings.lock_timeout),
         statement_timeout: limit(settings.statement_timeout),
+    }
+}
+
+/// The lock that stands for one of PostgreSQL's: one that conflicts with all that it conflicts
+/// with among statements that lock tables here. (Reading a table locks nothing, so nothing has
+/// to keep readers out.)
+fn table_mode(mode: TableLock) -> TableLockMode {
+    match mode {
+        TableLock::AccessShare | TableLock::RowShare => TableLockMode::IntentionShared,
+        TableLock::RowExclusive => TableLockMode::IntentionExclusive,
+        TableLock::Share => TableLockMode::Shared,
+        TableLock::ShareUpdateExclusive | TableLock::ShareRowExclusive => {
+            TableLockMode::SharedIntentionExclusive
+        }
+        TableLock::Exclusive | TableLock::AccessExclusive => TableLockMode::Exclusive,
     }
 }
 
@@ -116,6 +136,38 @@ impl OpenTransaction {
         if Arc::strong_count(&self.transaction) == 1 {
             self.transaction.begin_statement();
         }
+    }
+
+    /// LOCK TABLE.
+    pub(crate) fn lock_tables(
+        &self,
+        tables: &[Arc<Table>],
+        mode: TableLock,
+        no_wait: bool,
+    ) -> Result<()> {
+        let wait = if no_wait {
+            LockWait::NoWait
+        } else {
+            LockWait::Wait
+        };
+        for table in tables {
+            let keyspace = KeyspaceId(table.keyspace);
+            let locked = self
+                .transaction
+                .lock_table(keyspace, table_mode(mode), wait);
+            locked.map_err(|error| match error {
+                TxnError::LockNotAvailable { .. } => Error::new(
+                    SqlState::LOCK_NOT_AVAILABLE,
+                    format!("could not obtain lock on relation \"{}\"", table.name),
+                ),
+                TxnError::ReadOnly => Error::new(
+                    SqlState::READ_ONLY_SQL_TRANSACTION,
+                    "cannot execute LOCK TABLE in a read-only transaction",
+                ),
+                error => txn_error(error),
+            })?;
+        }
+        Ok(())
     }
 
     /// Sets a savepoint.

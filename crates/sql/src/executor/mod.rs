@@ -11,6 +11,7 @@ mod filter;
 mod hash_join;
 mod instrument;
 mod limit;
+mod lock_rows;
 mod lookup_join;
 mod nested_loop;
 mod scan;
@@ -59,26 +60,35 @@ pub(crate) fn build(
     context: &ExecContext,
     substitute: Option<&Substitute>,
 ) -> Result<Box<dyn Operator>> {
+    build_with(plan, context, substitute.map_or(&[], std::slice::from_ref))
+}
+
+/// As [`build()`], with rows in the place of several scans.
+pub(crate) fn build_with(
+    plan: &PhysicalPlan,
+    context: &ExecContext,
+    substitutes: &[Substitute],
+) -> Result<Box<dyn Operator>> {
     // The vector executor measures its nodes itself. A row that is put in a scan's place is
     // one row: whatever the plan says, it takes the way of rows.
-    if plan.executor == ExecutorKind::Vector && substitute.is_none() {
+    if plan.executor == ExecutorKind::Vector && substitutes.is_empty() {
         return vector::build(plan, context);
     }
-    build_as_rows(plan, context, substitute)
+    build_as_rows(plan, context, substitutes)
 }
 
 /// The operator of `plan` in the row executor, whatever its root says; its inputs may be
 /// vectors.
 pub(crate) fn build_rows(plan: &PhysicalPlan, context: &ExecContext) -> Result<Box<dyn Operator>> {
-    build_as_rows(plan, context, None)
+    build_as_rows(plan, context, &[])
 }
 
 fn build_as_rows(
     plan: &PhysicalPlan,
     context: &ExecContext,
-    substitute: Option<&Substitute>,
+    substitutes: &[Substitute],
 ) -> Result<Box<dyn Operator>> {
-    let operator = build_node(plan, context, substitute)?;
+    let operator = build_node(plan, context, substitutes)?;
     Ok(match &context.measurements {
         Some(measurements) => Box::new(instrument::Instrumented::new(
             operator,
@@ -92,15 +102,14 @@ fn build_as_rows(
 fn build_node(
     plan: &PhysicalPlan,
     context: &ExecContext,
-    substitute: Option<&Substitute>,
+    substitutes: &[Substitute],
 ) -> Result<Box<dyn Operator>> {
-    let child = |input: &PhysicalPlan| build(input, context, substitute);
+    let child = |input: &PhysicalPlan| build_with(input, context, substitutes);
+    let given = |id: Option<ColumnId>| substitutes.iter().find(|row| Some(row.row_key) == id);
     Ok(match &plan.node {
-        PhysicalNode::Scan(node) => match substitute {
-            Some(row) if node.row_key == Some(row.row_key) => {
-                Box::new(scan::SubstitutedScan::new(Arc::clone(node), row.clone()))
-            }
-            _ => Box::new(Scan::open(node, &[], context)?),
+        PhysicalNode::Scan(node) => match given(node.row_key) {
+            Some(row) => Box::new(scan::SubstitutedScan::new(Arc::clone(node), row.clone())),
+            None => Box::new(Scan::open(node, &[], context)?),
         },
         PhysicalNode::Values { rows } => Box::new(values::Values::new(Arc::clone(rows))),
         PhysicalNode::Filter { input, predicates } => {
@@ -191,6 +200,11 @@ fn build_node(
                 context,
             )?)
         }
+        PhysicalNode::LockRows { input, locks } => Box::new(lock_rows::LockRows::new(
+            child(input)?,
+            Arc::clone(input),
+            Arc::clone(locks),
+        )),
         PhysicalNode::Limit {
             input,
             limit,

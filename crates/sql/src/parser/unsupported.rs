@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// First words of statements, with the feature's name. `*` stands for any word.
-const STATEMENTS: [(&[&str], &str); 61] = [
+const STATEMENTS: [(&[&str], &str); 60] = [
     (&["alter", "*"], "ALTER"),
     (&["create", "view"], "views (CREATE VIEW)"),
     (&["create", "materialized", "view"], "materialized views"),
@@ -63,7 +63,6 @@ const STATEMENTS: [(&[&str], &str); 61] = [
     (&["reindex"], "REINDEX"),
     (&["cluster"], "CLUSTER"),
     (&["comment"], "COMMENT"),
-    (&["lock"], "LOCK"),
     (&["truncate"], "TRUNCATE"),
     (&["declare"], "cursors (DECLARE)"),
     (&["fetch"], "cursors (FETCH)"),

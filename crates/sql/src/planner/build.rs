@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     Error, Result, SqlState, Value,
-    bound::{ColumnId, Expr, ExprKind, LogicalPlan, SortKey},
+    bound::{ColumnId, Expr, ExprKind, LogicalPlan, RowLock, SortKey},
     catalog::TableId,
     engine::table::TableHandle,
     planner::{
@@ -14,7 +14,7 @@ use crate::{
         ordering,
         physical::{
             Estimate, ExecutorKind, PhysicalNode, PhysicalPlan, PlanColumn, PlannedAggregate,
-            PlannedExpr, PlannedSortKey,
+            PlannedExpr, PlannedLock, PlannedSortKey,
         },
         plan_tools::output,
     },
@@ -264,6 +264,7 @@ impl<'a> Builder<'a> {
                 ))
             }
             LogicalPlan::Sort { input, keys } => self.build_sort(*input, keys),
+            LogicalPlan::LockRows { input, locks } => self.build_lock_rows(*input, locks),
             LogicalPlan::Limit {
                 input,
                 limit,
@@ -316,6 +317,44 @@ impl<'a> Builder<'a> {
             PhysicalNode::Sort {
                 input: Box::new(input),
                 keys,
+            },
+        ))
+    }
+
+    fn build_lock_rows(&self, input: LogicalPlan, locks: Vec<RowLock>) -> Result<PhysicalPlan> {
+        let input = self.build(input)?;
+        let locks = locks
+            .into_iter()
+            .map(|lock| {
+                let position = input
+                    .columns
+                    .iter()
+                    .position(|column| column.id == lock.row_key);
+                Ok(PlannedLock {
+                    table: self.table(lock.table.id)?,
+                    row_key: lock.row_key,
+                    position: position.ok_or_else(|| {
+                        Error::new(
+                            SqlState::INTERNAL_ERROR,
+                            "a row to be locked has no key in the plan",
+                        )
+                    })?,
+                    strength: lock.strength,
+                    wait: lock.wait,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let estimate = Estimate {
+            rows: input.estimate.rows,
+            cost: input.estimate.cost
+                + input.estimate.rows * locks.len() as f64 * access_path::FETCH,
+        };
+        Ok(self.node(
+            estimate,
+            input.columns.clone(),
+            PhysicalNode::LockRows {
+                input: Arc::new(input),
+                locks: locks.into(),
             },
         ))
     }

@@ -77,6 +77,7 @@ fn rows_only(plan: &PhysicalPlan) -> Option<&'static str> {
         }),
         PhysicalNode::Values { .. } => Some("literal rows"),
         PhysicalNode::NestedLoopJoin { .. } => Some("pairs of rows"),
+        PhysicalNode::LockRows { .. } => Some("rows are locked"),
         PhysicalNode::LookupJoin { .. } => Some("row by row through a key"),
         _ => None,
     }

@@ -191,9 +191,9 @@ impl<'a> Estimator<'a> {
             LogicalPlan::Filter { input, predicates } => {
                 (self.rows(input) * self.all(predicates)).max(1.0)
             }
-            LogicalPlan::Project { input, .. } | LogicalPlan::Sort { input, .. } => {
-                self.rows(input)
-            }
+            LogicalPlan::Project { input, .. }
+            | LogicalPlan::Sort { input, .. }
+            | LogicalPlan::LockRows { input, .. } => self.rows(input),
             LogicalPlan::Join {
                 kind,
                 left,

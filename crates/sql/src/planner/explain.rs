@@ -168,6 +168,7 @@ impl Printer<'_> {
             PhysicalNode::HashAggregate { keys, .. } if keys.is_empty() => "Aggregate".to_owned(),
             PhysicalNode::HashAggregate { .. } => "Hash Aggregate".to_owned(),
             PhysicalNode::Distinct { .. } => "Distinct".to_owned(),
+            PhysicalNode::LockRows { .. } => "Lock Rows".to_owned(),
             PhysicalNode::Sort { .. } => "Sort".to_owned(),
             PhysicalNode::TopN { .. } => "Top-N Sort".to_owned(),
             PhysicalNode::Limit { .. } => "Limit".to_owned(),
@@ -281,6 +282,12 @@ impl Printer<'_> {
                     if let Some(expr) = expr {
                         self.detail(depth, label, &self.names.text(&expr.expr));
                     }
+                }
+            }
+            PhysicalNode::LockRows { locks, .. } => {
+                for lock in locks.iter() {
+                    let what = format!("{} {}", lock.table.table.name, lock.strength);
+                    self.detail(depth, "Lock", &what);
                 }
             }
             PhysicalNode::Values { .. }

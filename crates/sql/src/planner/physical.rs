@@ -10,7 +10,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     DataType, Result,
-    bound::{AggregateCall, ColumnId, Expr, JoinKind},
+    bound::{AggregateCall, ColumnId, Expr, JoinKind, LockStrength, LockWaitPolicy},
     encoding::RowDecoder,
     engine::table::TableHandle,
     eval::CompiledExpr,
@@ -177,6 +177,21 @@ impl ScanNode {
     }
 }
 
+/// Which rows a node locks, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedLock {
+    /// The table.
+    pub(crate) table: Arc<TableHandle>,
+    /// The column of the rows' keys.
+    pub(crate) row_key: ColumnId,
+    /// Its position among the input's columns.
+    pub(crate) position: usize,
+    /// How strongly.
+    pub(crate) strength: LockStrength,
+    /// What to do about rows that others have locked.
+    pub(crate) wait: LockWaitPolicy,
+}
+
 /// What a node does.
 #[derive(Clone, Debug)]
 pub(crate) enum PhysicalNode {
@@ -272,6 +287,13 @@ pub(crate) enum PhysicalNode {
         /// How many to leave out before them.
         offset: Option<PlannedExpr>,
     },
+    /// Rows of tables are locked as they pass.
+    LockRows {
+        /// Input; shared with the operator, which runs it again for rows that have changed.
+        input: Arc<PhysicalPlan>,
+        /// The locks.
+        locks: Arc<[PlannedLock]>,
+    },
     /// The first rows.
     Limit {
         /// Input.
@@ -300,6 +322,7 @@ impl PhysicalPlan {
             | PhysicalNode::Sort { input, .. }
             | PhysicalNode::TopN { input, .. }
             | PhysicalNode::Limit { input, .. } => vec![input],
+            PhysicalNode::LockRows { input, .. } => vec![input],
             PhysicalNode::LookupJoin { left, .. } => vec![left],
             PhysicalNode::NestedLoopJoin { left, right, .. }
             | PhysicalNode::HashJoin { left, right, .. } => vec![left, right],
@@ -318,6 +341,7 @@ impl PhysicalPlan {
             | PhysicalNode::Sort { input, .. }
             | PhysicalNode::TopN { input, .. }
             | PhysicalNode::Limit { input, .. } => vec![input],
+            PhysicalNode::LockRows { input, .. } => vec![Arc::make_mut(input)],
             PhysicalNode::LookupJoin { left, .. } => vec![left],
             PhysicalNode::NestedLoopJoin { left, right, .. }
             | PhysicalNode::HashJoin { left, right, .. } => vec![left, right],
@@ -325,6 +349,12 @@ impl PhysicalPlan {
                 inputs.iter_mut().map(|(input, _)| input).collect()
             }
         }
+    }
+
+    /// Whether a node of the plan locks rows.
+    pub(crate) fn locks_rows(&self) -> bool {
+        matches!(self.node, PhysicalNode::LockRows { .. })
+            || self.inputs().into_iter().any(PhysicalPlan::locks_rows)
     }
 
     /// Numbers the nodes in the order of printing; gives the next free number.

@@ -24,6 +24,7 @@ pub(crate) fn output(plan: &LogicalPlan) -> Vec<(ColumnId, DataType)> {
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Distinct { input }
         | LogicalPlan::Sort { input, .. }
+        | LogicalPlan::LockRows { input, .. }
         | LogicalPlan::Limit { input, .. } => output(input),
         LogicalPlan::Project { items, .. } => items
             .iter()
@@ -66,6 +67,7 @@ pub(crate) fn inputs_mut(plan: &mut LogicalPlan) -> Vec<&mut LogicalPlan> {
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Distinct { input }
         | LogicalPlan::Sort { input, .. }
+        | LogicalPlan::LockRows { input, .. }
         | LogicalPlan::Limit { input, .. }
         | LogicalPlan::Project { input, .. }
         | LogicalPlan::Aggregate { input, .. } => vec![input],
@@ -99,7 +101,9 @@ pub(crate) fn for_each_expr_mut(plan: &mut LogicalPlan, mut change: impl FnMut(&
         LogicalPlan::Limit { limit, offset, .. } => {
             limit.iter_mut().chain(offset.iter_mut()).for_each(change);
         }
-        LogicalPlan::Distinct { .. } | LogicalPlan::UnionAll { .. } => {}
+        LogicalPlan::Distinct { .. }
+        | LogicalPlan::LockRows { .. }
+        | LogicalPlan::UnionAll { .. } => {}
     }
 }
 

@@ -244,6 +244,7 @@ impl Builder<'_> {
                 self.breaker(plan, Box::new(UnionStream::new(inputs)))
             }
             PhysicalNode::Scan(_)
+            | PhysicalNode::LockRows { .. }
             | PhysicalNode::Values { .. }
             | PhysicalNode::NestedLoopJoin { .. }
             | PhysicalNode::LookupJoin { .. } => self.rows(plan),

@@ -305,7 +305,7 @@ mod tests {
                 let mode = [Mode::Shared, Mode::Update, Mode::Exclusive][usize::from(mode % 3)];
                 let row = [row % 4];
                 let target = Target { keyspace: KeyspaceId(1), row: Some(&row) };
-                let waiter = locks.with_target(target, |name, queue| match queue.try_acquire(TransactionId(id), mode) {
+                let waiter = locks.with_target(target, |name, queue| match queue.try_acquire(TransactionId(id), mode, mode) {
                     Attempt::Granted => {
                         crowd.held.entry(id).or_default().push(name.clone());
                         None

@@ -93,6 +93,15 @@ impl Locker {
     }
 }
 
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) mode: Mode,
+    /// What is enough for one who holds it already.
+    pub(crate) enough: Mode,
+    pub(crate) wait: bool,
+}
+
 /// The answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Acquired {
@@ -128,26 +137,26 @@ impl LockManager {
         &self,
         locker: &Locker,
         target: Target<'_>,
-        mode: Mode,
-        wait: bool,
+        wanted: Wanted,
         writes: u64,
         counters: &Counters,
     ) -> Result<Acquired> {
+        let Wanted { mode, enough, wait } = wanted;
         let id = locker.transaction;
-        let attempt =
-            self.table
-                .with_target(target, |name, queue| match queue.try_acquire(id, mode) {
-                    Attempt::Granted => Ok(Acquired::New(name.clone())),
-                    Attempt::Upgraded => Ok(Acquired::Upgraded),
-                    Attempt::Held => Ok(Acquired::Held),
-                    Attempt::Blocked if !wait => Ok(Acquired::Unavailable),
-                    Attempt::Blocked => {
-                        let cell = Arc::new(WaitCell::default());
-                        let upgrade = queue.held_by(id).is_some();
-                        queue.enqueue(id, mode, Arc::clone(&cell));
-                        Err((name.clone(), cell, upgrade))
-                    }
-                });
+        let attempt = self.table.with_target(target, |name, queue| {
+            match queue.try_acquire(id, mode, enough) {
+                Attempt::Granted => Ok(Acquired::New(name.clone())),
+                Attempt::Upgraded => Ok(Acquired::Upgraded),
+                Attempt::Held => Ok(Acquired::Held),
+                Attempt::Blocked if !wait => Ok(Acquired::Unavailable),
+                Attempt::Blocked => {
+                    let cell = Arc::new(WaitCell::default());
+                    let upgrade = queue.held_by(id).is_some();
+                    queue.enqueue(id, mode, Arc::clone(&cell));
+                    Err((name.clone(), cell, upgrade))
+                }
+            }
+        });
         let (name, cell, upgrade) = match attempt {
             Ok(acquired) => return Ok(acquired),
             Err(wait) => wait,

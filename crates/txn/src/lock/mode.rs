@@ -1,7 +1,10 @@
 //! Lock modes, and the one place that says which conflict.
 //!
 //! Tables are locked in the hierarchical modes of Gray and Reuter ("Transaction Processing",
-//! 1992, section 7.8), rows in share, update and exclusive mode:
+//! 1992, section 7.8), rows in share, update and exclusive mode. On rows, the two modes of
+//! intention say that what hangs on the row's key is concerned, not the row: KEY SHARE is IS, NO
+//! KEY UPDATE is SIX, and among rows they conflict as PostgreSQL's row locks do (its chapter
+//! 13.3.2):
 //!
 //! ```text
 //!          IS   IX   S    U    SIX  X
@@ -16,9 +19,15 @@
 /// How strongly a row is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LockMode {
+    /// The row and its key shall stay (`FOR KEY SHARE`): only [`LockMode::Exclusive`] is in
+    /// its way. What a reference to the row needs.
+    KeyShare,
     /// The row shall not change (`FOR SHARE`). Any number of holders, and one of
     /// [`LockMode::Update`] beside them.
     Share,
+    /// The row is being changed, but not its key (`FOR NO KEY UPDATE`). One holder, with any
+    /// number of [`LockMode::KeyShare`] beside. Enough to write the row.
+    NoKeyUpdate,
     /// The row is about to be changed: one holder, readers in [`LockMode::Share`] may stay.
     /// Two transactions that both read and then write a row cannot deadlock over it.
     Update,
@@ -41,7 +50,7 @@ pub enum TableLockMode {
     Exclusive,
 }
 
-/// Any mode of any lock; rows use share, update and exclusive.
+/// Any mode of any lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Mode {
@@ -163,7 +172,7 @@ impl Mode {
     pub(crate) const fn covers_rows(self, row: Mode) -> bool {
         match self {
             Exclusive => true,
-            Shared | SharedIntentionExclusive => matches!(row, Shared),
+            Shared | SharedIntentionExclusive => matches!(row, Shared | IntentionShared),
             IntentionShared | IntentionExclusive | Update => false,
         }
     }
@@ -172,7 +181,9 @@ impl Mode {
 impl From<LockMode> for Mode {
     fn from(mode: LockMode) -> Mode {
         match mode {
+            LockMode::KeyShare => IntentionShared,
             LockMode::Share => Shared,
+            LockMode::NoKeyUpdate => SharedIntentionExclusive,
             LockMode::Update => Update,
             LockMode::Exclusive => Exclusive,
         }
@@ -210,6 +221,22 @@ mod tests {
                 assert_eq!(
                     row.conflicts_with(column),
                     column.conflicts_with(row),
+                    "{row:?} {column:?}"
+                );
+            }
+        }
+    }
+
+    /// PostgreSQL 15, table 13.3.
+    #[test]
+    fn row_modes_conflict_as_those_of_postgresql() {
+        use LockMode::{Exclusive, KeyShare, NoKeyUpdate, Share};
+        let modes = [KeyShare, Share, NoKeyUpdate, Exclusive].map(Mode::from);
+        for (row, line) in modes.into_iter().zip(["...c", "..cc", ".ccc", "cccc"]) {
+            for (column, cell) in modes.into_iter().zip(line.chars()) {
+                assert_eq!(
+                    row.conflicts_with(column),
+                    cell == 'c',
                     "{row:?} {column:?}"
                 );
             }

@@ -90,15 +90,21 @@ impl LockQueue {
             .map(|grant| grant.mode)
     }
 
-    /// Grants `mode` where that needs no waiting.
-    pub(crate) fn try_acquire(&mut self, transaction: TransactionId, mode: Mode) -> Attempt {
+    /// Grants `mode` where that needs no waiting. A holder of a mode that covers `enough` gets
+    /// nothing more.
+    pub(crate) fn try_acquire(
+        &mut self,
+        transaction: TransactionId,
+        mode: Mode,
+        enough: Mode,
+    ) -> Attempt {
         let others = self.held_by_others(transaction);
         if let Some(grant) = self
             .granted
             .iter_mut()
             .find(|grant| grant.transaction == transaction)
         {
-            if grant.mode.covers(mode) {
+            if grant.mode.covers(enough) {
                 return Attempt::Held;
             }
             let wanted = grant.mode.join(mode);
@@ -357,7 +363,7 @@ mod tests {
                     Step::Ask(id, mode) if cells[id as usize].is_none() => {
                         let transaction = TransactionId(id);
                         let join = held[id as usize].map_or(mode, |held| held.join(mode));
-                        match queue.try_acquire(transaction, mode) {
+                        match queue.try_acquire(transaction, mode, mode) {
                             Attempt::Granted | Attempt::Upgraded => held[id as usize] = Some(join),
                             Attempt::Held => assert!(held[id as usize].is_some_and(|held| held.covers(mode))),
                             Attempt::Blocked => {
@@ -407,17 +413,23 @@ mod tests {
     fn nobody_overtakes_who_would_be_delayed() {
         let mut queue = LockQueue::default();
         let [reader, writer, late] = [1, 2, 3].map(TransactionId);
-        assert_eq!(queue.try_acquire(reader, Mode::Shared), Attempt::Granted);
-        assert_eq!(queue.try_acquire(writer, Mode::Exclusive), Attempt::Blocked);
+        assert_eq!(
+            queue.try_acquire(reader, Mode::Shared, Mode::Shared),
+            Attempt::Granted
+        );
+        assert_eq!(
+            queue.try_acquire(writer, Mode::Exclusive, Mode::Exclusive),
+            Attempt::Blocked
+        );
         let cell = Arc::new(WaitCell::default());
         queue.enqueue(writer, Mode::Exclusive, Arc::clone(&cell));
         assert_eq!(
-            queue.try_acquire(late, Mode::Shared),
+            queue.try_acquire(late, Mode::Shared, Mode::Shared),
             Attempt::Blocked,
             "behind the writer"
         );
         assert_eq!(
-            queue.try_acquire(reader, Mode::Exclusive),
+            queue.try_acquire(reader, Mode::Exclusive, Mode::Exclusive),
             Attempt::Upgraded,
             "the only holder"
         );

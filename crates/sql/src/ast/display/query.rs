@@ -3,9 +3,12 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{clause, list, separated};
-use crate::ast::{
-    CommonTable, Distinct, JoinConstraint, JoinOperator, OrderItem, Query, QueryBody, Select,
-    SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
+use crate::{
+    ast::{
+        CommonTable, Distinct, JoinConstraint, JoinOperator, LockingClause, OrderItem, Query,
+        QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
+    },
+    bound::{LockStrength, LockWaitPolicy},
 };
 
 impl Display for Query {
@@ -26,8 +29,8 @@ impl Display for Query {
             clause(f, "LIMIT", self.limit.as_ref())?;
         }
         clause(f, "OFFSET", self.offset.as_ref())?;
-        if let Some((locking, _)) = &self.locking {
-            write!(f, " {locking}")?;
+        for clause in &self.locking {
+            write!(f, " {clause}")?;
         }
         Ok(())
     }
@@ -226,5 +229,30 @@ impl Display for TableAlias {
             list(f, &self.columns)?;
         }
         Ok(())
+    }
+}
+
+impl Display for LockingClause {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.strength)?;
+        for (at, name) in self.of.iter().enumerate() {
+            write!(f, "{}{name}", if at == 0 { " OF " } else { ", " })?;
+        }
+        f.write_str(match self.wait {
+            LockWaitPolicy::Wait => "",
+            LockWaitPolicy::SkipLocked => " SKIP LOCKED",
+            LockWaitPolicy::NoWait => " NOWAIT",
+        })
+    }
+}
+
+impl Display for LockStrength {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LockStrength::KeyShare => "FOR KEY SHARE",
+            LockStrength::Share => "FOR SHARE",
+            LockStrength::NoKeyUpdate => "FOR NO KEY UPDATE",
+            LockStrength::Update => "FOR UPDATE",
+        })
     }
 }

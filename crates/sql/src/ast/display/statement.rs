@@ -10,7 +10,7 @@ use crate::{
         OnConflict, SelectItem, SetScope, SettingValue, Statement, StatementKind, TableBody,
         TableConstraint, TableConstraintKind, Update,
     },
-    bound::{IsolationLevel, TransactionModes, TransactionStatement},
+    bound::{IsolationLevel, TableLock, TransactionModes, TransactionStatement},
 };
 
 impl Display for Statement {
@@ -61,6 +61,16 @@ impl Display for Statement {
             StatementKind::Show { name: Some(name) } => write!(f, "SHOW {name}"),
             StatementKind::Show { name: None } => f.write_str("SHOW ALL"),
             StatementKind::Checkpoint => f.write_str("CHECKPOINT"),
+            StatementKind::LockTable {
+                tables,
+                mode,
+                no_wait,
+            } => {
+                f.write_str("LOCK TABLE ")?;
+                separated(f, tables, ", ")?;
+                write!(f, " IN {mode} MODE")?;
+                f.write_str(if *no_wait { " NOWAIT" } else { "" })
+            }
         }
     }
 }
@@ -388,6 +398,21 @@ impl Display for IsolationLevel {
             IsolationLevel::RepeatableRead => "REPEATABLE READ",
             IsolationLevel::Snapshot => "SNAPSHOT",
             IsolationLevel::Serializable => "SERIALIZABLE",
+        })
+    }
+}
+
+impl Display for TableLock {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TableLock::AccessShare => "ACCESS SHARE",
+            TableLock::RowShare => "ROW SHARE",
+            TableLock::RowExclusive => "ROW EXCLUSIVE",
+            TableLock::ShareUpdateExclusive => "SHARE UPDATE EXCLUSIVE",
+            TableLock::Share => "SHARE",
+            TableLock::ShareRowExclusive => "SHARE ROW EXCLUSIVE",
+            TableLock::Exclusive => "EXCLUSIVE",
+            TableLock::AccessExclusive => "ACCESS EXCLUSIVE",
         })
     }
 }

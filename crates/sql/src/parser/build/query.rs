@@ -3,9 +3,10 @@
 use super::{Builder, Node, broken, child, children, has, syntax_error, unsupported};
 use crate::{
     ast::{
-        CommonTable, Distinct, Expr, ExprKind, OrderItem, Query, QueryBody, Select, SelectItem,
-        SetOperator, Statement, StatementKind, With,
+        CommonTable, Distinct, Expr, ExprKind, LockingClause, OrderItem, Query, QueryBody, Select,
+        SelectItem, SetOperator, Statement, StatementKind, With,
     },
+    bound::{LockStrength, LockWaitPolicy},
     error::Result,
     parser::grammar::Rule,
     span::Span,
@@ -21,7 +22,7 @@ impl Builder {
             limit: None,
             with_ties: false,
             offset: None,
-            locking: None,
+            locking: Vec::new(),
             span: self.span(&node),
         };
         let mut body = SetOperations::default();
@@ -46,7 +47,7 @@ impl Builder {
             limit: None,
             with_ties: false,
             offset: None,
-            locking: None,
+            locking: Vec::new(),
             span,
         };
         let mut body = SetOperations::default();
@@ -94,17 +95,33 @@ impl Builder {
             }
             Rule::order_by => query.order_by = self.order_by(part)?,
             Rule::limit_clause => self.limit(child(part, "LIMIT")?, query)?,
-            Rule::locking_clause => {
-                let text = part
-                    .as_str()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" ");
-                query.locking = Some((text.to_ascii_uppercase(), span));
-            }
+            Rule::locking_clause => query.locking.extend(self.locking_clause(part)?),
             _ => {}
         }
         Ok(())
+    }
+
+    /// A locking clause; `None` for FOR READ ONLY, which locks nothing.
+    fn locking_clause(&self, node: Node<'_>) -> Result<Option<LockingClause>> {
+        let mut clause = LockingClause {
+            strength: LockStrength::Update,
+            of: Vec::new(),
+            wait: LockWaitPolicy::Wait,
+            span: self.span(&node),
+        };
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::for_update => {}
+                Rule::for_no_key_update => clause.strength = LockStrength::NoKeyUpdate,
+                Rule::for_share => clause.strength = LockStrength::Share,
+                Rule::for_key_share => clause.strength = LockStrength::KeyShare,
+                Rule::for_read_only => return Ok(None),
+                Rule::nowait => clause.wait = LockWaitPolicy::NoWait,
+                Rule::skip_locked => clause.wait = LockWaitPolicy::SkipLocked,
+                _ => clause.of.push(self.ident(part)?),
+            }
+        }
+        Ok(Some(clause))
     }
 
     pub(super) fn with_clause(&self, node: Node<'_>) -> Result<With> {

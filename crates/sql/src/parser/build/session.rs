@@ -3,7 +3,7 @@
 use super::{Builder, Node, broken, child, children, has, syntax_error, unsupported};
 use crate::{
     ast::{Explain, Ident, ObjectName, SetScope, SettingValue, StatementKind},
-    bound::{IsolationLevel, TransactionModes, TransactionStatement},
+    bound::{IsolationLevel, TableLock, TransactionModes, TransactionStatement},
     error::Result,
     parser::grammar::Rule,
     span::Span,
@@ -114,6 +114,36 @@ impl Builder {
             }
         }
         Ok(modes)
+    }
+
+    /// LOCK TABLE.
+    pub(super) fn lock_table(&self, node: Node<'_>) -> Result<StatementKind> {
+        let mut tables = Vec::new();
+        let mut mode = TableLock::AccessExclusive;
+        let mut no_wait = false;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::lock_mode => {
+                    mode = match child(part, "a lock mode")?.as_rule() {
+                        Rule::access_share => TableLock::AccessShare,
+                        Rule::row_share => TableLock::RowShare,
+                        Rule::row_exclusive => TableLock::RowExclusive,
+                        Rule::share_update_exclusive => TableLock::ShareUpdateExclusive,
+                        Rule::share_lock => TableLock::Share,
+                        Rule::share_row_exclusive => TableLock::ShareRowExclusive,
+                        Rule::exclusive_lock => TableLock::Exclusive,
+                        _ => TableLock::AccessExclusive,
+                    };
+                }
+                Rule::nowait => no_wait = true,
+                _ => tables.push(self.object_name(child(part, "a table")?)?),
+            }
+        }
+        Ok(StatementKind::LockTable {
+            tables,
+            mode,
+            no_wait,
+        })
     }
 
     /// The setting that SHOW or RESET names; `None`: ALL.

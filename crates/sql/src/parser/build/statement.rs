@@ -31,6 +31,7 @@ impl Builder {
             Rule::explain => StatementKind::Explain(Box::new(self.explain(node)?)),
             Rule::analyze => self.analyze(node)?,
             Rule::checkpoint => StatementKind::Checkpoint,
+            Rule::lock_table => self.lock_table(node)?,
             _ => self.session_statement(node)?,
         };
         Ok(Statement { kind, span })

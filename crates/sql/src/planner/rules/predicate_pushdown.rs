@@ -148,8 +148,8 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
                 .collect();
             LogicalPlan::UnionAll { inputs, columns }
         }
-        // A limit decides which rows there are; VALUES are few.
-        LogicalPlan::Limit { .. } | LogicalPlan::Values { .. } => {
+        // A limit decides which rows there are, a lock is taken of all of them; VALUES are few.
+        LogicalPlan::Limit { .. } | LogicalPlan::LockRows { .. } | LogicalPlan::Values { .. } => {
             for input in inputs_mut(&mut plan) {
                 let whole = take(input);
                 *input = push(whole, Vec::new(), moved);

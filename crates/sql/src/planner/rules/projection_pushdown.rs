@@ -124,6 +124,11 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
                 .for_each(|key| collect_columns(&key.expr, &mut read));
             prune(input, &read)
         }
+        LogicalPlan::LockRows { input, locks } => {
+            let mut read = wanted.clone();
+            read.extend(locks.iter().map(|lock| lock.row_key));
+            prune(input, &read)
+        }
         LogicalPlan::Limit { input, .. } => prune(input, wanted),
         LogicalPlan::UnionAll { inputs, columns } => {
             let before = columns.len();
