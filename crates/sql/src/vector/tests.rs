@@ -371,6 +371,11 @@ fn run(session: &mut Session, executor: &str, sql: &str) -> Result<Vec<Vec<Value
 static GAVE: AtomicUsize = AtomicUsize::new(0);
 static FAILED: AtomicUsize = AtomicUsize::new(0);
 
+/// Rows as text. The two zeros are equal, so of both either may be the smallest.
+fn shown(rows: &[Vec<Value>]) -> String {
+    format!("{rows:?}").replace("(-0.0)", "(0.0)")
+}
+
 fn agree(session: &mut Session, sql: &str) -> bool {
     let rows = run(session, "row", sql);
     let vectors = run(session, "vector", sql);
@@ -380,7 +385,7 @@ fn agree(session: &mut Session, sql: &str) -> bool {
         Err(_) => FAILED.fetch_add(1, Ordering::Relaxed),
     };
     let same = match (&rows, &vectors) {
-        (Ok(rows), Ok(vectors)) => format!("{rows:?}") == format!("{vectors:?}"),
+        (Ok(rows), Ok(vectors)) => shown(rows) == shown(vectors),
         (Err(rows), Err(vectors)) => {
             rows.state() != crate::SqlState::INTERNAL_ERROR
                 && vectors.state() != crate::SqlState::INTERNAL_ERROR
