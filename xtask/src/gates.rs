@@ -1,4 +1,4 @@
-//! `cargo xtask gate-a`, `gate-b`, `gate-c`: the reliability suites that decide whether a change
+//! `cargo xtask gate-a`, `gate-b` and so on: the reliability suites that decide whether a change
 //! may land. Each is a test target of the package in `tests`, built with optimisation and every
 //! debug assertion.
 
@@ -13,17 +13,20 @@ pub enum Gate {
     B,
     /// Atomicity.
     C,
+    /// Snapshots and isolation.
+    D,
 }
 
 impl Gate {
     /// Every gate.
-    pub const ALL: [Gate; 3] = [Gate::A, Gate::B, Gate::C];
+    pub const ALL: [Gate; 4] = [Gate::A, Gate::B, Gate::C, Gate::D];
 
     fn target(self) -> &'static str {
         match self {
             Gate::A => "gate_a",
             Gate::B => "gate_b",
             Gate::C => "gate_c",
+            Gate::D => "gate_d",
         }
     }
 }

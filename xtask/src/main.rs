@@ -30,6 +30,8 @@ enum Task {
     GateB(GateArguments),
     /// Gate C, atomicity: multi-statement transactions commit or abort whole, under crash too.
     GateC(GateArguments),
+    /// Gate D, snapshots under concurrent writers and vacuum, and what transactions see.
+    GateD(GateArguments),
     /// Score the database against public conformance corpora.
     Conformance(conformance::Options),
     /// Load the sample data into a new database and answer five questions about it.
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Task::GateA(arguments) => gates::run(Gate::A, arguments.mode),
         Task::GateB(arguments) => gates::run(Gate::B, arguments.mode),
         Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
+        Task::GateD(arguments) => gates::run(Gate::D, arguments.mode),
         Task::Conformance(options) => conformance::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(bench) => bench::run(&bench),

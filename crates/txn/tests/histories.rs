@@ -17,7 +17,7 @@ fn transactions() -> u64 {
     let all: u64 = given
         .ok()
         .and_then(|count| count.parse().ok())
-        .unwrap_or(1_600);
+        .unwrap_or(1_200);
     all / THREADS
 }
 

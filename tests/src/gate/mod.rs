@@ -8,6 +8,7 @@ pub mod mode;
 pub mod options;
 pub mod pool;
 pub mod script;
+pub mod snapshots;
 pub mod store;
 pub mod teller;
 

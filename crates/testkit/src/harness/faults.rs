@@ -169,9 +169,11 @@ fn one_run<S: Subject>(
             }
             Action::Reopen => {
                 let Some(open) = instance.take() else { break };
-                // Closing may fail; what was acknowledged as durable is so all the same.
-                if subject.close(open).is_ok() {
-                    possible.kept = possible.visible.clone();
+                // Where closing fails, what was acknowledged as durable is kept all the same, and
+                // the next one to open finds any of what may have been kept.
+                match subject.close(open) {
+                    Ok(()) => possible.kept = possible.visible.clone(),
+                    Err(_) => possible.visible = possible.kept.clone(),
                 }
                 instance = subject.open(world.env()).ok();
             }

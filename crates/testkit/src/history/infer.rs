@@ -125,34 +125,32 @@ impl Inference<'_> {
             if !committed[at] {
                 continue;
             }
-            let mut lists: HashMap<Key, (Vec<Value>, bool)> = HashMap::new();
-            // Appended before anything was read of the key.
+            // What others had appended when the key was read, and what itself has appended.
+            let mut others: HashMap<Key, Vec<Value>> = HashMap::new();
             let mut tails: HashMap<Key, Vec<Value>> = HashMap::new();
             let mut registers: HashMap<Key, (Option<Value>, bool)> = HashMap::new();
             let mut found = Vec::new();
             for operation in &transaction.operations {
                 match operation {
-                    Operation::Append { key, value } => match lists.get_mut(key) {
-                        Some((list, own)) => {
-                            list.push(*value);
-                            *own = true;
-                        }
-                        None => tails.entry(*key).or_default().push(*value),
-                    },
+                    Operation::Append { key, value } => {
+                        tails.entry(*key).or_default().push(*value);
+                    }
                     Operation::Write { key, value } => {
                         registers.insert(*key, (*value, true));
                     }
                     _ => {
-                        for (key, values, _) in list_reads(operation) {
-                            let own = match (lists.get(&key), tails.get(&key)) {
-                                (Some((list, own)), _) if *list != values => Some(*own),
-                                (None, Some(tail)) if !values.ends_with(tail) => Some(true),
-                                _ => None,
-                            };
-                            found.extend(own.map(|own| (own, key, format!("{values:?}"))));
-                            let own = tails.contains_key(&key);
-                            let known = lists.entry(key).or_insert((Vec::new(), own));
-                            known.0 = values;
+                        for (key, mut values, _) in list_reads(operation) {
+                            let tail = tails.get(&key).map_or(&[][..], Vec::as_slice);
+                            if !values.ends_with(tail) {
+                                found.push((true, key, format!("{values:?}")));
+                                continue;
+                            }
+                            values.truncate(values.len() - tail.len());
+                            let known = others.entry(key).or_insert_with(|| values.clone());
+                            if *known != values {
+                                found.push((false, key, format!("{values:?}")));
+                                *known = values;
+                            }
                         }
                         for (key, value, _) in register_reads(operation) {
                             let known = registers.entry(key).or_insert((value, false));
