@@ -1,6 +1,6 @@
 //! The command line, as clap sees it.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -140,12 +140,76 @@ pub(crate) enum Command {
         #[command(flatten)]
         target: KeyValueTable,
     },
+    /// Serve the database to PostgreSQL's clients until the process is asked to end.
+    #[command(
+        after_help = "Examples:\n  rustling serve --db my.db --listen 127.0.0.1:5432\n  \
+                      rustling serve --db my.db          (only over the socket in my.db)"
+    )]
+    Serve(Serve),
+    /// Say who may connect to the server, with a password that is read from standard input.
+    #[command(
+        subcommand,
+        after_help = "Example:\n  rustling user add ann --db my.db"
+    )]
+    User(User),
     /// Verify every byte of the database.
     #[command(after_help = "Example:\n  rustling check --db my.db")]
     Check,
     /// Show sizes, cache and log figures.
     #[command(after_help = "Example:\n  rustling stats --db my.db")]
     Stats,
+}
+
+/// `rustling serve`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Serve {
+    /// A TCP address to listen on; may be given several times. None: only the Unix socket.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// The directory of the Unix socket; default: the database's.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) socket: Option<PathBuf>,
+    /// No Unix socket.
+    #[arg(long)]
+    pub(crate) no_socket: bool,
+    /// The file of users; default: `users` in the database's directory (`rustling user`).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// Let everybody in without a password: only where nobody else can reach the server.
+    #[arg(long)]
+    pub(crate) trust: bool,
+    /// The certificate chain for TLS, in PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// Refuse TCP connections without TLS.
+    #[arg(long, requires = "certificate")]
+    pub(crate) require_tls: bool,
+    /// Connections at a time.
+    #[arg(long, value_name = "N")]
+    pub(crate) connections: Option<usize>,
+}
+
+/// `rustling user`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add a user, or change the password of one.
+    #[command(after_help = "Example:\n  rustling user add ann --db my.db")]
+    Add {
+        /// The name.
+        name: String,
+    },
+    /// Remove a user.
+    #[command(after_help = "Example:\n  rustling user remove ann --db my.db")]
+    Remove {
+        /// The name.
+        name: String,
+    },
+    /// List the users.
+    #[command(after_help = "Example:\n  rustling user list --db my.db")]
+    List,
 }
 
 /// Which key-value table.

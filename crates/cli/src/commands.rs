@@ -21,6 +21,7 @@ use crate::{
     open::{Missing, open},
     progress::LoadBar,
     run::{Output, run as run_sql, write_result},
+    serve::{serve, user},
     shell::Shell,
     terminal,
 };
@@ -105,6 +106,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
                 .map_err(Error::Database)?;
             write(&common, StatementResult::Rows(rows))
         }),
+        Some(Command::Serve(options)) => {
+            let database = open(&path, &common, Missing::Create)?;
+            let result = serve(&database, &options);
+            finish(database, result)
+        }
+        Some(Command::User(command)) => user(&path, &command),
         Some(Command::Check) => check(&path),
         Some(Command::Stats) => with_database(&path, &common, |database| print(&stats(database))),
     }

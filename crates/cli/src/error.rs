@@ -22,6 +22,9 @@ pub(crate) enum Error {
     /// A load failed.
     #[error(transparent)]
     Load(#[from] rustling_etl::Error),
+    /// The server cannot run.
+    #[error(transparent)]
+    Server(#[from] rustling_server::Error),
     /// There is no database where one is expected.
     #[error("there is no database in {0}")]
     NoDatabase(String),
@@ -76,6 +79,7 @@ impl Error {
             Error::Sql { error, sql } => return error.render(sql).trim_end().to_string(),
             Error::Database(error) => return error.render("").trim_end().to_string(),
             Error::Load(error) => error.hint(),
+            Error::Server(error) => error.hint(),
             Error::NoDatabase(_) => {
                 Some("rustling load FILE --table T creates one, and so does rustling DIR (the shell); --db names another".into())
             }

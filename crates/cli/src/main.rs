@@ -11,6 +11,7 @@ mod open;
 mod output;
 mod progress;
 mod run;
+mod serve;
 mod shell;
 mod terminal;
 

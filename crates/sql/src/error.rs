@@ -144,6 +144,16 @@ impl Error {
         self
     }
 
+    /// The error of a statement that begins `bytes` into a longer text, pointing into that.
+    #[must_use]
+    pub fn shifted(mut self, bytes: usize) -> Error {
+        if let Some(span) = &mut self.0.span {
+            span.start += bytes;
+            span.end += bytes;
+        }
+        self
+    }
+
     /// Adds what the caller can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {

@@ -61,7 +61,8 @@ pub(crate) mod vector;
 #[cfg(feature = "engine")]
 pub use crate::engine::{
     BulkLoader, BulkOptions, CancelToken, Database, DatabaseOptions, FromRow, Params, RefusedRow,
-    ResultColumn, Row, RowIndex, Rows, Session, SqlTransaction, Statement, StatementResult,
+    ResultColumn, Row, RowIndex, Rows, Session, SqlTransaction, Statement, StatementDescription,
+    StatementResult,
 };
 pub use crate::{
     binder::{BindOptions, Bound, bind, bind_expression},

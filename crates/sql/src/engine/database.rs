@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -83,6 +83,7 @@ pub(crate) struct Inner {
     generations: AtomicU64,
     row_numbers: Mutex<HashMap<u32, Arc<RowNumbers>>>,
     pub(crate) plans: PlanCache,
+    directory: Option<PathBuf>,
     pub(crate) info: Arc<SessionInfo>,
 }
 
@@ -115,7 +116,7 @@ impl Database {
             || "rustling".to_owned(),
             |name| name.to_string_lossy().into_owned(),
         );
-        Database::from_store(store, options.env, name)
+        Database::build(store, options.env, name, Some(path.to_owned()))
     }
 
     /// A database that lives and dies with this process.
@@ -140,6 +141,10 @@ impl Database {
     /// # Errors
     /// Where the store holds something other than an SQL database.
     pub fn from_store(store: Store, env: Env, name: String) -> Result<Database> {
+        Database::build(store, env, name, None)
+    }
+
+    fn build(store: Store, env: Env, name: String, directory: Option<PathBuf>) -> Result<Database> {
         let manager = TransactionManager::new(store, env.clone());
         let catalog_store = CatalogStore::open(&manager)?;
         let empty = CatalogSnapshot::new(0, Vec::new(), &|_| Arc::new(RowNumbers::new()))?;
@@ -152,6 +157,7 @@ impl Database {
                 generations: AtomicU64::new(1),
                 row_numbers: Mutex::default(),
                 plans: PlanCache::default(),
+                directory,
                 info: Arc::new(SessionInfo {
                     database: name,
                     ..SessionInfo::default()
@@ -279,6 +285,13 @@ impl Database {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.inner.info.database
+    }
+
+    /// The directory that the database lies in; `None` in memory, and over a store that was
+    /// opened elsewhere.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.inner.directory.as_deref()
     }
 
     /// The transactions underneath.

@@ -347,6 +347,11 @@ impl Statement {
         Ok(statement)
     }
 
+    /// A statement that has been planned already.
+    pub(crate) fn over(database: Database, prepared: Arc<Prepared>) -> Statement {
+        Statement { database, prepared }
+    }
+
     pub(crate) fn prepared(&self) -> &Arc<Prepared> {
         &self.prepared
     }

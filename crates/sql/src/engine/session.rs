@@ -11,9 +11,10 @@ use crate::{
         cancel::CancelToken,
         catalog::CatalogSnapshot,
         database::Database,
+        describe::all_settings,
         error::txn_error,
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
-        rows::{ResultColumn, Rows},
+        rows::Rows,
         settings::{Settings, isolation_name},
         transaction_state::{OpenTransaction, limit},
     },
@@ -174,7 +175,10 @@ impl Session {
     /// # Errors
     /// What is wrong with the statement.
     pub fn prepare(&self, sql: &str) -> Result<Statement> {
-        Statement::new(self.database.clone(), self.database.prepared(sql)?)
+        let prepared = self.database.prepared(sql)?;
+        // Errors in the statement show now, not when it is run.
+        prepared.plan(&self.catalog(), self.plan_options())?;
+        Ok(Statement::over(self.database.clone(), prepared))
     }
 
     /// Runs one statement.
@@ -445,19 +449,13 @@ impl Session {
                 Ok(StatementResult::Rows(Rows::text(name, [value])))
             }
             BoundStatement::Show { name: None } => {
-                let column = |name: &str| ResultColumn {
-                    name: name.to_owned(),
-                    data_type: DataType::Text,
-                    nullable: false,
-                };
                 let rows = self
                     .settings
                     .show_all()?
                     .into_iter()
                     .map(|row| row.map(|text| Value::Text(text.into())).to_vec())
                     .collect();
-                let columns = ["name", "setting", "description"].map(column).to_vec();
-                Ok(StatementResult::Rows(Rows::fixed(columns, rows)))
+                Ok(StatementResult::Rows(Rows::fixed(all_settings(), rows)))
             }
             BoundStatement::LockTables {
                 tables,

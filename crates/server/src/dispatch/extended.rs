@@ -1,0 +1,297 @@
+//! The extended protocol: Parse, Bind, Describe, Execute, Close.
+
+use bytes::Bytes;
+use rustling_sql::{
+    DataType, Error, Result, SqlState, Statement, StatementDescription, StatementResult, Value,
+};
+
+use super::{
+    Dispatcher, MAX_NAMED, controls_transactions,
+    result::{Sending, Sent, write_done},
+};
+use crate::{
+    backend,
+    frontend::Target,
+    values::{Format, read_parameter, type_of, wire_type},
+};
+
+/// A prepared statement.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    /// `None` for an empty text, which is a statement that does nothing.
+    statement: Option<Statement>,
+    text: String,
+    /// The parameters' type numbers: as the client declared them, or as they were found.
+    types: Vec<u32>,
+}
+
+/// A statement with its parameters.
+pub(super) struct Portal {
+    prepared: Prepared,
+    parameters: Vec<Value>,
+    formats: Vec<i16>,
+    state: State,
+}
+
+enum State {
+    /// Not yet run.
+    Bound,
+    /// Its rows are on their way.
+    Sending(Box<Sending>),
+    /// Done, with this tag.
+    Done(String),
+}
+
+impl Dispatcher {
+    /// Prepares a statement.
+    pub(super) fn parse(&mut self, name: String, text: &str, declared: &[u32]) -> Result<()> {
+        if !name.is_empty() && self.statements.contains_key(&name) {
+            return Err(Error::new(
+                SqlState("42P05"),
+                format!("prepared statement \"{name}\" already exists"),
+            ));
+        }
+        check_count(self.statements.len(), "prepared statements")?;
+        let (statement, found) = if text.trim().trim_end_matches(';').trim().is_empty() {
+            (None, Vec::new())
+        } else {
+            let statement = self.session.prepare(text)?;
+            let found = self.session.describe(&statement)?.parameters;
+            (Some(statement), found)
+        };
+        let count = declared.len().max(found.len());
+        let types = (0..count)
+            .map(|at| match (declared.get(at), found.get(at)) {
+                (Some(&oid), _) if oid != 0 => oid,
+                (_, Some(data_type)) => wire_type(*data_type).oid,
+                (_, None) => wire_type(DataType::Text).oid,
+            })
+            .collect();
+        self.statements.insert(
+            name,
+            Prepared {
+                statement,
+                text: text.into(),
+                types,
+            },
+        );
+        backend::parse_complete(&mut self.out);
+        Ok(())
+    }
+
+    /// Makes a portal of a statement and its parameters.
+    pub(super) fn bind(
+        &mut self,
+        portal: String,
+        statement: &str,
+        parameter_formats: &[i16],
+        parameters: Vec<Option<Bytes>>,
+        result_formats: Vec<i16>,
+    ) -> Result<()> {
+        let prepared = self.prepared(statement)?.clone();
+        if !portal.is_empty() && self.portals.contains_key(&portal) {
+            return Err(Error::new(
+                SqlState("42P03"),
+                format!("portal \"{portal}\" already exists"),
+            ));
+        }
+        check_count(self.portals.len(), "portals")?;
+        if parameters.len() != prepared.types.len() {
+            return Err(Error::new(
+                SqlState("08P01"),
+                format!(
+                    "bind message supplies {} parameters, but prepared statement \"{statement}\" \
+                     requires {}",
+                    parameters.len(),
+                    prepared.types.len()
+                ),
+            ));
+        }
+        let parameters = parameters
+            .into_iter()
+            .zip(&prepared.types)
+            .enumerate()
+            .map(|(at, (bytes, oid))| {
+                let format = Format::of(parameter_formats, at)?;
+                let data_type = match (type_of(*oid), format) {
+                    (Some(data_type), _) => data_type,
+                    (None, Format::Text) => DataType::Text,
+                    (None, Format::Binary) => {
+                        return Err(Error::new(
+                            SqlState::FEATURE_NOT_SUPPORTED,
+                            format!("type {oid} has no binary form here"),
+                        )
+                        .hint("Send the parameter as text."));
+                    }
+                };
+                read_parameter(bytes, format, data_type)
+                    .map_err(|error| error.detail(format!("Parameter ${}.", at + 1)))
+            })
+            .collect::<Result<_>>()?;
+        self.portals.insert(
+            portal,
+            Portal {
+                prepared,
+                parameters,
+                formats: result_formats,
+                state: State::Bound,
+            },
+        );
+        backend::bind_complete(&mut self.out);
+        Ok(())
+    }
+
+    /// Tells what a statement or portal takes and gives.
+    pub(super) fn describe(&mut self, target: &Target) -> Result<()> {
+        let (prepared, formats) = match target {
+            Target::Statement(name) => {
+                let prepared = self.prepared(name)?;
+                (prepared, &[][..])
+            }
+            Target::Portal(name) => {
+                let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
+                (&portal.prepared, portal.formats.as_slice())
+            }
+        };
+        let columns = match &prepared.statement {
+            Some(statement) => {
+                let StatementDescription { columns, .. } = self.session.describe(statement)?;
+                columns
+            }
+            None => Vec::new(),
+        };
+        let formats = formats.to_vec();
+        if matches!(target, Target::Statement(_)) {
+            let types = prepared.types.clone();
+            backend::parameter_description(&mut self.out, &types);
+        }
+        if columns.is_empty() {
+            backend::no_data(&mut self.out);
+            Ok(())
+        } else {
+            backend::row_description(&mut self.out, &columns, |at| Format::of(&formats, at))
+        }
+    }
+
+    /// Begins to run a portal. Where more messages of the same series may follow (`alone` is
+    /// false), a transaction around the series is opened first.
+    pub(super) fn execute(&mut self, name: String, max_rows: u32, alone: bool) -> Result<()> {
+        let portal = self
+            .portals
+            .get_mut(&name)
+            .ok_or_else(|| no_portal(&name))?;
+        if matches!(portal.state, State::Bound) {
+            let Some(statement) = &portal.prepared.statement else {
+                backend::empty_query(&mut self.out);
+                return Ok(());
+            };
+            let text = portal.prepared.text.as_str();
+            if !alone && !self.session.in_transaction() && !controls_transactions(text) {
+                self.session.begin()?;
+                self.implicit = true;
+            }
+            let parameters = std::mem::take(&mut portal.parameters);
+            let result = self.session.run_statement(statement, parameters);
+            match result {
+                Err(error) => {
+                    let text = text.to_owned();
+                    self.fail(&error, Some(&text));
+                    return Ok(());
+                }
+                Ok(StatementResult::Rows(rows)) => {
+                    let formats = (0..rows.columns().len())
+                        .map(|at| Format::of(&portal.formats, at))
+                        .collect::<Result<_>>()?;
+                    let sending = Sending::new(rows, formats, self.session.text_style());
+                    portal.state = State::Sending(Box::new(sending));
+                }
+                Ok(done @ StatementResult::Done { .. }) => {
+                    write_done(&done, &mut self.out);
+                    if let StatementResult::Done { tag, .. } = done {
+                        portal.state = State::Done(tag);
+                    }
+                    if !self.session.in_transaction() {
+                        // The statement has ended the block.
+                        self.implicit = false;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        let limit = (max_rows > 0).then_some(u64::from(max_rows));
+        self.executing = Some((name, limit));
+        Ok(())
+    }
+
+    /// Sends more of the portal being executed.
+    pub(super) fn continue_execution(&mut self) {
+        let Some((name, mut limit)) = self.executing.take() else {
+            return;
+        };
+        let Some(portal) = self.portals.get_mut(&name) else {
+            return;
+        };
+        let sent = match &mut portal.state {
+            State::Sending(sending) => sending.send(&mut limit, &mut self.out),
+            State::Done(tag) => {
+                // Running a portal again that is done gives nothing more.
+                backend::command_complete(&mut self.out, tag);
+                return;
+            }
+            State::Bound => return,
+        };
+        match sent {
+            Ok(Sent::Enough) => self.executing = Some((name, limit)),
+            Ok(Sent::Limit) => backend::portal_suspended(&mut self.out),
+            Ok(Sent::All) => {
+                if let State::Sending(sending) = &portal.state {
+                    let tag = sending.tag();
+                    backend::command_complete(&mut self.out, &tag);
+                    portal.state = State::Done(tag);
+                }
+            }
+            Err(error) => {
+                let text = portal.prepared.text.clone();
+                self.portals.remove(&name);
+                self.fail(&error, Some(&text));
+            }
+        }
+    }
+
+    /// Forgets a statement or portal; one that is not there is no error.
+    pub(super) fn close(&mut self, target: &Target) {
+        match target {
+            Target::Statement(name) => drop(self.statements.remove(name)),
+            Target::Portal(name) => drop(self.portals.remove(name)),
+        }
+        backend::close_complete(&mut self.out);
+    }
+
+    fn prepared(&self, name: &str) -> Result<&Prepared> {
+        self.statements.get(name).ok_or_else(|| {
+            let message = match name {
+                "" => "unnamed prepared statement does not exist".to_owned(),
+                name => format!("prepared statement \"{name}\" does not exist"),
+            };
+            Error::new(SqlState("26000"), message)
+        })
+    }
+}
+
+fn check_count(count: usize, what: &str) -> Result<()> {
+    if count < MAX_NAMED {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState("53400"),
+        format!("a session keeps at most {MAX_NAMED} {what}"),
+    )
+    .hint("Close those that are not needed any more."))
+}
+
+fn no_portal(name: &str) -> Error {
+    Error::new(
+        SqlState("34000"),
+        format!("portal \"{name}\" does not exist"),
+    )
+}

@@ -1,0 +1,277 @@
+//! From messages to answers: a session's state machine, without any input or output of its own.
+//!
+//! [`Dispatcher::run`] takes whole messages off the input buffer and appends answers to the
+//! output buffer. It returns when it needs more input, and also when much output has gathered:
+//! the connection sends that and calls again, and only then are more rows computed. A client
+//! that reads slowly thus slows its own query and nothing else.
+
+mod extended;
+mod reported;
+mod result;
+mod script;
+
+use bytes::BytesMut;
+use hashbrown::HashMap;
+use rustling_sql::{Error, Result, Session, SqlState};
+
+use crate::{
+    backend::{self, Severity, Status},
+    frontend::{Frontend, decode, peek_frame, take_frame},
+};
+use extended::{Portal, Prepared};
+use reported::Reported;
+use script::Script;
+
+/// Output beyond which the client must take some before more is made.
+const ENOUGH_OUTPUT: usize = 64 << 10;
+
+/// Prepared statements and portals that one session may keep, each.
+const MAX_NAMED: usize = 10_000;
+
+/// Why [`Dispatcher::run`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It needs another message. What there is of output goes out.
+    NeedsInput,
+    /// There is enough output; there is more to do.
+    HasOutput,
+    /// The connection ends.
+    Closed,
+}
+
+/// A connection's session.
+pub(crate) struct Dispatcher {
+    session: Session,
+    /// Answers not yet sent.
+    pub(crate) out: BytesMut,
+    statements: HashMap<String, Prepared>,
+    portals: HashMap<String, Portal>,
+    /// Statements of a simple query that are still to be run.
+    script: Option<Script>,
+    /// The portal being executed: its name and how many rows the client wants yet; `None`: all.
+    executing: Option<(String, Option<u64>)>,
+    /// After an error in the extended protocol: everything up to Sync is passed over.
+    skipping: bool,
+    /// Whether the open transaction block was opened here, around a series of messages.
+    implicit: bool,
+    reported: Reported,
+    message_limit: usize,
+}
+
+impl Dispatcher {
+    /// A dispatcher for a new session; messages may be `message_limit` bytes long.
+    pub(crate) fn new(session: Session, message_limit: usize) -> Dispatcher {
+        Dispatcher {
+            session,
+            out: BytesMut::new(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            script: None,
+            executing: None,
+            skipping: false,
+            implicit: false,
+            reported: Reported::default(),
+            message_limit,
+        }
+    }
+
+    /// Tells the client the settings it follows, its key to cancel, and that it may begin.
+    pub(crate) fn welcome(&mut self, user: &str, process: u32, secret: &[u8]) {
+        self.session.set_user(user);
+        self.reported.all(&self.session, user, &mut self.out);
+        backend::backend_key(&mut self.out, process, secret);
+        backend::ready(&mut self.out, Status::Idle);
+    }
+
+    /// Changes a setting, as the startup message asks.
+    ///
+    /// # Errors
+    /// Where there is no such setting or value.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        self.session.set(name, value)
+    }
+
+    /// Works on what there is; see the module.
+    pub(crate) fn run(&mut self, input: &mut BytesMut) -> Progress {
+        loop {
+            if self.out.len() >= ENOUGH_OUTPUT {
+                return Progress::HasOutput;
+            }
+            if self.script.is_some() {
+                self.continue_script();
+                continue;
+            }
+            if self.executing.is_some() {
+                self.continue_execution();
+                continue;
+            }
+            let message = match take_frame(input, self.message_limit) {
+                Ok(None) => return Progress::NeedsInput,
+                Ok(Some((kind, body))) => decode(kind, body),
+                Err(error) => Err(error),
+            };
+            let message = match message {
+                Ok(message) => message,
+                // Where the next message begins is not known any more.
+                Err(error) => return self.disconnect(&error.into()),
+            };
+            match message {
+                Frontend::Terminate => return Progress::Closed,
+                Frontend::Sync => self.sync(),
+                _ if self.skipping => {}
+                message => {
+                    let alone = peek_frame(input).is_some_and(|(kind, _)| kind == b'S');
+                    if let Err(error) = self.handle(message, alone) {
+                        self.fail(&error, None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a transaction block is open.
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.session.in_transaction()
+    }
+
+    /// Tells the client why the connection ends.
+    pub(crate) fn disconnect(&mut self, error: &Error) -> Progress {
+        backend::report(&mut self.out, Severity::Fatal, error, None);
+        Progress::Closed
+    }
+
+    /// Handles a message; `alone`: Sync follows.
+    fn handle(&mut self, message: Frontend, alone: bool) -> Result<()> {
+        match message {
+            Frontend::Query(text) => self.query(text),
+            Frontend::Parse { name, query, types } => {
+                if let Err(error) = self.parse(name, &query, &types) {
+                    self.fail(&error, Some(&query));
+                }
+            }
+            Frontend::Bind {
+                portal,
+                statement,
+                parameter_formats,
+                parameters,
+                result_formats,
+            } => {
+                return self.bind(
+                    portal,
+                    &statement,
+                    &parameter_formats,
+                    parameters,
+                    result_formats,
+                );
+            }
+            Frontend::Describe(target) => return self.describe(&target),
+            Frontend::Execute { portal, max_rows } => {
+                return self.execute(portal, max_rows, alone);
+            }
+            Frontend::Close(target) => self.close(&target),
+            // Output goes out whenever there is no more input.
+            Frontend::Flush => {}
+            // What still comes of a COPY that has failed is passed over, as the protocol has it.
+            Frontend::CopyData(_) | Frontend::CopyDone | Frontend::CopyFail(_) => {}
+            Frontend::Password(_) | Frontend::Sync | Frontend::Terminate => {
+                return Err(Error::new(
+                    SqlState("08P01"),
+                    "the message is not expected here",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports an error and passes over what comes until Sync.
+    fn fail(&mut self, error: &Error, statement: Option<&str>) {
+        self.session.fail_transaction();
+        backend::report(&mut self.out, Severity::Error, error, statement);
+        self.skipping = true;
+    }
+
+    /// The end of a series: what it has done is committed, unless the client began a block.
+    fn sync(&mut self) {
+        self.skipping = false;
+        if let Err(error) = self.end_implicit() {
+            backend::report(&mut self.out, Severity::Error, &error, None);
+        }
+        if !self.session.in_transaction() {
+            self.portals.clear();
+        }
+        self.ready();
+    }
+
+    /// Ends the transaction that a series of messages runs in.
+    fn end_implicit(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.implicit) || !self.session.in_transaction() {
+            return Ok(());
+        }
+        // Rows still being read would hold the transaction open.
+        self.portals.clear();
+        if self.session.transaction_failed() {
+            self.session.rollback()
+        } else {
+            self.session.commit()
+        }
+    }
+
+    fn ready(&mut self) {
+        self.reported.changed(&self.session, &mut self.out);
+        let status = match (
+            self.session.in_transaction(),
+            self.session.transaction_failed(),
+        ) {
+            (false, _) => Status::Idle,
+            (true, false) => Status::InTransaction,
+            (true, true) => Status::Failed,
+        };
+        backend::ready(&mut self.out, status);
+    }
+}
+
+/// Whether a statement begins or ends transaction blocks: such a one is not wrapped in another.
+fn controls_transactions(sql: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "VACUUM", "DISCARD", "PREPARE",
+    ];
+    let word = first_word(sql);
+    WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
+/// The first word of a statement, comments passed over.
+fn first_word(sql: &str) -> &str {
+    let mut rest = sql.trim_start();
+    loop {
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment
+                .split_once('\n')
+                .map_or("", |(_, after)| after)
+                .trim_start();
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment
+                .split_once("*/")
+                .map_or("", |(_, after)| after)
+                .trim_start();
+        } else {
+            let end = rest
+                .find(|c: char| !c.is_ascii_alphabetic())
+                .unwrap_or(rest.len());
+            return rest.get(..end).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{controls_transactions, first_word};
+
+    #[test]
+    fn first_words_stand_behind_comments() {
+        assert_eq!(first_word("  -- a\n /* b */ Select 1"), "Select");
+        assert_eq!(first_word("(SELECT 1)"), "");
+        assert_eq!(first_word("/* open"), "");
+        assert!(controls_transactions("begin;"));
+        assert!(!controls_transactions("SELECT 1"));
+    }
+}

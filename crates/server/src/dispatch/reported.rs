@@ -1,0 +1,61 @@
+//! Settings that clients are told, now and whenever they change.
+
+use bytes::BytesMut;
+use rustling_sql::Session;
+
+use crate::backend::parameter_status;
+
+/// The settings, by the names that clients know.
+const FOLLOWED: [&str; 7] = [
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "default_transaction_read_only",
+    "standard_conforming_strings",
+];
+
+/// The PostgreSQL release whose catalogs and dialect clients may expect.
+const COMPATIBLE_VERSION: &str = "15.0";
+
+/// What the client was told last.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    values: Vec<String>,
+}
+
+impl Reported {
+    /// Tells everything, to a new client.
+    pub(super) fn all(&mut self, session: &Session, user: &str, out: &mut BytesMut) {
+        let version = format!(
+            "{COMPATIBLE_VERSION} (RustlingDB {})",
+            env!("CARGO_PKG_VERSION")
+        );
+        let fixed = [
+            ("server_version", version.as_str()),
+            ("server_encoding", "UTF8"),
+            ("integer_datetimes", "on"),
+            ("in_hot_standby", "off"),
+            ("is_superuser", "on"),
+            ("session_authorization", user),
+        ];
+        for (name, value) in fixed {
+            parameter_status(out, name, value);
+        }
+        self.values.clear();
+        self.changed(session, out);
+    }
+
+    /// Tells what has changed.
+    pub(super) fn changed(&mut self, session: &Session, out: &mut BytesMut) {
+        self.values.resize(FOLLOWED.len(), String::new());
+        for (name, known) in FOLLOWED.iter().zip(&mut self.values) {
+            let value = session.setting(&name.to_lowercase()).unwrap_or_default();
+            if value != *known {
+                parameter_status(out, name, &value);
+                *known = value;
+            }
+        }
+    }
+}

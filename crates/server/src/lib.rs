@@ -1,0 +1,65 @@
+//! PostgreSQL's wire protocol for a database in this process: psql, drivers and tools connect as
+//! they would to a PostgreSQL server.
+//!
+//! ```
+//! use std::time::Duration;
+//! use rustling_server::{Server, ServerOptions, Users};
+//! use rustling_sql::Database;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let db = Database::in_memory()?;
+//! db.execute("CREATE TABLE t (n int)", ())?;
+//! let mut users = Users::new()?;
+//! users.add("ann", "correct horse battery staple")?;
+//! let options = ServerOptions::new(users).listen_on("127.0.0.1:0".parse()?);
+//! let server = Server::start(db.clone(), options)?;
+//! println!("psql -h 127.0.0.1 -p {} -U ann", server.addresses()[0].port());
+//! // The program goes on using `db`; clients see what it commits.
+//! server.shutdown(Duration::from_secs(1));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A program whose database has its users in a file beside it needs one line:
+//! [`Serve::serve`].
+//!
+//! | step                                       | room                                        |
+//! |--------------------------------------------|---------------------------------------------|
+//! | listening, limits, the end                 | `server`                                    |
+//! | TLS, the startup message                   | `startup`, [`authentication`](Users)        |
+//! | a connection's reading and writing         | `connection`, `stream`                      |
+//! | messages → statements → answers            | `frontend`, `dispatch`, `backend`, `values` |
+//! | requests to end another session's statement | `cancel`                                   |
+
+mod authentication;
+mod backend;
+mod cancel;
+mod connection;
+mod dispatch;
+pub mod error;
+mod frontend;
+pub mod options;
+mod server;
+mod startup;
+mod stream;
+mod values;
+
+use std::path::PathBuf;
+
+use rustling_sql::Database;
+
+pub use authentication::{Users, Verifier};
+pub use error::{Error, Result};
+pub use options::{Certificate, Limits, ServerOptions};
+pub use server::{Serve, Server};
+
+/// The name of the file of users in a database's directory.
+pub const USERS_FILE: &str = "users";
+
+/// Where the users of a database's server stand; `None` for one that lies in no directory.
+#[must_use]
+pub fn users_file(database: &Database) -> Option<PathBuf> {
+    database
+        .directory()
+        .map(|directory| directory.join(USERS_FILE))
+}

@@ -1,0 +1,347 @@
+//! A running server.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rustling_sql::Database;
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, UnixListener},
+    runtime::{Builder, Runtime},
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    backend::{self, Severity},
+    cancel::CancelRegistry,
+    connection::{Phase, Shared, serve},
+    error::{Error, Result},
+    options::ServerOptions,
+    stream::Stream,
+};
+
+/// Pause after the system could not accept a connection: it is out of files or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that the system keeps waiting.
+const BACKLOG: u32 = 1024;
+/// How often a shutdown looks whether everybody has gone.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+
+/// Serves a database from inside the program that has it open.
+pub trait Serve {
+    /// Serves on a TCP address to the users of the database's directory (`rustling user add`),
+    /// beside whatever the program does with the database. Dropping the [`Server`] ends it.
+    ///
+    /// # Errors
+    /// Where the address is none or cannot be listened on, or the file of users does not read.
+    fn serve(&self, address: impl ToSocketAddrs) -> Result<Server>;
+}
+
+impl Serve for Database {
+    fn serve(&self, address: impl ToSocketAddrs) -> Result<Server> {
+        let users = match crate::users_file(self) {
+            Some(path) => crate::Users::load(self.env(), &path)?,
+            None => crate::Users::new()?,
+        };
+        let addresses = address.to_socket_addrs().map_err(|source| Error::System {
+            action: "cannot find the address",
+            source,
+        })?;
+        let mut options = ServerOptions::new(users);
+        options.listen.extend(addresses);
+        Server::start(self.clone(), options)
+    }
+}
+
+/// A running server. Dropping it ends it at once; [`Server::shutdown`] lets statements finish.
+#[derive(Debug)]
+pub struct Server {
+    runtime: Option<Runtime>,
+    addresses: Vec<SocketAddr>,
+    socket: Option<PathBuf>,
+    phase: watch::Sender<Phase>,
+    cancels: Arc<CancelRegistry>,
+    connections: Arc<AtomicUsize>,
+    database: Database,
+}
+
+impl Server {
+    /// Listens and serves, on threads of its own.
+    ///
+    /// # Errors
+    /// Where an address cannot be listened on, where TCP clients could not be told apart (no
+    /// users, and nobody is trusted), or where the threads cannot be started.
+    pub fn start(database: Database, options: ServerOptions) -> Result<Server> {
+        check(&options)?;
+        let mut builder = Builder::new_multi_thread();
+        builder
+            .enable_io()
+            .enable_time()
+            .thread_name("rustling-server");
+        if options.threads > 0 {
+            builder.worker_threads(options.threads);
+        }
+        let runtime = builder.build().map_err(|source| Error::System {
+            action: "cannot start the server's threads",
+            source,
+        })?;
+        let _context = runtime.enter();
+        let mut tcp = Vec::new();
+        let mut addresses = Vec::new();
+        for address in &options.listen {
+            let listener = listen(*address).map_err(|source| Error::Listen {
+                address: *address,
+                source,
+            })?;
+            let taken = listener.local_addr().map_err(|source| Error::Listen {
+                address: *address,
+                source,
+            })?;
+            addresses.push(taken);
+            tcp.push(listener);
+        }
+        let socket = options.socket_directory.as_ref().map(|directory| {
+            let port = addresses
+                .first()
+                .map_or(options.socket_port, SocketAddr::port);
+            directory.join(format!(".s.PGSQL.{port}"))
+        });
+        let unix = match &socket {
+            Some(path) => {
+                let listener = listen_unix(&database, path).map_err(|source| Error::Socket {
+                    path: path.clone(),
+                    source,
+                })?;
+                Some(listener)
+            }
+            None => None,
+        };
+        let cancels = Arc::new(CancelRegistry::default());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let shared = Arc::new(Shared {
+            database: database.clone(),
+            options,
+            cancels: Arc::clone(&cancels),
+        });
+        let acceptor = Acceptor {
+            shared,
+            connections: Arc::clone(&connections),
+            phase: watched,
+        };
+        for listener in tcp {
+            runtime.spawn(acceptor.clone().accept_tcp(listener));
+        }
+        if let Some(listener) = unix {
+            runtime.spawn(acceptor.accept_unix(listener));
+        }
+        Ok(Server {
+            runtime: Some(runtime),
+            addresses,
+            socket,
+            phase,
+            cancels,
+            connections,
+            database,
+        })
+    }
+
+    /// The TCP addresses, with the ports that were taken.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The Unix socket.
+    #[must_use]
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
+    /// Connections at the moment.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Ends the server: takes no more connections, lets sessions end at the end of their
+    /// transactions for as long as `grace`, then cancels what still runs.
+    pub fn shutdown(mut self, grace: Duration) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.block_on(async {
+                self.phase.send_replace(Phase::Draining);
+                let gone = || self.connections.load(Ordering::Relaxed) == 0;
+                let drained = async {
+                    while !gone() {
+                        sleep(DRAIN_LOOK).await;
+                    }
+                };
+                if timeout(grace, drained).await.is_err() {
+                    self.phase.send_replace(Phase::Closing);
+                    self.cancels.cancel_all();
+                }
+            });
+            self.end(runtime);
+        }
+    }
+
+    fn end(&mut self, runtime: Runtime) {
+        self.phase.send_replace(Phase::Closing);
+        self.cancels.cancel_all();
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        if let Some(socket) = self.socket.take() {
+            // A socket that stays behind is replaced by the next server.
+            drop(self.database.env().vfs.remove_file(&socket));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            self.end(runtime);
+        }
+    }
+}
+
+/// Refuses options that would let nobody in, or strangers.
+fn check(options: &ServerOptions) -> Result<()> {
+    if options.listen.is_empty() && options.socket_directory.is_none() {
+        return Err(Error::Options(
+            "the server is to listen nowhere: give an address or a directory for its socket".into(),
+        ));
+    }
+    if !options.listen.is_empty() && options.users.is_empty() && !options.trust {
+        return Err(Error::Options(
+            "nobody could connect over TCP: there are no users (rustling user add NAME)".into(),
+        ));
+    }
+    if options.require_tls && options.certificate.is_none() {
+        return Err(Error::Options(
+            "TLS is required, but there is no certificate".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()?
+    } else {
+        tokio::net::TcpSocket::new_v6()?
+    };
+    // A restarted server shall not wait for old connections to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Listens on a Unix socket. One left behind by a process that has died is replaced: that it is
+/// dead is known, since the database, which lies in one process at a time, is ours.
+fn listen_unix(database: &Database, path: &Path) -> io::Result<UnixListener> {
+    match database.env().vfs.remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    UnixListener::bind(path)
+}
+
+/// Takes connections.
+#[derive(Clone)]
+struct Acceptor {
+    shared: Arc<Shared>,
+    connections: Arc<AtomicUsize>,
+    phase: watch::Receiver<Phase>,
+}
+
+/// Counts a connection for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Acceptor {
+    async fn accept_tcp(self, listener: TcpListener) {
+        let mut phase = self.phase.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ending(&mut phase) => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    // Answers are written whole: waiting for more would only delay them.
+                    drop(stream.set_nodelay(true));
+                    self.admit(Stream::Tcp(stream), false);
+                }
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    async fn accept_unix(self, listener: UnixListener) {
+        let mut phase = self.phase.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = ending(&mut phase) => return,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let peer = stream.peer_cred().map(|peer| peer.uid());
+                    let owner = matches!(peer, Ok(uid) if uid == own_user());
+                    self.admit(Stream::Unix(stream), owner);
+                }
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    fn admit(&self, stream: Stream, peer_is_owner: bool) {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(&self.connections));
+        let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
+        let limit = shared.options.limits.connections;
+        tokio::spawn(async move {
+            let _counted = counted;
+            if before < limit {
+                serve(shared, stream, peer_is_owner, phase).await;
+            } else {
+                turn_away(stream, limit).await;
+            }
+        });
+    }
+}
+
+/// Waits until the server takes no more connections.
+async fn ending(phase: &mut watch::Receiver<Phase>) {
+    // An error means that the server is gone: that is the end as well.
+    drop(phase.wait_for(|phase| *phase > Phase::Serving).await);
+}
+
+/// Tells a client that there are too many.
+async fn turn_away(mut stream: Stream, limit: usize) {
+    let error = rustling_sql::Error::new(
+        rustling_sql::SqlState("53300"),
+        format!("sorry, too many clients already: the limit is {limit}"),
+    );
+    let mut out = bytes::BytesMut::new();
+    backend::report(&mut out, Severity::Fatal, &error, None);
+    drop(timeout(Duration::from_secs(1), stream.write_all(&out)).await);
+}
+
+fn own_user() -> u32 {
+    rustix::process::getuid().as_raw()
+}

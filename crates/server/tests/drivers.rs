@@ -1,0 +1,294 @@
+//! A driver of PostgreSQL's world, unmodified, against a server in this process.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test speaks to the real world, and fails by panicking"
+)]
+
+use std::{error::Error as _, time::Duration};
+
+use postgres::{
+    Client, Config, NoTls,
+    error::{DbError, ErrorPosition, SqlState},
+};
+use rustling_server::{Server, ServerOptions, Users};
+use rustling_sql::Database;
+
+struct Place {
+    database: Database,
+    server: Server,
+}
+
+impl Place {
+    /// A server on a new database with the user ann, whose password is `secret`.
+    fn new(script: &str) -> Place {
+        let database = Database::in_memory().unwrap();
+        database.execute_script(script).unwrap();
+        let mut users = Users::new().unwrap();
+        users.add("ann", "secret").unwrap();
+        let options = ServerOptions::new(users).listen_on("127.0.0.1:0".parse().unwrap());
+        Place {
+            server: Server::start(database.clone(), options).unwrap(),
+            database,
+        }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.server.addresses()[0].port())
+            .user("ann")
+            .password("secret")
+            .dbname("test");
+        config
+    }
+
+    fn client(&self) -> Client {
+        self.config().connect(NoTls).unwrap()
+    }
+}
+
+fn database_error(error: &postgres::Error) -> &DbError {
+    error
+        .as_db_error()
+        .unwrap_or_else(|| panic!("{error}: {:?}", error.source()))
+}
+
+#[test]
+fn the_right_password_is_let_in_and_others_are_not() {
+    let place = Place::new("");
+    let row = place
+        .client()
+        .query_one("SELECT current_user::text", &[])
+        .unwrap();
+    assert_eq!(row.get::<_, String>(0), "ann");
+    for (user, password) in [("ann", "guess"), ("nobody", "secret")] {
+        let error = place
+            .config()
+            .user(user)
+            .password(password)
+            .connect(NoTls)
+            .map(drop)
+            .unwrap_err();
+        let error = database_error(&error);
+        assert_eq!(*error.code(), SqlState::INVALID_PASSWORD, "{user}");
+        assert_eq!(
+            error.message(),
+            format!("password authentication failed for user \"{user}\"")
+        );
+    }
+}
+
+#[test]
+fn values_go_both_ways_in_binary_form() {
+    let place = Place::new("");
+    let row = place
+        .client()
+        .query_one(
+            "SELECT $1::bool, $2::smallint, $3::int, $4::bigint, $5::real, $6::double precision, \
+             $7::text, $8::bytea, $9::int",
+            &[
+                &true,
+                &-5i16,
+                &7i32,
+                &i64::MIN,
+                &1.5f32,
+                &-1e300f64,
+                &"text ü",
+                &&b"\x00\xff"[..],
+                &None::<i32>,
+            ],
+        )
+        .unwrap();
+    assert!(row.get::<_, bool>(0));
+    assert_eq!(row.get::<_, i16>(1), -5);
+    assert_eq!(row.get::<_, i32>(2), 7);
+    assert_eq!(row.get::<_, i64>(3), i64::MIN);
+    assert_eq!(row.get::<_, f32>(4), 1.5);
+    assert_eq!(row.get::<_, f64>(5), -1e300);
+    assert_eq!(row.get::<_, &str>(6), "text ü");
+    assert_eq!(row.get::<_, &[u8]>(7), b"\x00\xff");
+    assert_eq!(row.get::<_, Option<i32>>(8), None);
+}
+
+#[test]
+fn statements_are_prepared_once_and_run_often() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY, name text)");
+    let mut client = place.client();
+    let insert = client.prepare("INSERT INTO t VALUES ($1, $2)").unwrap();
+    for id in 0..100 {
+        let name = format!("row {id}");
+        assert_eq!(client.execute(&insert, &[&id, &name]).unwrap(), 1);
+    }
+    let select = client.prepare("SELECT name FROM t WHERE id = $1").unwrap();
+    assert_eq!(select.columns()[0].name(), "name");
+    for id in [0, 42, 99] {
+        let row = client.query_one(&select, &[&id]).unwrap();
+        assert_eq!(row.get::<_, String>(0), format!("row {id}"));
+    }
+}
+
+#[test]
+fn transactions_commit_whole_or_not_at_all() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY)");
+    let (mut one, mut other) = (place.client(), place.client());
+    let count = |client: &mut Client| -> i64 {
+        client
+            .query_one("SELECT count(*) FROM t", &[])
+            .unwrap()
+            .get(0)
+    };
+    let mut block = one.transaction().unwrap();
+    block.execute("INSERT INTO t VALUES (1)", &[]).unwrap();
+    assert_eq!(count(&mut other), 0);
+    block.commit().unwrap();
+    assert_eq!(count(&mut other), 1);
+    let mut block = one.transaction().unwrap();
+    block.execute("INSERT INTO t VALUES (2)", &[]).unwrap();
+    let error = block.execute("INSERT INTO t VALUES (1)", &[]).unwrap_err();
+    assert_eq!(*database_error(&error).code(), SqlState::UNIQUE_VIOLATION);
+    let error = block.batch_execute("INSERT INTO t VALUES (3)").unwrap_err();
+    assert_eq!(
+        *database_error(&error).code(),
+        SqlState::IN_FAILED_SQL_TRANSACTION
+    );
+    block.rollback().unwrap();
+    assert_eq!(count(&mut one), 1);
+}
+
+#[test]
+fn a_simple_query_of_several_statements_is_one_transaction() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY)");
+    let mut client = place.client();
+    client
+        .batch_execute("INSERT INTO t VALUES (1); INSERT INTO t VALUES (1)")
+        .unwrap_err();
+    client
+        .batch_execute("INSERT INTO t VALUES (2); INSERT INTO t VALUES (3);")
+        .unwrap();
+    let ids: Vec<i32> = client
+        .query("SELECT id FROM t ORDER BY id", &[])
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(ids, [2, 3]);
+    client
+        .batch_execute("BEGIN; INSERT INTO t VALUES (4); COMMIT; INSERT INTO t VALUES (4)")
+        .unwrap_err();
+    let row = client.query_one("SELECT max(id) FROM t", &[]).unwrap();
+    assert_eq!(row.get::<_, i32>(0), 4);
+}
+
+#[test]
+fn a_portal_gives_its_rows_in_portions() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY)");
+    let mut client = place.client();
+    for id in 0..25 {
+        client.execute("INSERT INTO t VALUES ($1)", &[&id]).unwrap();
+    }
+    let mut block = client.transaction().unwrap();
+    let portal = block.bind("SELECT id FROM t ORDER BY id", &[]).unwrap();
+    let mut ids: Vec<i32> = Vec::new();
+    loop {
+        let rows = block.query_portal(&portal, 10).unwrap();
+        assert!(rows.len() <= 10);
+        ids.extend(rows.iter().map(|row| row.get::<_, i32>(0)));
+        if rows.len() < 10 {
+            break;
+        }
+    }
+    assert_eq!(ids, (0..25).collect::<Vec<_>>());
+    block.commit().unwrap();
+}
+
+#[test]
+fn errors_say_where_and_what_to_do() {
+    let place = Place::new("CREATE TABLE flights (carrier text)");
+    let mut client = place.client();
+    let error = client.query("SELECT carier FROM flights", &[]).unwrap_err();
+    let error = database_error(&error);
+    assert_eq!(*error.code(), SqlState::UNDEFINED_COLUMN);
+    assert_eq!(error.position(), Some(&ErrorPosition::Original(8)));
+    assert!(error.hint().unwrap().contains("carrier"), "{error:?}");
+    let error = client
+        .batch_execute("SELECT 1; SELECT * FROM fligts")
+        .unwrap_err();
+    assert_eq!(
+        database_error(&error).position(),
+        Some(&ErrorPosition::Original(25))
+    );
+    // The connection goes on.
+    client.query_one("SELECT 1", &[]).unwrap();
+}
+
+#[test]
+fn a_running_statement_is_cancelled_from_another_connection() {
+    let place = Place::new(
+        "CREATE TABLE t (id int PRIMARY KEY); \
+         INSERT INTO t VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(10)",
+    );
+    let mut client = place.client();
+    let token = client.cancel_token();
+    let canceller = std::thread::spawn(move || {
+        // A request that comes before the statement is for nobody: it comes again.
+        for _ in 0..200 {
+            if token.cancel_query(NoTls).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let error = client
+        .query(
+            "SELECT count(*) FROM t a, t b, t c, t d, t e, t f, t g, t h, t i, t j \
+             WHERE a.id + b.id + c.id + d.id + e.id + f.id + g.id + h.id + i.id + j.id > 99",
+            &[],
+        )
+        .unwrap_err();
+    assert_eq!(*database_error(&error).code(), SqlState::QUERY_CANCELED);
+    drop(place);
+    canceller.join().unwrap();
+}
+
+#[test]
+fn large_results_stream() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY, text text)");
+    let mut client = place.client();
+    for start in (0..5_000).step_by(500) {
+        let rows: Vec<String> = (start..start + 500)
+            .map(|id| format!("({id}, 'some text of row {id}')"))
+            .collect();
+        client
+            .batch_execute(&format!("INSERT INTO t VALUES {}", rows.join(",")))
+            .unwrap();
+    }
+    let rows = client.query("SELECT * FROM t ORDER BY id", &[]).unwrap();
+    assert_eq!(rows.len(), 5_000);
+    assert_eq!(rows[4_999].get::<_, &str>(1), "some text of row 4999");
+}
+
+#[test]
+fn a_shutdown_lets_transactions_finish() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY)");
+    let (mut busy, mut idle) = (place.client(), place.client());
+    let mut block = busy.transaction().unwrap();
+    block.execute("INSERT INTO t VALUES (1)", &[]).unwrap();
+    let address = place.server.addresses()[0];
+    let (database, server) = (place.database.clone(), place.server);
+    let ending = std::thread::spawn(move || server.shutdown(Duration::from_secs(20)));
+    // The idle session is told to go.
+    while idle.query_one("SELECT 1", &[]).is_ok() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    block.execute("INSERT INTO t VALUES (2)", &[]).unwrap();
+    // The client hears at once that the commit is done and that the server ends: which one it
+    // reports is its own affair.
+    let _ = block.commit();
+    ending.join().unwrap();
+    let rows = database.query("SELECT count(*) FROM t", ()).unwrap();
+    assert_eq!(rows.read_all::<(i64,)>().unwrap(), [(2,)]);
+    assert!(std::net::TcpStream::connect(address).is_err());
+}

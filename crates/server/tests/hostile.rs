@@ -1,0 +1,251 @@
+//! Clients that do not play by the rules.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test speaks to the real world, and fails by panicking"
+)]
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use rustling_server::{Limits, Server, ServerOptions, Users};
+use rustling_sql::Database;
+
+fn server(limits: Limits, trust: bool) -> Server {
+    let database = Database::in_memory().unwrap();
+    let mut users = Users::new().unwrap();
+    users.add("ann", "secret").unwrap();
+    let mut options = ServerOptions::new(users).listen_on("127.0.0.1:0".parse().unwrap());
+    options.limits = limits;
+    options.trust = trust;
+    Server::start(database, options).unwrap()
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.addresses()[0]).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+}
+
+/// Everything that comes until the connection ends.
+fn drain(mut stream: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A reset is an end too.
+    let _ = stream.read_to_end(&mut bytes);
+    bytes
+}
+
+fn startup(user: &str) -> Vec<u8> {
+    let mut body = 196_608u32.to_be_bytes().to_vec();
+    body.extend_from_slice(b"user\0");
+    body.extend_from_slice(user.as_bytes());
+    body.extend_from_slice(b"\0\0");
+    let mut message = (body.len() as u32 + 4).to_be_bytes().to_vec();
+    message.extend(body);
+    message
+}
+
+/// Begins a session on a server that trusts everybody.
+fn session(server: &Server) -> TcpStream {
+    let mut stream = connect(server);
+    stream.write_all(&startup("ann")).unwrap();
+    read_ready(&mut stream);
+    stream
+}
+
+fn read_ready(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).unwrap();
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
+        let mut body = vec![0; length - 4];
+        stream.read_exact(&mut body).unwrap();
+        all.extend_from_slice(&head);
+        all.extend_from_slice(&body);
+        if head[0] == b'Z' {
+            return all;
+        }
+    }
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind];
+    bytes.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    String::from_utf8_lossy(bytes).contains(text)
+}
+
+/// The server still serves.
+fn assert_alive(server: &Server) {
+    let mut stream = session(server);
+    stream.write_all(&message(b'Q', b"SELECT 1\0")).unwrap();
+    let answer = read_ready(&mut stream);
+    assert!(contains(&answer, "SELECT 1"), "{answer:?}");
+}
+
+#[test]
+fn whoever_says_nothing_is_dropped() {
+    let limits = Limits {
+        startup_time: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let server = server(limits, true);
+    let silent = connect(&server);
+    let mut slow = connect(&server);
+    slow.write_all(&startup("ann")[..6]).unwrap();
+    assert!(drain(silent).is_empty());
+    assert!(drain(slow).is_empty());
+    assert_alive(&server);
+}
+
+#[test]
+fn long_and_garbled_startup_messages_are_refused() {
+    let server = server(Limits::default(), true);
+    let mut unterminated = startup("ann");
+    let last = unterminated.len() - 1;
+    unterminated[last] = b'x';
+    let cases: Vec<Vec<u8>> = vec![
+        10_001u32.to_be_bytes().to_vec(),
+        u32::MAX.to_be_bytes().to_vec(),
+        [0, 0, 0, 7].to_vec(),
+        [0, 0, 0, 8, 0, 2, 0, 0].to_vec(),
+        [0, 0, 0, 9, 0, 3, 0, 0, 0].to_vec(),
+        unterminated,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+    ];
+    for case in cases {
+        let mut stream = connect(&server);
+        stream.write_all(&case).unwrap();
+        let answer = drain(stream);
+        assert!(answer.starts_with(b"E"), "{case:?}: {answer:?}");
+    }
+    assert_alive(&server);
+}
+
+#[test]
+fn bytes_before_encryption_are_not_read_after_it() {
+    let server = server(Limits::default(), true);
+    let mut stream = connect(&server);
+    let mut bytes = [0, 0, 0, 8].to_vec();
+    bytes.extend_from_slice(&80_877_103u32.to_be_bytes());
+    bytes.extend(startup("ann"));
+    stream.write_all(&bytes).unwrap();
+    assert!(contains(&drain(stream), "unencrypted data"));
+}
+
+#[test]
+fn no_message_is_taken_before_the_password() {
+    let server = server(Limits::default(), false);
+    for early in [
+        message(b'Q', b"SELECT 1\0"),
+        message(b'X', b""),
+        message(b'p', b"junk\0"),
+    ] {
+        let mut stream = connect(&server);
+        stream.write_all(&startup("ann")).unwrap();
+        stream.write_all(&early).unwrap();
+        let answer = drain(stream);
+        assert!(!contains(&answer, "SELECT 1"));
+        assert!(!contains(&answer, "server_version"));
+    }
+    // A password message longer than any is not even read.
+    let mut stream = connect(&server);
+    stream.write_all(&startup("ann")).unwrap();
+    stream.write_all(&[b'p', 0x7f, 0, 0, 0]).unwrap();
+    assert!(contains(&drain(stream), "longer than the limit"));
+}
+
+#[test]
+fn broken_messages_end_their_connection_only() {
+    let limits = Limits {
+        message_bytes: 1 << 16,
+        ..Limits::default()
+    };
+    let server = server(limits, true);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut broken: Vec<Vec<u8>> = vec![
+        [b'Q', 0, 0, 0, 3].to_vec(),
+        [b'Q', 0xff, 0xff, 0xff, 0xff].to_vec(),
+        [b'Q', 0x7f, 0xff, 0xff, 0xff].to_vec(),
+        message(b'Q', b"SELECT 1"),
+        message(b'Q', b"SELECT '\xff'\0"),
+        message(b'!', b""),
+        message(b'B', b"\0\0\0\x01"),
+        message(b'B', b"\0\0\xff\xff"),
+        message(b'P', b"\0SELECT 1\0\xff\xff"),
+    ];
+    for _ in 0..200 {
+        let kind = b"QPBDECHSXdcfp"[random.usize(..13)];
+        let body: Vec<u8> = (0..random.usize(..40)).map(|_| random.u8(..)).collect();
+        broken.push(message(kind, &body));
+    }
+    for bytes in broken {
+        let mut stream = session(&server);
+        // The server may hang up while we speak.
+        let _ = stream.write_all(&bytes);
+        let _ = stream.write_all(&message(b'X', b""));
+        drop(drain(stream));
+    }
+    assert_alive(&server);
+}
+
+#[test]
+fn after_an_error_everything_up_to_sync_is_passed_over() {
+    let server = server(Limits::default(), true);
+    let mut stream = session(&server);
+    let mut bytes = message(b'P', b"\0SELEC 1\0\0\0");
+    bytes.extend(message(b'B', b"\0\0\0\0\0\0\0\0"));
+    bytes.extend(message(b'E', b"\0\0\0\0\0"));
+    bytes.extend(message(b'S', b""));
+    stream.write_all(&bytes).unwrap();
+    let answer = read_ready(&mut stream);
+    assert_eq!(answer.first(), Some(&b'E'));
+    assert!(answer.ends_with(b"Z\0\0\0\x05I"));
+    assert_eq!(
+        String::from_utf8_lossy(&answer).matches("SERROR").count(),
+        1
+    );
+    assert_alive(&server);
+}
+
+#[test]
+fn there_are_no_more_connections_than_allowed() {
+    let limits = Limits {
+        connections: 3,
+        ..Limits::default()
+    };
+    let server = server(limits, true);
+    let held: Vec<TcpStream> = (0..3).map(|_| session(&server)).collect();
+    assert!(contains(&drain(connect(&server)), "too many clients"));
+    drop(held);
+    while server.connections() > 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_alive(&server);
+}
+
+#[test]
+fn a_wrong_key_cancels_nothing() {
+    let server = server(Limits::default(), true);
+    for process in 0..5u32 {
+        let mut stream = connect(&server);
+        let mut bytes = 16u32.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&80_877_102u32.to_be_bytes());
+        bytes.extend_from_slice(&process.to_be_bytes());
+        bytes.extend_from_slice(&[1, 2, 3, 4]);
+        stream.write_all(&bytes).unwrap();
+        assert!(drain(stream).is_empty());
+    }
+    assert_alive(&server);
+}

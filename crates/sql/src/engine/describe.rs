@@ -1,0 +1,61 @@
+//! What statements take and give, known before they are run.
+
+use crate::{
+    DataType, Result,
+    bound::BoundStatement,
+    engine::{
+        prepared::{Action, Statement},
+        rows::ResultColumn,
+        session::Session,
+    },
+};
+
+/// What a statement takes and gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatementDescription {
+    /// The types of its parameters, `$1` first.
+    pub parameters: Vec<DataType>,
+    /// The columns of its result; none for statements that give no rows.
+    pub columns: Vec<ResultColumn>,
+}
+
+impl Session {
+    /// What a statement takes and gives, with the tables as this session sees them.
+    ///
+    /// # Errors
+    /// Where the statement does not fit the tables (any more).
+    pub fn describe(&self, statement: &Statement) -> Result<StatementDescription> {
+        let planned = statement
+            .prepared()
+            .plan(&self.catalog(), self.plan_options())?;
+        let text = |name: &str| {
+            vec![ResultColumn {
+                name: name.to_owned(),
+                data_type: DataType::Text,
+                nullable: false,
+            }]
+        };
+        let columns = match &planned.action {
+            Action::Explain { .. } => text("QUERY PLAN"),
+            Action::Utility(BoundStatement::Show { name: Some(name) }) => text(name),
+            Action::Utility(BoundStatement::Show { name: None }) => all_settings(),
+            Action::Query(query) => query.columns.to_vec(),
+            _ => Vec::new(),
+        };
+        Ok(StatementDescription {
+            parameters: planned.parameters.clone(),
+            columns,
+        })
+    }
+}
+
+/// The columns of SHOW ALL.
+pub(super) fn all_settings() -> Vec<ResultColumn> {
+    ["name", "setting", "description"]
+        .map(|name| ResultColumn {
+            name: name.to_owned(),
+            data_type: DataType::Text,
+            nullable: false,
+        })
+        .to_vec()
+}
