@@ -69,9 +69,10 @@ impl<'a> Binder<'a> {
                     }
                 })
                 .collect::<Result<Vec<_>>>()?;
+            let arguments = self.json_arguments(function, arguments)?;
             (function, arguments, data_type)
         };
-        if !call.order_by.is_empty() && function == AggregateFunction::StringAgg {
+        if !call.order_by.is_empty() && function.depends_on_order() {
             return Err(unsupported("ORDER BY inside string_agg is", span)
                 .hint("Aggregate over an ordered subquery in FROM."));
         }
@@ -113,6 +114,29 @@ impl<'a> Binder<'a> {
             nullable,
             span,
         })
+    }
+}
+
+impl Binder<'_> {
+    /// The arguments of the JSON aggregates as they are put together: text keys, JSON values.
+    fn json_arguments(
+        &mut self,
+        function: AggregateFunction,
+        mut arguments: Vec<Expr>,
+    ) -> Result<Vec<Expr>> {
+        let keyed = match function {
+            AggregateFunction::JsonAgg | AggregateFunction::JsonbAgg => false,
+            AggregateFunction::JsonObjectAgg | AggregateFunction::JsonbObjectAgg => true,
+            _ => return Ok(arguments),
+        };
+        if let Some(value) = arguments.pop() {
+            let span = value.span;
+            arguments.push(self.named_call("to_json", vec![value], span)?);
+        }
+        if let (true, Some(key)) = (keyed, arguments.first_mut()) {
+            *key = self.coerce(key.clone(), DataType::Text, CastContext::Explicit)?;
+        }
+        Ok(arguments)
     }
 }
 

@@ -103,8 +103,8 @@ impl<'a> Binder<'a> {
             .map(|argument| argument.data_type)
             .collect();
         let overloads = functions::overloads(name);
-        let (signature, wanted) = match functions::resolve(&overloads, &types) {
-            Resolution::One(signature, wanted) => (signature, wanted),
+        let (signature, wanted, returns) = match functions::resolve(&overloads, &types) {
+            Resolution::One(signature, wanted, returns) => (signature, wanted, returns),
             Resolution::None => return Err(Missing::Types(types)),
             Resolution::Ambiguous => {
                 return Err(Missing::Error(
@@ -134,7 +134,7 @@ impl<'a> Binder<'a> {
         };
         Ok(Expr {
             kind: ExprKind::Function(signature.function, converted),
-            data_type: signature.returns,
+            data_type: returns,
             nullable,
             span,
         })
@@ -277,6 +277,8 @@ fn takes(name: &str) -> String {
                 .map(|parameter| match parameter {
                     functions::Parameter::Type(data_type) => data_type.to_string(),
                     functions::Parameter::Any => "any".to_owned(),
+                    functions::Parameter::AnyArray => "anyarray".to_owned(),
+                    functions::Parameter::AnyElement => "anyelement".to_owned(),
                 })
                 .collect();
             format!("{name}({})", parameters.join(", "))
@@ -304,9 +306,6 @@ fn undefined(call: &FunctionCall, types: &[DataType], span: Span) -> Error {
         "row_number" | "rank" | "dense_rank" | "lag" | "lead" | "ntile" | "first_value"
         | "last_value" | "nth_value" | "percent_rank" | "cume_dist" => {
             unsupported("window functions are", span)
-        }
-        "array_agg" | "json_agg" | "jsonb_agg" | "unnest" => {
-            unsupported("arrays and JSON are", span)
         }
         "ifnull" | "nvl" => error.hint("Did you mean \"coalesce\"?"),
         "len" => error.hint("Did you mean \"length\"?"),

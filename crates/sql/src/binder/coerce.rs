@@ -2,7 +2,7 @@
 
 use super::{Binder, literal};
 use crate::{
-    bound::{Expr, ExprKind},
+    bound::{Expr, ExprKind, ScalarFunction},
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType, TypeCategory, Value, cast_depends_on_session},
@@ -14,7 +14,7 @@ pub(super) fn base(data_type: DataType) -> DataType {
         DataType::Decimal(_) => DataType::Decimal(None),
         DataType::Varchar(_) => DataType::Varchar(None),
         DataType::Char(_) => DataType::Char(1),
-        other => other,
+        other => other.of_values(),
     }
 }
 
@@ -46,6 +46,13 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
     if from.is_string() && to.is_string() {
         return true;
     }
+    let (from, to) = (from.of_values(), to.of_values());
+    if from == to {
+        return true;
+    }
+    if let (Some(from), Some(to)) = (from.element(), to.element()) {
+        return can_cast(from, to, context);
+    }
     if to.is_string() {
         return context != CastContext::Implicit;
     }
@@ -59,6 +66,8 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
         (T::Timestamp | T::TimestampTz, T::Date | T::Time)
         | (T::TimestampTz, T::Timestamp)
         | (T::Interval, T::Time) => context != CastContext::Implicit,
+        (T::Json, T::Jsonb) | (T::Jsonb, T::Json) => context != CastContext::Implicit,
+        (T::Jsonb, to) if to.is_numeric() || to == T::Boolean => context == CastContext::Explicit,
         (T::Int4, T::Boolean) | (T::Boolean, T::Int4) => context == CastContext::Explicit,
         _ => false,
     }
@@ -161,6 +170,25 @@ impl Binder<'_> {
         let from = expr.data_type;
         if from == to {
             return Ok(expr);
+        }
+        if let DataType::Rounded(time, digits) = to {
+            // Values are of the type without the precision: what rounds them is a function.
+            let span = expr.span;
+            let expr = self.coerce(expr, time.data_type(), context)?;
+            if let ExprKind::Literal(value) = expr.kind {
+                return Ok(literal::constant(
+                    value.rounded(digits),
+                    time.data_type(),
+                    span,
+                ));
+            }
+            let digits = literal::constant(Value::Int4(digits.into()), DataType::Int4, span);
+            return Ok(Expr {
+                nullable: expr.nullable,
+                kind: ExprKind::Function(ScalarFunction::RoundTime, vec![expr, digits]),
+                data_type: time.data_type(),
+                span,
+            });
         }
         if from == DataType::Unknown {
             return self.coerce_unknown(expr, to, context);

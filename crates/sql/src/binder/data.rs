@@ -141,7 +141,7 @@ impl<'a> Binder<'a> {
         let columns: Vec<(ColumnId, DataType)> = table
             .columns
             .iter()
-            .map(|column| (self.column_id(), column.data_type))
+            .map(|column| (self.column_id(), column.data_type.of_values()))
             .collect();
         let ids = columns.iter().map(|(id, _)| *id).collect();
         (LogicalPlan::Values { columns, rows }, ids)

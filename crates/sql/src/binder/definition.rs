@@ -338,7 +338,7 @@ impl<'a> Binder<'a> {
             .map(|(ordinal, column)| ScopeColumn {
                 name: column.name.clone(),
                 id: ColumnId(ordinal as u32),
-                data_type: column.data_type,
+                data_type: column.data_type.of_values(),
                 nullable: true,
             })
             .collect();

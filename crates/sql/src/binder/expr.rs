@@ -22,7 +22,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Binds with the depth counted that much greater.
-    fn at_depth<T>(
+    pub(super) fn at_depth<T>(
         &mut self,
         levels: u32,
         span: Span,
@@ -200,7 +200,8 @@ impl<'a> Binder<'a> {
             A::Subquery(query) => self.scalar_subquery(query, span),
             A::Exists(query) => self.exists(query, span),
             A::Row(_) => Err(unsupported("row values outside of comparisons are", span)),
-            A::Array(_) | A::Subscript { .. } => Err(unsupported("arrays are", span)),
+            A::Array(items) => self.array(items, span),
+            A::Subscript { .. } => self.subscript(expr),
             A::Collate { operand, collation } => {
                 let operand = self.expr(operand)?;
                 match collation.last().name.as_str() {
@@ -342,64 +343,7 @@ impl<'a> Binder<'a> {
         Ok(left)
     }
 
-    /// Many strings joined: a balanced tree, which is the same since joining is associative.
-    fn concat_chain(
-        &mut self,
-        first: &'a ast::Expr,
-        rest: &'a [(BinaryOperator, Span, ast::Expr)],
-    ) -> Result<Expr> {
-        let levels = rest.len().ilog2() + 1;
-        let mut operands = Vec::with_capacity(rest.len() + 1);
-        self.at_depth(levels, first.span, |binder| {
-            operands.push(binder.expr(first)?);
-            for (_, _, operand) in rest {
-                operands.push(binder.expr(operand)?);
-            }
-            Ok(())
-        })?;
-        // Association matters for types alone: a || b must have a string on one side.
-        let any_string_first = operands
-            .iter()
-            .take(2)
-            .any(|operand| operand.data_type.is_string() || operand.data_type == DataType::Unknown);
-        let text = any_string_first
-            && operands
-                .iter()
-                .all(|operand| operand.data_type != DataType::Bytea);
-        if text {
-            operands = operands
-                .into_iter()
-                .map(|operand| {
-                    if operand.data_type.is_string() {
-                        Ok(operand)
-                    } else {
-                        self.coerce(operand, DataType::Text, CastContext::Explicit)
-                    }
-                })
-                .collect::<Result<_>>()?;
-        }
-        while operands.len() > 1 {
-            let mut joined = Vec::with_capacity(operands.len().div_ceil(2));
-            let mut pairs = operands.into_iter();
-            while let Some(left) = pairs.next() {
-                let Some(right) = pairs.next() else {
-                    joined.push(left);
-                    break;
-                };
-                let span = Span {
-                    start: left.span.start,
-                    end: right.span.end,
-                };
-                joined.push(self.arithmetic(BinaryOp::Concat, left, right, span, span)?);
-            }
-            operands = joined;
-        }
-        operands
-            .pop()
-            .ok_or_else(|| internal("|| without operands", first.span))
-    }
-
-    fn binary(
+    pub(super) fn binary(
         &mut self,
         operator: BinaryOperator,
         left: Expr,
@@ -412,6 +356,9 @@ impl<'a> Binder<'a> {
                 return self.comparison(comparison(operator), left, right, span, operator_span);
             }
             BinaryOperator::Add => BinaryOp::Add,
+            BinaryOperator::Subtract if left.data_type == DataType::Jsonb => {
+                return self.function_operator("-", left, right, span, operator_span);
+            }
             BinaryOperator::Subtract => BinaryOp::Subtract,
             BinaryOperator::Multiply => BinaryOp::Multiply,
             BinaryOperator::Divide => BinaryOp::Divide,
@@ -419,6 +366,15 @@ impl<'a> Binder<'a> {
             BinaryOperator::Power => BinaryOp::Power,
             BinaryOperator::Overlaps => return Err(unsupported("OVERLAPS is", operator_span)),
             BinaryOperator::Other(symbol) => match symbol {
+                "||" if [left.data_type, right.data_type]
+                    .iter()
+                    .any(|of| matches!(of, DataType::Array(_) | DataType::Jsonb)) =>
+                {
+                    return self.function_operator(symbol, left, right, span, operator_span);
+                }
+                "?" | "?|" | "?&" | "->" | "->>" | "#>" | "#>>" | "#-" | "@>" | "<@" | "&&" => {
+                    return self.function_operator(symbol, left, right, span, operator_span);
+                }
                 "||" => BinaryOp::Concat,
                 "&" => BinaryOp::BitAnd,
                 "|" => BinaryOp::BitOr,
@@ -441,13 +397,7 @@ impl<'a> Binder<'a> {
                         span,
                     ));
                 }
-                _ => {
-                    return Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        format!("the operator {symbol} is not supported yet"),
-                    )
-                    .at(operator_span));
-                }
+                _ => return self.function_operator(symbol, left, right, span, operator_span),
             },
         };
         self.arithmetic(operator, left, right, span, operator_span)

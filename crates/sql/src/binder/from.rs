@@ -161,7 +161,7 @@ impl<'a> Binder<'a> {
             .map(|column| ScopeColumn {
                 name: column.name.clone(),
                 id: self.column_id(),
-                data_type: column.data_type,
+                data_type: column.data_type.of_values(),
                 nullable: !column.not_null,
             })
             .collect();

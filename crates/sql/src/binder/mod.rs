@@ -2,8 +2,10 @@
 //! explicit. The rules are PostgreSQL's (its manual's chapters 7 and 10).
 
 mod aggregate;
+mod arrays;
 mod calls;
 mod coerce;
+mod concatenation;
 mod data;
 mod definition;
 mod expr;
@@ -99,7 +101,7 @@ pub fn bind_expression(text: &str, table: &Table) -> Result<Expr> {
         .map(|(ordinal, column)| ScopeColumn {
             name: column.name.clone(),
             id: ColumnId(ordinal as u32),
-            data_type: column.data_type,
+            data_type: column.data_type.of_values(),
             nullable: !column.not_null,
         })
         .collect();

@@ -66,6 +66,8 @@ impl Binder<'_> {
                 let right = self.coerce(right, DataType::Text, CastContext::Implicit)?;
                 Ok((left, right))
             }
+            // As in PostgreSQL: texts that differ may be the same JSON.
+            (DataType::Json, _) | (_, DataType::Json) => Err(wrong()),
             (DataType::Unknown, known) => Ok((self.compared_literal(left, known)?, right)),
             (known, DataType::Unknown) => {
                 let right = self.compared_literal(right, known)?;

@@ -140,7 +140,7 @@ impl<'a> Binder<'a> {
             },
             Quantified::Array(array) => {
                 let A::Array(items) = &array.kind else {
-                    return Err(unsupported("arrays are", array.span));
+                    return self.any_element(left, operator, all, array, span);
                 };
                 let left = self.expr(left)?;
                 let mut parts = Vec::with_capacity(items.len());

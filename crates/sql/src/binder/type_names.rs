@@ -2,14 +2,14 @@
 
 use super::{Binder, expr::with_hint, suggest, unsupported};
 use crate::{
-    ast::{TypeName, TypeNameKind},
+    ast::{IntervalField, TypeName, TypeNameKind},
     error::{Error, Result, SqlState},
     span::Span,
-    types::DataType,
+    types::{DataType, RoundedTime},
 };
 
 /// The names of types, as PostgreSQL and the standard have them, and `int1` and `tinyint`.
-const NAMES: [(&str, DataType); 34] = [
+const NAMES: [(&str, DataType); 36] = [
     ("bool", DataType::Boolean),
     ("boolean", DataType::Boolean),
     ("int1", DataType::Int1),
@@ -42,14 +42,14 @@ const NAMES: [(&str, DataType); 34] = [
     ("timestamptz", DataType::TimestampTz),
     ("interval", DataType::Interval),
     ("uuid", DataType::Uuid),
+    ("json", DataType::Json),
+    ("jsonb", DataType::Jsonb),
     ("name", DataType::Varchar(Some(63))),
     ("double", DataType::Float8),
 ];
 
 /// Types that PostgreSQL has and that are not there yet.
-const UNSUPPORTED: [&str; 30] = [
-    "json",
-    "jsonb",
+const UNSUPPORTED: [&str; 28] = [
     "xml",
     "money",
     "inet",
@@ -112,20 +112,29 @@ impl Binder<'_> {
     /// applied to the value.
     pub(super) fn data_type(&self, name: &TypeName, literal: bool) -> Result<DataType> {
         if name.dimensions > 0 {
-            return Err(unsupported("arrays are", name.span));
+            let element = self.data_type(
+                &TypeName {
+                    dimensions: 0,
+                    ..name.clone()
+                },
+                literal,
+            )?;
+            return element
+                .array()
+                .ok_or_else(|| unsupported(&format!("arrays of {element} are"), name.span));
         }
         match &name.kind {
             TypeNameKind::Interval { fields, precision } => {
-                if !literal
-                    && (fields.is_some() || precision.is_some_and(|precision| precision != 6))
-                {
-                    return Err(unsupported(
-                        "an interval type with fields or a precision is",
-                        name.span,
-                    )
-                    .hint("Write interval."));
+                if !literal && fields.is_some_and(|(_, last)| last != IntervalField::Second) {
+                    return Err(unsupported("an interval type with fields is", name.span)
+                        .hint("Write interval."));
                 }
-                Ok(DataType::Interval)
+                match precision {
+                    Some(precision) if !literal => {
+                        with_precision(RoundedTime::Interval, (*precision).into(), name.span)
+                    }
+                    _ => Ok(DataType::Interval),
+                }
             }
             TypeNameKind::WithTimeZone {
                 timestamp,
@@ -135,8 +144,12 @@ impl Binder<'_> {
                     return Err(unsupported("the type time with time zone is", name.span)
                         .hint("Use time or timestamp with time zone."));
                 }
-                full_precision(precision.map(i64::from), name.span)?;
-                Ok(DataType::TimestampTz)
+                match precision {
+                    Some(precision) => {
+                        with_precision(RoundedTime::TimestampTz, (*precision).into(), name.span)
+                    }
+                    None => Ok(DataType::TimestampTz),
+                }
             }
             TypeNameKind::Named {
                 name: words,
@@ -232,9 +245,12 @@ fn with_arguments(
                 "the precision of float must be between 1 and 53 bits, not {bits}"
             ))),
         },
-        (DataType::Time | DataType::Timestamp | DataType::TimestampTz, [precision]) => {
-            full_precision(Some(*precision), span)?;
-            Ok(data_type)
+        (DataType::Time, [precision]) => with_precision(RoundedTime::Time, *precision, span),
+        (DataType::Timestamp, [precision]) => {
+            with_precision(RoundedTime::Timestamp, *precision, span)
+        }
+        (DataType::TimestampTz, [precision]) => {
+            with_precision(RoundedTime::TimestampTz, *precision, span)
         }
         _ => Err(Error::new(
             SqlState::SYNTAX_ERROR,
@@ -262,15 +278,15 @@ fn decimal(precision: i64, scale: i64, span: Span) -> Result<DataType> {
     }
 }
 
-/// Times have six digits; fewer are not kept.
-fn full_precision(precision: Option<i64>, span: Span) -> Result<()> {
-    match precision {
-        None | Some(6) => Ok(()),
-        Some(0..=5) => Err(unsupported("a precision below 6 digits for times is", span)
-            .hint("Leave the precision out.")),
-        Some(other) => Err(Error::new(
+/// A time with so many digits of seconds, at most six.
+fn with_precision(time: RoundedTime, precision: i64, span: Span) -> Result<DataType> {
+    match u8::try_from(precision) {
+        Ok(digits @ 0..=5) => Ok(DataType::Rounded(time, digits)),
+        // PostgreSQL takes more for as many as there are.
+        Ok(_) => Ok(time.data_type()),
+        Err(_) => Err(Error::new(
             SqlState::INVALID_PARAMETER_VALUE,
-            format!("the precision of a time must be between 0 and 6, not {other}"),
+            format!("the precision of a time must be between 0 and 6, not {precision}"),
         )
         .at(span)),
     }

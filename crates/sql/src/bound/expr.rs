@@ -306,6 +306,7 @@ pub enum ScalarFunction {
     ToChar,
     ToDate,
     ToNumber,
+    RoundTime,
     // Others
     GenRandomUuid,
     Version,
@@ -315,6 +316,57 @@ pub enum ScalarFunction {
     TypeOf,
     Encode,
     Decode,
+    // Arrays
+    ArrayBuild,
+    ArrayGet,
+    ArraySlice,
+    ArrayAny,
+    ArrayAll,
+    ArrayAppend,
+    ArrayPrepend,
+    ArrayCat,
+    ArrayLength,
+    ArrayLower,
+    ArrayUpper,
+    ArrayNdims,
+    ArrayDims,
+    Cardinality,
+    ArrayPosition,
+    ArrayPositions,
+    ArrayRemove,
+    ArrayReplace,
+    ArrayToString,
+    StringToArray,
+    ArrayFill,
+    TrimArray,
+    ArrayContains,
+    ArrayContained,
+    ArrayOverlap,
+    // JSON
+    JsonGet,
+    JsonGetText,
+    JsonPath,
+    JsonPathText,
+    JsonContains,
+    JsonContained,
+    JsonExists,
+    JsonExistsAny,
+    JsonExistsAll,
+    JsonConcat,
+    JsonDelete,
+    JsonDeletePath,
+    JsonBuildObject,
+    JsonbBuildObject,
+    JsonBuildArray,
+    JsonbBuildArray,
+    ToJson,
+    ToJsonb,
+    JsonTypeof,
+    JsonArrayLength,
+    JsonSet,
+    JsonInsert,
+    JsonStripNulls,
+    JsonPretty,
 }
 
 /// Aggregate functions.
@@ -335,6 +387,37 @@ pub enum AggregateFunction {
     StddevSamp,
     VarPop,
     VarSamp,
+    ArrayAgg,
+    JsonAgg,
+    JsonbAgg,
+    JsonObjectAgg,
+    JsonbObjectAgg,
+    BitAnd,
+    BitOr,
+    BitXor,
+}
+
+impl AggregateFunction {
+    /// Whether the value depends on the order of the rows, so that parts computed apart cannot
+    /// be put together.
+    #[must_use]
+    pub fn depends_on_order(self) -> bool {
+        matches!(
+            self,
+            AggregateFunction::StringAgg
+                | AggregateFunction::ArrayAgg
+                | AggregateFunction::JsonAgg
+                | AggregateFunction::JsonbAgg
+                | AggregateFunction::JsonObjectAgg
+                | AggregateFunction::JsonbObjectAgg
+        )
+    }
+
+    /// Whether NULLs count, so that they are taken in as other values.
+    #[must_use]
+    pub fn takes_nulls(self) -> bool {
+        self.depends_on_order() && self != AggregateFunction::StringAgg
+    }
 }
 
 /// One call of an aggregate.

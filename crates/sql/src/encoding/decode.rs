@@ -233,7 +233,7 @@ fn skip_value(storage: Storage, tag: u8, row: &[u8], at: &mut usize) -> Option<(
 }
 
 #[inline]
-fn read_value<'a>(
+pub(crate) fn read_value<'a>(
     storage: Storage,
     tag: u8,
     row: &'a [u8],

@@ -19,6 +19,9 @@
 //! |                       | without the blanks at its end                                    |
 //! | interval              | its length in microseconds, 16 bytes, sign flipped               |
 //! | uuid                  | its 16 bytes                                                     |
+//! | arrays                | per element 0x01 and its payload, or 0x02 for NULL; 0x00; number |
+//! |                       | of dimensions, their lengths, their lower bounds                 |
+//! | jsonb                 | kind; of arrays and objects the count, then what they hold       |
 //!
 //! The last column of an *open-ended* layout (primary keys), if it is text or bytea, is
 //! written as it is: nothing follows that it would have to be told apart from.
@@ -26,6 +29,7 @@
 use crate::{
     DataType, Interval, Result, Value,
     encoding::{ValueRef, corrupt, key_decimal, wrong_type},
+    types::Json,
 };
 
 const NULL_FIRST: u8 = 0x00;
@@ -35,6 +39,14 @@ const NULL_LAST: u8 = 0x02;
 const ESCAPE: u8 = 0x00;
 const ESCAPED_ZERO: u8 = 0xff;
 const END: u8 = 0x01;
+
+/// After the last element of an array, so that a shorter one comes first.
+const ELEMENTS_END: u8 = 0x00;
+const ELEMENT: u8 = 0x01;
+const ELEMENT_NULL: u8 = 0x02;
+
+/// How deep a `jsonb` in a key may be nested: deeper than any that is written.
+const MAX_JSON_DEPTH: usize = 1_000;
 
 /// One column of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +134,9 @@ pub(crate) fn is_exact(data_type: DataType) -> bool {
             | DataType::Decimal(_)
             | DataType::Char(_)
             | DataType::Interval
+            | DataType::Array(_)
+            | DataType::Json
+            | DataType::Jsonb
     )
 }
 
@@ -295,9 +310,122 @@ fn encode_payload(data_type: DataType, value: &Value, out: &mut Vec<u8>) -> Resu
             out.extend_from_slice(&(micros as u128 ^ 1 << 127).to_be_bytes());
         }
         (DataType::Uuid, Value::Uuid(value)) => out.extend_from_slice(value.as_bytes()),
+        (DataType::Array(element), Value::Array(array)) => {
+            for value in array.values() {
+                if value.is_null() {
+                    out.push(ELEMENT_NULL);
+                } else {
+                    out.push(ELEMENT);
+                    encode_payload(element.data_type(), value, out)?;
+                }
+            }
+            out.push(ELEMENTS_END);
+            out.push(array.dimensions().len() as u8);
+            for dimension in array.dimensions() {
+                out.extend_from_slice(&dimension.length.to_be_bytes());
+            }
+            for dimension in array.dimensions() {
+                out.extend_from_slice(&(dimension.lower as u32 ^ 1 << 31).to_be_bytes());
+            }
+        }
+        (DataType::Json, Value::Json(value)) => escape(value.as_bytes(), out),
+        (DataType::Jsonb, Value::Jsonb(json)) => encode_json(json, out),
+        (DataType::Rounded(time, _), value) => {
+            return encode_payload(time.data_type(), value, out);
+        }
         (data_type, value) => return Err(wrong_type(data_type, value)),
     }
     Ok(())
+}
+
+/// A kind in [`Json::compare`]'s order, how much there is, and what.
+fn encode_json(json: &Json, out: &mut Vec<u8>) {
+    match json {
+        Json::Null => out.push(0),
+        Json::String(text) => {
+            out.push(1);
+            escape(text.as_bytes(), out);
+        }
+        Json::Number(number) => {
+            out.push(2);
+            key_decimal::encode(number, out);
+        }
+        Json::Bool(truth) => out.extend_from_slice(&[3, u8::from(*truth)]),
+        Json::Array(elements) => {
+            out.push(4);
+            out.extend_from_slice(&(elements.len() as u32).to_be_bytes());
+            elements
+                .iter()
+                .for_each(|element| encode_json(element, out));
+        }
+        Json::Object(members) => {
+            out.push(5);
+            out.extend_from_slice(&(members.len() as u32).to_be_bytes());
+            for (key, value) in members {
+                out.extend_from_slice(&(key.len() as u32).to_be_bytes());
+                escape(key.as_bytes(), out);
+                encode_json(value, out);
+            }
+        }
+    }
+}
+
+/// The length of a `jsonb`'s part at the start of `payload`.
+fn json_len(payload: &[u8], mask: u8, depth: usize) -> Option<usize> {
+    if depth > MAX_JSON_DEPTH {
+        return None;
+    }
+    let count = || -> Option<u32> {
+        let bytes: [u8; 4] = payload.get(1..5)?.try_into().ok()?;
+        Some(u32::from_be_bytes(bytes.map(|byte| byte ^ mask)))
+    };
+    Some(match *payload.first()? ^ mask {
+        0 => 1,
+        1 => 1 + escaped_len(payload.get(1..)?, mask)?,
+        2 => 1 + key_decimal::len(payload.get(1..)?, mask)?,
+        3 => 2,
+        kind @ (4 | 5) => {
+            let mut at = 5;
+            for _ in 0..count()? {
+                if kind == 5 {
+                    at += 4;
+                    at += escaped_len(payload.get(at..)?, mask)?;
+                }
+                at += json_len(payload.get(at..)?, mask, depth + 1)?;
+            }
+            at
+        }
+        _ => return None,
+    })
+}
+
+/// The length of an array's part at the start of `payload`.
+fn array_len(element: DataType, payload: &[u8], mask: u8) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let marker = *payload.get(at)? ^ mask;
+        at += 1;
+        match marker {
+            ELEMENT => at += payload_len(element, payload.get(at..)?, mask)?,
+            ELEMENT_NULL => {}
+            ELEMENTS_END => break,
+            _ => return None,
+        }
+    }
+    let dimensions = usize::from(*payload.get(at)? ^ mask);
+    Some(at + 1 + dimensions * 8)
+}
+
+/// The length of an escaped string with its end.
+fn escaped_len(payload: &[u8], mask: u8) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr(ESCAPE ^ mask, payload.get(at..)?)?;
+        if *payload.get(at + 1)? == END ^ mask {
+            return Some(at + 2);
+        }
+        at += 2;
+    }
 }
 
 fn escape(bytes: &[u8], out: &mut Vec<u8>) {
@@ -324,15 +452,12 @@ fn payload_len(data_type: DataType, payload: &[u8], mask: u8) -> Option<usize> {
         DataType::Interval | DataType::Uuid => 16,
         DataType::Decimal(_) => key_decimal::len(payload, mask)?,
         DataType::Text | DataType::Varchar(_) | DataType::Char(_) | DataType::Bytea => {
-            let mut at = 0;
-            loop {
-                at += memchr::memchr(ESCAPE ^ mask, payload.get(at..)?)?;
-                if *payload.get(at + 1)? == END ^ mask {
-                    break at + 2;
-                }
-                at += 2;
-            }
+            escaped_len(payload, mask)?
         }
+        DataType::Json => escaped_len(payload, mask)?,
+        DataType::Jsonb => json_len(payload, mask, 0)?,
+        DataType::Array(element) => array_len(element.data_type(), payload, mask)?,
+        DataType::Rounded(time, _) => return payload_len(time.data_type(), payload, mask),
         DataType::Unknown => return None,
     };
     (len <= payload.len()).then_some(len)
@@ -386,6 +511,12 @@ fn decode_payload<'a>(
         | DataType::Float4
         | DataType::Float8
         | DataType::Decimal(_)
-        | DataType::Interval => return None,
+        | DataType::Interval
+        | DataType::Array(_)
+        | DataType::Json
+        | DataType::Jsonb => return None,
+        DataType::Rounded(time, _) => {
+            return decode_payload(time.data_type(), payload, mask, scratch);
+        }
     })
 }

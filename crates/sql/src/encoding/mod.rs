@@ -2,11 +2,13 @@
 //!
 //! - [`key`]: keys whose byte order is the order of the SQL values, for tables and indexes.
 //! - [`row`]: compact rows, each naming the version of its format.
+//! - [`composite`]: arrays and `jsonb` within rows.
 //! - [`decode`]: reads wanted columns of a row without touching the rest, into [`ValueRef`]s
 //!   that borrow from the stored bytes; the caller makes values or Arrow arrays of them.
 //!
 //! Every decoder treats its input as untrusted: a damaged row is an error, never a panic.
 
+pub(crate) mod composite;
 pub(crate) mod decode;
 pub(crate) mod key;
 mod key_decimal;

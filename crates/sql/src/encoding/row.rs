@@ -15,11 +15,12 @@
 //! | integers, date      | 0–8: that many bytes, little-endian two's complement                |
 //! | times               | as integers; 9–13: whole seconds in tag − 8 bytes                   |
 //! | real, double        | 0–7: a whole number, as integers; 8: IEEE bits                      |
-//! | text, bytea, numeric, interval | 0–12: length; 13: a length byte first; 14: a u32 first   |
+//! | text, bytea, numeric, interval, json, jsonb, arrays | 0–12: length; 13: a length byte first; 14: a u32 first |
 //! | uuid                | 0: 16 bytes                                                         |
 //!
 //! A numeric's data is its scale (varint) and its digits as a big-endian two's
-//! complement number; an interval's three zigzag varints: months, days, microseconds.
+//! complement number; an interval's three zigzag varints: months, days, microseconds. What
+//! arrays and jsonb consist of says `composite`.
 //!
 //! Columns of the primary key stand in the key and are left out of the row where the key gives
 //! them back exactly. So a row costs one byte and a half byte per column above its data, and
@@ -30,7 +31,7 @@ use smallvec::SmallVec;
 use crate::{
     DataType, Result, Value,
     catalog::Table,
-    encoding::{KeyLayout, key, wrong_type},
+    encoding::{KeyLayout, composite, key, wrong_type},
 };
 
 pub(crate) const TAG_NULL: u8 = 15;
@@ -55,7 +56,7 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    fn of(data_type: DataType) -> Storage {
+    pub(crate) fn of(data_type: DataType) -> Storage {
         match data_type {
             DataType::Boolean => Storage::Boolean,
             DataType::Int1
@@ -73,6 +74,8 @@ impl Storage {
             }
             DataType::Interval => Storage::Interval,
             DataType::Uuid => Storage::Uuid,
+            DataType::Json | DataType::Jsonb | DataType::Array(_) => Storage::Bytes,
+            DataType::Rounded(time, _) => Storage::of(time.data_type()),
         }
     }
 }
@@ -121,6 +124,7 @@ impl TableCodec {
 
     /// The codec of a table with columns of these types and this primary key.
     pub(crate) fn from_types(types: Vec<DataType>, primary_key: &[usize]) -> TableCodec {
+        let types: Vec<DataType> = types.into_iter().map(DataType::of_values).collect();
         let in_key = |ordinal: usize| {
             primary_key.contains(&ordinal)
                 && types.get(ordinal).is_some_and(|of| key::is_exact(*of))
@@ -273,7 +277,7 @@ fn whole(value: f64) -> Option<i64> {
 }
 
 /// Appends `value`'s data; gives its tag, or `None` where it is of another type.
-fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -> Option<u8> {
+pub(crate) fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -> Option<u8> {
     Some(match (storage, value) {
         (_, Value::Null) => TAG_NULL,
         (Storage::Boolean, Value::Boolean(value)) => u8::from(*value),
@@ -313,6 +317,10 @@ fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -> Option<u8
         },
         (Storage::Bytes, Value::Text(value)) => push_bytes(value.as_bytes(), out)?,
         (Storage::Bytes, Value::Bytea(value)) => push_bytes(value, out)?,
+        (Storage::Bytes, Value::Json(value)) => push_bytes(value.as_bytes(), out)?,
+        (Storage::Bytes, Value::Array(_) | Value::Jsonb(_)) => {
+            push_bytes(&composite::encode(value)?, out)?
+        }
         (Storage::Decimal, Value::Decimal(value)) => {
             let mut bytes = SmallVec::<[u8; 24]>::new();
             match value.small_parts() {

@@ -4,7 +4,10 @@ use compact_str::CompactString;
 use num_bigint::BigInt;
 use uuid::Uuid;
 
-use crate::{DataType, Decimal, Interval, Result, Value, encoding::corrupt};
+use crate::{
+    DataType, Decimal, Interval, Result, Value,
+    encoding::{composite, corrupt},
+};
 
 /// A value as the decoders give it. What it means is up to its column's type: an
 /// [`ValueRef::Integer`] is an integer of any width, a date or a time.
@@ -20,7 +23,7 @@ pub(crate) enum ValueRef<'a> {
     Float4(f32),
     /// `double precision`.
     Float8(f64),
-    /// Character strings and `bytea`.
+    /// Character strings, `bytea`, `json`, and the bytes of `jsonb` and arrays.
     Bytes(&'a [u8]),
     /// `numeric`: two's complement, big-endian, times 10^-scale.
     Decimal {
@@ -67,6 +70,14 @@ impl ValueRef<'_> {
                 )
             }
             (DataType::Bytea, ValueRef::Bytes(bytes)) => Value::Bytea(bytes.to_vec()),
+            (DataType::Json, ValueRef::Bytes(bytes)) => Value::Json(
+                CompactString::from_utf8(bytes).map_err(|_| corrupt("a string is not UTF-8"))?,
+            ),
+            (DataType::Jsonb | DataType::Array(_), ValueRef::Bytes(bytes)) => {
+                composite::decode(data_type, bytes)
+                    .ok_or_else(|| corrupt("an array or jsonb does not decode"))?
+            }
+            (DataType::Rounded(time, _), value) => return value.to_value(time.data_type()),
             (DataType::Decimal(_), ValueRef::Decimal { scale, digits }) => {
                 Value::Decimal(decimal(scale, digits)?)
             }

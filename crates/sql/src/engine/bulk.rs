@@ -155,7 +155,7 @@ pub(super) fn find(
 /// Whether a value may stand in a column of this type.
 fn fits(value: &Value, data_type: DataType) -> bool {
     matches!(
-        (value, data_type),
+        (value, data_type.of_values()),
         (Value::Null, _)
             | (Value::Boolean(_), DataType::Boolean)
             | (Value::Int1(_), DataType::Int1)
@@ -176,6 +176,9 @@ fn fits(value: &Value, data_type: DataType) -> bool {
             | (Value::TimestampTz(_), DataType::TimestampTz)
             | (Value::Interval(_), DataType::Interval)
             | (Value::Uuid(_), DataType::Uuid)
+            | (Value::Json(_), DataType::Json)
+            | (Value::Jsonb(_), DataType::Jsonb)
+            | (Value::Array(_), DataType::Array(_))
     )
 }
 

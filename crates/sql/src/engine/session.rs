@@ -161,6 +161,17 @@ impl Session {
         self.change_setting(name, Some(&Value::Text(value.into())))
     }
 
+    /// Changes a setting for the whole session: RESET comes back to this value, as to those that
+    /// a client asks for when it connects.
+    ///
+    /// # Errors
+    /// As [`Session::set`].
+    pub fn set_default(&mut self, name: &str, value: &str) -> Result<()> {
+        self.settings
+            .set_default(name, &Value::Text(value.into()))?;
+        self.change_setting(name, Some(&Value::Text(value.into())))
+    }
+
     pub(super) fn change_setting(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
         self.settings.set(name, value)?;
         self.info = Arc::new(SessionInfo {

@@ -1,6 +1,6 @@
 //! A session's settings: SET and SHOW.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use rustling_storage::Durability;
 
@@ -26,6 +26,10 @@ pub(crate) struct Settings {
     pub(crate) style: TextStyle,
     pub(crate) time_zone_name: String,
     pub(crate) application_name: String,
+    /// What RESET goes back to, where the client has asked for other values than the program's.
+    reset: Option<Box<Settings>>,
+    /// Settings of PostgreSQL's that change nothing here, as they were set.
+    inert: BTreeMap<&'static str, String>,
 }
 
 impl Default for Settings {
@@ -43,6 +47,8 @@ impl Default for Settings {
             style: TextStyle::DEFAULT,
             time_zone_name: "UTC".to_owned(),
             application_name: String::new(),
+            reset: None,
+            inert: BTreeMap::new(),
         }
     }
 }
@@ -119,6 +125,69 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
         "transaction_isolation",
         "Isolation level of the current transaction.",
     ),
+];
+
+/// Settings of PostgreSQL's that clients and dumps set and that change nothing here, with
+/// PostgreSQL's defaults. They are remembered, and shown by name.
+const INERT: &[(&str, &str)] = &[
+    ("check_function_bodies", "on"),
+    ("client_min_messages", "notice"),
+    ("constraint_exclusion", "partition"),
+    ("cpu_index_tuple_cost", "0.005"),
+    ("cpu_operator_cost", "0.0025"),
+    ("cpu_tuple_cost", "0.01"),
+    ("cursor_tuple_fraction", "0.1"),
+    ("default_statistics_target", "100"),
+    ("default_table_access_method", "heap"),
+    ("default_tablespace", ""),
+    ("effective_cache_size", "4GB"),
+    ("enable_async_append", "on"),
+    ("enable_bitmapscan", "on"),
+    ("enable_gathermerge", "on"),
+    ("enable_hashagg", "on"),
+    ("enable_hashjoin", "on"),
+    ("enable_incremental_sort", "on"),
+    ("enable_indexonlyscan", "on"),
+    ("enable_indexscan", "on"),
+    ("enable_material", "on"),
+    ("enable_memoize", "on"),
+    ("enable_mergejoin", "on"),
+    ("enable_nestloop", "on"),
+    ("enable_parallel_append", "on"),
+    ("enable_parallel_hash", "on"),
+    ("enable_partition_pruning", "on"),
+    ("enable_partitionwise_aggregate", "off"),
+    ("enable_partitionwise_join", "off"),
+    ("enable_seqscan", "on"),
+    ("enable_sort", "on"),
+    ("enable_tidscan", "on"),
+    ("escape_string_warning", "on"),
+    ("force_parallel_mode", "off"),
+    ("from_collapse_limit", "8"),
+    ("geqo", "on"),
+    ("hash_mem_multiplier", "2"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("jit", "on"),
+    ("jit_above_cost", "100000"),
+    ("join_collapse_limit", "8"),
+    ("maintenance_work_mem", "64MB"),
+    ("max_parallel_maintenance_workers", "2"),
+    ("max_parallel_workers", "8"),
+    ("max_parallel_workers_per_gather", "2"),
+    ("min_parallel_index_scan_size", "512kB"),
+    ("min_parallel_table_scan_size", "8MB"),
+    ("parallel_leader_participation", "on"),
+    ("parallel_setup_cost", "1000"),
+    ("parallel_tuple_cost", "0.1"),
+    ("plan_cache_mode", "auto"),
+    ("random_page_cost", "4"),
+    ("restrict_nonsystem_relation_kind", ""),
+    ("row_security", "on"),
+    ("seq_page_cost", "1"),
+    ("temp_buffers", "8MB"),
+    ("work_mem", "4MB"),
+    ("xmloption", "content"),
 ];
 
 /// The name by which a setting is known: some have two.
@@ -245,11 +314,15 @@ impl Settings {
     /// SET name = value; without a value, back to the default.
     pub(crate) fn set(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
         let name = canonical(name);
-        let defaults = Settings::default();
-        let text = match value {
-            Some(value) => value.to_string(),
-            None => defaults.show(&name)?,
+        let text = match (value, &self.reset) {
+            (Some(value), _) => value.to_string(),
+            (None, Some(reset)) => reset.show(&name)?,
+            (None, None) => Settings::default().show(&name)?,
         };
+        if let Some((known, _)) = INERT.iter().find(|(known, _)| *known == name) {
+            self.inert.insert(known, text);
+            return Ok(());
+        }
         match name.as_str() {
             "statement_timeout" => self.statement_timeout = parse_time(&name, &text)?,
             "lock_timeout" => self.lock_timeout = parse_time(&name, &text)?,
@@ -341,6 +414,14 @@ impl Settings {
         self.deferrable = modes.deferrable.unwrap_or(self.deferrable);
     }
 
+    /// As [`Settings::set`], also for what RESET goes back to.
+    pub(crate) fn set_default(&mut self, name: &str, value: &Value) -> Result<()> {
+        self.set(name, Some(value))?;
+        self.reset
+            .get_or_insert_with(Box::default)
+            .set(name, Some(value))
+    }
+
     /// SHOW name.
     pub(crate) fn show(&self, name: &str) -> Result<String> {
         let name = canonical(name);
@@ -383,7 +464,13 @@ impl Settings {
             "statement_timeout" => show_time(self.statement_timeout),
             "synchronous_commit" => on_off(self.durability == Durability::Sync),
             "timezone" => self.time_zone_name.clone(),
-            _ => return Err(unknown(&name)),
+            _ => match INERT.iter().find(|(known, _)| *known == name) {
+                Some((known, default)) => self
+                    .inert
+                    .get(known)
+                    .map_or_else(|| (*default).to_owned(), Clone::clone),
+                None => return Err(unknown(&name)),
+            },
         })
     }
 

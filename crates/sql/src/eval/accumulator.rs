@@ -11,7 +11,7 @@ use super::{
 use crate::{
     Error, Result, SqlState,
     bound::{AggregateCall, AggregateFunction},
-    types::{DataType, Decimal, Interval, Value},
+    types::{DataType, Decimal, Interval, Json, Value, write_json_string},
 };
 
 /// The state of one aggregate over one group.
@@ -67,6 +67,18 @@ enum State {
     Strings(Option<CompactString>),
     Bytes(Option<Vec<u8>>),
     Variance(Box<Variance>),
+    /// `array_agg`; NULL elements count.
+    List(Vec<Value>),
+    /// The JSON aggregates: the text so far; their arguments come as `json`.
+    Json {
+        text: Option<String>,
+        object: bool,
+        binary: bool,
+    },
+    Bits {
+        value: Value,
+        function: AggregateFunction,
+    },
     /// Over an untyped NULL.
     Null,
 }
@@ -105,6 +117,16 @@ impl Accumulator {
                 best: Value::Null,
                 collation: Collation::of(argument),
                 greatest: call.function == F::Max,
+            },
+            (F::ArrayAgg, _) => State::List(Vec::new()),
+            (F::JsonAgg | F::JsonbAgg | F::JsonObjectAgg | F::JsonbObjectAgg, _) => State::Json {
+                text: None,
+                object: matches!(call.function, F::JsonObjectAgg | F::JsonbObjectAgg),
+                binary: matches!(call.function, F::JsonbAgg | F::JsonbObjectAgg),
+            },
+            (F::BitAnd | F::BitOr | F::BitXor, integer) if integer.is_integer() => State::Bits {
+                value: Value::Null,
+                function: call.function,
             },
             (_, T::Unknown) => State::Null,
             (F::Sum, T::Int1 | T::Int2 | T::Int4) => State::SumInt { sum: 0, any: false },
@@ -155,10 +177,21 @@ impl Accumulator {
         let Some(value) = arguments.first() else {
             return Err(internal("an aggregate got no argument"));
         };
+        match &mut self.0 {
+            State::List(values) => {
+                values.push(value.clone());
+                return Ok(());
+            }
+            State::Json { text, object, .. } => return add_json(text, *object, arguments),
+            _ => {}
+        }
         if value.is_null() {
             return Ok(());
         }
         match (&mut self.0, value) {
+            (State::Bits { value, function }, number) => {
+                *value = combine_bits(*function, value, number)?;
+            }
             (State::Count(count), _) => *count += 1,
             (State::SumInt { sum, any }, value) => {
                 let number = value.as_integer().ok_or_else(|| mismatch(value))?;
@@ -368,6 +401,7 @@ impl Accumulator {
                 return self.update(&[Value::Boolean(truth)]);
             }
             (State::Variance(variance), State::Variance(more)) => variance.merge(&more)?,
+            (State::Bits { .. }, State::Bits { value, .. }) => return self.update(&[value]),
             (State::SumFloat8(_), State::SumFloat8(None))
             | (State::SumFloat4(_), State::SumFloat4(None))
             | (State::SumDecimal(_), State::SumDecimal(None))
@@ -413,6 +447,22 @@ impl Accumulator {
             State::Strings(joined) => joined.map_or(Value::Null, Value::Text),
             State::Bytes(joined) => joined.map_or(Value::Null, Value::Bytea),
             State::Variance(variance) => variance.finish()?,
+            State::List(values) if values.is_empty() => Value::Null,
+            State::List(values) => super::functions::array_of(&values)?,
+            State::Json { text: None, .. } => Value::Null,
+            State::Json {
+                text: Some(mut text),
+                object,
+                binary,
+            } => {
+                text.push_str(if object { " }" } else { "]" });
+                if binary {
+                    Value::Jsonb(Box::new(Json::parse(&text)?))
+                } else {
+                    Value::Json(text.into())
+                }
+            }
+            State::Bits { value, .. } => value,
         })
     }
 
@@ -424,9 +474,73 @@ impl Accumulator {
             State::Bytes(Some(bytes)) => bytes.capacity(),
             State::Extreme { best, .. } => best.heap_size(),
             State::Variance(_) => size_of::<Variance>(),
+            State::List(values) => values
+                .iter()
+                .map(|value| size_of::<Value>() + value.heap_size())
+                .sum(),
+            State::Json {
+                text: Some(text), ..
+            } => text.capacity(),
             _ => 0,
         }
     }
+}
+
+/// Appends an element, or a key and a value, to the text of an array or object.
+fn add_json(text: &mut Option<String>, object: bool, arguments: &[Value]) -> Result<()> {
+    let started = text.is_some();
+    let text = text.get_or_insert_default();
+    text.push_str(match (started, object) {
+        (true, _) => ", ",
+        (false, true) => "{ ",
+        (false, false) => "[",
+    });
+    let value = if object {
+        let [Value::Text(key), value] = arguments else {
+            return Err(match arguments {
+                [Value::Null, _] => Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    "field name must not be null",
+                ),
+                _ => internal("a JSON aggregate got no key"),
+            });
+        };
+        // Writing to a String does not fail.
+        let _ = write_json_string(text, key);
+        text.push_str(" : ");
+        value
+    } else {
+        arguments.first().unwrap_or(&Value::Null)
+    };
+    match value {
+        Value::Json(json) => text.push_str(json),
+        Value::Null => text.push_str("null"),
+        other => return Err(mismatch(other)),
+    }
+    check_length(Some(text.len())).map(drop)
+}
+
+fn combine_bits(function: AggregateFunction, so_far: &Value, number: &Value) -> Result<Value> {
+    use AggregateFunction as F;
+    if so_far.is_null() {
+        return Ok(number.clone());
+    }
+    macro_rules! combined {
+        ($kind:ident, $left:expr, $right:expr) => {
+            Value::$kind(match function {
+                F::BitAnd => $left & $right,
+                F::BitOr => $left | $right,
+                _ => $left ^ $right,
+            })
+        };
+    }
+    Ok(match (so_far, number) {
+        (Value::Int1(left), Value::Int1(right)) => combined!(Int1, left, right),
+        (Value::Int2(left), Value::Int2(right)) => combined!(Int2, left, right),
+        (Value::Int4(left), Value::Int4(right)) => combined!(Int4, left, right),
+        (Value::Int8(left), Value::Int8(right)) => combined!(Int8, left, right),
+        (_, other) => return Err(mismatch(other)),
+    })
 }
 
 fn add_floats(sum: f64, number: f64) -> Result<f64> {

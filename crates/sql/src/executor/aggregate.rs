@@ -140,7 +140,7 @@ impl HashAggregate {
                     self.memory.grow(key.len() + 32)?;
                     seen.insert(key.as_slice().into());
                 }
-                if aggregate.call.function == crate::bound::AggregateFunction::StringAgg {
+                if aggregate.call.function.depends_on_order() {
                     let bytes: usize = arguments.iter().map(Value::heap_size).sum();
                     self.memory.grow(bytes + 24)?;
                 }

@@ -11,12 +11,20 @@ pub enum AggregateError {
     NoOverload,
 }
 
-const NAMES: [(&str, AggregateFunction); 15] = [
+const NAMES: [(&str, AggregateFunction); 23] = [
+    ("array_agg", AggregateFunction::ArrayAgg),
     ("avg", AggregateFunction::Avg),
+    ("bit_and", AggregateFunction::BitAnd),
+    ("bit_or", AggregateFunction::BitOr),
+    ("bit_xor", AggregateFunction::BitXor),
     ("bool_and", AggregateFunction::BoolAnd),
     ("bool_or", AggregateFunction::BoolOr),
     ("count", AggregateFunction::Count),
     ("every", AggregateFunction::BoolAnd),
+    ("json_agg", AggregateFunction::JsonAgg),
+    ("json_object_agg", AggregateFunction::JsonObjectAgg),
+    ("jsonb_agg", AggregateFunction::JsonbAgg),
+    ("jsonb_object_agg", AggregateFunction::JsonbObjectAgg),
     ("max", AggregateFunction::Max),
     ("min", AggregateFunction::Min),
     ("stddev", AggregateFunction::StddevSamp),
@@ -58,7 +66,7 @@ pub fn aggregate(
         }
         (AggregateFunction::Min | AggregateFunction::Max, [argument]) => match argument {
             T::Unknown | T::Text | T::Varchar(_) => (vec![T::Text], T::Text),
-            T::Boolean => return Err(AggregateError::NoOverload),
+            T::Boolean | T::Json | T::Jsonb => return Err(AggregateError::NoOverload),
             T::Decimal(_) => (vec![T::Decimal(None)], T::Decimal(None)),
             other => (vec![*other], *other),
         },
@@ -79,6 +87,45 @@ pub fn aggregate(
             T::Unknown => (vec![T::Float8], T::Float8),
             _ => return Err(AggregateError::NoOverload),
         },
+        (AggregateFunction::ArrayAgg, [argument]) => {
+            let taken = match argument {
+                T::Unknown => T::Text,
+                other => other.of_values(),
+            };
+            let array = match taken {
+                T::Array(_) => taken,
+                _ => taken.array().ok_or(AggregateError::NoOverload)?,
+            };
+            (vec![taken], array)
+        }
+        (AggregateFunction::JsonAgg | AggregateFunction::JsonbAgg, [argument]) => {
+            let taken = match argument {
+                T::Unknown => T::Text,
+                other => *other,
+            };
+            let returns = if *function == AggregateFunction::JsonAgg {
+                T::Json
+            } else {
+                T::Jsonb
+            };
+            (vec![taken], returns)
+        }
+        (AggregateFunction::JsonObjectAgg | AggregateFunction::JsonbObjectAgg, [key, value]) => {
+            let known = |argument: &T| match argument {
+                T::Unknown => T::Text,
+                other => *other,
+            };
+            let returns = if *function == AggregateFunction::JsonObjectAgg {
+                T::Json
+            } else {
+                T::Jsonb
+            };
+            (vec![known(key), known(value)], returns)
+        }
+        (
+            AggregateFunction::BitAnd | AggregateFunction::BitOr | AggregateFunction::BitXor,
+            [argument],
+        ) if argument.is_integer() => (vec![*argument], *argument),
         (AggregateFunction::BoolAnd | AggregateFunction::BoolOr, [T::Boolean | T::Unknown]) => {
             (vec![T::Boolean], T::Boolean)
         }

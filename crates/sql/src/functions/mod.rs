@@ -2,7 +2,9 @@
 //! PostgreSQL's; what the functions compute stands in the engine's evaluator.
 
 mod aggregates;
+mod arrays;
 mod date_time;
+mod json;
 mod numeric;
 mod other;
 mod resolve;
@@ -20,6 +22,21 @@ pub enum Parameter {
     Type(DataType),
     /// A value of any type.
     Any,
+    /// An array; of several, and of [`Parameter::AnyElement`], the elements have one type.
+    AnyArray,
+    /// A value of the type of the arrays' elements.
+    AnyElement,
+}
+
+/// The type of a function's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returns {
+    /// That type.
+    Type(DataType),
+    /// The type of the arrays.
+    AnyArray,
+    /// The type of the arrays' elements.
+    AnyElement,
 }
 
 /// Whether a function's value can be NULL.
@@ -47,24 +64,37 @@ pub struct Signature {
     /// Whether the last parameter may be repeated.
     pub variadic: bool,
     /// What it gives.
-    pub returns: DataType,
+    pub returns: Returns,
     /// Whether that can be NULL.
     pub nullability: Nullability,
 }
 
-/// Lists overloads: `"name" Function (parameter types) -> result [nullability];`
+/// Lists overloads: `"name" Function (parameter types) -> result [nullability];`. A type after
+/// `;` may be repeated, and must be given once at least.
 macro_rules! table {
-    ($($name:literal $function:ident ($($parameter:ident),*) -> $returns:ident $($nullability:ident)?;)*) => {
+    ($($name:literal $function:ident ($($parameter:ident),* $(; $variadic:ident)?) -> $returns:ident $($nullability:ident)?;)*) => {
         &[$(
             $crate::functions::Signature {
                 name: $name,
                 function: $crate::bound::ScalarFunction::$function,
-                parameters: &[$($crate::functions::parameter!($parameter)),*],
-                variadic: false,
-                returns: $crate::functions::data_type!($returns),
+                parameters: &[
+                    $($crate::functions::parameter!($parameter),)*
+                    $($crate::functions::parameter!($variadic),)?
+                ],
+                variadic: $crate::functions::is_given!($($variadic)?),
+                returns: $crate::functions::returns!($returns),
                 nullability: $crate::functions::nullability!($($nullability)?),
             },
         )*]
+    };
+}
+
+macro_rules! is_given {
+    () => {
+        false
+    };
+    ($name:ident) => {
+        true
     };
 }
 
@@ -72,12 +102,36 @@ macro_rules! parameter {
     (Any) => {
         $crate::functions::Parameter::Any
     };
+    (AnyArray) => {
+        $crate::functions::Parameter::AnyArray
+    };
+    (AnyElement) => {
+        $crate::functions::Parameter::AnyElement
+    };
     ($name:ident) => {
         $crate::functions::Parameter::Type($crate::functions::data_type!($name))
     };
 }
 
+macro_rules! returns {
+    (AnyArray) => {
+        $crate::functions::Returns::AnyArray
+    };
+    (AnyElement) => {
+        $crate::functions::Returns::AnyElement
+    };
+    ($name:ident) => {
+        $crate::functions::Returns::Type($crate::functions::data_type!($name))
+    };
+}
+
 macro_rules! data_type {
+    (TextArray) => {
+        $crate::types::DataType::Array($crate::types::ElementType::TEXT)
+    };
+    (Int4Array) => {
+        $crate::types::DataType::Array($crate::types::ElementType::INT4)
+    };
     (Decimal) => {
         $crate::types::DataType::Decimal(None)
     };
@@ -95,15 +149,17 @@ macro_rules! nullability {
     };
 }
 
-use {data_type, nullability, parameter, table};
+use {data_type, is_given, nullability, parameter, returns, table};
 
 /// Every overload, group by group.
-fn groups() -> [&'static [Signature]; 4] {
+fn groups() -> [&'static [Signature]; 6] {
     [
         numeric::SIGNATURES,
         strings::SIGNATURES,
         date_time::SIGNATURES,
         other::SIGNATURES,
+        arrays::SIGNATURES,
+        json::SIGNATURES,
     ]
 }
 

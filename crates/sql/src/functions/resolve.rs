@@ -1,16 +1,17 @@
 //! Choosing an overload (PostgreSQL 10.3).
 
-use super::{Parameter, Signature};
+use super::{Parameter, Returns, Signature};
 use crate::{
-    binder::can_cast,
+    binder::{can_cast, common_type},
     types::{CastContext, DataType, TypeCategory},
 };
 
 /// What came of choosing.
 #[derive(Debug)]
 pub(crate) enum Resolution {
-    /// One overload, with the types that the arguments must have; `None`: as they are.
-    One(&'static Signature, Vec<Option<DataType>>),
+    /// One overload, with the types that the arguments must have (`None`: as they are) and the
+    /// type of its value.
+    One(&'static Signature, Vec<Option<DataType>>, DataType),
     /// None takes these arguments.
     None,
     /// Several do.
@@ -54,6 +55,9 @@ pub(crate) fn resolve(overloads: &[&'static Signature], arguments: &[DataType]) 
     match candidates.as_slice() {
         [] => Resolution::None,
         [one] => {
+            let Some(element) = element(one, arguments) else {
+                return Resolution::None;
+            };
             let types = one
                 .parameters
                 .iter()
@@ -61,16 +65,46 @@ pub(crate) fn resolve(overloads: &[&'static Signature], arguments: &[DataType]) 
                 .map(|(parameter, argument)| match parameter {
                     Parameter::Any if *argument == DataType::Unknown => Some(DataType::Text),
                     Parameter::Any => None,
+                    Parameter::AnyArray => element.array(),
+                    // An array beside arrays: a row of one with more dimensions.
+                    Parameter::AnyElement if argument.category() == TypeCategory::Array => {
+                        element.array()
+                    }
+                    Parameter::AnyElement => Some(element),
                     Parameter::Type(wanted) if is_exact(*parameter, *argument) => {
                         (*argument == DataType::Unknown).then_some(*wanted)
                     }
                     Parameter::Type(wanted) => Some(*wanted),
                 })
                 .collect();
-            Resolution::One(one.signature, types)
+            let returns = match one.signature.returns {
+                Returns::Type(data_type) => data_type,
+                Returns::AnyElement => element,
+                Returns::AnyArray => match element.array() {
+                    Some(array) => array,
+                    None => return Resolution::None,
+                },
+            };
+            Resolution::One(one.signature, types, returns)
         }
         _ => Resolution::Ambiguous,
     }
+}
+
+/// The type of the elements, where arrays are among the parameters; `None` where the arguments
+/// have none in common.
+fn element(candidate: &Candidate, arguments: &[DataType]) -> Option<DataType> {
+    let types = candidate
+        .parameters
+        .iter()
+        .zip(arguments)
+        .filter_map(|(parameter, argument)| match parameter {
+            Parameter::AnyArray | Parameter::AnyElement => {
+                Some(argument.element().unwrap_or(*argument))
+            }
+            _ => None,
+        });
+    common_type(types).ok()
 }
 
 fn spread(signature: &'static Signature, arguments: usize) -> Option<Candidate> {
@@ -92,7 +126,10 @@ fn spread(signature: &'static Signature, arguments: usize) -> Option<Candidate> 
 
 fn accepts(parameter: Parameter, argument: DataType) -> bool {
     match parameter {
-        Parameter::Any => true,
+        Parameter::Any | Parameter::AnyElement => true,
+        Parameter::AnyArray => {
+            argument == DataType::Unknown || argument.category() == TypeCategory::Array
+        }
         Parameter::Type(wanted) => can_cast(argument, wanted, CastContext::Implicit),
     }
 }
@@ -101,6 +138,7 @@ fn accepts(parameter: Parameter, argument: DataType) -> bool {
 fn is_exact(parameter: Parameter, argument: DataType) -> bool {
     match parameter {
         Parameter::Any => true,
+        Parameter::AnyArray | Parameter::AnyElement => argument != DataType::Unknown,
         Parameter::Type(DataType::Text) => argument.is_string(),
         Parameter::Type(DataType::Decimal(_)) => matches!(argument, DataType::Decimal(_)),
         Parameter::Type(wanted) => wanted == argument,

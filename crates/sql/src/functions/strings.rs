@@ -1,6 +1,6 @@
 //! Functions on character and byte strings (PostgreSQL 9.4, 9.5, 9.7).
 
-use super::{Nullability, Parameter, Signature, table};
+use super::{Nullability, Parameter, Returns, Signature, table};
 use crate::{bound::ScalarFunction, types::DataType};
 
 pub(super) const SIGNATURES: &[Signature] = &{
@@ -75,7 +75,7 @@ pub(super) const SIGNATURES: &[Signature] = &{
         function: ScalarFunction::Concat,
         parameters: &[Parameter::Any],
         variadic: true,
-        returns: DataType::Text,
+        returns: Returns::Type(DataType::Text),
         nullability: Nullability::Never,
     };
     all[index + 1] = Signature {
@@ -83,7 +83,7 @@ pub(super) const SIGNATURES: &[Signature] = &{
         function: ScalarFunction::ConcatWs,
         parameters: &[Parameter::Type(DataType::Text), Parameter::Any],
         variadic: true,
-        returns: DataType::Text,
+        returns: Returns::Type(DataType::Text),
         nullability: Nullability::First,
     };
     all

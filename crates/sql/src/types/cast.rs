@@ -3,7 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 
 use super::{
-    DataType, Decimal, Interval, TextStyle, TimeZone, Value,
+    DataType, Decimal, Interval, Json, TextStyle, TimeZone, Value,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, TIMESTAMP_INFINITY,
         TIMESTAMP_NEGATIVE_INFINITY, is_valid_timestamp,
@@ -80,6 +80,9 @@ impl Value {
     ) -> Result<Value> {
         match (self, to) {
             (Value::Null, _) => Ok(Value::Null),
+            (Value::Jsonb(json), to) if to.is_numeric() || to == DataType::Boolean => {
+                scalar_of_json(*json, to, context)
+            }
             (value, DataType::Unknown) => Ok(value),
             (Value::Text(text), _) => cast_text(text, to, context, conversion),
             (value, DataType::Text | DataType::Varchar(None)) => {
@@ -114,11 +117,43 @@ impl Value {
                 })),
                 _ => Err(no_cast(&value, to)),
             },
+            (Value::Array(array), DataType::Array(element)) => {
+                let element = element.data_type();
+                let converted = array.map(|value| value.cast_in(element, context, conversion))?;
+                Ok(Value::Array(Box::new(converted)))
+            }
+            (Value::Json(text), DataType::Json) => Ok(Value::Json(text)),
+            (Value::Json(text), DataType::Jsonb) => Ok(Value::Jsonb(Box::new(Json::parse(&text)?))),
+            (Value::Jsonb(json), DataType::Jsonb) => Ok(Value::Jsonb(json)),
+            (Value::Jsonb(json), DataType::Json) => Ok(Value::Json(json.to_string().into())),
+            (value, DataType::Rounded(time, digits)) => Ok(value
+                .cast_in(time.data_type(), context, conversion)?
+                .rounded(digits)),
             (value, DataType::Date) => value.to_date(&conversion.style.time_zone),
             (value, DataType::Time) => value.to_time(&conversion.style.time_zone),
             (value, DataType::Timestamp) => value.to_timestamp(&conversion.style.time_zone),
             (value, DataType::TimestampTz) => value.to_timestamp_tz(&conversion.style.time_zone),
             (value, _) => Err(no_cast(&value, to)),
+        }
+    }
+
+    /// A time with so many digits of seconds; other values as they are.
+    #[must_use]
+    pub fn rounded(self, digits: u8) -> Value {
+        let infinite = |micros| matches!(micros, TIMESTAMP_INFINITY | TIMESTAMP_NEGATIVE_INFINITY);
+        match self {
+            Value::Time(micros) => Value::Time(round_micros(micros, digits)),
+            Value::Timestamp(micros) if !infinite(micros) => {
+                Value::Timestamp(round_micros(micros, digits))
+            }
+            Value::TimestampTz(micros) if !infinite(micros) => {
+                Value::TimestampTz(round_micros(micros, digits))
+            }
+            Value::Interval(interval) => Value::Interval(Interval {
+                micros: round_micros(interval.micros, digits),
+                ..interval
+            }),
+            other => other,
         }
     }
 
@@ -236,6 +271,26 @@ impl Value {
             _ => return Err(no_cast(self, DataType::TimestampTz)),
         }))
     }
+}
+
+/// A number or truth value out of JSON.
+fn scalar_of_json(json: Json, to: DataType, context: CastContext) -> Result<Value> {
+    match json {
+        Json::Number(number) if to.is_numeric() => Value::Decimal(number).cast(to, context),
+        Json::Bool(truth) if to == DataType::Boolean => Ok(Value::Boolean(truth)),
+        other => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("cannot cast jsonb {} to type {to}", other.kind()),
+        )),
+    }
+}
+
+/// The nearest multiple of 10^-`digits` seconds, halves away from zero.
+pub(crate) fn round_micros(micros: i64, digits: u8) -> i64 {
+    let unit = 10_i64.pow(6 - u32::from(digits.min(6)));
+    let half = unit / 2 * micros.signum();
+    // Near the ends of the range there is nothing to round up to.
+    micros.saturating_add(half) / unit * unit
 }
 
 fn no_cast(value: &Value, to: DataType) -> Error {

@@ -57,6 +57,9 @@ impl Value {
             | (Value::TimestampTz(a), Value::TimestampTz(b)) => a.cmp(b),
             (Value::Interval(a), Value::Interval(b)) => a.span().cmp(&b.span()),
             (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+            (Value::Array(a), Value::Array(b)) => a.compare(b),
+            (Value::Json(a), Value::Json(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (Value::Jsonb(a), Value::Jsonb(b)) => a.compare(b),
             _ => self
                 .type_rank()
                 .cmp(&other.type_rank())
@@ -79,7 +82,10 @@ impl Value {
             Value::TimestampTz(_) => 9,
             Value::Interval(_) => 10,
             Value::Uuid(_) => 11,
-            Value::Null => 12,
+            Value::Array(_) => 12,
+            Value::Json(_) => 13,
+            Value::Jsonb(_) => 14,
+            Value::Null => 15,
         }
     }
 
@@ -188,6 +194,12 @@ impl Value {
             }
             Value::Interval(interval) => interval.span().hash(state),
             Value::Uuid(uuid) => uuid.hash(state),
+            Value::Array(array) => array
+                .values()
+                .iter()
+                .for_each(|value| value.hash_key(state)),
+            Value::Json(text) => text.as_str().hash(state),
+            Value::Jsonb(json) => json.hash_key(state),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::{ElementType, RoundedTime};
+
 /// An SQL data type. The names and rules are PostgreSQL's, with an 8-bit integer added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -44,6 +46,15 @@ pub enum DataType {
     Interval,
     /// `uuid`.
     Uuid,
+    /// `json`: text that is JSON.
+    Json,
+    /// `jsonb`: JSON taken apart.
+    Jsonb,
+    /// An array of any number of dimensions.
+    Array(ElementType),
+    /// A time with so many digits of seconds, 0 to 5: the type of a column or a cast; values and
+    /// expressions are of the type without it.
+    Rounded(RoundedTime, u8),
 }
 
 /// PostgreSQL's type categories, which steer implicit conversion.
@@ -65,6 +76,8 @@ pub enum TypeCategory {
     Timespan,
     /// UUID and other types of their own.
     User,
+    /// Arrays.
+    Array,
 }
 
 impl DataType {
@@ -87,8 +100,34 @@ impl DataType {
                 TypeCategory::DateTime
             }
             DataType::Interval => TypeCategory::Timespan,
-            DataType::Uuid => TypeCategory::User,
+            DataType::Uuid | DataType::Json | DataType::Jsonb => TypeCategory::User,
+            DataType::Array(_) => TypeCategory::Array,
+            DataType::Rounded(time, _) => time.data_type().category(),
         }
+    }
+
+    /// The type that values and expressions have: times without a precision.
+    #[must_use]
+    pub fn of_values(self) -> DataType {
+        match self {
+            DataType::Rounded(time, _) => time.data_type(),
+            other => other,
+        }
+    }
+
+    /// The type of an array's elements.
+    #[must_use]
+    pub fn element(self) -> Option<DataType> {
+        match self {
+            DataType::Array(element) => Some(element.data_type()),
+            _ => None,
+        }
+    }
+
+    /// The type of arrays of this type; `None` where there is none.
+    #[must_use]
+    pub fn array(self) -> Option<DataType> {
+        ElementType::of(self.of_values()).map(DataType::Array)
     }
 
     /// Whether values are character strings.
@@ -139,6 +178,19 @@ impl fmt::Display for DataType {
             DataType::TimestampTz => f.write_str("timestamp with time zone"),
             DataType::Interval => f.write_str("interval"),
             DataType::Uuid => f.write_str("uuid"),
+            DataType::Json => f.write_str("json"),
+            DataType::Jsonb => f.write_str("jsonb"),
+            DataType::Array(element) => write!(f, "{}[]", element.data_type()),
+            DataType::Rounded(RoundedTime::Time, digits) => {
+                write!(f, "time({digits}) without time zone")
+            }
+            DataType::Rounded(RoundedTime::Timestamp, digits) => {
+                write!(f, "timestamp({digits}) without time zone")
+            }
+            DataType::Rounded(RoundedTime::TimestampTz, digits) => {
+                write!(f, "timestamp({digits}) with time zone")
+            }
+            DataType::Rounded(RoundedTime::Interval, digits) => write!(f, "interval({digits})"),
         }
     }
 }

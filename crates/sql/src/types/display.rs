@@ -64,6 +64,9 @@ impl fmt::Display for ValueDisplay<'_> {
             Value::TimestampTz(micros) => write_timestamp_tz(f, *micros, style),
             Value::Interval(interval) => interval_display::write(f, *interval, style.interval),
             Value::Uuid(uuid) => write!(f, "{}", uuid.as_hyphenated()),
+            Value::Array(array) => array.write(f, style),
+            Value::Json(text) => f.write_str(text),
+            Value::Jsonb(json) => write!(f, "{json}"),
         }
     }
 }

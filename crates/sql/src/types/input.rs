@@ -4,7 +4,8 @@ use compact_str::CompactString;
 use uuid::Uuid;
 
 use super::{
-    Conversion, DataType, Decimal, Value, date_time_input as date_time, excerpt, interval,
+    Conversion, DataType, Decimal, Json, Value, array, date_time_input as date_time, excerpt,
+    interval,
 };
 use crate::{Error, Result, SqlState};
 
@@ -69,6 +70,19 @@ impl Value {
                 Value::Interval(interval::parse(text, conversion.style.interval)?)
             }
             DataType::Uuid => Value::Uuid(parse_uuid(text)?),
+            DataType::Json => {
+                Json::parse(text)?;
+                Value::Json(CompactString::new(text))
+            }
+            DataType::Jsonb => Value::Jsonb(Box::new(Json::parse(text)?)),
+            DataType::Array(element) => Value::Array(Box::new(array::parse(
+                text,
+                element.data_type(),
+                conversion,
+            )?)),
+            DataType::Rounded(time, digits) => {
+                Value::parse_in(text, time.data_type(), conversion)?.rounded(digits)
+            }
         })
     }
 }

@@ -4,6 +4,7 @@
 //! [`Value::display_in`] for a session's styles) writes its output, [`Value::cast`]
 //! converts, [`Value::compare`] orders, and [`GroupKey`] hashes.
 
+mod array;
 pub mod calendar;
 mod cast;
 mod compare;
@@ -12,13 +13,18 @@ mod data_type;
 pub(crate) mod date_time_input;
 pub(crate) mod decimal;
 mod display;
+mod element;
 pub(crate) mod input;
 mod interval;
 mod interval_display;
+mod json;
 mod style;
 mod time_zone;
 mod value;
 
+#[cfg(feature = "engine")]
+pub(crate) use array::{ARRAY_SUBSCRIPT_ERROR, too_many_dimensions};
+pub use array::{Array, Dimension, MAX_DIMENSIONS, MAX_ELEMENTS};
 #[cfg(feature = "engine")]
 pub(crate) use cast::date_timestamp;
 pub use cast::{CastContext, Conversion};
@@ -29,6 +35,10 @@ pub use decimal::Decimal;
 pub use display::ValueDisplay;
 #[cfg(feature = "engine")]
 pub(crate) use display::write_hex;
+pub use element::{ElementType, RoundedTime};
+pub use json::Json;
+#[cfg(feature = "engine")]
+pub(crate) use json::{index as json_index, raw_json, write_string as write_json_string};
 pub(crate) use style::cast_depends_on_session;
 pub use style::{DateLayout, DateOrder, DateStyle, IntervalStyle, TextStyle};
 pub use time_zone::TimeZone;

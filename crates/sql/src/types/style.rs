@@ -181,6 +181,8 @@ impl Default for TextStyle {
 
 /// Whether turning one type into the other asks for the session's time zone or styles.
 pub(crate) fn cast_depends_on_session(from: DataType, to: DataType) -> bool {
+    let element = |of: DataType| of.element().unwrap_or(of);
+    let (from, to) = (element(from), element(to));
     let styled = |data_type: DataType| {
         matches!(
             data_type.category(),

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use uuid::Uuid;
 
-use super::{DataType, Decimal};
+use super::{Array, DataType, Decimal, ElementType, Json};
 
 /// A span of time in PostgreSQL's three independent fields.
 ///
@@ -62,13 +62,20 @@ pub enum Value {
     Interval(Interval),
     /// `uuid`.
     Uuid(Uuid),
+    /// An array; its column or expression knows the type of its elements.
+    Array(Box<Array>),
+    /// `json`: the text as it was written.
+    Json(CompactString),
+    /// `jsonb`.
+    Jsonb(Box<Json>),
 }
 
 // Rows are vectors of values: their size is the executor's memory traffic.
 const _: () = assert!(size_of::<Value>() <= 32);
 
 impl Value {
-    /// The value's type, without length or precision; `None` for NULL.
+    /// The value's type, without length or precision; `None` for NULL. Of an array it is that of
+    /// the first element that is there.
     #[must_use]
     pub fn data_type(&self) -> Option<DataType> {
         Some(match self {
@@ -89,6 +96,15 @@ impl Value {
             Value::TimestampTz(_) => DataType::TimestampTz,
             Value::Interval(_) => DataType::Interval,
             Value::Uuid(_) => DataType::Uuid,
+            Value::Array(array) => DataType::Array(
+                array
+                    .values()
+                    .iter()
+                    .find_map(|value| ElementType::of(value.data_type()?))
+                    .or_else(|| ElementType::of(DataType::Text))?,
+            ),
+            Value::Json(_) => DataType::Json,
+            Value::Jsonb(_) => DataType::Jsonb,
         })
     }
 
@@ -104,6 +120,9 @@ impl Value {
         match self {
             Value::Text(text) if text.is_heap_allocated() => text.capacity(),
             Value::Bytea(bytes) => bytes.capacity(),
+            Value::Json(text) if text.is_heap_allocated() => text.capacity(),
+            Value::Array(array) => array.heap_size(),
+            Value::Jsonb(json) => json.heap_size(),
             Value::Decimal(number) => match number.small_parts() {
                 Some(_) => 0,
                 // A number of that many decimal digits, at 3.33 bits each.

@@ -12,6 +12,8 @@
 //! | numeric                    | BinaryView: scale (u16), digits, both big-endian            |
 //! | interval                   | FixedSizeBinary(16): months, days, µs, little-endian        |
 //! | uuid                       | FixedSizeBinary(16)                                         |
+//! | json                       | Utf8View                                                    |
+//! | jsonb, arrays              | BinaryView: the bytes that rows hold                        |
 //!
 //! A numeric keeps the scale each value has, which its display shows and which the type of an
 //! expression does not tell; Arrow's Decimal128 has one scale per column and 38 digits.
@@ -34,7 +36,7 @@ use uuid::Uuid;
 
 use crate::{
     DataType, Decimal, Interval, Result, Value,
-    encoding::{ValueRef, corrupt, wrong_type},
+    encoding::{ValueRef, composite, corrupt, wrong_type},
     vector::batch::arrow_error,
 };
 
@@ -61,6 +63,9 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
             ArrowType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
         }
         DataType::Interval | DataType::Uuid => ArrowType::FixedSizeBinary(WIDE),
+        DataType::Json => ArrowType::Utf8View,
+        DataType::Jsonb | DataType::Array(_) => ArrowType::BinaryView,
+        DataType::Rounded(time, _) => arrow_type(time.data_type()),
     }
 }
 
@@ -159,6 +164,12 @@ pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Res
                 .ok_or_else(|| corrupt("a uuid has too few bytes"))?;
             Value::Uuid(Uuid::from_bytes(*bytes))
         }
+        DataType::Json => Value::Json(array.as_string_view().value(at).into()),
+        DataType::Jsonb | DataType::Array(_) => {
+            composite::decode(data_type, array.as_binary_view().value(at))
+                .ok_or_else(|| corrupt("an array or jsonb does not decode"))?
+        }
+        DataType::Rounded(time, _) => return value_at(array, time.data_type(), at),
     })
 }
 
@@ -228,6 +239,11 @@ impl ColumnBuilder {
                 b::TimestampMicrosecondBuilder::with_capacity(rows)
                     .with_data_type(arrow_type(data_type)),
             ),
+            DataType::Json => Kind::Text(b::StringViewBuilder::with_capacity(rows)),
+            DataType::Jsonb | DataType::Array(_) => {
+                Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows))
+            }
+            DataType::Rounded(time, _) => return ColumnBuilder::new(time.data_type(), rows),
             DataType::Interval | DataType::Uuid => {
                 Kind::Wide(b::FixedSizeBinaryBuilder::with_capacity(rows, WIDE))
             }
@@ -299,6 +315,10 @@ impl ColumnBuilder {
             (Kind::Float8(of), Value::Float8(value)) => of.append_value(*value),
             (Kind::Text(of), Value::Text(value)) => of.append_value(value),
             (Kind::Bytes(of), Value::Bytea(value)) => of.append_value(value),
+            (Kind::Text(of), Value::Json(value)) => of.append_value(value),
+            (Kind::Bytes(of), Value::Array(_) | Value::Jsonb(_)) => of.append_value(
+                composite::encode(value).ok_or_else(|| wrong_type(self.data_type, value))?,
+            ),
             (Kind::Decimal(of), Value::Decimal(value)) => of.append_value(decimal_bytes(value)),
             (Kind::Date(of), Value::Date(value)) => of.append_value(*value),
             (Kind::Time(of), Value::Time(value)) => of.append_value(*value),

@@ -37,7 +37,11 @@ pub(crate) type KeyHasher = foldhash::fast::FixedState;
 fn is_encoded(data_type: DataType) -> bool {
     matches!(
         data_type,
-        DataType::Decimal(_) | DataType::Interval | DataType::Char(_)
+        DataType::Decimal(_)
+            | DataType::Interval
+            | DataType::Char(_)
+            | DataType::Array(_)
+            | DataType::Jsonb
     )
 }
 

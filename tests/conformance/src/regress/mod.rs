@@ -211,7 +211,7 @@ fn prepared(folder: &Path, script: &str) -> Result<Session> {
         }
     }
     for (name, value) in SETTINGS {
-        session.set(name, value)?;
+        session.set_default(name, value)?;
     }
     Ok(session)
 }

@@ -2,7 +2,11 @@
 
 use prost::Message;
 
-use crate::{DataType, Error, Result, encoding::corrupt};
+use crate::{
+    DataType, Error, Result,
+    encoding::corrupt,
+    types::{ElementType, RoundedTime},
+};
 
 /// The version of the catalog's format that this program writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -166,6 +170,16 @@ impl From<DataType> for TypeRecord {
             DataType::TimestampTz => (16, None, None),
             DataType::Interval => (17, None, None),
             DataType::Uuid => (18, None, None),
+            DataType::Json => (19, None, None),
+            DataType::Jsonb => (20, None, None),
+            DataType::Array(element) => (21, Some(element.number()), None),
+            DataType::Rounded(time, digits) => {
+                return TypeRecord {
+                    size: Some(u32::from(digits)),
+                    scale: Some(1),
+                    ..TypeRecord::from(time.data_type())
+                };
+            }
         };
         TypeRecord { kind, size, scale }
     }
@@ -195,11 +209,29 @@ impl TryFrom<TypeRecord> for DataType {
             (11, Some(len), _) => DataType::Char(len),
             (12, ..) => DataType::Bytea,
             (13, ..) => DataType::Date,
+            (kind @ 14..=17, Some(digits), Some(1)) => DataType::Rounded(
+                match kind {
+                    14 => RoundedTime::Time,
+                    15 => RoundedTime::Timestamp,
+                    16 => RoundedTime::TimestampTz,
+                    _ => RoundedTime::Interval,
+                },
+                digits
+                    .try_into()
+                    .ok()
+                    .filter(|digits| *digits < 6)
+                    .ok_or_else(bad)?,
+            ),
             (14, ..) => DataType::Time,
             (15, ..) => DataType::Timestamp,
             (16, ..) => DataType::TimestampTz,
             (17, ..) => DataType::Interval,
             (18, ..) => DataType::Uuid,
+            (19, ..) => DataType::Json,
+            (20, ..) => DataType::Jsonb,
+            (21, Some(element), _) => {
+                DataType::Array(ElementType::numbered(element).ok_or_else(bad)?)
+            }
             _ => return Err(bad()),
         })
     }

@@ -68,6 +68,12 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
         (F::LocalTimestamp, _) if optional_integer => {
             |values, context| Ok(Value::Timestamp(with_precision(local_now(context), values)))
         }
+        (F::RoundTime, [_, T::Int4]) => |values, _| {
+            let [time, Value::Int4(digits)] = values else {
+                return Err(mismatch(values));
+            };
+            Ok(time.clone().rounded(u8::try_from(*digits).unwrap_or(6)))
+        },
         (F::Extract, [field, of]) if field.is_string() && is_date_time(*of) => {
             function!(context, |Value::Text(field), value| {
                 extract::extract(field, value, &context.session.style.time_zone)?

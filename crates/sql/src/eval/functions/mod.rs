@@ -1,7 +1,9 @@
 //! The scalar functions, by argument types.
 
+mod array;
 mod date_time;
 mod extract;
+pub(super) mod json;
 mod numeric;
 mod other;
 mod string;
@@ -30,7 +32,9 @@ pub(super) struct Resolved {
 /// The function for argument types; `None` where there is none.
 pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Resolved> {
     // A NULL literal decides a strict function's value.
-    let non_strict = matches!(function, ScalarFunction::Concat | ScalarFunction::ConcatWs);
+    let non_strict = matches!(function, ScalarFunction::Concat | ScalarFunction::ConcatWs)
+        || array::sees_null(function)
+        || json::sees_null(function);
     if !non_strict && types.contains(&DataType::Unknown) {
         return Some(Resolved {
             function: |_, _| Ok(Value::Null),
@@ -40,11 +44,18 @@ pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Re
     let found = numeric::resolve(function, types)
         .or_else(|| string::resolve(function, types))
         .or_else(|| date_time::resolve(function, types))
-        .or_else(|| other::resolve(function, types))?;
+        .or_else(|| other::resolve(function, types))
+        .or_else(|| array::resolve(function, types))
+        .or_else(|| json::resolve(function, types))?;
     Some(Resolved {
         function: found,
         strict: !non_strict,
     })
+}
+
+/// The array of these elements; of arrays, one with a dimension more.
+pub(super) fn array_of(values: &[Value]) -> Result<Value> {
+    array::of_elements(values)
 }
 
 /// The values that reached a function are not of the types it was chosen for.

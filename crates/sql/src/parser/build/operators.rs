@@ -386,9 +386,9 @@ fn comparison(symbol: &str) -> ComparisonOperator {
 }
 
 /// The operators without a meaning of their own in the tree.
-const OTHER_OPERATORS: [&str; 21] = [
-    "||", "<<", ">>", "->>", "->", "#>>", "#>", "@>", "<@", "!~~*", "!~~", "!~*", "!~", "~~*",
-    "~~", "~*", "~", "&&", "&", "|", "#",
+const OTHER_OPERATORS: [&str; 25] = [
+    "||", "<<", ">>", "->>", "->", "#>>", "#>", "#-", "@>", "<@", "?|", "?&", "?", "!~~*", "!~~",
+    "!~*", "!~", "~~*", "~~", "~*", "~", "&&", "&", "|", "#",
 ];
 
 fn binary(symbol: &str) -> Option<BinaryOperator> {

@@ -137,14 +137,7 @@ impl Builder {
                 if has(&node, Rule::parenthesised) {
                     return Err(unsupported("arrays of a subquery are", span));
                 }
-                let (list, depth) = unzip(self.built_list(node)?);
-                Built::above(
-                    Expr {
-                        kind: ExprKind::Array(list),
-                        span,
-                    },
-                    depth,
-                )
+                self.array(node)
             }
             Rule::extract_expression => {
                 let mut field = None;
@@ -345,6 +338,25 @@ impl Builder {
             otherwise: otherwise.map(Box::new),
         };
         Built::above(Expr { kind, span }, depth)
+    }
+
+    /// An `array_expression` or `array_row`.
+    fn array(&self, node: Node<'_>) -> Result<Built> {
+        let span = self.span(&node);
+        let items = children(node)
+            .map(|item| match item.as_rule() {
+                Rule::array_row => self.array(item),
+                _ => self.built(item),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let (list, depth) = unzip(items);
+        Built::above(
+            Expr {
+                kind: ExprKind::Array(list),
+                span,
+            },
+            depth,
+        )
     }
 
     fn substring(&self, node: Node<'_>) -> Result<Built> {

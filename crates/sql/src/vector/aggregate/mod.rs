@@ -18,7 +18,6 @@ use self::{
 };
 use crate::{
     DataType, Result,
-    bound::AggregateFunction,
     executor::{ExecContext, MemoryMeter},
     planner::physical::{PlanColumn, PlannedAggregate, PlannedExpr},
     vector::{
@@ -78,7 +77,7 @@ impl AggregateSpec {
             keys,
             aggregates: forms,
             ordered: aggregates.iter().any(|aggregate| {
-                aggregate.call.distinct || aggregate.call.function == AggregateFunction::StringAgg
+                aggregate.call.distinct || aggregate.call.function.depends_on_order()
             }),
             planned: Arc::clone(aggregates),
             columns: columns.to_vec(),
@@ -248,7 +247,7 @@ impl Sink for Partial<'_> {
                     &distinct_groups
                 }
             };
-            if spec.planned[at].call.function == AggregateFunction::StringAgg {
+            if spec.planned[at].call.function.depends_on_order() {
                 self.strings += arguments.bytes();
             }
             states.update(&arguments, &form.types, groups)?;

@@ -1,0 +1,50 @@
+//! Functions on JSON (PostgreSQL 9.16).
+
+use super::{Signature, table};
+
+pub(super) const SIGNATURES: &[Signature] = table! {
+    "json_object_field" JsonGet (Json, Text) -> Json Always;
+    "json_array_element" JsonGet (Json, Int4) -> Json Always;
+    "jsonb_object_field" JsonGet (Jsonb, Text) -> Jsonb Always;
+    "jsonb_array_element" JsonGet (Jsonb, Int4) -> Jsonb Always;
+    "json_object_field_text" JsonGetText (Json, Text) -> Text Always;
+    "json_array_element_text" JsonGetText (Json, Int4) -> Text Always;
+    "jsonb_object_field_text" JsonGetText (Jsonb, Text) -> Text Always;
+    "jsonb_array_element_text" JsonGetText (Jsonb, Int4) -> Text Always;
+    "json_extract_path" JsonPath (Json; Text) -> Json Always;
+    "jsonb_extract_path" JsonPath (Jsonb; Text) -> Jsonb Always;
+    "json_extract_path_text" JsonPathText (Json; Text) -> Text Always;
+    "jsonb_extract_path_text" JsonPathText (Jsonb; Text) -> Text Always;
+    "jsonb_contains" JsonContains (Jsonb, Jsonb) -> Boolean;
+    "jsonb_contained" JsonContained (Jsonb, Jsonb) -> Boolean;
+    "jsonb_exists" JsonExists (Jsonb, Text) -> Boolean;
+    "jsonb_exists_any" JsonExistsAny (Jsonb, TextArray) -> Boolean;
+    "jsonb_exists_all" JsonExistsAll (Jsonb, TextArray) -> Boolean;
+    "jsonb_concat" JsonConcat (Jsonb, Jsonb) -> Jsonb;
+    "jsonb_delete" JsonDelete (Jsonb, Text) -> Jsonb;
+    "jsonb_delete" JsonDelete (Jsonb, Int4) -> Jsonb;
+    "jsonb_delete" JsonDelete (Jsonb, TextArray) -> Jsonb;
+    "jsonb_delete_path" JsonDeletePath (Jsonb, TextArray) -> Jsonb;
+    "json_build_object" JsonBuildObject () -> Json Never;
+    "json_build_object" JsonBuildObject (;Any) -> Json Never;
+    "jsonb_build_object" JsonbBuildObject () -> Jsonb Never;
+    "jsonb_build_object" JsonbBuildObject (;Any) -> Jsonb Never;
+    "json_build_array" JsonBuildArray () -> Json Never;
+    "json_build_array" JsonBuildArray (;Any) -> Json Never;
+    "jsonb_build_array" JsonbBuildArray () -> Jsonb Never;
+    "jsonb_build_array" JsonbBuildArray (;Any) -> Jsonb Never;
+    "to_json" ToJson (Any) -> Json;
+    "to_jsonb" ToJsonb (Any) -> Jsonb;
+    "array_to_json" ToJson (AnyArray) -> Json;
+    "json_typeof" JsonTypeof (Json) -> Text;
+    "jsonb_typeof" JsonTypeof (Jsonb) -> Text;
+    "json_array_length" JsonArrayLength (Json) -> Int4;
+    "jsonb_array_length" JsonArrayLength (Jsonb) -> Int4;
+    "jsonb_set" JsonSet (Jsonb, TextArray, Jsonb) -> Jsonb;
+    "jsonb_set" JsonSet (Jsonb, TextArray, Jsonb, Boolean) -> Jsonb;
+    "jsonb_insert" JsonInsert (Jsonb, TextArray, Jsonb) -> Jsonb;
+    "jsonb_insert" JsonInsert (Jsonb, TextArray, Jsonb, Boolean) -> Jsonb;
+    "json_strip_nulls" JsonStripNulls (Json) -> Json;
+    "jsonb_strip_nulls" JsonStripNulls (Jsonb) -> Jsonb;
+    "jsonb_pretty" JsonPretty (Jsonb) -> Text;
+};
