@@ -15,11 +15,13 @@ pub enum Gate {
     C,
     /// Snapshots and isolation.
     D,
+    /// Compaction.
+    E,
 }
 
 impl Gate {
     /// Every gate.
-    pub const ALL: [Gate; 4] = [Gate::A, Gate::B, Gate::C, Gate::D];
+    pub const ALL: [Gate; 5] = [Gate::A, Gate::B, Gate::C, Gate::D, Gate::E];
 
     fn target(self) -> &'static str {
         match self {
@@ -27,6 +29,7 @@ impl Gate {
             Gate::B => "gate_b",
             Gate::C => "gate_c",
             Gate::D => "gate_d",
+            Gate::E => "gate_e",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `ci` | everything that must be green before a change lands |
 //! | `tidy` | house rules that no compiler checks |
-//! | `gate-a` … `gate-d` | the reliability gates, `--mode quick`, `full` or `deep` |
+//! | `gate-a` … `gate-e` | the reliability gates, `--mode quick`, `full` or `deep` |
 //! | `conformance` | scores against sqllogictest, sqltest and PostgreSQL's regression tests |
 //! | `demo` | loads the sample data and answers five questions about it |
 //! | `bench` | measurements, beside rivals where there are any |

@@ -32,6 +32,8 @@ enum Task {
     GateC(GateArguments),
     /// Gate D, snapshots under concurrent writers and vacuum, and what transactions see.
     GateD(GateArguments),
+    /// Gate E, compaction: snapshots held open stay as they are while tables are merged.
+    GateE(GateArguments),
     /// Score the database against public conformance corpora.
     Conformance(conformance::Options),
     /// Load the sample data into a new database and answer five questions about it.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::GateB(arguments) => gates::run(Gate::B, arguments.mode),
         Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
         Task::GateD(arguments) => gates::run(Gate::D, arguments.mode),
+        Task::GateE(arguments) => gates::run(Gate::E, arguments.mode),
         Task::Conformance(options) => conformance::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(bench) => bench::run(&bench),

@@ -120,6 +120,7 @@ pub(crate) fn create_table(table: &str, columns: &[(ColumnSpec, DataType)]) -> R
                 span: Span::default(),
             },
             if_not_exists: false,
+            method: None,
             body: TableBody::Definitions {
                 columns,
                 constraints: Vec::new(),

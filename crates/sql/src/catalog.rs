@@ -63,6 +63,46 @@ pub struct IndexColumn {
     pub nulls_first: bool,
 }
 
+/// How the rows of a table (and the entries of its indexes) are stored: PostgreSQL's table access
+/// method, `CREATE TABLE … USING`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TableStorage {
+    /// A B+ tree.
+    #[default]
+    BTree,
+    /// A log-structured merge tree.
+    Lsm,
+    /// An LSM tree for what arrives, in front of a B+ tree for the rest.
+    Hybrid,
+}
+
+impl TableStorage {
+    /// All of them.
+    pub const ALL: [TableStorage; 3] =
+        [TableStorage::BTree, TableStorage::Lsm, TableStorage::Hybrid];
+
+    /// The name in SQL.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            TableStorage::BTree => "btree",
+            TableStorage::Lsm => "lsm",
+            TableStorage::Hybrid => "hybrid",
+        }
+    }
+
+    /// The storage of that name. PostgreSQL's `heap` stands for the default.
+    #[must_use]
+    pub fn named(name: &str) -> Option<TableStorage> {
+        if name == "heap" {
+            return Some(TableStorage::default());
+        }
+        TableStorage::ALL
+            .into_iter()
+            .find(|storage| storage.name() == name)
+    }
+}
+
 /// A table as the binder and planner see it: one immutable version of its definition.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -86,6 +126,8 @@ pub struct Table {
     pub indexes: Vec<Index>,
     /// The keyspace of the rows, as the storage's number.
     pub keyspace: u32,
+    /// How rows and index entries are stored.
+    pub storage: TableStorage,
 }
 
 impl Table {

@@ -9,8 +9,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, Snapshot,
-    Store, StoreOptions, staging,
+    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
+    Snapshot, Store, StoreOptions, staging,
 };
 use rustling_testkit::harness::{Model, Outcome, Subject};
 
@@ -81,6 +81,15 @@ pub struct StoreSubject {
     pub options: StoreOptions,
 }
 
+/// Every engine in turn, so that most commits are across engines.
+fn engine_of(table: u8) -> KeyspaceOptions {
+    let all = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+    KeyspaceOptions {
+        engine: all[usize::from(table) % all.len()],
+        ..KeyspaceOptions::default()
+    }
+}
+
 /// A store that is open.
 #[derive(Debug)]
 pub struct OpenStore {
@@ -120,7 +129,7 @@ impl OpenStore {
                         batch.drop_keyspace(id);
                     }
                     let id = self.store.allocate_keyspace_id();
-                    batch.create_keyspace(id, KeyspaceOptions::default());
+                    batch.create_keyspace(id, engine_of(*table));
                     batch.put(self.catalog, [*table], id.0.to_le_bytes());
                     tables.insert(*table, id);
                 }
@@ -151,7 +160,7 @@ impl OpenStore {
             from,
             KeyspaceOptions {
                 staging: true,
-                ..KeyspaceOptions::default()
+                ..engine_of(table)
             },
         );
         self.store.commit(&batch, Durability::None)?;

@@ -178,7 +178,9 @@ impl Shell {
                     .map_or(Value::Null, |(text, _)| Value::Text(text.as_str().into())),
             ]
         });
-        self.print(&format!("Table {}.{}\n", table.schema, table.name))?;
+        let (schema, name) = (&table.schema, &table.name);
+        let storage = table.storage.name();
+        self.print(&format!("Table {schema}.{name}, stored as {storage}\n"))?;
         self.table(
             &[
                 ("column", DataType::Text),

@@ -184,6 +184,8 @@ pub struct CreateTable {
     pub name: ObjectName,
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
+    /// USING: the table access method.
+    pub method: Option<Ident>,
     /// Columns, or a query.
     pub body: TableBody,
 }

@@ -15,7 +15,7 @@ use crate::{
     bound::{
         BoundStatement, ColumnDefinition, ColumnId, CreateIndex, CreateTable, Expr, IndexDefinition,
     },
-    catalog::IndexColumn,
+    catalog::{IndexColumn, TableStorage},
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType},
@@ -59,6 +59,7 @@ impl<'a> Binder<'a> {
             primary_key_name: None,
             unique: Vec::new(),
             checks: Vec::new(),
+            storage: storage(create.method.as_ref())?,
             source: None,
         };
         match &create.body {
@@ -595,6 +596,22 @@ fn limited(stem: &str, suffix: &str, number: usize) -> String {
         end -= 1;
     }
     format!("{}{tail}", &stem[..end])
+}
+
+/// The storage that USING asks for.
+fn storage(method: Option<&Ident>) -> Result<TableStorage> {
+    let Some(method) = method else {
+        return Ok(TableStorage::default());
+    };
+    TableStorage::named(&method.name).ok_or_else(|| {
+        let known: Vec<&str> = TableStorage::ALL.map(TableStorage::name).to_vec();
+        Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("access method \"{}\" does not exist", method.name),
+        )
+        .at(method.span)
+        .hint(format!("A table can be stored as {}.", known.join(", ")))
+    })
 }
 
 fn unique(table: &mut CreateTable, ordinals: &[usize], name: Option<&Ident>, names: &mut Names) {

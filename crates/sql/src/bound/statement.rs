@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     bound::{ColumnId, Expr, LogicalPlan, OutputColumn},
-    catalog::{IndexColumn, Table},
+    catalog::{IndexColumn, Table, TableStorage},
     types::{DataType, Value},
 };
 
@@ -145,6 +145,8 @@ pub struct CreateTable {
     pub unique: Vec<IndexDefinition>,
     /// CHECK constraints: name, SQL text, predicate (column `i` is `ColumnId(i)`).
     pub checks: Vec<(String, String, Expr)>,
+    /// How it is stored.
+    pub storage: TableStorage,
     /// CREATE TABLE … AS query: the source and its columns in table order.
     pub source: Option<(LogicalPlan, Vec<ColumnId>)>,
 }

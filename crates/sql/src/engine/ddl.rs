@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
+use rustling_storage::{Direction, EngineKind, KeyRange, KeyspaceId, KeyspaceOptions};
 use rustling_txn::{Error as TxnError, LockWait, TableLockMode, Transaction};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         BoundStatement, ColumnId, CreateIndex, CreateTable, IndexDefinition, InsertConflict,
         LogicalPlan,
     },
-    catalog::{CatalogReader as _, Check, Column, Index, IndexId, Table, TableId},
+    catalog::{CatalogReader as _, Check, Column, Index, IndexId, Table, TableId, TableStorage},
     encoding::RowDecoder,
     engine::{
         catalog::{
@@ -30,6 +30,18 @@ use crate::{
     },
     planner::{PlanContext, plan_query},
 };
+
+/// How the store keeps a keyspace of a table.
+fn keyspace_options(storage: TableStorage) -> KeyspaceOptions {
+    KeyspaceOptions {
+        engine: match storage {
+            TableStorage::BTree => EngineKind::BTree,
+            TableStorage::Lsm => EngineKind::Lsm,
+            TableStorage::Hybrid => EngineKind::Hybrid,
+        },
+        ..KeyspaceOptions::default()
+    }
+}
 
 impl Session {
     /// Runs a statement that changes the catalog: in the open block, or in one of its own,
@@ -154,7 +166,7 @@ impl Session {
         let store = self.database.inner.catalog_store;
         let new_keyspace = || -> Result<u32> {
             Ok(transaction
-                .create_keyspace(KeyspaceOptions::default())
+                .create_keyspace(keyspace_options(definition.storage))
                 .map_err(txn_error)?
                 .0)
         };
@@ -202,6 +214,7 @@ impl Session {
                 .collect(),
             indexes,
             keyspace: new_keyspace()?,
+            storage: definition.storage,
             name,
         };
         let id = table.id;
@@ -287,7 +300,7 @@ impl Session {
             columns,
             unique,
             keyspace: transaction
-                .create_keyspace(KeyspaceOptions::default())
+                .create_keyspace(keyspace_options(handle.table.storage))
                 .map_err(txn_error)?
                 .0,
         };

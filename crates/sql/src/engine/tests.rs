@@ -65,6 +65,7 @@ fn create(session: &mut Session, name: &str, keyed: bool) {
         primary_key_name: None,
         unique: if keyed { vec![unique] } else { Vec::new() },
         checks: Vec::new(),
+        storage: crate::catalog::TableStorage::default(),
         source: None,
     };
     session

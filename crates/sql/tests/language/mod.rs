@@ -96,6 +96,7 @@ impl Catalog {
                     })
                     .collect(),
                 keyspace: 0,
+                storage: create.storage,
             })),
             other => panic!("cannot apply {other:?}"),
         }

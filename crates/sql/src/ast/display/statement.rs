@@ -6,9 +6,9 @@ use super::{clause, list, separated, string};
 use crate::{
     ast::{
         Assignment, ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex,
-        CreateTable, Delete, Explain, ExprKind, IndexElement, Insert, InsertSource, ObjectName,
-        OnConflict, SelectItem, SetScope, SettingValue, Statement, StatementKind, TableBody,
-        TableConstraint, TableConstraintKind, Update,
+        CreateTable, Delete, Explain, ExprKind, Ident, IndexElement, Insert, InsertSource,
+        ObjectName, OnConflict, SelectItem, SetScope, SettingValue, Statement, StatementKind,
+        TableBody, TableConstraint, TableConstraintKind, Update,
     },
     bound::{IsolationLevel, TableLock, TransactionModes, TransactionStatement},
 };
@@ -203,6 +203,13 @@ impl Display for Delete {
     }
 }
 
+fn using(f: &mut Formatter<'_>, method: Option<&Ident>) -> fmt::Result {
+    match method {
+        Some(method) => write!(f, " USING {method}"),
+        None => Ok(()),
+    }
+}
+
 impl Display for CreateTable {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("CREATE TABLE ")?;
@@ -221,7 +228,8 @@ impl Display for CreateTable {
                     f.write_str(", ")?;
                 }
                 separated(f, constraints, ", ")?;
-                f.write_char(')')
+                f.write_char(')')?;
+                using(f, self.method.as_ref())
             }
             TableBody::Query {
                 columns,
@@ -232,6 +240,7 @@ impl Display for CreateTable {
                     f.write_char(' ')?;
                     list(f, columns)?;
                 }
+                using(f, self.method.as_ref())?;
                 write!(f, " AS {query}")?;
                 if !with_data {
                     f.write_str(" WITH NO DATA")?;

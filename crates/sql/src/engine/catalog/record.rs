@@ -48,6 +48,9 @@ pub(crate) struct TableRecord {
     pub(crate) checks: Vec<CheckRecord>,
     #[prost(message, repeated, tag = "10")]
     pub(crate) indexes: Vec<IndexRecord>,
+    /// How it is stored: 0 B+ tree, 1 LSM tree, 2 hybrid.
+    #[prost(uint32, tag = "11")]
+    pub(crate) storage: u32,
 }
 
 /// A column.

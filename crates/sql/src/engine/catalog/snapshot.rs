@@ -6,9 +6,11 @@ use std::{
 };
 
 use crate::{
-    DataType, Result, Value,
+    DataType, Error, Result, SqlState, Value,
     bound::{Expr, ExprKind},
-    catalog::{CatalogReader, Check, Column, Index, IndexColumn, IndexId, Table, TableId},
+    catalog::{
+        CatalogReader, Check, Column, Index, IndexColumn, IndexId, Table, TableId, TableStorage,
+    },
     encoding::{RowDecoder, TableCodec},
     engine::{
         catalog::record::{
@@ -127,6 +129,7 @@ fn table_of(record: TableRecord) -> Result<Table> {
                 })
             })
             .collect::<Result<_>>()?,
+        storage: storage_of(record.storage)?,
         primary_key: ordinals(&record.primary_key),
         primary_key_name: record.primary_key_name,
         checks: Vec::new(),
@@ -183,6 +186,17 @@ fn converted(expr: Expr, to: DataType) -> Expr {
     }
 }
 
+/// The storage of a number in a record.
+fn storage_of(number: u32) -> Result<TableStorage> {
+    let known = TableStorage::ALL.get(number as usize).copied();
+    known.ok_or_else(|| {
+        Error::new(
+            SqlState::DATA_CORRUPTED,
+            format!("the catalog names an unknown table storage ({number})"),
+        )
+    })
+}
+
 /// The record of a definition.
 pub(crate) fn record_of(table: &Table) -> TableRecord {
     TableRecord {
@@ -216,6 +230,7 @@ pub(crate) fn record_of(table: &Table) -> TableRecord {
             })
             .collect(),
         indexes: table.indexes.iter().map(index_record).collect(),
+        storage: table.storage as u32,
     }
 }
 

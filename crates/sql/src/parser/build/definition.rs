@@ -19,6 +19,7 @@ impl Builder {
         let mut constraints = Vec::new();
         let mut query = None;
         let mut with_data = true;
+        let mut method = None;
         for part in children(node) {
             let span = self.span(&part);
             match part.as_rule() {
@@ -40,7 +41,10 @@ impl Builder {
                         "PARTITION" => "partitioned tables (PARTITION BY) are",
                         "INHERITS" => "table inheritance (INHERITS) is",
                         "TABLESPACE" => "tablespaces are",
-                        "USING" => "a storage engine per table (USING) is",
+                        "USING" => {
+                            method = Some(self.ident(child(part, "a method")?)?);
+                            continue;
+                        }
                         "ON" => "ON COMMIT is",
                         "WITHOUT" => continue,
                         _ => "storage parameters (WITH) are",
@@ -61,6 +65,7 @@ impl Builder {
         Ok(CreateTable {
             name: name.ok_or_else(|| broken("CREATE TABLE's name"))?,
             if_not_exists,
+            method,
             body: match query {
                 Some(query) => TableBody::Query {
                     columns: names,
