@@ -50,7 +50,7 @@ struct Kv {
     /// Megabytes of memory for caches and buffers.
     #[arg(long, default_value_t = 1024)]
     memory: usize,
-    /// Engines to measure; all that were compiled in, unless given.
+    /// Engines to measure, separated by commas; all that were compiled in, unless given.
     #[arg(long, value_delimiter = ',')]
     engines: Vec<String>,
     /// Where databases are made; the system's temporary directory, unless given.

@@ -1,4 +1,5 @@
-//! Figures of all engines, side by side.
+//! Figures of all engines, side by side. What begins with the name of the first one is a kind of it,
+//! and the last column compares the best of these with the best of the others.
 
 use std::{collections::HashMap, fmt};
 
@@ -28,6 +29,12 @@ impl Table {
         }
         let place = (workload.to_owned(), engine.to_owned());
         self.figures.entry(place).or_default().push(figure);
+    }
+
+    fn is_ours(&self, engine: &str) -> bool {
+        self.engines
+            .first()
+            .is_some_and(|first| engine.starts_with(first.as_str()))
     }
 
     fn median(&self, workload: &str, engine: &str) -> Option<f64> {
@@ -78,13 +85,16 @@ impl fmt::Display for Table {
             for median in &medians {
                 write!(f, " {} |", median.map_or("–".into(), short))?;
             }
-            let others = medians.iter().skip(1).flatten().copied();
-            let best = if is_cost(workload) {
-                others.min_by(f64::total_cmp)
-            } else {
-                others.max_by(f64::total_cmp)
+            let best = |ours: bool| {
+                let columns = self.engines.iter().zip(&medians);
+                let chosen = columns.filter(|(engine, _)| self.is_ours(engine) == ours);
+                let figures = chosen.filter_map(|(_, median)| *median);
+                match is_cost(workload) {
+                    true => figures.min_by(f64::total_cmp),
+                    false => figures.max_by(f64::total_cmp),
+                }
             };
-            match (medians.first().copied().flatten(), best) {
+            match (best(true), best(false)) {
                 (Some(ours), Some(best)) => writeln!(f, " {:.2} |", ours / best)?,
                 _ => writeln!(f, " – |")?,
             }

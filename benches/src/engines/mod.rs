@@ -10,6 +10,10 @@ mod sqlite;
 
 use std::{error::Error, path::Path};
 
+use rustling_storage::EngineKind;
+
+use self::rustling::Rustling;
+
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 16;
 /// Bytes of a value.
@@ -60,7 +64,15 @@ pub trait Engine: Send + Sync {
 
 /// Names of the engines that this program was built with.
 pub fn names() -> Vec<&'static str> {
-    let mut names = vec!["rustling", "redb", "fjall", "lmdb", "sqlite"];
+    let mut names = vec![
+        "rustling",
+        "rustling-lsm",
+        "rustling-hybrid",
+        "redb",
+        "fjall",
+        "lmdb",
+        "sqlite",
+    ];
     if cfg!(feature = "rocksdb") {
         names.push("rocksdb");
     }
@@ -70,7 +82,9 @@ pub fn names() -> Vec<&'static str> {
 /// Opens or creates the engine called `name` in the directory `path`.
 pub fn open(name: &str, path: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     Ok(match name {
-        "rustling" => Box::new(rustling::Rustling::open(path, settings)?),
+        "rustling" => Box::new(Rustling::open(path, settings, EngineKind::BTree)?),
+        "rustling-lsm" => Box::new(Rustling::open(path, settings, EngineKind::Lsm)?),
+        "rustling-hybrid" => Box::new(Rustling::open(path, settings, EngineKind::Hybrid)?),
         "redb" => Box::new(redb::Redb::open(path, settings)?),
         "fjall" => Box::new(fjall::Fjall::open(path, settings)?),
         "lmdb" => Box::new(lmdb::Lmdb::open(path, settings)?),

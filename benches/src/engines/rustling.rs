@@ -3,23 +3,27 @@
 use std::{ops::Bound, path::Path};
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
+    Batch, Direction, Durability, EngineKind, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store,
+    StoreOptions,
 };
 
-use super::{Engine, Key, Result, Settings, Value};
+use super::{Engine, Key, Result, Settings, VALUE_BYTES, Value};
 
-/// Rows of a load that are committed at a time.
+/// Rows of a load that are ingested at a time.
 const LOADED_AT_ONCE: usize = 10_000;
+/// The first byte of a staged value, as `staging::encode_put` writes it.
+const STAGED_PUT: u8 = 1;
 
 /// A store with one keyspace.
 pub struct Rustling {
     store: Store,
     keyspace: KeyspaceId,
+    engine: EngineKind,
 }
 
 impl Rustling {
-    /// Opens or creates the store.
-    pub fn open(path: &Path, settings: Settings) -> Result<Rustling> {
+    /// Opens or creates the store, with a keyspace of that engine.
+    pub fn open(path: &Path, settings: Settings, engine: EngineKind) -> Result<Rustling> {
         let options = StoreOptions {
             memory_budget: settings.memory,
             ..StoreOptions::default()
@@ -30,32 +34,57 @@ impl Rustling {
             None => {
                 let id = store.allocate_keyspace_id();
                 let mut batch = Batch::new();
-                batch.create_keyspace(id, KeyspaceOptions::default());
+                let staging = false;
+                batch.create_keyspace(id, KeyspaceOptions { engine, staging });
                 store.commit(&batch, Durability::Sync)?;
                 id
             }
         };
-        Ok(Rustling { store, keyspace })
+        Ok(Rustling {
+            store,
+            keyspace,
+            engine,
+        })
     }
 }
 
 impl Engine for Rustling {
     fn load(&self, rows: &mut dyn Iterator<Item = (Key, Value)>) -> Result<()> {
+        let staging = self.store.allocate_keyspace_id();
+        let mut batch = Batch::new();
+        let options = KeyspaceOptions {
+            staging: true,
+            engine: self.engine,
+        };
+        batch.create_keyspace(staging, options);
+        self.store.commit(&batch, Durability::None)?;
+        let mut keys = Vec::with_capacity(LOADED_AT_ONCE);
+        let mut values = Vec::with_capacity(LOADED_AT_ONCE);
         loop {
-            let mut batch = Batch::new();
-            let mut count = 0;
-            while count < LOADED_AT_ONCE
+            keys.clear();
+            values.clear();
+            while keys.len() < LOADED_AT_ONCE
                 && let Some((key, value)) = rows.next()
             {
-                batch.put(self.keyspace, key, value);
-                count += 1;
+                keys.push(key);
+                let mut staged = [0; VALUE_BYTES + 1];
+                staged[0] = STAGED_PUT;
+                staged[1..].copy_from_slice(&value);
+                values.push(staged);
             }
-            if count == 0 {
+            if keys.is_empty() {
                 break;
             }
-            self.store.commit(&batch, Durability::None)?;
+            let entries: Vec<(&[u8], &[u8])> = keys
+                .iter()
+                .zip(&values)
+                .map(|(key, value)| (&key[..], &value[..]))
+                .collect();
+            self.store.ingest(staging, &entries)?;
         }
-        self.store.flush()?;
+        let mut batch = Batch::new();
+        batch.merge(staging, self.keyspace);
+        self.store.commit(&batch, Durability::Sync)?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use crate::{
@@ -24,6 +24,7 @@ pub(crate) struct Keyspace {
     created: AtomicU64,
     adopted: AtomicU64,
     dropped: AtomicU64,
+    unlogged: AtomicBool,
 }
 
 /// "Not yet", for an LSN that a commit will fill in.
@@ -39,6 +40,7 @@ impl Keyspace {
             created: AtomicU64::new(NEVER),
             adopted: AtomicU64::new(0),
             dropped: AtomicU64::new(NEVER),
+            unlogged: AtomicBool::new(false),
         }
     }
 
@@ -94,6 +96,16 @@ impl Keyspace {
     /// Sets the commit that drops it.
     pub(crate) fn set_dropped(&self, lsn: Lsn) {
         self.dropped.store(lsn.0, Ordering::Release);
+    }
+
+    /// Whether it holds entries that neither the log nor a checkpoint does.
+    pub(crate) fn is_unlogged(&self) -> bool {
+        self.unlogged.load(Ordering::Acquire)
+    }
+
+    /// Sets whether it holds entries that neither the log nor a checkpoint does.
+    pub(crate) fn set_unlogged(&self, unlogged: bool) {
+        self.unlogged.store(unlogged, Ordering::Release);
     }
 
     /// Whether a snapshot at `at` sees it.

@@ -2,12 +2,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
 use rustling_storage::{
     Batch, Direction, Durability, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,
+    staging,
 };
 
 use crate::{
@@ -17,6 +18,10 @@ use crate::{
     state::{State, Writer},
     write_set::Layer,
 };
+
+/// The first bytes of a load are logged; those after them, as long as their keys ascend, are
+/// written past the log and made durable by a checkpoint, which costs a few flushes of the disk.
+const LOGGED_BYTES: u64 = 8 << 20;
 
 /// Writes entries past the transaction's memory, from any number of threads. The entries join
 /// the transaction with [`BulkWriter::finish`], and become visible to others with its commit;
@@ -34,6 +39,10 @@ pub struct BulkWriter {
     /// Whether nobody has ever committed anything to the keyspace that is still there.
     starts_empty: bool,
     entries: AtomicU64,
+    /// Bytes of keys and values written so far.
+    bytes: AtomicU64,
+    /// Whether the keys of all entries ascend, as far as is known.
+    ascends: AtomicBool,
     /// Held by each insert, from its look for equal keys until its entries are there.
     inserted: Mutex<Inserted>,
     finished: bool,
@@ -87,6 +96,8 @@ impl BulkWriter {
             check_conflicts: !private && state.isolation.keeps_snapshot(),
             starts_empty,
             entries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            ascends: AtomicBool::new(true),
             inserted: Mutex::default(),
             finished: false,
         })
@@ -179,13 +190,57 @@ impl BulkWriter {
     }
 
     fn stage(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
+        let sizes = entries.iter().map(|(key, value)| key.len() + value.len());
+        let bytes: usize = sizes.sum();
+        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before < LOGGED_BYTES || !self.ingest(entries, bytes)? {
+            self.log(entries)?;
+        }
+        self.entries
+            .fetch_add(entries.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Stages entries past the log, where all entries so far have ascended; false where these do
+    /// not, and nothing has happened.
+    fn ingest(&self, entries: &[(Vec<u8>, Vec<u8>)], bytes: usize) -> Result<bool> {
+        let ascend = &self.ascends;
+        if !ascend.load(Ordering::Relaxed) || !entries.is_sorted_by(|a, b| a.0 < b.0) {
+            return Ok(false);
+        }
+        let mut values = Vec::with_capacity(bytes + entries.len());
+        let mut ends = Vec::with_capacity(entries.len());
+        for (_, value) in entries {
+            values.extend_from_slice(&staging::encode_put(value));
+            ends.push(values.len());
+        }
+        let mut start = 0;
+        let staged: Vec<(&[u8], &[u8])> = entries
+            .iter()
+            .zip(ends)
+            .map(|((key, _), end)| {
+                let value = &values[start..end];
+                start = end;
+                (key.as_slice(), value)
+            })
+            .collect();
+        match self.state.manager.store.ingest(self.staging, &staged) {
+            Ok(()) => Ok(true),
+            Err(StorageError::InvalidOption(_)) => {
+                // Another call has been ahead of this one, and will be again.
+                ascend.store(false, Ordering::Relaxed);
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn log(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
         let mut batch = StagingBatch::new(&self.state.manager.store, self.staging);
         for (key, value) in entries {
             batch.push(key.clone(), Some(value))?;
         }
         batch.flush()?;
-        self.entries
-            .fetch_add(entries.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 

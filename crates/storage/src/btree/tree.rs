@@ -507,6 +507,12 @@ impl LeafFiller<'_> {
         }
         let tails = self.tree.tree.tails();
         let node = Node::parse_leaf(self.leaf)?;
+        // Mostly the next entries of a scattered batch belong to other leaves.
+        if let (Some(high), Some(last)) = (node.high()?, rest.get(LEAST_RUN - 1))
+            && high.compare_key(last.key, &tails)?.is_ge()
+        {
+            return Ok(false);
+        }
         let needs_chains = |entry: &TreeEntry<'_>| self.tree.needs_chains(entry);
         let run = rebuild::run_in(&node, rest, self.lsn, needs_chains, &tails)?;
         let Some(run) = rest.get(..run).filter(|run| run.len() >= LEAST_RUN) else {

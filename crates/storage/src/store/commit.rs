@@ -6,7 +6,7 @@ use super::{core::Core, plan::Plan};
 use crate::{
     batch::{Batch, Operation},
     durability::Durability,
-    error::Result,
+    error::{Error, Result},
     lsn::Lsn,
     sequencer::Ticket,
     wal::{EncodedBatch, Wal},
@@ -25,9 +25,11 @@ impl Core {
             return Ok(self.sequencer.published());
         }
         self.throttle(batch)?;
+        self.settle_ingested(batch)?;
         let mut encoded = SCRATCH.take().unwrap_or_default();
         let done = if self.sequencer.wal().is_some() {
-            encoded.encode(batch, self.options.wal_compress_above, &self.budget)
+            let above = self.options.wal_compress_above;
+            encoded.encode(batch, above, &self.compressibility, &self.budget)
         } else {
             Ok(())
         };
@@ -81,6 +83,10 @@ impl Core {
         let _change = self.trees.catalog.change.lock();
         self.reserve_table_memory(batch)?;
         let barrier = self.wait_points.barrier.time(|| self.barrier.write());
+        if self.merges_unlogged(batch) {
+            let reason = "entries were ingested while their keyspace was being merged";
+            return Err(Error::InvalidOption(reason.into()));
+        }
         let mut plan = Plan::of(&self.trees, batch.operations())?;
         let reserved = self
             .trees

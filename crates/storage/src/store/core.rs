@@ -18,7 +18,7 @@ use crate::{
     sequencer::Sequencer,
     vfs::VfsLock,
     waits::{WaitPoint, Waits},
-    wal::StoreId,
+    wal::{Compressibility, StoreId},
 };
 
 /// An open store.
@@ -48,6 +48,10 @@ pub(crate) struct Core {
     pub(crate) checkpointed_bytes: AtomicU64,
     /// Bytes of keys and values committed, in memory.
     pub(crate) committed_bytes: AtomicU64,
+    /// Held by whoever ingests.
+    pub(crate) ingesting: Mutex<()>,
+    /// How well what is logged compresses.
+    pub(crate) compressibility: Compressibility,
     /// Whether pages were changed on nobody's behalf since the last freeze.
     pub(crate) vacuumed: AtomicBool,
     pub(crate) background: Background,

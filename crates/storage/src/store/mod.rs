@@ -9,6 +9,7 @@ mod compaction;
 mod core;
 mod engine;
 mod gathered;
+mod ingest;
 mod open;
 mod options;
 mod plan;

@@ -41,7 +41,7 @@ use crate::{
     sequencer::Sequencer,
     vfs::VfsLock,
     waits::Waits,
-    wal::{self, StoreId, Wal, WalOptions},
+    wal::{self, Compressibility, StoreId, Wal, WalOptions},
 };
 
 /// The data file's name in the store's directory.
@@ -449,6 +449,8 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         checkpointed_lsn: AtomicU64::new(checkpoint.0),
         checkpointed_bytes: AtomicU64::new(0),
         committed_bytes: AtomicU64::new(0),
+        ingesting: Mutex::new(()),
+        compressibility: Compressibility::default(),
         vacuumed: AtomicBool::new(false),
         background: Background::new(core.clone()),
         closed: AtomicBool::new(false),

@@ -1,6 +1,8 @@
 //! A batch made ready for the log, outside any lock: cut into pieces of bounded length,
 //! compressed where that pays, with its payload checksums.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use smallvec::SmallVec;
 
 use super::{
@@ -18,6 +20,38 @@ use crate::{
 const FREE_BYTES: usize = 1 << 20;
 /// Compression must save at least one part in this many.
 const WORTHWHILE: usize = 8;
+
+/// Tries that are left out at most after some that did not pay.
+const MOST_SKIPPED: u32 = 64;
+
+/// Whether compressing has paid lately: after a try that has not, the next ones are left out, and
+/// twice as many after each further one.
+#[derive(Debug, Default)]
+pub(crate) struct Compressibility {
+    /// Tries to leave out.
+    skip: AtomicU32,
+    /// How many were left out last.
+    skipped: AtomicU32,
+}
+
+impl Compressibility {
+    /// Whether to try.
+    fn is_likely(&self) -> bool {
+        let skip = self.skip.load(Ordering::Relaxed);
+        // Racing threads may leave out one more or less.
+        self.skip.store(skip.saturating_sub(1), Ordering::Relaxed);
+        skip == 0
+    }
+
+    fn learn(&self, paid: bool) {
+        let next = match self.skipped.load(Ordering::Relaxed) {
+            _ if paid => 0,
+            skipped => (2 * skipped + 1).min(MOST_SKIPPED),
+        };
+        self.skipped.store(next, Ordering::Relaxed);
+        self.skip.store(next, Ordering::Relaxed);
+    }
+}
 
 /// The payload of one record to be.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +101,11 @@ impl EncodedBatch {
         &mut self,
         batch: &Batch,
         compress_above: usize,
+        compressibility: &Compressibility,
         budget: &MemoryBudget,
     ) -> Result<()> {
         self.clear();
-        self.compress = batch.byte_size() > compress_above;
+        self.compress = batch.byte_size() > compress_above && compressibility.is_likely();
         for operation in batch.operations() {
             batch_codec::encode(operation, self);
             if self.bytes.len() > FREE_BYTES {
@@ -78,6 +113,10 @@ impl EncodedBatch {
             }
         }
         self.cut();
+        if self.compress {
+            let paid = self.fragments.iter().any(|fragment| fragment.lz4);
+            compressibility.learn(paid);
+        }
         Ok(())
     }
 

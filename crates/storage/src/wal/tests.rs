@@ -52,7 +52,12 @@ fn encoded(key: &[u8], value: &[u8]) -> EncodedBatch {
     batch.put(KeyspaceId(1), key, value);
     let mut encoded = EncodedBatch::default();
     encoded
-        .encode(&batch, 4096, &MemoryBudget::new(1 << 30))
+        .encode(
+            &batch,
+            4096,
+            &Compressibility::default(),
+            &MemoryBudget::new(1 << 30),
+        )
         .unwrap();
     encoded
 }
@@ -409,7 +414,8 @@ fn a_batch_over_its_memory_is_refused() {
         batch.put(KeyspaceId(1), Vec::new(), noise);
     }
     let budget = MemoryBudget::new(1 << 20);
-    let refused = EncodedBatch::default().encode(&batch, 4096, &budget);
+    let refused =
+        EncodedBatch::default().encode(&batch, 4096, &Compressibility::default(), &budget);
     assert!(matches!(refused, Err(Error::OutOfMemory { .. })));
     assert_eq!(budget.used(), 0);
 }

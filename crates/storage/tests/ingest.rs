@@ -1,0 +1,136 @@
+//! Loading past the log: what is ingested is there whole once it is merged, and not at all before.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use std::path::Path;
+
+use rustling_storage::{
+    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
+    MemoryVfs, Store, StoreOptions, staging,
+};
+
+const DIR: &str = "/store";
+const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+
+fn open(vfs: &MemoryVfs) -> Store {
+    let options = StoreOptions {
+        page_size: 4096,
+        memory_budget: 2 << 20,
+        background: false,
+        // A process that ends leaves its lock behind here.
+        lock: false,
+        ..StoreOptions::default()
+    };
+    Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options).unwrap()
+}
+
+fn create(store: &Store, engine: EngineKind, staging: bool) -> KeyspaceId {
+    let id = store.allocate_keyspace_id();
+    let mut batch = Batch::new();
+    batch.create_keyspace(id, KeyspaceOptions { engine, staging });
+    store.commit(&batch, Durability::Sync).unwrap();
+    id
+}
+
+fn key(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+/// Ingests the rows of those numbers, each of 100 bytes.
+fn ingest(store: &Store, into: KeyspaceId, numbers: std::ops::Range<u32>) -> Result<(), Error> {
+    let value = staging::encode_put(&[7; 100]);
+    let keys: Vec<[u8; 4]> = numbers.map(key).collect();
+    let entries: Vec<(&[u8], &[u8])> = keys.iter().map(|key| (&key[..], &value[..])).collect();
+    entries
+        .chunks(500)
+        .try_for_each(|some| store.ingest(into, some))
+}
+
+fn merge(store: &Store, from: KeyspaceId, into: KeyspaceId) {
+    let mut batch = Batch::new();
+    batch.merge(from, into);
+    store.commit(&batch, Durability::Sync).unwrap();
+}
+
+fn numbers(store: &Store, id: KeyspaceId) -> Vec<u32> {
+    let mut cursor = store
+        .snapshot()
+        .scan(id, KeyRange::all(), Direction::Forward)
+        .unwrap();
+    let mut found = Vec::new();
+    while let Some((key, value)) = cursor.next().unwrap() {
+        assert_eq!(value, [7; 100]);
+        found.push(u32::from_be_bytes(key.try_into().unwrap()));
+    }
+    found
+}
+
+#[test]
+fn a_load_is_there_after_its_merge_and_not_before() {
+    for engine in ENGINES {
+        let vfs = MemoryVfs::new();
+        let store = open(&vfs);
+        let into = create(&store, engine, false);
+        let from = create(&store, engine, true);
+        ingest(&store, from, 0..5_000).unwrap();
+        assert!(numbers(&store, into).is_empty());
+        // The process ends here.
+        std::mem::forget(store);
+        let store = open(&vfs);
+        assert!(!store.contains_keyspace(from), "{engine:?}");
+        assert!(numbers(&store, into).is_empty());
+        assert!(store.verify().unwrap().is_clean());
+
+        let from = create(&store, engine, true);
+        let logged = store.stats().wal_bytes;
+        ingest(&store, from, 0..5_000).unwrap();
+        merge(&store, from, into);
+        let logged = store.stats().wal_bytes - logged;
+        assert!(logged < 1_000, "{engine:?}: {logged} bytes were logged");
+        assert!(numbers(&store, into).iter().copied().eq(0..5_000));
+        std::mem::forget(store);
+        let store = open(&vfs);
+        assert!(
+            numbers(&store, into).iter().copied().eq(0..5_000),
+            "{engine:?}"
+        );
+        assert!(store.verify().unwrap().is_clean());
+
+        // Into a keyspace that holds something, and over what it holds.
+        let from = create(&store, engine, true);
+        ingest(&store, from, 3_000..8_000).unwrap();
+        merge(&store, from, into);
+        std::mem::forget(store);
+        let store = open(&vfs);
+        assert!(
+            numbers(&store, into).iter().copied().eq(0..8_000),
+            "{engine:?}"
+        );
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn what_does_not_ascend_is_refused() {
+    let vfs = MemoryVfs::new();
+    let store = open(&vfs);
+    let into = create(&store, EngineKind::BTree, false);
+    let from = create(&store, EngineKind::BTree, true);
+    let mut batch = Batch::new();
+    batch.put(from, key(10), staging::encode_put(&[7; 100]));
+    store.commit(&batch, Durability::None).unwrap();
+    let refused = |result: Result<(), Error>| {
+        assert!(matches!(result, Err(Error::InvalidOption(_))), "{result:?}");
+    };
+    refused(ingest(&store, from, 10..12));
+    refused(ingest(&store, from, 0..3));
+    let value = staging::encode_put(&[7; 100]);
+    refused(store.ingest(from, &[(&key(12), &value), (&key(11), &value)]));
+    refused(store.ingest(from, &[(&key(12), &staging::encode_delete())]));
+    refused(ingest(&store, into, 11..12));
+    ingest(&store, from, 11..20).unwrap();
+    merge(&store, from, into);
+    assert!(numbers(&store, into).iter().copied().eq(10..20));
+    let gone = ingest(&store, from, 20..21);
+    assert!(matches!(gone, Err(Error::UnknownKeyspace(_))), "{gone:?}");
+}
