@@ -1,5 +1,7 @@
 //! Writing nodes: building one from scratch, and changing one in place.
 
+use smallvec::SmallVec;
+
 use super::{
     cell::{InnerEntry, LeafEntry},
     key::{Separator, common_prefix},
@@ -13,8 +15,8 @@ use crate::page::PageId;
 pub(super) struct Builder<'p> {
     page: &'p mut [u8],
     header: Header,
-    heads: Vec<[u8; 4]>,
-    offsets: Vec<[u8; 2]>,
+    heads: SmallVec<[[u8; 4]; 128]>,
+    offsets: SmallVec<[[u8; 2]; 128]>,
 }
 
 impl<'p> Builder<'p> {
@@ -77,8 +79,8 @@ impl<'p> Builder<'p> {
         Ok(Builder {
             page,
             header,
-            heads: Vec::new(),
-            offsets: Vec::new(),
+            heads: SmallVec::new(),
+            offsets: SmallVec::new(),
         })
     }
 

@@ -82,10 +82,16 @@ impl BTree {
     }
 
     /// Makes room for the first of `pending`, which needs `needed` bytes in its leaf. The
-    /// others, which follow it in key order, say what will come to the same place.
-    pub(super) fn split(&self, pending: &[TreeEntry<'_>], lsn: Lsn, needed: usize) -> Result<()> {
+    /// others, which follow it in key order, say what will come to the same place. Answers how
+    /// many of them have been put into the tree on the way.
+    pub(super) fn split(
+        &self,
+        pending: &[TreeEntry<'_>],
+        lsn: Lsn,
+        needed: usize,
+    ) -> Result<usize> {
         let Some(first) = pending.first() else {
-            return Ok(());
+            return Ok(0);
         };
         let place = Place::at(first.key, lsn);
         let _structure = self.structure.lock();
@@ -148,7 +154,7 @@ impl BTree {
         pending: &[TreeEntry<'_>],
         lsn: Lsn,
         needed: usize,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let tree = &self.tree;
         let (mut parent, mut left) = self.hold(step, leaf)?;
         let plan = Node::parse_leaf(&left)
@@ -160,7 +166,8 @@ impl BTree {
                 plan_leaf_split(&node, pending, lsn, &tree.tails()).map(Some)
             })
             .map_err(|e| tree.locate(leaf, e))?;
-        let Some(plan) = plan else { return Ok(()) };
+        let Some(plan) = plan else { return Ok(0) };
+        let taken = pending.get(..plan.taken).unwrap_or_default();
         let (separator, chain) =
             own_separator(tree, plan.key, plan.version).map_err(|e| tree.locate(leaf, e))?;
         let give_back = || {
@@ -183,6 +190,7 @@ impl BTree {
                 plan.at,
                 &separator,
                 None,
+                (taken, lsn),
                 &mut scratch,
                 &mut right,
             )?;
@@ -194,7 +202,7 @@ impl BTree {
         match built {
             Ok(()) => {
                 left.copy_from_slice(&scratch);
-                Ok(())
+                Ok(taken.len())
             }
             Err(error) => {
                 tree.pages.free(right);
@@ -228,6 +236,7 @@ impl BTree {
                 at + 1,
                 &separator,
                 child,
+                (&[], Lsn::ZERO),
                 &mut scratch,
                 &mut right,
             )?;
@@ -255,17 +264,26 @@ impl BTree {
 
 /// Builds two nodes with the cells `..left_end` and `right_start..` of one, `separator`
 /// between them. `right_child` is the first child of the right one, where it is an inner node.
+/// Of a leaf, the left one also gets the entries of `taken`, after its cells.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "two nodes and what is between them"
+)]
 fn split_node(
     node: &Node<'_>,
     left_end: usize,
     right_start: usize,
     separator: &OwnedSeparator,
     right_child: Option<PageId>,
+    (taken, lsn): (&[TreeEntry<'_>], Lsn),
     left: &mut [u8],
     right: &mut [u8],
 ) -> NodeResult<()> {
     let separator = separator.borrow();
-    let (level, extra) = (node.header.level, node.header.extra);
+    let (level, mut extra) = (node.header.level, node.header.extra);
+    if taken.iter().any(|entry| entry.value.is_none()) {
+        extra = extra.min(lsn.0);
+    }
     let (mut left, mut right) = match right_child {
         None => (
             Builder::leaf(left, node.low()?, Some(separator), extra)?,
@@ -285,6 +303,14 @@ fn split_node(
     for index in 0..left_end {
         copy_cell(node, index, &mut left)?;
     }
+    for entry in taken {
+        left.push_leaf(&LeafEntry {
+            inline: entry.key,
+            tail: None,
+            lsn,
+            value: entry.value.map_or(CellValue::Tombstone, CellValue::Inline),
+        })?;
+    }
     for index in right_start..node.count() {
         copy_cell(node, index, &mut right)?;
     }
@@ -301,6 +327,8 @@ struct LeafSplit {
     /// The separator's key, whole.
     key: Vec<u8>,
     version: u64,
+    /// How many of the pending entries go to the left, after all that is there.
+    taken: usize,
 }
 
 fn plan_leaf_split(
@@ -310,8 +338,8 @@ fn plan_leaf_split(
     tails: &impl Tails,
 ) -> NodeResult<LeafSplit> {
     let count = node.count();
-    let Some(first) = pending.first().filter(|_| count >= 2) else {
-        return malformed("a node without room holds fewer than two cells");
+    let Some(first) = pending.first() else {
+        return malformed("nothing needs room");
     };
     let (index, _) = node.find(Place::at(first.key, lsn), tails)?;
     let high = node.high()?;
@@ -322,6 +350,9 @@ fn plan_leaf_split(
     };
     if index == count && goes_on {
         return plan_append(node, pending, lsn, tails);
+    }
+    if count < 2 {
+        return malformed("a node without room holds fewer than two cells");
     }
     separator_at(node, middle(node)?, tails)
 }
@@ -339,6 +370,7 @@ fn separator_at(node: &Node<'_>, at: usize, tails: &impl Tails) -> NodeResult<Le
         at,
         key: right,
         version,
+        taken: 0,
     })
 }
 
@@ -376,8 +408,9 @@ fn shared_suffix(a: &CellKey<'_>, b: &CellKey<'_>) -> usize {
     4 + super::key::common_prefix(a.rest, b.rest)
 }
 
-/// Splits at the end, for keys that arrive in ascending order: the left node keeps everything,
-/// and as much room as the next keys will fill once the new high fence has given it a prefix.
+/// Splits at the end, for keys that arrive in ascending order: the left node keeps everything, and
+/// gets as many of the next entries as it has room for, once the new high fence has given it a
+/// prefix.
 fn plan_append(
     node: &Node<'_>,
     pending: &[TreeEntry<'_>],
@@ -385,13 +418,22 @@ fn plan_append(
     tails: &impl Tails,
 ) -> NodeResult<LeafSplit> {
     let count = node.count();
+    let payload = node.page().len();
     let high = node.high()?;
     let mut last = Vec::new();
-    let last_cell = node.leaf_cell(count - 1)?;
-    node.whole_key(&last_cell.key, tails, &mut last)?;
+    let mut previous = None;
+    if let Some(index) = count.checked_sub(1) {
+        let last_cell = node.leaf_cell(index)?;
+        node.whole_key(&last_cell.key, tails, &mut last)?;
+        previous = Some(Place::at(&last, last_cell.lsn));
+    }
+    // Versions of a key that is there are for the leaf's own insertion to judge.
+    let may_take = pending
+        .first()
+        .is_some_and(|entry| previous.is_none_or(|previous: Place<'_>| previous.key < entry.key));
     let mut sizer = LeftSizer::new(node)?;
-    let mut best = None;
-    let mut previous = Place::at(&last, last_cell.lsn);
+    let mut best: Option<(usize, usize, u64)> = None;
+    let mut takeable = 0;
     for (extra, entry) in pending.iter().enumerate() {
         let place = Place::at(entry.key, lsn);
         if extra > 0 {
@@ -400,22 +442,36 @@ fn plan_append(
             {
                 break;
             }
-            sizer.add(pending[extra - 1], lsn);
+            let before = pending[extra - 1];
+            sizer.add(before, lsn);
+            let is_short = before.key.len() <= inline_key_limit(payload);
+            let value = before.value.map_or(0, <[u8]>::len);
+            let in_leaf = is_short && value_stays_inline(payload, before.key.len(), value);
+            if may_take && takeable == extra - 1 && in_leaf {
+                takeable = extra;
+            }
         }
-        let (len, version) = shortest_separator(previous, place);
-        let key = entry.key.get(..len).unwrap_or(entry.key);
-        if !sizer.fits(key, version)? {
-            break;
+        if let Some(previous) = previous {
+            let (len, version) = shortest_separator(previous, place);
+            let key = entry.key.get(..len).unwrap_or(entry.key);
+            if !sizer.fits(key, version)? {
+                break;
+            }
+            best = Some((extra, len, version));
         }
-        best = Some(LeafSplit {
-            at: count,
-            key: key.to_vec(),
-            version,
-        });
-        previous = place;
+        previous = Some(place);
     }
-    if let Some(split) = best {
-        return Ok(split);
+    if let Some((extra, len, version)) = best {
+        let key = pending.get(extra).map_or(&[][..], |entry| entry.key);
+        return Ok(LeafSplit {
+            at: count,
+            key: key.get(..len).unwrap_or(key).to_vec(),
+            version,
+            taken: takeable.min(extra),
+        });
+    }
+    if count < 2 {
+        return malformed("a node without room holds fewer than two cells");
     }
     // Not even what is there fits with a high fence: move some of it.
     let mut at = count - 1;

@@ -231,6 +231,9 @@ struct Prepared {
 /// How often in a row an operation may change the tree's structure for one entry.
 pub(super) const MAX_ATTEMPTS: usize = 64;
 
+/// Fewer entries than this are no load.
+const LEAST_LOAD: usize = 16;
+
 /// Why filling a leaf ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filled {
@@ -395,16 +398,14 @@ impl BTree {
             buried: false,
         };
         let filled = filler
-            .merge(entries, next, prepared.is_some(), scratch)
-            .and_then(|done| match done {
-                true => Ok(Filled::Done),
-                false => filler.fill(entries, next, prepared),
-            })
+            .put(entries, next, prepared, scratch)
             .and_then(|filled| filler.settle().map(|underfull| (filled, underfull)));
         drop(leaf);
         match filled.map_err(|e| self.tree.locate(id, e))? {
             (Filled::Full(needed), _) => {
-                self.split(entries.get(*next..).unwrap_or_default(), lsn, needed)
+                let pending = entries.get(*next..).unwrap_or_default();
+                *next += self.split(pending, lsn, needed)?;
+                Ok(())
             }
             (Filled::Done | Filled::Chains, true) => self.merge(place).map(|_| ()),
             (Filled::Done | Filled::Chains, false) => Ok(()),
@@ -492,17 +493,66 @@ struct LeafFiller<'a> {
 }
 
 impl LeafFiller<'_> {
+    /// Puts entries from `next` on into the leaf while they belong here, in the way that suits
+    /// them; the first one does.
+    fn put(
+        &mut self,
+        entries: &[TreeEntry<'_>],
+        next: &mut usize,
+        prepared: &mut Option<Prepared>,
+        scratch: &mut Vec<u8>,
+    ) -> NodeResult<Filled> {
+        if prepared.is_none() {
+            let rest = entries.get(*next..).unwrap_or_default();
+            if self.is_loaded_with(rest)? {
+                // Splitting at the end builds each leaf once.
+                return Ok(Filled::Full(layout::MAX_PAYLOAD));
+            }
+            if self.merge(entries, next, scratch)? {
+                return Ok(Filled::Done);
+            }
+        }
+        self.fill(entries, next, prepared)
+    }
+
+    /// Whether this is the tree's last leaf, `rest` comes after what it holds, and is more than
+    /// it takes.
+    fn is_loaded_with(&self, rest: &[TreeEntry<'_>]) -> NodeResult<bool> {
+        if rest.len() < LEAST_LOAD {
+            return Ok(false);
+        }
+        let node = Node::parse_leaf(self.leaf)?;
+        let Some(first) = rest
+            .first()
+            .filter(|_| node.high().is_ok_and(|high| high.is_none()))
+        else {
+            return Ok(false);
+        };
+        let (index, _) = node.find(Place::at(first.key, self.lsn), &self.tree.tree.tails())?;
+        if index < node.count() || self.tree.needs_chains(first) {
+            return Ok(false);
+        }
+        let mut room = node.header.total_free();
+        for entry in rest {
+            let size = entry.key.len() + entry.value.map_or(0, <[u8]>::len);
+            match room.checked_sub(size) {
+                Some(left) => room = left,
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
     /// Merges the entries from `next` on that belong here into the leaf, where they are several
     /// and all of them fit; answers whether that was so.
     fn merge(
         &mut self,
         entries: &[TreeEntry<'_>],
         next: &mut usize,
-        prepared: bool,
         scratch: &mut Vec<u8>,
     ) -> NodeResult<bool> {
         let rest = entries.get(*next..).unwrap_or_default();
-        if rest.len() < LEAST_RUN || prepared {
+        if rest.len() < LEAST_RUN {
             return Ok(false);
         }
         let tails = self.tree.tree.tails();
