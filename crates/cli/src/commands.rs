@@ -349,6 +349,19 @@ fn stats(database: &Database) -> String {
         ),
         ("checkpoints".into(), group(stats.pages.checkpoints)),
         (
+            "LSM table files".into(),
+            format!(
+                "{}, {}",
+                group(stats.tables.tables as u64),
+                bytes(stats.tables.table_bytes)
+            ),
+        ),
+        (
+            "memtables".into(),
+            bytes(stats.tables.memtable_bytes as u64),
+        ),
+        ("compactions".into(), group(stats.tables.compactions)),
+        (
             "memory used".into(),
             format!(
                 "{} of {}",

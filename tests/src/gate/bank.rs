@@ -6,14 +6,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use rustling_storage::{
-    Direction, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
-};
+use rustling_storage::{Direction, Env, KeyRange, Store, StoreOptions};
 use rustling_testkit::harness::{Action, Model, Outcome, Subject};
 use rustling_txn::{
     Error, IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager,
     TransactionOptions,
 };
+
+use super::branches::Branches;
 
 use super::store::DIRECTORY;
 
@@ -98,7 +98,7 @@ pub struct OpenBank {
     /// Whether a statement of the transaction failed: it can only be rolled back then.
     failed: [bool; 2],
     manager: TransactionManager,
-    keyspace: Option<KeyspaceId>,
+    branches: Option<Branches>,
 }
 
 /// The key of an account.
@@ -119,17 +119,19 @@ pub fn total<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Opt
 impl OpenBank {
     fn found(&mut self) -> Result<(), Error> {
         let transaction = self.manager.begin(TransactionOptions::default())?;
-        let keyspace = transaction.create_keyspace(KeyspaceOptions::default())?;
+        let branches = Branches::found(&transaction)?;
         for number in 0..ACCOUNTS {
-            transaction.insert(keyspace, &account(number), &OPENING_BALANCE.to_le_bytes())?;
+            let key = account(number);
+            let balance = OPENING_BALANCE.to_le_bytes();
+            transaction.insert(branches.keyspace(&key), &key, &balance)?;
         }
         transaction.commit()?;
-        self.keyspace = Some(keyspace);
+        self.branches = Some(branches);
         Ok(())
     }
 
     fn step(&mut self, step: &Step) -> Result<Outcome, Error> {
-        let keyspace = self.keyspace.unwrap_or(KeyspaceId(u32::MAX));
+        let branches = self.branches.unwrap_or(Branches::nowhere());
         let open =
             |transactions: &[Option<Transaction>; 2], who: usize| transactions[who].is_some();
         match step {
@@ -157,14 +159,14 @@ impl OpenBank {
             Step::Put { who, key, value } => {
                 if let Some(transaction) = &self.transactions[*who] {
                     transaction.begin_statement();
-                    let result = transaction.put(keyspace, key, value);
+                    let result = transaction.put(branches.keyspace(key), key, value);
                     transaction.end_statement();
                     result?;
                 }
             }
             Step::Delete { who, key } => {
                 if let Some(transaction) = &self.transactions[*who] {
-                    transaction.delete(keyspace, key)?;
+                    transaction.delete(branches.keyspace(key), key)?;
                 }
             }
             Step::Savepoint { who } => {
@@ -197,13 +199,13 @@ impl OpenBank {
             }
             Step::Probe => {
                 let transaction = self.manager.begin(TransactionOptions::default())?;
-                let keyspace = match self.keyspace {
-                    Some(keyspace) => keyspace,
-                    None => transaction.create_keyspace(KeyspaceOptions::default())?,
+                let branches = match self.branches {
+                    Some(branches) => branches,
+                    None => Branches::found(&transaction)?,
                 };
-                transaction.put(keyspace, PROBE, PROBE)?;
+                transaction.put(branches.keyspace(PROBE), PROBE, PROBE)?;
                 transaction.commit()?;
-                self.keyspace = Some(keyspace);
+                self.branches = Some(branches);
                 return Ok(Outcome::Durable);
             }
             Step::Checkpoint => {
@@ -223,12 +225,7 @@ impl Subject for BankSubject {
     fn open(&self, env: Env) -> Result<OpenBank, String> {
         let store = Store::open(env.clone(), Path::new(DIRECTORY), self.options.clone())
             .map_err(|error| error.to_string())?;
-        let keyspace = store
-            .keyspaces()
-            .into_iter()
-            .filter(|(_, options)| !options.staging)
-            .map(|(id, _)| id)
-            .min();
+        let branches = Branches::of(&store);
         let options = ManagerOptions {
             write_set_bytes: Some(self.write_set_bytes),
             ..ManagerOptions::default()
@@ -239,7 +236,7 @@ impl Subject for BankSubject {
             savepoints: [None, None],
             failed: [false; 2],
             manager,
-            keyspace,
+            branches,
         })
     }
 
@@ -286,7 +283,7 @@ impl Subject for BankSubject {
     }
 
     fn contents(&self, bank: &OpenBank, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), String> {
-        let Some(keyspace) = bank.keyspace else {
+        let Some(branches) = bank.branches else {
             return Ok(());
         };
         let mut read = || -> Result<(), Error> {
@@ -294,9 +291,11 @@ impl Subject for BankSubject {
                 read_only: true,
                 ..TransactionOptions::default()
             })?;
-            let mut cursor = transaction.scan(keyspace, KeyRange::all(), Direction::Forward)?;
-            while let Some((key, value)) = cursor.next()? {
-                visit(key, value);
+            for keyspace in branches.all() {
+                let mut cursor = transaction.scan(keyspace, KeyRange::all(), Direction::Forward)?;
+                while let Some((key, value)) = cursor.next()? {
+                    visit(key, value);
+                }
             }
             Ok(())
         };

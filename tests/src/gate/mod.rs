@@ -2,6 +2,7 @@
 //! harness sees them, their scripts, and real processes to kill.
 
 pub mod bank;
+pub mod branches;
 pub mod children;
 pub mod counters;
 pub mod mode;

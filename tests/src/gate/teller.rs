@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use rustling_storage::{
-    Direction, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
-};
+use rustling_storage::{Direction, Env, KeyRange, Store, StoreOptions};
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, ManagerOptions, TransactionManager,
     TransactionOptions,
@@ -13,6 +11,7 @@ use rustling_txn::{
 
 use super::{
     bank::{ACCOUNTS, OPENING_BALANCE, account, total},
+    branches::Branches,
     children::AckLog,
     options::for_threads,
 };
@@ -24,7 +23,7 @@ pub const TELLERS: u32 = 3;
 #[derive(Debug)]
 pub struct Bank {
     manager: TransactionManager,
-    keyspace: KeyspaceId,
+    branches: Branches,
 }
 
 fn words(error: impl std::fmt::Display) -> String {
@@ -48,10 +47,7 @@ impl Bank {
     /// In words.
     pub fn open(env: &Env, directory: &Path, options: StoreOptions) -> Result<Bank, String> {
         let store = Store::open(env.clone(), directory, options).map_err(words)?;
-        let found = store
-            .keyspaces()
-            .into_iter()
-            .find(|(_, options)| !options.staging);
+        let found = Branches::of(&store);
         let manager = TransactionManager::with_options(
             store,
             env.clone(),
@@ -60,23 +56,21 @@ impl Bank {
                 ..ManagerOptions::default()
             },
         );
-        if let Some((keyspace, _)) = found {
-            return Ok(Bank { manager, keyspace });
+        if let Some(branches) = found {
+            return Ok(Bank { manager, branches });
         }
-        let keyspace = manager
+        let branches = manager
             .transaction(TransactionOptions::default(), |transaction| {
-                let keyspace = transaction.create_keyspace(KeyspaceOptions::default())?;
+                let branches = Branches::found(transaction)?;
                 for number in 0..ACCOUNTS {
-                    transaction.insert(
-                        keyspace,
-                        &account(number),
-                        &OPENING_BALANCE.to_le_bytes(),
-                    )?;
+                    let key = account(number);
+                    let balance = OPENING_BALANCE.to_le_bytes();
+                    transaction.insert(branches.keyspace(&key), &key, &balance)?;
                 }
-                Ok(keyspace)
+                Ok(branches)
             })
             .map_err(words)?;
-        Ok(Bank { manager, keyspace })
+        Ok(Bank { manager, branches })
     }
 
     /// Moves money between two to four accounts in one transaction, and notes its number in the
@@ -95,11 +89,9 @@ impl Bank {
                 .manager
                 .begin(TransactionOptions::isolation(isolation))
                 .map_err(words)?;
-            match transaction.put(
-                self.keyspace,
-                &account(rng.u8(..ACCOUNTS)),
-                &(-1i64).to_le_bytes(),
-            ) {
+            let key = account(rng.u8(..ACCOUNTS));
+            let keyspace = self.branches.keyspace(&key);
+            match transaction.put(keyspace, &key, &(-1i64).to_le_bytes()) {
                 Ok(()) | Err(Error::WriteConflict { .. } | Error::Deadlock { .. }) => {
                     transaction.rollback()
                 }
@@ -119,21 +111,19 @@ impl Bank {
                     for (number, change) in [(from, -amount), (to, amount)] {
                         let key = account(number);
                         transaction.begin_statement();
-                        transaction.lock_row(
-                            self.keyspace,
-                            &key,
-                            LockMode::Exclusive,
-                            LockWait::Wait,
-                        )?;
-                        let before = balance(transaction.get_latest(self.keyspace, &key)?);
-                        transaction.put(self.keyspace, &key, &(before + change).to_le_bytes())?;
+                        let at = self.branches.keyspace(&key);
+                        transaction.lock_row(at, &key, LockMode::Exclusive, LockWait::Wait)?;
+                        let before = balance(transaction.get_latest(at, &key)?);
+                        transaction.put(at, &key, &(before + change).to_le_bytes())?;
                         transaction.end_statement();
                     }
                     if rng.u8(..5) == 0 {
                         transaction.rollback_to(&mark)?;
                     }
                 }
-                transaction.put(self.keyspace, &journal_key(who), &number.to_le_bytes())
+                let key = journal_key(who);
+                let keyspace = self.branches.keyspace(&key);
+                transaction.put(keyspace, &key, &number.to_le_bytes())
             })
             .map_err(words)
     }
@@ -148,12 +138,14 @@ impl Bank {
             ..TransactionOptions::isolation(IsolationLevel::Snapshot)
         };
         let transaction = self.manager.begin(options).map_err(words)?;
-        let mut cursor = transaction
-            .scan(self.keyspace, KeyRange::all(), Direction::Forward)
-            .map_err(words)?;
         let mut entries = Vec::new();
-        while let Some((key, value)) = cursor.next().map_err(words)? {
-            entries.push((key.to_vec(), value.to_vec()));
+        for keyspace in self.branches.all() {
+            let mut cursor = transaction
+                .scan(keyspace, KeyRange::all(), Direction::Forward)
+                .map_err(words)?;
+            while let Some((key, value)) = cursor.next().map_err(words)? {
+                entries.push((key.to_vec(), value.to_vec()));
+            }
         }
         let expected = i64::from(ACCOUNTS) * OPENING_BALANCE;
         match total(entries.iter().map(|(key, value)| (&key[..], &value[..]))) {
@@ -167,7 +159,7 @@ impl Bank {
             .manager
             .store()
             .snapshot()
-            .get(self.keyspace, &journal_key(who))
+            .get(self.branches.keyspace(&journal_key(who)), &journal_key(who))
             .map_err(words)?;
         Ok(value
             .and_then(|value| value.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)))

@@ -72,6 +72,7 @@ struct Counted {
     shard: RwLock<Shard>,
     hits: AtomicU64,
     misses: AtomicU64,
+    filtered: AtomicU64,
 }
 
 /// Blocks of tables in memory.
@@ -87,6 +88,7 @@ pub(crate) struct BlockCache {
 pub(super) struct CacheStatistics {
     pub(super) hits: u64,
     pub(super) misses: u64,
+    pub(super) filtered: u64,
     pub(super) bytes: usize,
 }
 
@@ -158,12 +160,19 @@ impl BlockCache {
         shard.bytes += cost;
     }
 
+    /// Counts that the filter at `key` has spared a look into its table.
+    #[inline]
+    pub(super) fn note_filtered(&self, key: BlockKey) {
+        self.shard(key).filtered.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counters so far.
     pub(super) fn statistics(&self) -> CacheStatistics {
         let mut all = CacheStatistics::default();
         for counted in &self.shards {
             all.hits += counted.hits.load(Ordering::Relaxed);
             all.misses += counted.misses.load(Ordering::Relaxed);
+            all.filtered += counted.filtered.load(Ordering::Relaxed);
             all.bytes += counted.shard.read().bytes;
         }
         all

@@ -95,7 +95,6 @@ pub(crate) struct TableCounters {
     pub(super) moves: AtomicU64,
     pub(super) compaction_read_bytes: AtomicU64,
     pub(super) compaction_written_bytes: AtomicU64,
-    pub(super) filtered: AtomicU64,
 }
 
 impl TableCounters {
@@ -293,7 +292,7 @@ impl TableSpace {
             moves: read(&counters.moves),
             compaction_read_bytes: read(&counters.compaction_read_bytes),
             compaction_written_bytes: read(&counters.compaction_written_bytes),
-            filtered: read(&counters.filtered),
+            filtered: cache.filtered,
             cache_hits: cache.hits,
             cache_misses: cache.misses,
             cached_bytes: cache.bytes,

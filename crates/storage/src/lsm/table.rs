@@ -19,7 +19,7 @@ use super::{
     format::{
         self, FOOTER, FORMAT_VERSION, Footer, FooterError, Handle, Properties, TableIdentity,
     },
-    space::{TableCounters, TableSpace},
+    space::TableSpace,
 };
 use crate::{
     error::{Error, Result},
@@ -297,7 +297,8 @@ impl Table {
         match filter::may_contain(self.properties.filter_kind, filter.bytes(), key) {
             Some(true) => {}
             Some(false) => {
-                TableCounters::add(&self.space.counters.filtered, 1);
+                let key = (self.identity.number, partition.filter.offset);
+                self.space.cache.note_filtered(key);
                 return Ok(None);
             }
             None => return Err(self.damaged(partition.filter, "a filter is none")),
