@@ -62,7 +62,7 @@ impl Engine for Rocks {
         for (key, value) in rows {
             batch.put(key, value);
         }
-        self.database.write(&batch)?;
+        self.database.write(batch)?;
         Ok(())
     }
 

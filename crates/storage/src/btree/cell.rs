@@ -129,7 +129,7 @@ pub(super) struct LeafCell<'a> {
 
 impl<'a> LeafCell<'a> {
     /// Reads the cell that `bytes` begins with.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decode(head: [u8; 4], bytes: &'a [u8]) -> NodeResult<LeafCell<'a>> {
         match LeafCell::try_decode(head, bytes) {
             Some(cell) => Ok(cell),

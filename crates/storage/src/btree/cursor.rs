@@ -238,7 +238,10 @@ impl TreeCursor {
     /// Steps to the next wanted version within the copied leaf.
     #[inline]
     fn step_in_copy(&mut self, wanted: Wanted) -> NodeResult<Step> {
-        let Some(header) = self.header.filter(|_| self.start < self.end) else {
+        if self.start >= self.end {
+            return Ok(Step::Exhausted);
+        }
+        let Some(header) = self.header else {
             return Ok(Step::Exhausted);
         };
         let node = Node::with_header(&self.leaf, header)?;
@@ -421,8 +424,8 @@ impl TreeCursor {
     /// Copies a leaf, and the tails of its keys and fences.
     fn copy(&mut self, leaf: &PageRef<'_>) -> Result<()> {
         self.leaf_id = leaf.id();
-        self.leaf.resize(leaf.len(), 0);
-        self.leaf.copy_from_slice(leaf);
+        self.leaf.clear();
+        self.leaf.extend_from_slice(leaf);
         if !self.tails.0.is_empty() {
             self.tails.0.clear();
         }

@@ -126,7 +126,7 @@ impl<'a> Node<'a> {
         self.heads.get(index).copied()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn cell_offset(&self, index: usize) -> NodeResult<usize> {
         match self.offsets.get(index) {
             Some(offset) => {
@@ -140,7 +140,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn cell(&self, index: usize) -> NodeResult<([u8; 4], &'a [u8])> {
         let offset = self.cell_offset(index)?;
         match (self.heads.get(index), self.page.get(offset..)) {
@@ -149,7 +149,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn leaf_cell(&self, index: usize) -> NodeResult<LeafCell<'a>> {
         let (head, bytes) = self.cell(index)?;
         LeafCell::decode(head, bytes)
