@@ -3,12 +3,12 @@
 //! that the commits up to its LSN make. And what transactions see of one another is what their
 //! isolation level allows.
 
-use rustling_storage::{Env, KeyspaceOptions, Store};
+use rustling_storage::{EngineKind, Env, Store};
 use rustling_testkit::{history::Level, sim::SimEnv};
 use rustling_tests::gate::{
     Mode,
     mode::seed,
-    options::for_threads,
+    options::{ENGINES, for_threads, of_engine},
     snapshots::{Scenario, Tally, play},
 };
 use rustling_txn::{IsolationLevel, ManagerOptions, TransactionManager, TransactionOptions};
@@ -48,11 +48,14 @@ fn snapshots_stay_as_they_were() {
 }
 
 #[expect(clippy::panic, reason = "a helper of tests")]
-fn in_memory(options: ManagerOptions) -> (TransactionManager, rustling_storage::KeyspaceId) {
+fn in_memory(
+    engine: EngineKind,
+    options: ManagerOptions,
+) -> (TransactionManager, rustling_storage::KeyspaceId) {
     let store = Store::in_memory(for_threads(seed())).unwrap_or_else(|error| panic!("{error}"));
     let manager = TransactionManager::with_options(store, Env::in_memory(), options);
     let keyspace = manager.transaction(TransactionOptions::default(), |transaction| {
-        transaction.create_keyspace(KeyspaceOptions::default())
+        transaction.create_keyspace(of_engine(engine))
     });
     (manager, keyspace.unwrap_or_else(|error| panic!("{error}")))
 }
@@ -81,7 +84,8 @@ fn histories_are_what_their_level_allows() {
                 } else {
                     ManagerOptions::default()
                 };
-                let (manager, table) = in_memory(options);
+                let engine = ENGINES[(round as usize + kind as usize) % ENGINES.len()];
+                let (manager, table) = in_memory(engine, options);
                 let workload = Workload {
                     kind,
                     level,

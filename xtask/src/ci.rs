@@ -60,6 +60,19 @@ pub fn run() -> Result<()> {
     }
     step("documentation tests");
     run_command(&mut command("cargo", &["test", "--workspace", "--doc"]))?;
+    step("schedules of transactions");
+    run_command(&mut command(
+        "cargo",
+        &[
+            "test",
+            "--package",
+            "rustling-txn",
+            "--features",
+            "shuttle",
+            "--test",
+            "interleavings",
+        ],
+    ))?;
     step("gates, quick");
     gates::run_all(&Gate::ALL, Mode::Quick)?;
     step("conformance, quick");

@@ -275,6 +275,7 @@ impl BulkWriter {
             keyspace: self.keyspace,
             staging: self.staging,
             snapshot,
+            bytes: u64::MAX,
         };
         state.with_writes(|writes| writes.push_layer(layer));
         state.count_changes(self.entries());

@@ -56,6 +56,7 @@ mod serializable;
 mod spill;
 mod state;
 mod stats;
+mod sync;
 mod transaction;
 mod write_set;
 

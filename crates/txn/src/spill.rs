@@ -7,20 +7,22 @@
 use std::collections::BTreeMap;
 
 use rustling_storage::{
-    Batch, Durability, Error as StorageError, KeyspaceId, KeyspaceOptions, Operation, Reservation,
-    Store, staging,
+    Batch, Direction, Durability, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,
+    Operation, Reservation, Store, staging,
 };
 
 use crate::{
     error::{Error, Result},
     state::{State, Writer},
-    write_set::{Changes, Layer, WriteSet},
+    write_set::{Changes, Layer, WriteSet, change_cost},
 };
 
 /// A transaction this small needs no reservation.
 const UNRESERVED_BYTES: usize = 16 << 10;
 /// Reservations grow in steps of this.
 const RESERVATION_STEP: usize = 64 << 10;
+/// Layers of one keyspace beyond which they are made one, savepoints permitting.
+const MOST_LAYERS: usize = 8;
 /// Staged changes are committed in batches of about this size.
 pub(crate) const STAGING_BATCH_BYTES: usize = 1 << 20;
 
@@ -84,7 +86,7 @@ impl State {
         key: &[u8],
         value: Option<Vec<u8>>,
     ) -> Result<()> {
-        self.make_room(writer, crate::write_set::change_cost(key, value.as_deref()))?;
+        self.make_room(writer, change_cost(key, value.as_deref()))?;
         writer.write_bytes = self.with_writes(|writes| {
             writes.change(keyspace, key, value);
             writes.bytes()
@@ -154,11 +156,18 @@ impl State {
     /// rolled back.
     pub(crate) fn spill(&self, writer: &mut Writer) -> Result<()> {
         let moved = writer.write_bytes as u64;
-        let result = self.with_writes(|writes| stage(&self.manager.store, writes));
-        if let Err(error) = result {
-            let error = Error::from(error);
-            writer.failed = Some(error.clone());
-            return Err(error);
+        let store = &self.manager.store;
+        let result = self.with_writes(|writes| {
+            stage(store, writes)?;
+            compact(store, writes)
+        });
+        match result {
+            Ok(void) => self.discard(void),
+            Err(error) => {
+                let error = Error::from(error);
+                writer.failed = Some(error.clone());
+                return Err(error);
+            }
         }
         self.manager.counters.spilled_bytes.add(moved);
         if writer.lock_bytes > self.manager.write_set_bytes / 2 {
@@ -200,20 +209,64 @@ fn stage_table(
     if open.is_none() {
         batch.create(options_of(store, writes, keyspace));
     }
+    let mut bytes = 0;
     for (key, value) in changes {
+        bytes += change_cost(&key, value.as_deref()) as u64;
         batch.push(key, value.as_deref())?;
     }
     batch.flush()?;
     let snapshot = store.snapshot();
     match writes.open_layer(portion, keyspace) {
-        Some(layer) if open.is_some() => layer.snapshot = snapshot,
+        Some(layer) if open.is_some() => {
+            layer.snapshot = snapshot;
+            layer.bytes = layer.bytes.saturating_add(bytes);
+        }
         _ => writes.push_layer(Layer {
             keyspace,
             staging,
             snapshot,
+            bytes,
         }),
     }
     Ok(())
+}
+
+/// Moves the changes of scattered layers into the oldest of them: savepoints that are gone have
+/// left them. Gives the staging keyspaces that are empty now, or hold copies.
+fn compact(store: &Store, writes: &mut WriteSet) -> Result<Vec<KeyspaceId>, StorageError> {
+    let mut void = Vec::new();
+    while let Some(places) = writes.scattered(MOST_LAYERS) {
+        let Some((oldest, newer)) = places.split_first() else {
+            break;
+        };
+        let Some(target) = writes.layer_mut(*oldest).map(|layer| layer.staging) else {
+            break;
+        };
+        let mut batch = StagingBatch::new(store, target);
+        let mut bytes = 0;
+        for at in newer {
+            let Some(layer) = writes.layer_mut(*at) else {
+                continue;
+            };
+            bytes += layer.bytes;
+            let mut cursor =
+                layer
+                    .snapshot
+                    .scan(layer.staging, KeyRange::all(), Direction::Forward)?;
+            while let Some((key, staged)) = cursor.next()? {
+                batch.push(key.to_vec(), staging::decode(staged))?;
+            }
+        }
+        batch.flush()?;
+        for at in newer.iter().rev() {
+            void.push(writes.remove_layer(*at).staging);
+        }
+        if let Some(layer) = writes.layer_mut(*oldest) {
+            layer.snapshot = store.snapshot();
+            layer.bytes = layer.bytes.saturating_add(bytes);
+        }
+    }
+    Ok(void)
 }
 
 /// How `keyspace` is stored.

@@ -38,6 +38,8 @@ pub(crate) struct Layer {
     pub(crate) staging: KeyspaceId,
     /// A snapshot that sees them all.
     pub(crate) snapshot: Snapshot,
+    /// Bytes moved into it; of a bulk load, the most there are.
+    pub(crate) bytes: u64,
 }
 
 #[derive(Debug)]
@@ -314,6 +316,45 @@ impl WriteSet {
             .iter_mut()
             .rev()
             .find(|layer| layer.keyspace == keyspace)
+    }
+
+    /// The layers of one keyspace that had better be one, the oldest first, by their places:
+    /// more than `most` of which no savepoint relies on one without the others, and none of
+    /// them bulk-loaded. Every read looks into every layer.
+    pub(crate) fn scattered(&self, most: usize) -> Option<Vec<usize>> {
+        // From one savepoint's layers to the next one's: rolling back takes or leaves them all.
+        let ends = self.savepoints.iter().map(|mark| mark.layers);
+        let mut from = 0;
+        for end in ends.chain([self.layers.len()]) {
+            let mut places: BTreeMap<KeyspaceId, Vec<usize>> = BTreeMap::new();
+            for (at, layer) in self.layers.iter().enumerate().take(end).skip(from) {
+                let places = places.entry(layer.keyspace).or_default();
+                if layer.bytes == u64::MAX {
+                    places.clear();
+                } else {
+                    places.push(at);
+                }
+            }
+            if let Some(found) = places.into_values().find(|places| places.len() > most) {
+                return Some(found);
+            }
+            from = end;
+        }
+        None
+    }
+
+    /// The layer at a place.
+    pub(crate) fn layer_mut(&mut self, at: usize) -> Option<&mut Layer> {
+        self.layers.get_mut(at)
+    }
+
+    /// Takes the layer at a place out, whose changes are in another one between the same
+    /// savepoints.
+    pub(crate) fn remove_layer(&mut self, at: usize) -> Layer {
+        for mark in self.savepoints.iter_mut().filter(|mark| mark.layers > at) {
+            mark.layers -= 1;
+        }
+        self.layers.remove(at)
     }
 
     /// Notes that portion number `portion` is in layers: the savepoints after it rely on them.

@@ -217,3 +217,42 @@ fn savepoints_restore_everything_that_spilled() {
         .tests(runs())
         .quickcheck(property as fn(Vec<Step>, u8) -> bool);
 }
+
+#[test]
+fn layers_that_savepoints_have_left_become_one() {
+    let options = ManagerOptions {
+        write_set_bytes: Some(1),
+        ..ManagerOptions::default()
+    };
+    let (manager, table) = manager_with(options);
+    let transaction = begin(&manager, IsolationLevel::ReadCommitted);
+    for round in 0..100u8 {
+        let savepoint = transaction.savepoint();
+        transaction.put(table, &[round], &[round]).expect("put");
+        transaction.put(table, b"last", &[round]).expect("put");
+        if round % 7 == 0 {
+            transaction.delete(table, &[round]).expect("delete");
+        }
+        if round % 5 == 0 {
+            transaction.rollback_to(&savepoint).expect("rollback");
+        }
+        transaction.release(savepoint);
+        let keyspaces = manager.store().keyspaces().len();
+        assert!(keyspaces < 16, "{keyspaces} keyspaces after round {round}");
+    }
+    let check = |reader: &rustling_txn::Transaction| {
+        for round in 0..100u8 {
+            let expected = (round % 7 != 0 && round % 5 != 0).then(|| vec![round]);
+            assert_eq!(
+                reader.get(table, &[round]).expect("get"),
+                expected,
+                "{round}"
+            );
+        }
+        assert_eq!(reader.get(table, b"last").expect("get"), Some(vec![99]));
+    };
+    check(&transaction);
+    transaction.commit().expect("commit");
+    check(&begin(&manager, IsolationLevel::Snapshot));
+    assert_eq!(manager.store().keyspaces().len(), 1);
+}

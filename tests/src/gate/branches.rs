@@ -1,10 +1,10 @@
 //! The branches of a bank: a keyspace of each engine, so that nearly every transaction is across
 //! engines.
 
-use rustling_storage::{EngineKind, KeyspaceId, KeyspaceOptions, Store};
+use rustling_storage::{KeyspaceId, Store};
 use rustling_txn::{Error, Transaction};
 
-const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+use super::options::{ENGINES, of_engine};
 
 /// Keyspaces that share the entries of a bank among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +18,7 @@ impl Branches {
     pub fn found(transaction: &Transaction) -> Result<Branches, Error> {
         let mut ids = [KeyspaceId(u32::MAX); ENGINES.len()];
         for (id, engine) in ids.iter_mut().zip(ENGINES) {
-            *id = transaction.create_keyspace(KeyspaceOptions {
-                engine,
-                ..KeyspaceOptions::default()
-            })?;
+            *id = transaction.create_keyspace(of_engine(engine))?;
         }
         Ok(Branches(ids))
     }

@@ -1,6 +1,6 @@
 //! How the gates open their stores: limits so small that the edges occur constantly.
 
-use rustling_storage::{Codec, EvictionPolicyKind, StoreOptions};
+use rustling_storage::{Codec, EngineKind, EvictionPolicyKind, KeyspaceOptions, StoreOptions};
 
 /// Options for runs that replay from a seed: no threads, tiny segments, a tiny cache, and page
 /// sizes, codecs and eviction policies by seed.
@@ -41,5 +41,17 @@ pub fn eviction(seed: u64) -> EvictionPolicyKind {
         0 => EvictionPolicyKind::Random { seed },
         1 => EvictionPolicyKind::Clock,
         _ => EvictionPolicyKind::S3Fifo,
+    }
+}
+
+/// Every engine that a keyspace can have.
+pub const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+
+/// Options of a keyspace with this engine.
+#[must_use]
+pub fn of_engine(engine: EngineKind) -> KeyspaceOptions {
+    KeyspaceOptions {
+        engine,
+        ..KeyspaceOptions::default()
     }
 }

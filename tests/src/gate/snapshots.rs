@@ -8,19 +8,20 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use rustling_storage::{
-    Direction, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
-};
+use rustling_storage::{Direction, Env, KeyRange, KeyspaceId, Store, StoreOptions};
 use rustling_txn::{
     IsolationLevel, ManagerOptions, Transaction, TransactionManager, TransactionOptions,
 };
 
-use super::store::DIRECTORY;
+use super::{
+    options::{ENGINES, of_engine},
+    store::DIRECTORY,
+};
 
 /// Keys that are written to.
 const KEYS: u16 = 300;
-/// Keyspaces that each commit may touch.
-const KEYSPACES: usize = 2;
+/// Keyspaces that each commit may touch: one of each engine.
+const KEYSPACES: usize = ENGINES.len();
 /// Snapshots that a reader holds at a time.
 const HELD: usize = 6;
 
@@ -329,10 +330,11 @@ pub fn play(env: &Env, scenario: &Scenario) -> Result<Tally, String> {
     let manager = TransactionManager::with_options(open()?, env.clone(), ManagerOptions::default());
     let keyspaces = manager
         .transaction(TransactionOptions::default(), |transaction| {
-            Ok([
-                transaction.create_keyspace(KeyspaceOptions::default())?,
-                transaction.create_keyspace(KeyspaceOptions::default())?,
-            ])
+            let mut keyspaces = [KeyspaceId(0); KEYSPACES];
+            for (keyspace, engine) in keyspaces.iter_mut().zip(ENGINES) {
+                *keyspace = transaction.create_keyspace(of_engine(engine))?;
+            }
+            Ok(keyspaces)
         })
         .map_err(words)?;
     let world = World {

@@ -79,11 +79,11 @@ impl Bank {
     /// # Errors
     /// In words.
     pub fn transfer(&self, who: u32, number: u64, rng: &mut fastrand::Rng) -> Result<(), String> {
-        let isolation = if rng.bool() {
-            IsolationLevel::ReadCommitted
-        } else {
-            IsolationLevel::Snapshot
-        };
+        let isolation = [
+            IsolationLevel::ReadCommitted,
+            IsolationLevel::Snapshot,
+            IsolationLevel::Serializable,
+        ][rng.usize(..3)];
         if rng.u8(..8) == 0 {
             let transaction = self
                 .manager

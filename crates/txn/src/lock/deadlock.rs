@@ -22,7 +22,6 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
-use parking_lot::Mutex;
 
 use crate::{
     error::TransactionId,
@@ -30,6 +29,7 @@ use crate::{
         table::{Address, LockName, LockTable},
         wait::{Verdict, WaitCell},
     },
+    sync::Mutex,
 };
 
 /// What a waiting transaction has to lose. Fixed while it waits, since it does nothing else.

@@ -8,7 +8,6 @@ pub(crate) mod wait;
 
 use std::{sync::Arc, time::Duration};
 
-use parking_lot::Mutex;
 use rustling_storage::Clock;
 
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
         wait::{Verdict, WaitCell},
     },
     stats::Counters,
+    sync::Mutex,
 };
 
 /// What to do where a lock is taken.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use hashbrown::hash_table::{Entry as Slot, HashTable};
-use parking_lot::Mutex;
 use rustling_storage::KeyspaceId;
 
 use crate::{
     error::{LockResource, TransactionId},
     lock::queue::LockQueue,
+    sync::Mutex,
 };
 
 /// A power of two: far more than there are threads, so that two rarely meet by chance.

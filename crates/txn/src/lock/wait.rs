@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
-use crate::error::TransactionId;
+use crate::{
+    error::TransactionId,
+    sync::{Condvar, Mutex},
+};
 
 /// How a wait ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,13 +6,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, MutexGuard};
 use rustling_storage::KeyspaceId;
 
-use crate::serializable::{
-    graph::{MemberId, Members},
-    interval::{Holders, Interval, SegmentMap},
-    participant::{Extent, KEY_OVERHEAD, Participant, Tracks},
+use crate::{
+    serializable::{
+        graph::{MemberId, Members},
+        interval::{Holders, Interval, SegmentMap},
+        participant::{Extent, KEY_OVERHEAD, Participant, Tracks},
+    },
+    sync::{Mutex, MutexGuard},
 };
 
 /// Shards of the index, by keyspace: a power of two.

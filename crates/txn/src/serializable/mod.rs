@@ -18,7 +18,6 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::{Condvar, Mutex};
 use rustling_storage::{Clock, KeyspaceId, Lsn, MemoryBudget, Snapshot, WaitPoint};
 
 pub(crate) use crate::serializable::{
@@ -32,6 +31,7 @@ use crate::{
         memory::TrackMemory,
     },
     stats::Counters,
+    sync::{Condvar, Mutex},
 };
 
 /// The serializable transactions of a manager.

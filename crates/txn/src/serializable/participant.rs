@@ -6,10 +6,12 @@ use std::sync::{
 };
 
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 use rustling_storage::KeyspaceId;
 
-use crate::serializable::{graph::MemberId, interval::Interval};
+use crate::{
+    serializable::{graph::MemberId, interval::Interval},
+    sync::Mutex,
+};
 
 /// Bytes that a tracked key costs beside its bytes: entries here and in the index.
 pub(super) const KEY_OVERHEAD: usize = 128;
