@@ -282,3 +282,49 @@ fn an_open_result_keeps_its_transaction_open() {
     session.commit().unwrap();
     assert_eq!(one::<i64>(&db, "SELECT count(*) FROM t"), 3);
 }
+
+/// On call are at least two, as the rule says, whatever the doctors do at once.
+#[test]
+fn serializable_keeps_a_rule_that_no_constraint_can_state() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TABLE doctor (id int PRIMARY KEY, ward int, on_call boolean);
+         CREATE INDEX doctor_ward ON doctor (ward);
+         INSERT INTO doctor SELECT n, n % 2, true FROM (VALUES (1), (2), (3), (4), (5), (6)) v (n)",
+    )
+    .unwrap();
+    let left = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for who in 1..=6i32 {
+            let (db, left) = (&db, &left);
+            scope.spawn(move || {
+                for round in 0..25 {
+                    let result = db.transaction(|tx| {
+                        tx.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", ())?;
+                        let ward = who % 2;
+                        let sql = "SELECT count(*) FROM doctor WHERE ward = $1 AND on_call";
+                        let mut rows = tx.query(sql, (ward,))?;
+                        let on_call: i64 = rows.next().expect("a count")?.get(0)?;
+                        drop(rows);
+                        assert!(on_call >= 2, "{on_call} on call in ward {ward}");
+                        let leaves = round % 2 == 0 && on_call > 2;
+                        tx.execute(
+                            "UPDATE doctor SET on_call = $1 WHERE id = $2",
+                            (!leaves, who),
+                        )?;
+                        Ok(leaves)
+                    });
+                    match result {
+                        Ok(leaves) => drop(left.fetch_add(u64::from(leaves), Ordering::Relaxed)),
+                        Err(error) => assert_eq!(error.state(), SqlState::SERIALIZATION_FAILURE),
+                    }
+                }
+            });
+        }
+    });
+    assert!(left.into_inner() > 0);
+    for ward in 0..2 {
+        let sql = format!("SELECT count(*) FROM doctor WHERE ward = {ward} AND on_call");
+        assert!(one::<i64>(&db, &sql) >= 2);
+    }
+}

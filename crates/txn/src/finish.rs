@@ -76,7 +76,8 @@ impl State {
 
     fn commit_serializable(&self, lsn: Option<Lsn>) {
         if let Some(participant) = &self.participant {
-            self.manager.serializability.commit(participant, lsn);
+            let members = &self.manager.serializability;
+            members.commit(participant, lsn, &self.manager.counters);
         }
     }
 

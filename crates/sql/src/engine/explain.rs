@@ -57,7 +57,7 @@ impl Session {
         match action {
             Action::Change(change) => self.analyze_change(change, params, &measurements)?,
             _ => {
-                let transaction = self.read_transaction()?;
+                let transaction = self.statement_transaction(plan.locks_rows())?;
                 let mut context =
                     self.exec_context(transaction, params, Some(Arc::clone(&measurements)));
                 run_init_plans(&plan.init, &mut context)?;

@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// As [`Session::read_transaction`]; one that `locks` rows may do so.
-    fn statement_transaction(&mut self, locks: bool) -> Result<Arc<Transaction>> {
+    pub(super) fn statement_transaction(&mut self, locks: bool) -> Result<Arc<Transaction>> {
         match &mut self.open {
             Some(open) => {
                 open.begin_statement();
@@ -66,7 +66,7 @@ impl Session {
 
     /// Starts a query.
     pub(super) fn run_query(&mut self, query: &QueryAction, params: Vec<Value>) -> Result<Rows> {
-        let transaction = self.statement_transaction(query.plan.root.locks_rows())?;
+        let transaction = self.statement_transaction(query.plan.locks_rows())?;
         let mut context = self.exec_context(transaction, params, None);
         run_init_plans(&query.plan.init, &mut context)?;
         let operator = executor::build(&query.plan.root, &context, None)?;

@@ -352,7 +352,7 @@ impl PhysicalPlan {
     }
 
     /// Whether a node of the plan locks rows.
-    pub(crate) fn locks_rows(&self) -> bool {
+    fn locks_rows(&self) -> bool {
         matches!(self.node, PhysicalNode::LockRows { .. })
             || self.inputs().into_iter().any(PhysicalPlan::locks_rows)
     }
@@ -397,4 +397,11 @@ pub(crate) struct QueryPlan {
     pub(crate) nodes: usize,
     /// The rewrite rules that changed the plan, in order.
     pub(crate) rules: Vec<&'static str>,
+}
+
+impl QueryPlan {
+    /// Whether running it locks rows.
+    pub(crate) fn locks_rows(&self) -> bool {
+        self.root.locks_rows() || self.init.iter().any(|init| init.plan.locks_rows())
+    }
 }

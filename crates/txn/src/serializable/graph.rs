@@ -34,6 +34,9 @@ impl MemberId {
     pub(super) const SUMMARY: MemberId = MemberId(0);
 }
 
+/// How many members [`Graph::judge`] looks at.
+const MOST_JUDGED: usize = 64;
+
 /// Few members, in no order.
 pub(super) type Members = SmallVec<[MemberId; 4]>;
 
@@ -143,6 +146,11 @@ impl Graph {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+
+    /// Whether there is a summary.
+    pub(super) fn has_summary(&self) -> bool {
+        self.members.contains_key(&MemberId::SUMMARY)
     }
 
     /// Members, the summary among them.
@@ -283,7 +291,7 @@ impl Graph {
     fn judge(&self, first: MemberId, third: MemberId) -> Danger {
         let mut seen = vec![third];
         let mut at = 0;
-        while let Some(id) = seen.get(at).copied() {
+        while let Some(id) = seen.get(at).copied().filter(|_| at < MOST_JUDGED) {
             at += 1;
             if id == first {
                 return Danger { proven: true };

@@ -34,6 +34,10 @@ use crate::{
     sync::{Condvar, Mutex},
 };
 
+/// Beyond so many members those that have committed are summarised, however little they have
+/// read and written.
+const MOST_MEMBERS: usize = 4096;
+
 /// The serializable transactions of a manager.
 #[derive(Debug)]
 pub(crate) struct Serializability {
@@ -302,9 +306,15 @@ impl Serializability {
     }
 
     /// Notes the commit at `lsn`, or of nothing.
-    pub(crate) fn commit(&self, participant: &Participant, lsn: Option<Lsn>) {
-        let ended = self.graph.lock().commit(participant.id, lsn);
+    pub(crate) fn commit(&self, participant: &Participant, lsn: Option<Lsn>, counters: &Counters) {
+        let mut graph = self.graph.lock();
+        let ended = graph.commit(participant.id, lsn);
+        let crowded = graph.len() > MOST_MEMBERS;
+        drop(graph);
         self.tidy(ended);
+        if crowded {
+            self.summarise(counters);
+        }
     }
 
     /// Notes that the transaction was rolled back.
@@ -359,7 +369,14 @@ impl Serializability {
             }
         }
         let ids: Vec<MemberId> = committed.iter().map(|participant| participant.id).collect();
-        let ended = self.graph.lock().summarise(&self.summary, &ids);
+        let (ended, needed) = {
+            let mut graph = self.graph.lock();
+            (graph.summarise(&self.summary, &ids), graph.has_summary())
+        };
+        if !needed {
+            // All of them were forgotten meanwhile.
+            self.memory.release(self.index.remove(&self.summary, false));
+        }
         counters
             .summarised_transactions
             .add(ended.forgotten.len() as u64);
