@@ -304,10 +304,6 @@ fn recover(
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
     let media = media(env, dir, options, pages, &poison);
     let trees = open_trees(media, &manifest, Arc::clone(&poison))?;
-    if !read_only {
-        let tables = &trees.media.tables;
-        tables.remove_orphans(&manifest.table_numbers())?;
-    }
     let tables = trees.catalog.list(info.lsn);
     let tables = tables.iter().filter_map(|keyspace| keyspace.engine.lsm());
     let tables = tables.map(LsmTree::opened).collect();
@@ -317,6 +313,10 @@ fn recover(
     if !read_only {
         trees.media.pages.settle_if_in_doubt()?;
         tail.settle(&poison)?;
+        // Not before the checkpoint is known to be durable: the one that a power failure would
+        // bring back may list other tables.
+        let listed = manifest.table_numbers();
+        trees.media.tables.remove_orphans(&listed)?;
     }
     let last = tail.lsn;
     drop_staging(&trees.catalog, last);

@@ -20,8 +20,9 @@ pub struct StoreOptions {
     pub read_only: bool,
     /// Bytes of a page: 4096, 8192 or 16384. An existing store keeps its own.
     pub page_size: u32,
-    /// Bytes of memory for everything. Half of them hold cached pages, the rest serves write
-    /// sets and operators through [`crate::Store::memory`].
+    /// Bytes of memory for everything. Half of them hold cached pages; the rest serves write sets
+    /// and operators through [`crate::Store::memory`] and, once there is an LSM or hybrid
+    /// keyspace, memtables and cached blocks of tables.
     pub memory_budget: usize,
     /// How pages are compressed from now on.
     pub codec: Codec,
