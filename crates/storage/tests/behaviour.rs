@@ -10,8 +10,8 @@ use std::{
 };
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions, LogArchive,
-    LogSegment, Lsn, MemoryVfs, Store, StoreOptions, Vfs, check, staging,
+    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
+    LogArchive, LogSegment, Lsn, MemoryVfs, Store, StoreOptions, Vfs, check, staging,
 };
 
 const DIR: &str = "/some/where/store";
@@ -557,4 +557,67 @@ fn log_segments_are_archived_before_they_are_removed() {
     );
     drop(store);
     assert!(open(&vfs, small()).unwrap().verify().unwrap().is_clean());
+}
+
+#[test]
+fn a_long_log_is_replayed_by_several_threads() {
+    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+        let vfs = MemoryVfs::new();
+        let alone = || StoreOptions {
+            memory_budget: 16 << 20,
+            wal_segment_bytes: 256 << 10,
+            lock: false,
+            ..small()
+        };
+        let store = open(&vfs, alone()).unwrap();
+        let mut random = fastrand::Rng::with_seed(11);
+        let mut expected = std::collections::BTreeMap::new();
+        let tables: Vec<KeyspaceId> = (0..2)
+            .map(|_| {
+                let id = store.allocate_keyspace_id();
+                let mut batch = Batch::new();
+                let staging = false;
+                batch.create_keyspace(id, KeyspaceOptions { engine, staging });
+                store.commit(&batch, Durability::None).unwrap();
+                id
+            })
+            .collect();
+        for round in 0..400_u32 {
+            let mut batch = Batch::new();
+            for _ in 0..50 {
+                let id = tables[random.usize(..2)];
+                // Long common beginnings, of which entries are sorted by the first bytes only.
+                let mut key = b"a beginning that all of them share ".to_vec();
+                key.extend_from_slice(&random.u32(..9_000).to_be_bytes());
+                if random.u8(..8) == 0 {
+                    batch.delete(id, key.clone());
+                    expected.remove(&(id, key));
+                } else {
+                    batch.put(id, key.clone(), round.to_be_bytes());
+                    expected.insert((id, key), round);
+                }
+            }
+            store.commit(&batch, Durability::Sync).unwrap();
+        }
+        // The process ends here.
+        std::mem::forget(store);
+        let several = StoreOptions {
+            background: true,
+            ..alone()
+        };
+        let store = open(&vfs, several).unwrap();
+        let snapshot = store.snapshot();
+        let mut found = std::collections::BTreeMap::new();
+        for id in &tables {
+            let mut cursor = snapshot
+                .scan(*id, KeyRange::all(), Direction::Forward)
+                .unwrap();
+            while let Some((key, value)) = cursor.next().unwrap() {
+                let round = u32::from_be_bytes(value.try_into().unwrap());
+                found.insert((*id, key.to_vec()), round);
+            }
+        }
+        assert!(found == expected, "{engine:?}");
+        assert!(store.verify().unwrap().is_clean());
+    }
 }
