@@ -61,6 +61,18 @@ impl<'a> Binder<'a> {
             .iter()
             .map(|argument| self.expr(&argument.value))
             .collect::<Result<Vec<_>>>()?;
+        // A type's name as a function is a cast (PostgreSQL 10.3, step 3).
+        if let ([_], true, Some(to)) = (
+            arguments.as_slice(),
+            functions::overloads(name).is_empty(),
+            super::type_names::known(name),
+        ) {
+            let mut arguments = arguments;
+            return match arguments.pop() {
+                Some(argument) => self.coerce(argument, to, CastContext::Explicit),
+                None => Err(undefined(call, &[], span)),
+            };
+        }
         self.resolved(name, arguments, span)
             .map_err(|missing| match missing {
                 Missing::Error(error) => error,

@@ -330,6 +330,11 @@ impl<'a> Binder<'a> {
         {
             return self.concat_chain(first, rest);
         }
+        if let [(BinaryOperator::Overlaps, _, second)] = rest
+            && let (A::Row(first), A::Row(second)) = (&first.kind, &second.kind)
+        {
+            return self.overlaps(first, second, rest[0].1);
+        }
         let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
         let mut left = self.at_depth(length, first.span, |binder| binder.expr(first))?;
         for (operator, operator_span, right) in rest {
@@ -364,7 +369,7 @@ impl<'a> Binder<'a> {
             BinaryOperator::Divide => BinaryOp::Divide,
             BinaryOperator::Modulo => BinaryOp::Modulo,
             BinaryOperator::Power => BinaryOp::Power,
-            BinaryOperator::Overlaps => return Err(unsupported("OVERLAPS is", operator_span)),
+            BinaryOperator::Overlaps => return Err(super::special::no_periods(operator_span)),
             BinaryOperator::Other(symbol) => match symbol {
                 "||" if [left.data_type, right.data_type]
                     .iter()

@@ -3,7 +3,7 @@
 use super::{Binder, internal, literal, unsupported};
 use crate::{
     ast::{self, CurrentValue, ExprKind as A, TrimSide},
-    bound::{Expr, ExprKind, ScalarFunction},
+    bound::{BinaryOp, Expr, ExprKind, ScalarFunction},
     error::{Error, Result, SqlState},
     span::Span,
     types::{DataType, Value},
@@ -38,7 +38,40 @@ const FIELDS: [&str; 25] = [
     "years",
 ];
 
+/// OVERLAPS without periods beside it.
+pub(super) fn no_periods(span: Span) -> Error {
+    Error::new(
+        SqlState::SYNTAX_ERROR,
+        "OVERLAPS compares two periods: rows of a begin and an end or a length",
+    )
+    .at(span)
+    .hint("For example (DATE '2024-01-01', DATE '2024-02-01') OVERLAPS (a, b).")
+}
+
 impl<'a> Binder<'a> {
+    /// `(a, b) OVERLAPS (c, d)`.
+    pub(super) fn overlaps(
+        &mut self,
+        first: &'a [ast::Expr],
+        second: &'a [ast::Expr],
+        span: Span,
+    ) -> Result<Expr> {
+        let mut arguments = Vec::with_capacity(4);
+        for period in [first, second] {
+            let [start, end] = period else {
+                return Err(no_periods(span));
+            };
+            let start = self.expr(start)?;
+            let mut end = self.expr(end)?;
+            if end.data_type == DataType::Interval {
+                end = self.arithmetic(BinaryOp::Add, start.clone(), end, span, span)?;
+            }
+            arguments.push(start);
+            arguments.push(end);
+        }
+        self.named_call("overlaps", arguments, span)
+    }
+
     pub(super) fn special(&mut self, expr: &'a ast::Expr) -> Result<Expr> {
         let span = expr.span;
         match &expr.kind {

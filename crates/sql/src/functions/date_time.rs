@@ -27,6 +27,18 @@ pub(super) const SIGNATURES: &[Signature] = table! {
     "make_time" MakeTime (Int4, Int4, Float8) -> Time;
     "make_timestamp" MakeTimestamp (Int4, Int4, Int4, Int4, Int4, Float8) -> Timestamp;
     "make_interval" MakeInterval (Int4, Int4, Int4, Int4, Int4, Int4, Float8) -> Interval;
+    "date_bin" DateBin (Interval, Timestamp, Timestamp) -> Timestamp;
+    "date_bin" DateBin (Interval, TimestampTz, TimestampTz) -> TimestampTz;
+    "isfinite" IsFinite (Date) -> Boolean;
+    "isfinite" IsFinite (Timestamp) -> Boolean;
+    "isfinite" IsFinite (TimestampTz) -> Boolean;
+    "isfinite" IsFinite (Interval) -> Boolean;
+    "overlaps" Overlaps (Date, Date, Date, Date) -> Boolean Always;
+    "overlaps" Overlaps (Time, Time, Time, Time) -> Boolean Always;
+    "overlaps" Overlaps (Timestamp, Timestamp, Timestamp, Timestamp) -> Boolean Always;
+    "overlaps" Overlaps (TimestampTz, TimestampTz, TimestampTz, TimestampTz) -> Boolean Always;
+    "statement_timestamp" Now () -> TimestampTz;
+    "date_trunc" DateTrunc (Text, TimestampTz, Text) -> TimestampTz;
     "to_timestamp" ToTimestamp (Float8) -> TimestampTz;
     "to_timestamp" ToTimestamp (Text, Text) -> TimestampTz;
     "timezone" AtTimeZone (Text, Timestamp) -> TimestampTz;

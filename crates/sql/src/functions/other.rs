@@ -7,5 +7,7 @@ pub(super) const SIGNATURES: &[Signature] = table! {
     "version" Version () -> Text;
     "current_database" CurrentDatabase () -> Text;
     "current_schema" CurrentSchema () -> Text;
+    "num_nulls" NumNulls (;Any) -> Int4 Never;
+    "num_nonnulls" NumNonNulls (;Any) -> Int4 Never;
     "pg_typeof" TypeOf (Any) -> Text Never;
 };

@@ -61,6 +61,14 @@ pub(super) const SIGNATURES: &[Signature] = &{
         "regexp_replace" RegexpReplace (Text, Text, Text, Text) -> Text;
         "regexp_like" RegexpLike (Text, Text) -> Boolean;
         "regexp_like" RegexpLike (Text, Text, Text) -> Boolean;
+        "format" Format (Text) -> Text;
+        "format" Format (Text; Any) -> Text First;
+        "quote_nullable" QuoteNullable (Any) -> Text Never;
+        "bit_count" BitCount (Bytea) -> Int8;
+        "get_byte" GetByte (Bytea, Int4) -> Int4;
+        "get_bit" GetBit (Bytea, Int8) -> Int4;
+        "set_byte" SetByte (Bytea, Int4, Int4) -> Bytea;
+        "set_bit" SetBit (Bytea, Int8, Int4) -> Bytea;
         "encode" Encode (Bytea, Text) -> Text;
         "decode" Decode (Text, Text) -> Bytea;
     };

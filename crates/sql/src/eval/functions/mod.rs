@@ -4,13 +4,17 @@ mod array;
 mod date_time;
 mod extract;
 pub(super) mod json;
+mod numbers;
 mod numeric;
 mod other;
 mod string;
 mod template;
+mod text_format;
+mod time_bins;
 mod to_char;
 mod to_date;
 mod to_number;
+mod trigonometry;
 
 use super::EvalContext;
 use crate::{
@@ -34,7 +38,9 @@ pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Re
     // A NULL literal decides a strict function's value.
     let non_strict = matches!(function, ScalarFunction::Concat | ScalarFunction::ConcatWs)
         || array::sees_null(function)
-        || json::sees_null(function);
+        || json::sees_null(function)
+        || text_format::sees_null(function)
+        || time_bins::sees_null(function);
     if !non_strict && types.contains(&DataType::Unknown) {
         return Some(Resolved {
             function: |_, _| Ok(Value::Null),
@@ -46,7 +52,11 @@ pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Re
         .or_else(|| date_time::resolve(function, types))
         .or_else(|| other::resolve(function, types))
         .or_else(|| array::resolve(function, types))
-        .or_else(|| json::resolve(function, types))?;
+        .or_else(|| json::resolve(function, types))
+        .or_else(|| trigonometry::resolve(function, types))
+        .or_else(|| numbers::resolve(function, types))
+        .or_else(|| text_format::resolve(function, types))
+        .or_else(|| time_bins::resolve(function, types))?;
     Some(Resolved {
         function: found,
         strict: !non_strict,

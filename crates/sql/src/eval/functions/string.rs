@@ -663,7 +663,7 @@ const RESERVED: &[&str] = &[
     "xmltable",
 ];
 
-fn quote_identifier(name: &str) -> String {
+pub(super) fn quote_identifier(name: &str) -> String {
     let plain = name
         .bytes()
         .next()
@@ -679,7 +679,7 @@ fn quote_identifier(name: &str) -> String {
     }
 }
 
-fn quote_literal(string: &str) -> String {
+pub(super) fn quote_literal(string: &str) -> String {
     let quoted = string.replace('\'', "''");
     if quoted.contains('\\') {
         format!("E'{}'", quoted.replace('\\', "\\\\"))
