@@ -5,8 +5,9 @@ use rustling_sql::{
     DataType, Error as SqlError, SqlState,
     ast::{
         ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateTable, ExprKind, Ident,
-        ObjectName, Span, Statement, StatementKind, TableBody, TypeName,
+        ObjectName, Span, Statement, StatementKind, TableBody, TableElement, TypeName,
     },
+    catalog::Deferral,
     parser::parse_expression,
 };
 
@@ -99,9 +100,10 @@ pub(crate) fn create_table(table: &str, columns: &[(ColumnSpec, DataType)]) -> R
             let primary_key = ColumnConstraint {
                 name: None,
                 kind: ColumnConstraintKind::PrimaryKey,
+                deferral: Deferral::default(),
                 span: Span::default(),
             };
-            Ok(ColumnDefinition {
+            Ok(TableElement::Column(ColumnDefinition {
                 name: ident(&spec.name),
                 data_type,
                 constraints: if spec.primary_key {
@@ -110,11 +112,12 @@ pub(crate) fn create_table(table: &str, columns: &[(ColumnSpec, DataType)]) -> R
                     Vec::new()
                 },
                 span: Span::default(),
-            })
+            }))
         })
         .collect::<Result<Vec<_>>>()?;
     let statement = Statement {
         kind: StatementKind::CreateTable(Box::new(CreateTable {
+            temporary: None,
             name: ObjectName {
                 parts: vec![ident(table)],
                 span: Span::default(),
@@ -122,7 +125,7 @@ pub(crate) fn create_table(table: &str, columns: &[(ColumnSpec, DataType)]) -> R
             if_not_exists: false,
             method: None,
             body: TableBody::Definitions {
-                columns,
+                elements: columns,
                 constraints: Vec::new(),
             },
         })),

@@ -50,6 +50,10 @@ sql_states! {
     UNDEFINED_PARAMETER = "42P02";
     /// wrong_object_type
     WRONG_OBJECT_TYPE = "42809";
+    /// dependent_objects_still_exist
+    DEPENDENT_OBJECTS = "2BP01";
+    /// object_not_in_prerequisite_state
+    NOT_IN_PREREQUISITE_STATE = "55000";
     /// cannot_coerce
     CANNOT_COERCE = "42846";
     /// feature_not_supported
@@ -72,6 +76,8 @@ sql_states! {
     CARDINALITY_VIOLATION = "21000";
     /// not_null_violation
     NOT_NULL_VIOLATION = "23502";
+    /// foreign_key_violation
+    FOREIGN_KEY_VIOLATION = "23503";
     /// unique_violation
     UNIQUE_VIOLATION = "23505";
     /// check_violation

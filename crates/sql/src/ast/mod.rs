@@ -5,12 +5,21 @@
 //! ([`crate::parser::MAX_DEPTH`]): long operator chains, lists and set operations are vectors, so
 //! recursion over a tree is safe.
 
+mod definition;
 mod display;
 mod expr;
 mod name;
 mod query;
+mod session;
 mod statement;
+mod walk;
 
+pub use definition::{
+    AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
+    ColumnDefinition, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView, Drop,
+    IndexElement, ObjectKind, References, SequenceOptions, TableBody, TableConstraint,
+    TableConstraintKind, TableElement,
+};
 pub use expr::{
     Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,
     FunctionCall, IntervalField, LikeKind, Quantified, TrimSide, UnaryOperator,
@@ -20,11 +29,13 @@ pub use query::{
     CommonTable, Distinct, JoinConstraint, JoinOperator, LockingClause, OrderItem, Query,
     QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
 };
+pub use session::{Discard, FetchDirection, SessionStatement};
 pub use statement::{
-    Assignment, ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable,
-    Delete, Explain, IndexElement, Insert, InsertSource, OnConflict, SetScope, SettingValue,
-    Statement, StatementKind, TableBody, TableConstraint, TableConstraintKind, Update,
+    Assignment, Delete, Explain, Insert, InsertSource, Merge, MergeAction, MergeClause, OnConflict,
+    Overriding, SetScope, SettingValue, Statement, StatementKind, Truncate, Update,
 };
+
+pub use walk::walk_expr_mut;
 
 #[doc(no_inline)]
 pub use crate::span::Span;

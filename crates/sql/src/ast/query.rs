@@ -114,6 +114,23 @@ pub struct Select {
     pub span: Span,
 }
 
+impl Select {
+    /// A SELECT of nothing but these items, as RETURNING has it.
+    #[must_use]
+    pub fn of_items(items: Vec<SelectItem>, span: Span) -> Select {
+        Select {
+            distinct: None,
+            items,
+            into: None,
+            from: Vec::new(),
+            filter: None,
+            group_by: None,
+            having: None,
+            span,
+        }
+    }
+}
+
 /// DISTINCT.
 #[derive(Clone, Debug)]
 pub enum Distinct {

@@ -1,6 +1,9 @@
 //! Statements.
 
-use super::{Expr, Ident, ObjectName, OrderItem, Query, SelectItem, TableRef, TypeName, With};
+use super::{
+    AlterSequence, AlterTable, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView,
+    Drop, Expr, Ident, ObjectName, Query, Select, SessionStatement, TableRef, With,
+};
 use crate::{
     bound::{TableLock, TransactionStatement},
     span::Span,
@@ -27,27 +30,34 @@ pub enum StatementKind {
     Update(Box<Update>),
     /// DELETE.
     Delete(Box<Delete>),
+    /// MERGE.
+    Merge(Box<Merge>),
+    /// TRUNCATE.
+    Truncate(Truncate),
     /// CREATE TABLE.
     CreateTable(Box<CreateTable>),
     /// CREATE INDEX.
     CreateIndex(Box<CreateIndex>),
-    /// DROP TABLE.
-    DropTable {
-        /// Which.
+    /// CREATE VIEW.
+    CreateView(Box<CreateView>),
+    /// CREATE SEQUENCE.
+    CreateSequence(Box<CreateSequence>),
+    /// CREATE SCHEMA.
+    CreateSchema(CreateSchema),
+    /// ALTER TABLE, and ALTER of other things that are like tables.
+    AlterTable(Box<AlterTable>),
+    /// ALTER SEQUENCE.
+    AlterSequence(Box<AlterSequence>),
+    /// DROP.
+    Drop(Drop),
+    /// About the session.
+    Session(SessionStatement),
+    /// SET CONSTRAINTS.
+    SetConstraints {
+        /// Which; none: ALL.
         names: Vec<ObjectName>,
-        /// IF EXISTS.
-        if_exists: bool,
-        /// CASCADE.
-        cascade: bool,
-    },
-    /// DROP INDEX.
-    DropIndex {
-        /// Which.
-        names: Vec<ObjectName>,
-        /// IF EXISTS.
-        if_exists: bool,
-        /// CASCADE.
-        cascade: bool,
+        /// DEFERRED, not IMMEDIATE.
+        deferred: bool,
     },
     /// BEGIN, COMMIT, …
     Transaction(TransactionStatement),
@@ -98,12 +108,23 @@ pub struct Insert {
     pub alias: Option<Ident>,
     /// Columns, where named.
     pub columns: Option<Vec<Ident>>,
+    /// OVERRIDING.
+    pub overriding: Option<Overriding>,
     /// Rows.
     pub source: InsertSource,
     /// ON CONFLICT.
     pub on_conflict: Option<OnConflict>,
-    /// RETURNING.
-    pub returning: Option<Vec<SelectItem>>,
+    /// RETURNING: a SELECT of just these items.
+    pub returning: Option<Box<Select>>,
+}
+
+/// OVERRIDING: which values of identity columns count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overriding {
+    /// OVERRIDING SYSTEM VALUE: those given.
+    System,
+    /// OVERRIDING USER VALUE: those of the sequence.
+    User,
 }
 
 /// What INSERT inserts.
@@ -156,8 +177,8 @@ pub struct Update {
     pub from: Vec<TableRef>,
     /// WHERE.
     pub filter: Option<Expr>,
-    /// RETURNING.
-    pub returning: Option<Vec<SelectItem>>,
+    /// RETURNING: a SELECT of just these items.
+    pub returning: Option<Box<Select>>,
 }
 
 /// DELETE.
@@ -173,131 +194,69 @@ pub struct Delete {
     pub using: Vec<TableRef>,
     /// WHERE.
     pub filter: Option<Expr>,
-    /// RETURNING.
-    pub returning: Option<Vec<SelectItem>>,
+    /// RETURNING: a SELECT of just these items.
+    pub returning: Option<Box<Select>>,
 }
 
-/// CREATE TABLE.
+/// MERGE.
 #[derive(Clone, Debug)]
-pub struct CreateTable {
-    /// Its name.
-    pub name: ObjectName,
-    /// IF NOT EXISTS.
-    pub if_not_exists: bool,
-    /// USING: the table access method.
-    pub method: Option<Ident>,
-    /// Columns, or a query.
-    pub body: TableBody,
-}
-
-/// What CREATE TABLE takes its columns from.
-#[derive(Clone, Debug)]
-pub enum TableBody {
-    /// Definitions.
-    Definitions {
-        /// Columns.
-        columns: Vec<ColumnDefinition>,
-        /// Table constraints.
-        constraints: Vec<TableConstraint>,
-    },
-    /// `AS query`.
-    Query {
-        /// Column names.
-        columns: Vec<Ident>,
-        /// The query.
-        query: Box<Query>,
-        /// WITH DATA (not NO DATA).
-        with_data: bool,
-    },
-}
-
-/// A column of CREATE TABLE.
-#[derive(Clone, Debug)]
-pub struct ColumnDefinition {
-    /// Its name.
-    pub name: Ident,
-    /// Its type.
-    pub data_type: TypeName,
-    /// Its constraints in order.
-    pub constraints: Vec<ColumnConstraint>,
-    /// Where.
-    pub span: Span,
-}
-
-/// A constraint of a column.
-#[derive(Clone, Debug)]
-pub struct ColumnConstraint {
-    /// Its name.
-    pub name: Option<Ident>,
-    /// What it says.
-    pub kind: ColumnConstraintKind,
-    /// Where.
-    pub span: Span,
-}
-
-/// The kinds of column constraint.
-#[derive(Clone, Debug)]
-pub enum ColumnConstraintKind {
-    /// NOT NULL
-    NotNull,
-    /// NULL
-    Null,
-    /// DEFAULT
-    Default(Expr),
-    /// PRIMARY KEY
-    PrimaryKey,
-    /// UNIQUE
-    Unique,
-    /// CHECK
-    Check(Expr),
-}
-
-/// A constraint of a table.
-#[derive(Clone, Debug)]
-pub struct TableConstraint {
-    /// Its name.
-    pub name: Option<Ident>,
-    /// What it says.
-    pub kind: TableConstraintKind,
-    /// Where.
-    pub span: Span,
-}
-
-/// The kinds of table constraint.
-#[derive(Clone, Debug)]
-pub enum TableConstraintKind {
-    /// PRIMARY KEY (columns)
-    PrimaryKey(Vec<Ident>),
-    /// UNIQUE (columns)
-    Unique(Vec<Ident>),
-    /// CHECK
-    Check(Expr),
-}
-
-/// CREATE INDEX.
-#[derive(Clone, Debug)]
-pub struct CreateIndex {
-    /// UNIQUE.
-    pub unique: bool,
-    /// IF NOT EXISTS.
-    pub if_not_exists: bool,
-    /// Its name, where given.
-    pub name: Option<Ident>,
-    /// On which table.
+pub struct Merge {
+    /// WITH.
+    pub with: Option<With>,
+    /// Which table.
     pub table: ObjectName,
-    /// USING method.
-    pub method: Option<Ident>,
-    /// Keys.
-    pub elements: Vec<IndexElement>,
+    /// Its alias.
+    pub alias: Option<Ident>,
+    /// USING.
+    pub source: TableRef,
+    /// ON.
+    pub on: Expr,
+    /// WHEN …, in order.
+    pub clauses: Vec<MergeClause>,
 }
 
-/// A key of CREATE INDEX.
+/// One WHEN of MERGE.
 #[derive(Clone, Debug)]
-pub struct IndexElement {
-    /// What, and how it is ordered.
-    pub order: OrderItem,
-    /// Operator class.
-    pub operator_class: Option<Ident>,
+pub struct MergeClause {
+    /// WHEN MATCHED, not WHEN NOT MATCHED.
+    pub matched: bool,
+    /// AND condition.
+    pub condition: Option<Expr>,
+    /// THEN.
+    pub action: MergeAction,
+    /// Where.
+    pub span: Span,
+}
+
+/// What a WHEN of MERGE does.
+#[derive(Clone, Debug)]
+pub enum MergeAction {
+    /// UPDATE SET.
+    Update(Vec<Assignment>),
+    /// DELETE.
+    Delete,
+    /// INSERT.
+    Insert {
+        /// Columns, where named.
+        columns: Option<Vec<Ident>>,
+        /// OVERRIDING.
+        overriding: Option<Overriding>,
+        /// VALUES; `None`: DEFAULT VALUES.
+        values: Option<Vec<Expr>>,
+    },
+    /// DO NOTHING.
+    Nothing,
+}
+
+/// TRUNCATE.
+#[derive(Clone, Debug)]
+pub struct Truncate {
+    /// Which tables.
+    pub tables: Vec<ObjectName>,
+    /// RESTART IDENTITY.
+    pub restart_identity: bool,
+    /// CASCADE.
+    pub cascade: bool,
 }
 
 /// EXPLAIN.

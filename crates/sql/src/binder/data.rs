@@ -1,190 +1,162 @@
-//! INSERT, UPDATE, DELETE.
+//! UPDATE, DELETE, RETURNING, and what all statements that change rows share.
 
 use std::sync::Arc;
 
 use super::{
     Binder, Place,
     expr::with_hint,
-    from::conjuncts,
+    from::{conjuncts, distinct_names},
     literal,
-    query::{BoundQuery, output_expr, values_length},
-    scope::Scope,
-    suggest, unsupported,
+    query::output_expr,
+    scope::{Scope, ScopeColumn},
+    suggest,
 };
 use crate::{
-    ast::{self, Delete, ExprKind as A, Ident, Insert, InsertSource, QueryBody, Update},
-    bound::{Assignment, BoundStatement, ColumnId, Expr, InsertConflict, LogicalPlan},
-    catalog::Table,
+    ast::{self, Delete, ExprKind as A, Ident, Update},
+    bound::{
+        Assignment, BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, JoinKind,
+        LogicalPlan, Returning, ScalarFunction,
+    },
+    catalog::{Table, TableKind},
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType, Value},
 };
 
+/// The rows that UPDATE or DELETE works on.
+pub(super) struct Target {
+    pub(super) table: Arc<Table>,
+    pub(super) plan: LogicalPlan,
+    pub(super) row_key: ColumnId,
+    /// The row's columns in table order.
+    pub(super) columns: Vec<ColumnId>,
+    /// Columns of other relations.
+    pub(super) others: Vec<(ColumnId, DataType)>,
+}
+
 impl<'a> Binder<'a> {
-    pub(super) fn insert(&mut self, insert: &'a Insert) -> Result<BoundStatement> {
-        if let Some(with) = &insert.with {
-            return Err(unsupported("WITH before INSERT is", with.span)
-                .hint("Put the WITH clause before the SELECT: INSERT INTO … WITH … SELECT …"));
+    /// Binds with the queries of WITH in sight.
+    pub(super) fn within<T>(
+        &mut self,
+        with: Option<&'a ast::With>,
+        bind: impl FnOnce(&mut Binder<'a>) -> Result<T>,
+    ) -> Result<T> {
+        let outer = self.common_tables.len();
+        if let Some(with) = with {
+            self.with(with)?;
         }
-        if let Some(returning) = &insert.returning {
-            return Err(returning_error(returning, insert.table.span));
+        let result = bind(self)?;
+        self.check_unused(outer)?;
+        self.common_tables.truncate(outer);
+        Ok(result)
+    }
+
+    /// The number of a new buffer.
+    pub(super) fn buffer(&mut self) -> usize {
+        self.buffers += 1;
+        self.buffers - 1
+    }
+
+    /// The table of that name, which must be one whose rows can be changed.
+    pub(super) fn changed_table(&mut self, name: &ast::ObjectName) -> Result<Arc<Table>> {
+        let table = self.table(name)?;
+        let what = match &table.kind {
+            TableKind::Table => return Ok(table),
+            TableKind::View(_) => "view",
+            TableKind::Virtual => "system table",
+        };
+        Err(Error::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot change {what} \"{}\"", table.name),
+        )
+        .at(name.span))
+    }
+
+    /// The scope of a table whose columns have these ids.
+    pub(super) fn target_scope(
+        &self,
+        table: &Arc<Table>,
+        alias: Option<&Ident>,
+        ids: &[ColumnId],
+    ) -> Scope {
+        let columns = table
+            .columns
+            .iter()
+            .zip(ids)
+            .map(|(column, id)| ScopeColumn {
+                name: column.name.clone(),
+                id: *id,
+                data_type: column.data_type.of_values(),
+                nullable: !column.not_null,
+            })
+            .collect();
+        let mut scope = Scope::default();
+        let (name, schema) = match alias {
+            Some(alias) => (&alias.name, None),
+            None => (&table.name, Some(table.schema.as_str())),
+        };
+        scope.add_relation(name, schema, columns, Some(Arc::clone(table)));
+        scope
+    }
+
+    /// RETURNING, over the scope on top of the stack.
+    pub(super) fn returning(
+        &mut self,
+        table: &Table,
+        columns: &[ColumnId],
+        others: Vec<(ColumnId, DataType)>,
+        returning: &'a ast::Select,
+    ) -> Result<Returning> {
+        let slot = self.buffer();
+        let types = table
+            .columns
+            .iter()
+            .map(|column| column.data_type.of_values());
+        let buffered = LogicalPlan::Buffered {
+            slot,
+            columns: columns
+                .iter()
+                .copied()
+                .zip(types)
+                .chain(others.iter().copied())
+                .collect(),
+        };
+        let (bound, _) = self.in_place(Place::Output, |binder| {
+            binder.select_over(returning, &[], buffered)
+        })?;
+        if let LogicalPlan::Project { input, .. } = &bound.plan
+            && let LogicalPlan::Aggregate { .. } = &**input
+        {
+            return Err(Error::new(
+                SqlState::GROUPING_ERROR,
+                "aggregate functions are not allowed in RETURNING",
+            )
+            .at(returning.span));
         }
-        let table = self.table(&insert.table)?;
-        let on_conflict = match &insert.on_conflict {
-            None => InsertConflict::Error,
-            Some(conflict) if conflict.update.is_some() => {
-                return Err(unsupported("ON CONFLICT DO UPDATE is", conflict.span));
-            }
-            Some(conflict)
-                if !conflict.columns.is_empty()
-                    || conflict.constraint.is_some()
-                    || conflict.target_filter.is_some() =>
-            {
-                self.check_conflict_target(&table, conflict)?;
-                InsertConflict::DoNothing
-            }
-            Some(_) => InsertConflict::DoNothing,
-        };
-        // Ordinals of the columns that the source fills.
-        let targets = match &insert.columns {
-            None => (0..table.columns.len()).collect(),
-            Some(names) => {
-                let mut targets = Vec::with_capacity(names.len());
-                for name in names {
-                    let ordinal = table_column(&table, name)?;
-                    if targets.contains(&ordinal) {
-                        return Err(twice(name));
-                    }
-                    targets.push(ordinal);
-                }
-                targets
-            }
-        };
-        let named = insert.columns.is_some();
-        let (source, columns) = match &insert.source {
-            InsertSource::Defaults => {
-                let row = (0..table.columns.len())
-                    .map(|ordinal| default_of(&table, ordinal, insert.table.span))
-                    .collect();
-                self.rows(&table, vec![row])
-            }
-            InsertSource::Query(query) => match &query.body {
-                QueryBody::Values(rows)
-                    if query.with.is_none()
-                        && query.order_by.is_empty()
-                        && query.limit.is_none()
-                        && query.offset.is_none() =>
-                {
-                    self.insert_values(&table, &targets, named, rows, query.span)?
-                }
-                _ => self.insert_query(&table, targets, named, query)?,
-            },
-        };
-        Ok(BoundStatement::Insert {
-            table,
-            source,
-            columns,
-            on_conflict,
+        let types: Vec<DataType> = bound
+            .columns
+            .iter()
+            .map(|column| match column.data_type {
+                DataType::Unknown => DataType::Text,
+                other => other,
+            })
+            .collect();
+        let bound = self.coerce_columns(bound, &types, CastContext::Implicit, returning.span)?;
+        Ok(Returning {
+            slot,
+            others: others.into_iter().map(|(id, _)| id).collect(),
+            plan: bound.plan,
+            columns: bound.columns,
         })
     }
 
-    /// ON CONFLICT (columns) DO NOTHING: only where every unique key is meant would "any
-    /// conflict" be the same, so the target must be the only one.
-    fn check_conflict_target(
+    /// A value for a column: DEFAULT or an expression, converted to the column's type.
+    pub(super) fn assigned(
         &mut self,
         table: &Table,
-        conflict: &'a ast::OnConflict,
-    ) -> Result<()> {
-        if conflict.target_filter.is_some() {
-            return Err(unsupported("a condition in ON CONFLICT is", conflict.span));
-        }
-        let mut keys: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
-        if !table.primary_key.is_empty() {
-            keys.push((table.primary_key_name.as_deref(), table.primary_key.clone()));
-        }
-        for index in table.indexes.iter().filter(|index| index.unique) {
-            let ordinals = index.columns.iter().map(|column| column.ordinal).collect();
-            keys.push((Some(&index.name), ordinals));
-        }
-        let mut wanted = Vec::new();
-        for column in &conflict.columns {
-            wanted.push(table_column(table, column)?);
-        }
-        wanted.sort_unstable();
-        let matches = |(name, ordinals): &(Option<&str>, Vec<usize>)| match &conflict.constraint {
-            Some(constraint) => *name == Some(constraint.name.as_str()),
-            None => {
-                let mut sorted = ordinals.clone();
-                sorted.sort_unstable();
-                sorted == wanted
-            }
-        };
-        if !keys.iter().any(matches) {
-            return Err(Error::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                "no unique or primary key matches the ON CONFLICT target",
-            )
-            .at(conflict.span));
-        }
-        if keys.len() > 1 {
-            return Err(unsupported(
-                "an ON CONFLICT target on a table with several unique keys is",
-                conflict.span,
-            )
-            .hint("ON CONFLICT DO NOTHING without a target covers all of them."));
-        }
-        Ok(())
-    }
-
-    /// Rows as a plan, with the ids of its columns.
-    fn rows(&mut self, table: &Table, rows: Vec<Vec<Expr>>) -> (LogicalPlan, Vec<ColumnId>) {
-        let columns: Vec<(ColumnId, DataType)> = table
-            .columns
-            .iter()
-            .map(|column| (self.column_id(), column.data_type.of_values()))
-            .collect();
-        let ids = columns.iter().map(|(id, _)| *id).collect();
-        (LogicalPlan::Values { columns, rows }, ids)
-    }
-
-    fn insert_values(
-        &mut self,
-        table: &Arc<Table>,
-        targets: &[usize],
-        named: bool,
-        rows: &'a [Vec<ast::Expr>],
-        span: Span,
-    ) -> Result<(LogicalPlan, Vec<ColumnId>)> {
-        let width = rows.first().map_or(0, Vec::len);
-        // Where each column's value is in a row.
-        let mut places: Vec<Option<usize>> = vec![None; table.columns.len()];
-        for (place, ordinal) in targets.iter().enumerate() {
-            if place < width {
-                places[*ordinal] = Some(place);
-            }
-        }
-        let mut bound = Vec::with_capacity(rows.len());
-        self.scopes.push(Scope::default());
-        for row in rows {
-            if row.len() != width {
-                return Err(values_length(width, row, span));
-            }
-            check_width(table, targets.len(), row, named, span)?;
-            let mut cells = Vec::with_capacity(places.len());
-            for (ordinal, place) in places.iter().enumerate() {
-                cells.push(match place.and_then(|place| row.get(place)) {
-                    Some(value) => self.assigned(table, ordinal, value)?,
-                    None => default_of(table, ordinal, span),
-                });
-            }
-            bound.push(cells);
-        }
-        self.scopes.pop();
-        Ok(self.rows(table, bound))
-    }
-
-    /// A value for a column: DEFAULT or an expression, converted to the column's type.
-    fn assigned(&mut self, table: &Table, ordinal: usize, value: &'a ast::Expr) -> Result<Expr> {
+        ordinal: usize,
+        value: &'a ast::Expr,
+    ) -> Result<Expr> {
         if matches!(value.kind, A::Default) {
             return Ok(default_of(table, ordinal, value.span));
         }
@@ -193,7 +165,7 @@ impl<'a> Binder<'a> {
     }
 
     /// An expression as it is stored into a column.
-    fn stored(&mut self, table: &Table, ordinal: usize, value: Expr) -> Result<Expr> {
+    pub(super) fn stored(&mut self, table: &Table, ordinal: usize, value: Expr) -> Result<Expr> {
         let column = &table.columns[ordinal];
         let (from, span) = (value.data_type, value.span);
         self.coerce(value, column.data_type, CastContext::Assignment)
@@ -216,165 +188,204 @@ impl<'a> Binder<'a> {
             })
     }
 
-    fn insert_query(
+    /// The SET list of an UPDATE.
+    pub(super) fn assignments(
         &mut self,
-        table: &Arc<Table>,
-        mut targets: Vec<usize>,
-        named: bool,
-        query: &'a ast::Query,
-    ) -> Result<(LogicalPlan, Vec<ColumnId>)> {
-        let BoundQuery {
-            mut plan,
-            mut columns,
-        } = self.query(query)?;
-        if columns.len() > targets.len() || (named && columns.len() < targets.len()) {
-            return Err(width_error(
-                table,
-                targets.len(),
-                columns.len(),
-                named,
-                query.span,
-            ));
-        }
-        targets.truncate(columns.len());
-        // Bare strings and NULLs of the query take their column's type at once.
-        let types: Vec<DataType> = columns
-            .iter()
-            .zip(&targets)
-            .map(|(column, ordinal)| match column.data_type {
-                DataType::Unknown => table.columns[*ordinal].data_type,
-                other => other,
-            })
-            .collect();
-        let bound = self.coerce_columns(
-            BoundQuery { plan, columns },
-            &types,
-            CastContext::Assignment,
-            query.span,
-        )?;
-        plan = bound.plan;
-        columns = bound.columns;
-        let mut items = Vec::with_capacity(table.columns.len());
-        let mut ids = Vec::with_capacity(table.columns.len());
-        for ordinal in 0..table.columns.len() {
-            let value = match targets.iter().position(|target| *target == ordinal) {
-                Some(place) => {
-                    let value = output_expr(&columns[place], query.span);
-                    self.stored(table, ordinal, value)?
-                }
-                None => default_of(table, ordinal, query.span),
-            };
-            let id = self.column_id();
-            ids.push(id);
-            items.push((id, value));
-        }
-        let plan = LogicalPlan::Project {
-            input: Box::new(plan),
-            items,
-        };
-        Ok((plan, ids))
-    }
-
-    pub(super) fn update(&mut self, update: &'a Update) -> Result<BoundStatement> {
-        if let Some(with) = &update.with {
-            return Err(unsupported("WITH before UPDATE is", with.span));
-        }
-        if let Some(returning) = &update.returning {
-            return Err(returning_error(returning, update.table.span));
-        }
-        if let Some(from) = update.from.first() {
-            return Err(unsupported("UPDATE … FROM is", from.span)
-                .hint("Write the other table as a subquery in SET or WHERE."));
-        }
-        let (table, source, row_key, columns) =
-            self.target(&update.table, update.alias.as_ref(), update.filter.as_ref())?;
+        table: &Table,
+        list: &'a [ast::Assignment],
+    ) -> Result<Vec<Assignment>> {
         let mut assignments: Vec<Assignment> = Vec::new();
-        for assignment in &update.assignments {
-            let values: Vec<&'a ast::Expr> = match (&assignment.value.kind, assignment.row) {
-                (A::Row(values), true) => values.iter().collect(),
-                (_, true) => {
-                    return Err(unsupported(
-                        "a subquery for several columns in UPDATE is",
-                        assignment.value.span,
-                    ));
+        for assignment in list {
+            let mut ordinals = Vec::with_capacity(assignment.columns.len());
+            for name in &assignment.columns {
+                let ordinal = table_column(table, name)?;
+                let known = assignments.iter().any(|known| known.ordinal == ordinal);
+                if known || ordinals.contains(&ordinal) {
+                    return Err(Error::new(
+                        SqlState::SYNTAX_ERROR,
+                        format!("multiple assignments to same column \"{}\"", name.name),
+                    )
+                    .at(name.span));
                 }
-                (_, false) => vec![&assignment.value],
-            };
-            if values.len() != assignment.columns.len() {
-                return Err(Error::new(
-                    SqlState::SYNTAX_ERROR,
-                    format!(
-                        "{} columns are set to {} values",
-                        assignment.columns.len(),
-                        values.len()
-                    ),
-                )
-                .at(assignment.value.span));
+                ordinals.push(ordinal);
             }
-            for (name, value) in assignment.columns.iter().zip(values) {
-                let ordinal = table_column(&table, name)?;
-                if assignments.iter().any(|known| known.ordinal == ordinal) {
-                    return Err(twice(name));
-                }
-                let value = self.assigned(&table, ordinal, value)?;
+            let values = self.assigned_values(table, &ordinals, assignment)?;
+            for (ordinal, value) in ordinals.into_iter().zip(values) {
                 assignments.push(Assignment { ordinal, value });
             }
         }
+        Ok(assignments)
+    }
+
+    /// The values of one item of SET.
+    fn assigned_values(
+        &mut self,
+        table: &Table,
+        ordinals: &[usize],
+        assignment: &'a ast::Assignment,
+    ) -> Result<Vec<Expr>> {
+        let span = assignment.value.span;
+        let count = |count: usize| {
+            if count == ordinals.len() {
+                return Ok(());
+            }
+            Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "number of columns does not match number of values",
+            )
+            .at(span))
+        };
+        match (&assignment.value.kind, assignment.row) {
+            (A::Row(values), true) => {
+                count(values.len())?;
+                ordinals
+                    .iter()
+                    .zip(values)
+                    .map(|(ordinal, value)| self.set_value(table, *ordinal, value))
+                    .collect()
+            }
+            (A::Subquery(query), true) => {
+                let mut values = Vec::with_capacity(ordinals.len());
+                for (place, ordinal) in ordinals.iter().enumerate() {
+                    if table.columns[*ordinal].generated.is_some() {
+                        return Err(generated_value(table, *ordinal, "update", span));
+                    }
+                    // The query is bound once for every column: each becomes a value of its own.
+                    let bound = self.settled_query(query)?;
+                    count(bound.columns.len())?;
+                    let column = &bound.columns[place];
+                    let id = self.column_id();
+                    let value = Expr {
+                        data_type: column.data_type,
+                        nullable: true,
+                        span,
+                        kind: ExprKind::ScalarSubquery(Box::new(LogicalPlan::Project {
+                            items: vec![(id, output_expr(column, span))],
+                            input: Box::new(bound.plan),
+                        })),
+                    };
+                    values.push(self.stored(table, *ordinal, value)?);
+                }
+                Ok(values)
+            }
+            (_, true) => {
+                count(1)?;
+                let value = self.set_value(table, ordinals[0], &assignment.value)?;
+                Ok(vec![value])
+            }
+            (_, false) => {
+                let value = self.set_value(table, ordinals[0], &assignment.value)?;
+                Ok(vec![value])
+            }
+        }
+    }
+
+    fn set_value(&mut self, table: &Table, ordinal: usize, value: &'a ast::Expr) -> Result<Expr> {
+        let column = &table.columns[ordinal];
+        let fixed =
+            column.generated.is_some() || column.identity.is_some_and(|identity| identity.always);
+        if fixed && !matches!(value.kind, A::Default) {
+            return Err(generated_value(table, ordinal, "update", value.span));
+        }
+        self.assigned(table, ordinal, value)
+    }
+
+    pub(super) fn update(&mut self, update: &'a Update) -> Result<BoundStatement> {
+        let change = self.within(update.with.as_ref(), |binder| binder.update_here(update))?;
+        Ok(BoundStatement::Change(Box::new(change)))
+    }
+
+    pub(super) fn update_here(&mut self, update: &'a Update) -> Result<Change> {
+        let target = self.target(
+            &update.table,
+            update.alias.as_ref(),
+            &update.from,
+            update.filter.as_ref(),
+        )?;
+        let assignments = self.assignments(&target.table, &update.assignments)?;
+        let returning = match &update.returning {
+            None => None,
+            Some(returning) => {
+                Some(self.returning(&target.table, &target.columns, target.others, returning)?)
+            }
+        };
         self.scopes.pop();
-        Ok(BoundStatement::Update {
-            table,
-            source,
-            row_key,
-            columns,
-            assignments,
+        Ok(Change {
+            table: target.table,
+            source: target.plan,
+            kind: ChangeKind::Update {
+                row_key: target.row_key,
+                columns: target.columns,
+                assignments,
+            },
+            returning,
         })
     }
 
     pub(super) fn delete(&mut self, delete: &'a Delete) -> Result<BoundStatement> {
-        if let Some(with) = &delete.with {
-            return Err(unsupported("WITH before DELETE is", with.span));
-        }
-        if let Some(returning) = &delete.returning {
-            return Err(returning_error(returning, delete.table.span));
-        }
-        if let Some(using) = delete.using.first() {
-            return Err(
-                unsupported("DELETE … USING is", using.span).hint("Write WHERE … IN (SELECT …).")
-            );
-        }
-        let (table, source, row_key, columns) =
-            self.target(&delete.table, delete.alias.as_ref(), delete.filter.as_ref())?;
+        let change = self.within(delete.with.as_ref(), |binder| binder.delete_here(delete))?;
+        Ok(BoundStatement::Change(Box::new(change)))
+    }
+
+    pub(super) fn delete_here(&mut self, delete: &'a Delete) -> Result<Change> {
+        let target = self.target(
+            &delete.table,
+            delete.alias.as_ref(),
+            &delete.using,
+            delete.filter.as_ref(),
+        )?;
+        let returning = match &delete.returning {
+            None => None,
+            Some(returning) => {
+                Some(self.returning(&target.table, &target.columns, target.others, returning)?)
+            }
+        };
         self.scopes.pop();
-        Ok(BoundStatement::Delete {
-            table,
-            source,
-            row_key,
-            columns,
+        Ok(Change {
+            table: target.table,
+            source: target.plan,
+            kind: ChangeKind::Delete {
+                row_key: target.row_key,
+                columns: target.columns,
+            },
+            returning,
         })
     }
 
-    /// The rows that UPDATE or DELETE works on. Leaves the table's scope on the stack.
+    /// The rows that UPDATE or DELETE works on. Leaves the scope of the table and of `others` on
+    /// the stack.
     fn target(
         &mut self,
         name: &'a ast::ObjectName,
         alias: Option<&'a Ident>,
+        others: &'a [ast::TableRef],
         filter: Option<&'a ast::Expr>,
-    ) -> Result<(Arc<Table>, LogicalPlan, ColumnId, Vec<ColumnId>)> {
-        let table = self.table(name)?;
+    ) -> Result<Target> {
+        let table = self.changed_table(name)?;
         let row_key = self.column_id();
-        let (mut plan, columns) = self.scan(&table, Some(row_key))?;
-        let ids = columns.iter().map(|column| column.id).collect();
-        let mut scope = Scope::default();
-        match alias {
-            Some(alias) => {
-                scope.add_relation(&alias.name, None, columns, Some(Arc::clone(&table)));
-            }
-            None => scope.add_relation(
-                &table.name,
-                Some(&table.schema),
-                columns,
-                Some(Arc::clone(&table)),
-            ),
+        let (mut plan, columns) = self.scan(&table, Some(row_key), name.span)?;
+        let ids: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
+        let mut scope = self.target_scope(&table, alias, &ids);
+        let mut more = Vec::new();
+        if let Some(first) = others.first() {
+            let (other, other_scope) = self.bind_from(others)?;
+            distinct_names(&scope, &other_scope, first.span)?;
+            more = other_scope
+                .relations
+                .iter()
+                .flat_map(|relation| &relation.columns)
+                .chain(&other_scope.columns)
+                .map(|column| (column.id, column.data_type))
+                .collect();
+            more.sort_unstable_by_key(|(id, _)| *id);
+            more.dedup_by_key(|(id, _)| *id);
+            plan = LogicalPlan::Join {
+                kind: JoinKind::Inner,
+                left: Box::new(plan),
+                right: Box::new(other),
+                on: Vec::new(),
+            };
+            scope = scope.join(other_scope);
         }
         self.scopes.push(scope);
         if let Some(filter) = filter {
@@ -386,7 +397,13 @@ impl<'a> Binder<'a> {
                 predicates: conjuncts(condition),
             };
         }
-        Ok((table, plan, row_key, ids))
+        Ok(Target {
+            table,
+            plan,
+            row_key,
+            columns: ids,
+            others: more,
+        })
     }
 }
 
@@ -410,62 +427,59 @@ pub(super) fn table_column(table: &Table, name: &Ident) -> Result<usize> {
     })
 }
 
-/// A column's default, NULL where it has none.
-fn default_of(table: &Table, ordinal: usize, span: Span) -> Expr {
+/// A column's default, NULL where it has none. Generated columns are filled in when the row is
+/// written.
+pub(super) fn default_of(table: &Table, ordinal: usize, span: Span) -> Expr {
     let column = &table.columns[ordinal];
+    if let Some(identity) = column.identity {
+        let number = literal::constant(
+            Value::Int8(i64::from(identity.sequence.0)),
+            DataType::Int8,
+            span,
+        );
+        let next = Expr {
+            kind: ExprKind::Function(ScalarFunction::NextValue, vec![number]),
+            data_type: DataType::Int8,
+            nullable: false,
+            span,
+        };
+        return match column.data_type {
+            DataType::Int8 => next,
+            other => Expr {
+                kind: ExprKind::Cast(Box::new(next)),
+                data_type: other,
+                nullable: false,
+                span,
+            },
+        };
+    }
     match &column.default {
         Some((_, default)) => default.clone(),
         None => literal::constant(Value::Null, column.data_type, span),
     }
 }
 
-fn twice(name: &Ident) -> Error {
+/// A value for a column that makes its own.
+pub(super) fn generated_value(table: &Table, ordinal: usize, what: &str, span: Span) -> Error {
+    let column = &table.columns[ordinal];
+    let detail = match (&column.generated, column.identity) {
+        (Some(_), _) => "is a generated column",
+        _ => "is an identity column defined as GENERATED ALWAYS",
+    };
+    let message = if what == "update" {
+        format!("column \"{}\" can only be updated to DEFAULT", column.name)
+    } else {
+        format!("cannot {what} column \"{}\"", column.name)
+    };
+    Error::new(SqlState("428C9"), message)
+        .detail(format!("Column \"{}\" {detail}.", column.name))
+        .at(span)
+}
+
+pub(super) fn twice(name: &Ident) -> Error {
     Error::new(
         SqlState::DUPLICATE_COLUMN,
         format!("column \"{}\" is named twice", name.name),
     )
     .at(name.span)
-}
-
-fn check_width(
-    table: &Table,
-    targets: usize,
-    row: &[ast::Expr],
-    named: bool,
-    span: Span,
-) -> Result<()> {
-    if row.len() <= targets && !(named && row.len() < targets) {
-        return Ok(());
-    }
-    let place = row
-        .get(targets)
-        .or(row.last())
-        .map_or(span, |value| value.span);
-    Err(width_error(table, targets, row.len(), named, place))
-}
-
-fn width_error(table: &Table, targets: usize, values: usize, named: bool, span: Span) -> Error {
-    let what = if named {
-        format!("{targets} columns are named")
-    } else {
-        format!("table \"{}\" has {targets} columns", table.name)
-    };
-    Error::new(
-        SqlState::SYNTAX_ERROR,
-        if values > targets {
-            format!("INSERT has more values than columns: {what}, the row has {values} values")
-        } else {
-            format!("INSERT has fewer values than columns: {what}, the row has {values} values")
-        },
-    )
-    .at(span)
-}
-
-fn returning_error(returning: &[ast::SelectItem], span: Span) -> Error {
-    let place = returning.first().map_or(span, |item| match item {
-        ast::SelectItem::Wildcard(span) => *span,
-        ast::SelectItem::QualifiedWildcard(name) => name.span,
-        ast::SelectItem::Expr { expr, .. } => expr.span,
-    });
-    unsupported("RETURNING is", place)
 }

@@ -51,8 +51,13 @@ impl<'a> Binder<'a> {
                     return relation(plan, &only.name, None, columns, None, item.alias.as_ref());
                 }
                 let table = self.table(name)?;
-                let row_key = self.lock_target(&table, item.alias.as_ref());
-                let (plan, columns) = self.scan(&table, row_key)?;
+                let row_key = if table.view().is_some() {
+                    self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
+                    None
+                } else {
+                    self.lock_target(&table, item.alias.as_ref())
+                };
+                let (plan, columns) = self.scan(&table, row_key, item.span)?;
                 relation(
                     plan,
                     &table.name.clone(),
@@ -124,11 +129,12 @@ impl<'a> Binder<'a> {
             .table(schema, &ident.name)
             .map_err(|error| error.at(name.span))?;
         if let Some(table) = found {
+            self.tables_read.push(table.id);
             return Ok(table);
         }
         let error = Error::new(
             SqlState::UNDEFINED_TABLE,
-            format!("table \"{name}\" does not exist"),
+            format!("relation \"{name}\" does not exist"),
         )
         .at(name.span);
         let tables = self.catalog.tables().unwrap_or_default();
@@ -149,12 +155,16 @@ impl<'a> Binder<'a> {
         Err(with_hint(error, hint))
     }
 
-    /// A scan of all columns.
+    /// A scan of all columns; of a view, its query.
     pub(super) fn scan(
         &mut self,
         table: &Arc<Table>,
         row_key: Option<ColumnId>,
+        span: Span,
     ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
+        if let Some(view) = table.view() {
+            return self.view(table, view, span);
+        }
         let columns: Vec<ScopeColumn> = table
             .columns
             .iter()
@@ -429,7 +439,7 @@ fn relation(
 }
 
 /// Two relations of one FROM clause must have different names.
-fn distinct_names(left: &Scope, right: &Scope, span: Span) -> Result<()> {
+pub(super) fn distinct_names(left: &Scope, right: &Scope, span: Span) -> Result<()> {
     for relation in &right.relations {
         let twice = left.relations.iter().any(|other| {
             other.name == relation.name

@@ -10,8 +10,10 @@ mod data;
 mod definition;
 mod expr;
 mod from;
+mod insert;
 mod literal;
 mod locking;
+mod merge;
 mod operators;
 mod query;
 mod scope;
@@ -27,8 +29,8 @@ use std::sync::Arc;
 
 use crate::{
     ast,
-    bound::{BoundStatement, ColumnId, Expr},
-    catalog::{CatalogReader, Table},
+    bound::{BoundStatement, ColumnId, Expr, ExprKind},
+    catalog::{CatalogReader, Table, TableId},
     error::{Error, Result, SqlState},
     span::Span,
     types::DataType,
@@ -112,6 +114,85 @@ pub fn bind_expression(text: &str, table: &Table) -> Result<Expr> {
     Ok(binder.settle(bound))
 }
 
+/// As [`bind_expression`], converted to `data_type` as an assignment converts.
+///
+/// # Errors
+/// As [`bind`].
+pub fn stored_expression(text: &str, table: &Table, data_type: DataType) -> Result<Expr> {
+    let expr = bind_expression(text, table)?;
+    if expr.data_type == data_type {
+        return Ok(expr);
+    }
+    Ok(Expr {
+        data_type,
+        nullable: expr.nullable,
+        span: expr.span,
+        kind: ExprKind::AssignmentCast(Box::new(expr)),
+    })
+}
+
+/// What a column holds where nothing is given: its default, the next number of its sequence, or
+/// NULL.
+#[must_use]
+pub fn default_value(table: &Table, ordinal: usize) -> Expr {
+    data::default_of(table, ordinal, Span::default())
+}
+
+/// The type of that name.
+///
+/// # Errors
+/// 42704 where there is none.
+pub fn type_named(name: &ast::TypeName) -> Result<DataType> {
+    Binder::new(&NoTables, &BindOptions::default()).column_type(name)
+}
+
+/// Binds an expression without columns, as a value of `data_type`.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_constant(expr: &ast::Expr, data_type: DataType, options: &BindOptions) -> Result<Expr> {
+    let mut binder = Binder::new(&NoTables, options);
+    binder.scopes.push(Scope::default());
+    let bound = binder.in_place(Place::Clause("parameters"), |binder| binder.expr(expr))?;
+    if bound.has_subquery() {
+        return Err(unsupported("subqueries as parameters are", expr.span));
+    }
+    binder.coerce(bound, data_type, crate::types::CastContext::Assignment)
+}
+
+/// Fails where a view does not fit the tables of `catalog`.
+///
+/// # Errors
+/// What its query fails with.
+pub fn check_view(
+    view: &Arc<Table>,
+    catalog: &dyn CatalogReader,
+    options: &BindOptions,
+) -> Result<()> {
+    match view.view() {
+        None => Ok(()),
+        Some(of) => Binder::new(catalog, options)
+            .view(view, of, Span::default())
+            .map(|_| ()),
+    }
+}
+
+/// Whether the value of `expr` may differ between two evaluations in one statement.
+fn is_volatile(expr: &Expr) -> bool {
+    let here = matches!(&expr.kind, ExprKind::Function(function, _) if function.is_volatile());
+    here || expr.operands().into_iter().any(is_volatile)
+}
+
+/// Whether the value of `expr` depends on anything but its row.
+fn is_changeable(expr: &Expr) -> bool {
+    let here = match &expr.kind {
+        ExprKind::Function(function, _) => function.is_volatile() || function.is_of_session(),
+        ExprKind::Parameter(_) => true,
+        _ => false,
+    };
+    here || expr.operands().into_iter().any(is_changeable)
+}
+
 /// A catalog without tables.
 struct NoTables;
 
@@ -124,7 +205,7 @@ impl CatalogReader for NoTables {
         Ok(Vec::new())
     }
 
-    fn table_of_index(&self, _name: &str) -> Result<Option<Arc<Table>>> {
+    fn table_of_index(&self, _schema: Option<&str>, _name: &str) -> Result<Option<Arc<Table>>> {
         Ok(None)
     }
 }
@@ -153,6 +234,12 @@ struct Binder<'a> {
     scopes: Vec<Scope>,
     /// WITH queries in sight, innermost last.
     common_tables: Vec<query::CommonTable<'a>>,
+    /// How many buffers the statement has.
+    buffers: usize,
+    /// The tables and views that were read, repetitions included.
+    tables_read: Vec<TableId>,
+    /// How many views the query being bound stands in.
+    view_depth: u32,
     /// Relations read so far.
     relations: usize,
     /// Names of recursive WITH queries being bound, which nothing can read yet.
@@ -179,6 +266,9 @@ impl<'a> Binder<'a> {
             parameter_names: Vec::new(),
             scopes: Vec::new(),
             common_tables: Vec::new(),
+            buffers: 0,
+            tables_read: Vec::new(),
+            view_depth: 0,
             relations: 0,
             recursive: Vec::new(),
             aggregates: Vec::new(),
@@ -199,19 +289,26 @@ impl<'a> Binder<'a> {
             S::Insert(insert) => self.insert(insert),
             S::Update(update) => self.update(update),
             S::Delete(delete) => self.delete(delete),
+            S::Merge(merge) => self.merge_rows(merge),
+            S::Truncate(truncate) => self.truncate(truncate),
             S::CreateTable(create) => self.create_table(create),
             S::CreateIndex(create) => self.create_index(create),
-            S::DropTable {
-                names, if_exists, ..
-            } => self.drop_table(names, *if_exists),
-            S::DropIndex {
-                names, if_exists, ..
-            } => self.drop_index(names, *if_exists),
+            S::CreateView(create) => self.create_view(create),
+            S::CreateSequence(create) => self.create_sequence(create),
+            S::CreateSchema(create) => self.create_schema(create),
+            S::AlterTable(alter) => self.alter_table(alter),
+            S::AlterSequence(alter) => self.alter_sequence(alter),
+            S::Drop(drop) => self.drop_object(drop),
+            S::Session(_) => Err(internal(
+                "a statement about the session is not bound",
+                statement.span,
+            )),
+            S::SetConstraints { names, deferred } => self.set_constraints(names, *deferred),
             S::Transaction(transaction) => Ok(BoundStatement::Transaction(transaction.clone())),
             S::Explain(explain) => self.explain(explain),
             S::Analyze { tables } => self.analyze(tables),
             S::Set { scope, name, value } => session::set(*scope, name, value.as_deref()),
-            S::ResetAll => Err(unsupported("RESET ALL is", statement.span)),
+            S::ResetAll => Ok(BoundStatement::ResetAll),
             S::Show { name } => Ok(BoundStatement::Show {
                 name: name.as_ref().map(ToString::to_string),
             }),
@@ -229,6 +326,50 @@ impl<'a> Binder<'a> {
                 no_wait: *no_wait,
             }),
         }
+    }
+
+    /// SET CONSTRAINTS.
+    fn set_constraints(
+        &mut self,
+        names: &[ast::ObjectName],
+        deferred: bool,
+    ) -> Result<BoundStatement> {
+        let tables = self.catalog.tables()?;
+        let mut constraints = Vec::with_capacity(names.len());
+        for name in names {
+            let schema = name.qualifier().map(|schema| schema.name.as_str());
+            let before = constraints.len();
+            for table in &tables {
+                if schema.is_some_and(|schema| schema != table.schema) {
+                    continue;
+                }
+                for key in &table.foreign_keys {
+                    if key.name != name.last().name {
+                        continue;
+                    }
+                    if key.deferral == crate::catalog::Deferral::Never {
+                        return Err(Error::new(
+                            SqlState::WRONG_OBJECT_TYPE,
+                            format!("constraint \"{}\" is not deferrable", key.name),
+                        )
+                        .at(name.span));
+                    }
+                    constraints.push((table.id, key.name.clone()));
+                }
+            }
+            if constraints.len() == before {
+                return Err(Error::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("constraint \"{name}\" does not exist"),
+                )
+                .at(name.span));
+            }
+        }
+        Ok(BoundStatement::SetConstraints {
+            all: names.is_empty(),
+            constraints,
+            deferred,
+        })
     }
 
     /// An id for a new column.

@@ -164,12 +164,12 @@ impl<'a> Binder<'a> {
                         Some(found) => found,
                         None => {
                             let table = self.table(name)?;
-                            self.scan(&table, None)?
+                            self.scan(&table, None, span)?
                         }
                     },
                     _ => {
                         let table = self.table(name)?;
-                        self.scan(&table, None)?
+                        self.scan(&table, None, span)?
                     }
                 };
                 Ok(BoundQuery {
@@ -192,7 +192,7 @@ impl<'a> Binder<'a> {
 
     // ---- WITH ---------------------------------------------------------------------------------
 
-    fn with(&mut self, with: &'a With) -> Result<()> {
+    pub(super) fn with(&mut self, with: &'a With) -> Result<()> {
         let first = self.common_tables.len();
         for table in &with.tables {
             let StatementKind::Query(query) = &table.statement.kind else {
@@ -281,7 +281,7 @@ impl<'a> Binder<'a> {
     }
 
     /// Binds the WITH queries that nothing used, for their errors.
-    fn check_unused(&mut self, first: usize) -> Result<()> {
+    pub(super) fn check_unused(&mut self, first: usize) -> Result<()> {
         for index in (first..self.common_tables.len()).rev() {
             if !self.common_tables[index].used {
                 let span = self.common_tables[index].name.span;

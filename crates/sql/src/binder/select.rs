@@ -42,6 +42,14 @@ impl<'a> Binder<'a> {
         select: &'a Select,
         order_by: &'a [OrderItem],
     ) -> Result<(BoundQuery, bool)> {
+        if let Some(into) = &select.into {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "SELECT ... INTO is not allowed here",
+            )
+            .at(into.span)
+            .hint("Only the outermost SELECT of a statement makes a table."));
+        }
         let (plan, scope) = self.bind_from(&select.from)?;
         self.scopes.push(scope);
         let result = self.select_over(select, order_by, plan);
@@ -53,7 +61,7 @@ impl<'a> Binder<'a> {
         self.scopes.last().cloned().unwrap_or_default()
     }
 
-    fn select_over(
+    pub(super) fn select_over(
         &mut self,
         select: &'a Select,
         order_by: &'a [OrderItem],

@@ -15,9 +15,6 @@ pub(super) fn set(
     name: &ObjectName,
     values: Option<&[SettingValue]>,
 ) -> Result<BoundStatement> {
-    if scope == SetScope::Local {
-        return Err(unsupported("SET LOCAL is", name.span));
-    }
     let value = match values {
         None => None,
         Some([SettingValue::Number(text)]) => Some(match text.parse::<i64>() {
@@ -42,6 +39,7 @@ pub(super) fn set(
         }
     };
     Ok(BoundStatement::Set {
+        local: scope == SetScope::Local,
         name: name.to_string(),
         value,
     })

@@ -31,7 +31,10 @@ pub(crate) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    nearest(name, candidates).map(|candidate| format!("Did you mean \"{candidate}\"?"))
+    let others = candidates
+        .into_iter()
+        .filter(|candidate| *candidate != name);
+    nearest(name, others).map(|candidate| format!("Did you mean \"{candidate}\"?"))
 }
 
 #[cfg(test)]

@@ -338,6 +338,10 @@ pub enum ScalarFunction {
     Overlaps,
     // Others
     GenRandomUuid,
+    NextValue,
+    CurrentSequenceValue,
+    LastSequenceValue,
+    SetSequenceValue,
     Version,
     CurrentUser,
     CurrentDatabase,
@@ -464,4 +468,38 @@ pub struct AggregateCall {
     pub filter: Option<Expr>,
     /// The type of its value (PostgreSQL's: sum(int4) is int8, sum(int8) and avg(int) numeric …).
     pub data_type: DataType,
+}
+
+impl ScalarFunction {
+    /// Whether its value may differ between two calls within one statement, or a call does
+    /// something.
+    #[must_use]
+    pub fn is_volatile(self) -> bool {
+        matches!(
+            self,
+            ScalarFunction::Random
+                | ScalarFunction::GenRandomUuid
+                | ScalarFunction::NextValue
+                | ScalarFunction::CurrentSequenceValue
+                | ScalarFunction::LastSequenceValue
+                | ScalarFunction::SetSequenceValue
+        )
+    }
+
+    /// Whether it tells something of the clock or the session, the same throughout a statement.
+    #[must_use]
+    pub fn is_of_session(self) -> bool {
+        matches!(
+            self,
+            ScalarFunction::Now
+                | ScalarFunction::CurrentDate
+                | ScalarFunction::CurrentTime
+                | ScalarFunction::CurrentTimestamp
+                | ScalarFunction::LocalTime
+                | ScalarFunction::LocalTimestamp
+                | ScalarFunction::CurrentUser
+                | ScalarFunction::CurrentDatabase
+                | ScalarFunction::CurrentSchema
+        )
+    }
 }

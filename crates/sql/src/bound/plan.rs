@@ -125,6 +125,14 @@ pub enum LogicalPlan {
         /// The rows.
         rows: Vec<Vec<Expr>>,
     },
+    /// Rows that are put aside before the plan runs: what a data-changing statement gives, or
+    /// the rows of a table that is computed.
+    Buffered {
+        /// Which of the statement's buffers.
+        slot: usize,
+        /// All columns of its rows, in order.
+        columns: Vec<(ColumnId, DataType)>,
+    },
     /// Rows for which every conjunct is true.
     Filter {
         /// Input.

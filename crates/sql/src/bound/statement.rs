@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    bound::{ColumnId, Expr, LogicalPlan, OutputColumn},
-    catalog::{IndexColumn, Table, TableStorage},
-    types::{DataType, Value},
+    bound::{Change, Definition, LogicalPlan, OutputColumn},
+    catalog::{Table, TableId},
+    types::Value,
 };
 
 /// A statement ready for planning.
@@ -19,59 +19,25 @@ pub enum BoundStatement {
         /// Its result columns in order.
         columns: Vec<OutputColumn>,
     },
-    /// INSERT.
-    Insert {
-        /// Into.
-        table: Arc<Table>,
-        /// Gives one column per table column, in table order, of the column's type; defaults
-        /// are filled in.
-        source: LogicalPlan,
-        /// The source's columns in table order.
-        columns: Vec<ColumnId>,
-        /// What to do with a row whose key is there.
-        on_conflict: InsertConflict,
+    /// INSERT, UPDATE, DELETE or MERGE.
+    Change(Box<Change>),
+    /// Changes whose rows are put aside, and then a statement that may read them.
+    With {
+        /// The changes in order, each with the buffer that its rows go to.
+        changes: Vec<(usize, Change)>,
+        /// The statement.
+        statement: Box<BoundStatement>,
     },
-    /// UPDATE.
-    Update {
-        /// Which table.
-        table: Arc<Table>,
-        /// Gives the row key and every column of the rows to change.
-        source: LogicalPlan,
-        /// The row key's column.
-        row_key: ColumnId,
-        /// The old row's columns in table order.
-        columns: Vec<ColumnId>,
-        /// New values, over `source`'s columns.
-        assignments: Vec<Assignment>,
-    },
-    /// DELETE.
-    Delete {
-        /// Which table.
-        table: Arc<Table>,
-        /// Gives the row key and every column of the rows to delete.
-        source: LogicalPlan,
-        /// The row key's column.
-        row_key: ColumnId,
-        /// The old row's columns in table order (index entries are made of them).
-        columns: Vec<ColumnId>,
-    },
-    /// CREATE TABLE.
-    CreateTable(CreateTable),
-    /// DROP TABLE.
-    DropTable {
-        /// The tables that exist.
-        tables: Vec<Arc<Table>>,
-        /// Names that do not (with IF EXISTS: a notice each).
-        missing: Vec<String>,
-    },
-    /// CREATE INDEX.
-    CreateIndex(CreateIndex),
-    /// DROP INDEX.
-    DropIndex {
-        /// Index names with their tables.
-        indexes: Vec<(Arc<Table>, String)>,
-        /// Names that do not exist (with IF EXISTS).
-        missing: Vec<String>,
+    /// What changes the catalog.
+    Definition(Box<Definition>),
+    /// SET CONSTRAINTS.
+    SetConstraints {
+        /// Tables and constraint names; none: ALL.
+        constraints: Vec<(TableId, String)>,
+        /// Whether it is ALL.
+        all: bool,
+        /// DEFERRED, not IMMEDIATE.
+        deferred: bool,
     },
     /// BEGIN, COMMIT, SAVEPOINT …
     Transaction(TransactionStatement),
@@ -84,11 +50,15 @@ pub enum BoundStatement {
     },
     /// SET name = value; `None`: DEFAULT.
     Set {
+        /// LOCAL: until the transaction's end.
+        local: bool,
         /// The setting.
         name: String,
         /// Its value.
         value: Option<Value>,
     },
+    /// RESET ALL.
+    ResetAll,
     /// SHOW name, or `SHOW ALL` (`None`).
     Show {
         /// The setting.
@@ -105,85 +75,6 @@ pub enum BoundStatement {
         /// NOWAIT.
         no_wait: bool,
     },
-}
-
-/// What INSERT does with a row whose unique key exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InsertConflict {
-    /// Fail with a unique violation.
-    Error,
-    /// Skip the row (`ON CONFLICT DO NOTHING`).
-    DoNothing,
-}
-
-/// `SET column = expr`.
-#[derive(Clone, Debug)]
-pub struct Assignment {
-    /// The column's ordinal.
-    pub ordinal: usize,
-    /// Its new value, of the column's type.
-    pub value: Expr,
-}
-
-/// CREATE TABLE.
-#[derive(Clone, Debug)]
-pub struct CreateTable {
-    /// Schema, where named.
-    pub schema: Option<String>,
-    /// Name.
-    pub name: String,
-    /// IF NOT EXISTS and it exists: do nothing but say so.
-    pub exists: bool,
-    /// Columns.
-    pub columns: Vec<ColumnDefinition>,
-    /// Ordinals of the primary key.
-    pub primary_key: Vec<usize>,
-    /// Its constraint name.
-    pub primary_key_name: Option<String>,
-    /// UNIQUE constraints.
-    pub unique: Vec<IndexDefinition>,
-    /// CHECK constraints: name, SQL text, predicate (column `i` is `ColumnId(i)`).
-    pub checks: Vec<(String, String, Expr)>,
-    /// How it is stored.
-    pub storage: TableStorage,
-    /// CREATE TABLE … AS query: the source and its columns in table order.
-    pub source: Option<(LogicalPlan, Vec<ColumnId>)>,
-}
-
-/// One column of CREATE TABLE.
-#[derive(Clone, Debug)]
-pub struct ColumnDefinition {
-    /// Name.
-    pub name: String,
-    /// Type.
-    pub data_type: DataType,
-    /// NOT NULL (also through PRIMARY KEY).
-    pub not_null: bool,
-    /// DEFAULT: its text and expression, of the column's type.
-    pub default: Option<(String, Expr)>,
-}
-
-/// An index to be made.
-#[derive(Clone, Debug)]
-pub struct IndexDefinition {
-    /// Name.
-    pub name: String,
-    /// Key columns.
-    pub columns: Vec<IndexColumn>,
-    /// UNIQUE.
-    pub unique: bool,
-}
-
-/// CREATE INDEX.
-#[derive(Clone, Debug)]
-pub struct CreateIndex {
-    /// On which table.
-    pub table: Arc<Table>,
-    /// What.
-    pub index: IndexDefinition,
-    /// IF NOT EXISTS and it exists.
-    pub exists: bool,
 }
 
 /// Transaction control.

@@ -4,7 +4,10 @@ use crate::{
     DataType, Interval, Result, Value,
     encoding::{
         TableCodec, ValueRef, corrupt, key,
-        row::{SECONDS_BASE, Storage, TAG_LEN8, TAG_LEN32, TAG_NULL, read_varint, unzigzag},
+        row::{
+            SECONDS_BASE, Storage, StoredValue, TAG_LEN8, TAG_LEN32, TAG_NULL, read_varint,
+            unzigzag,
+        },
     },
 };
 
@@ -27,8 +30,9 @@ struct FormatPlan {
     steps: Vec<(Storage, Option<usize>)>,
     /// Bytes of tags.
     tag_bytes: usize,
-    /// Wanted columns that this format does not have.
-    missing: Vec<usize>,
+    /// Slots of the wanted columns that this format does not have, each with the value that
+    /// stands for it (none: NULL).
+    missing: Vec<(usize, Option<StoredValue>)>,
 }
 
 impl RowDecoder {
@@ -57,7 +61,7 @@ impl RowDecoder {
                 let mut steps: Vec<(Storage, Option<usize>)> = format
                     .columns
                     .iter()
-                    .map(|column| (column.storage, slot_of(column.ordinal)))
+                    .map(|column| (column.storage, column.ordinal.and_then(slot_of)))
                     .collect();
                 while steps.last().is_some_and(|(_, slot)| slot.is_none()) {
                     steps.pop();
@@ -66,6 +70,14 @@ impl RowDecoder {
                     .filter(|slot| {
                         !steps.iter().any(|(_, of)| *of == Some(*slot))
                             && !key_slots.contains(&Some(*slot))
+                    })
+                    .map(|slot| {
+                        let value = codec
+                            .before
+                            .iter()
+                            .find(|(ordinal, _)| wanted.get(slot) == Some(ordinal))
+                            .map(|(_, value)| value.clone());
+                        (slot, value)
                     })
                     .collect();
                 FormatPlan {
@@ -120,8 +132,13 @@ impl RowDecoder {
             .rev()
             .find(|plan| plan.version == version)
             .ok_or_else(|| corrupt("a row names an unknown format version"))?;
-        for slot in &plan.missing {
-            sink(*slot, ValueRef::Null)?;
+        for (slot, value) in &plan.missing {
+            let value = match value {
+                None => ValueRef::Null,
+                Some(of) => read_value(of.storage, of.tag, &of.data, &mut 0)
+                    .ok_or_else(|| corrupt("a default of a column in the catalog"))?,
+            };
+            sink(*slot, value)?;
         }
         if plan.steps.is_empty() {
             return Ok(());

@@ -30,7 +30,7 @@ use smallvec::SmallVec;
 
 use crate::{
     DataType, Result, Value,
-    catalog::Table,
+    catalog::{ColumnNumber, Table},
     encoding::{KeyLayout, composite, key, wrong_type},
 };
 
@@ -83,8 +83,8 @@ impl Storage {
 /// A column that rows of a format hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StoredColumn {
-    /// Its ordinal in the table.
-    pub(crate) ordinal: usize,
+    /// Its ordinal in the table; `None`: the table does not have it any more.
+    pub(crate) ordinal: Option<usize>,
     /// How its data is written.
     pub(crate) storage: Storage,
 }
@@ -109,6 +109,20 @@ pub(crate) struct TableCodec {
     pub(crate) types: Vec<DataType>,
     /// Every format that rows of the table may have, the current one last.
     pub(crate) formats: Vec<RowFormat>,
+    /// What rows hold in columns that their format does not have, where that is not NULL: the
+    /// column's ordinal, and the value as stored.
+    pub(crate) before: Vec<(usize, StoredValue)>,
+}
+
+/// A value as rows hold it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredValue {
+    /// How its data is written.
+    pub(crate) storage: Storage,
+    /// Its tag.
+    pub(crate) tag: u8,
+    /// Its data.
+    pub(crate) data: Vec<u8>,
 }
 
 impl TableCodec {
@@ -119,7 +133,48 @@ impl TableCodec {
             .iter()
             .map(|column| column.data_type)
             .collect();
-        TableCodec::from_types(types, &table.primary_key)
+        let mut codec = TableCodec::from_types(types, &table.primary_key);
+        let in_key = |number: ColumnNumber| {
+            table.ordinal(number).is_some_and(|ordinal| {
+                table.primary_key.contains(&ordinal)
+                    && codec
+                        .types
+                        .get(ordinal)
+                        .is_some_and(|of| key::is_exact(*of))
+            })
+        };
+        let formats: Vec<RowFormat> = table
+            .row_versions
+            .iter()
+            .map(|of| RowFormat {
+                version: of.version,
+                columns: of
+                    .columns
+                    .iter()
+                    .filter(|(number, _)| !in_key(*number))
+                    .map(|(number, data_type)| StoredColumn {
+                        ordinal: table.ordinal(*number),
+                        storage: Storage::of(*data_type),
+                    })
+                    .collect(),
+            })
+            .collect();
+        if !formats.is_empty() {
+            codec.formats = formats;
+        }
+        for (ordinal, column) in table.columns.iter().enumerate() {
+            let storage = Storage::of(column.data_type);
+            let mut data = Vec::new();
+            // What is of another type was refused when the column was added.
+            if let Some(tag) = encode_value(storage, &column.before, &mut data)
+                && tag != TAG_NULL
+            {
+                codec
+                    .before
+                    .push((ordinal, StoredValue { storage, tag, data }));
+            }
+        }
+        codec
     }
 
     /// The codec of a table with columns of these types and this primary key.
@@ -134,7 +189,7 @@ impl TableCodec {
             .enumerate()
             .filter(|(ordinal, _)| !in_key(*ordinal))
             .map(|(ordinal, data_type)| StoredColumn {
-                ordinal,
+                ordinal: Some(ordinal),
                 storage: Storage::of(*data_type),
             })
             .collect();
@@ -152,6 +207,7 @@ impl TableCodec {
                 version: 1,
                 columns,
             }],
+            before: Vec::new(),
             types,
         }
     }
@@ -178,11 +234,15 @@ impl TableCodec {
         let tags = out.len();
         out.resize(tags + format.columns.len().div_ceil(2), 0);
         for (at, column) in format.columns.iter().enumerate() {
-            let value = row.get(column.ordinal).unwrap_or(&Value::Null);
+            let value = column
+                .ordinal
+                .and_then(|ordinal| row.get(ordinal))
+                .unwrap_or(&Value::Null);
             let tag = encode_value(column.storage, value, out).ok_or_else(|| {
                 wrong_type(
-                    self.types
-                        .get(column.ordinal)
+                    column
+                        .ordinal
+                        .and_then(|ordinal| self.types.get(ordinal))
                         .copied()
                         .unwrap_or(DataType::Unknown),
                     value,

@@ -7,13 +7,12 @@ use rustling_storage::{Direction, KeyRange};
 use rustling_txn::Transaction;
 
 use crate::{
-    DataType, Result, Value,
+    DataType, Error, Result, SqlState, Value,
     bound::BoundStatement,
-    catalog::Table,
+    catalog::{CatalogReader, Table},
     encoding::{KeyColumn, RowDecoder},
     engine::{
-        bulk::find,
-        catalog::snapshot::statistics_record,
+        catalog::statistics::statistics_record,
         error::txn_error,
         session::{Session, StatementResult},
         table::TableHandle,
@@ -30,6 +29,16 @@ const PARTS: usize = 100;
 /// Longer values are cut out of the statistics: they would make the catalog large.
 const LONGEST: usize = 256;
 
+/// A table by name.
+fn named(catalog: &dyn CatalogReader, name: &str) -> Result<Arc<Table>> {
+    catalog.table(None, name)?.ok_or_else(|| {
+        Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        )
+    })
+}
+
 impl Session {
     /// Collects the planner's statistics of a table; of all tables for `None`.
     ///
@@ -38,7 +47,7 @@ impl Session {
     pub fn analyze(&mut self, table: Option<&str>) -> Result<()> {
         self.define(|catalog| {
             let tables = table
-                .map(|name| Ok(Arc::clone(&find(catalog, name)?.table)))
+                .map(|name| named(catalog, name))
                 .into_iter()
                 .collect::<Result<_>>()?;
             Ok(BoundStatement::Analyze { tables })
@@ -54,7 +63,8 @@ impl Session {
     ) -> Result<StatementResult> {
         let catalog = self.catalog();
         let handles: Vec<Arc<TableHandle>> = if tables.is_empty() {
-            catalog.handles().cloned().collect()
+            let stored = |handle: &&Arc<TableHandle>| handle.table.view().is_none();
+            catalog.handles().filter(stored).cloned().collect()
         } else {
             tables
                 .iter()

@@ -19,10 +19,11 @@ use crate::{
     engine::{
         database::Database,
         error::txn_error,
+        foreign_keys,
         session::Session,
         table::{IndexHandle, TableHandle},
     },
-    eval::CompiledExpr,
+    eval::{CompiledExpr, EvalContext},
     executor::ExecContext,
 };
 
@@ -62,6 +63,8 @@ pub struct BulkLoader {
     count: AtomicU64,
     /// Whether finishing commits: the transaction is the loader's own.
     own: bool,
+    /// The session whose tables the rows refer to; `None`: references are known to hold.
+    references: Option<Session>,
 }
 
 /// A row that its table refused.
@@ -91,7 +94,8 @@ impl Database {
             })?;
             let session = self.session();
             let context = session.exec_context(Arc::new(transaction), Vec::new(), None);
-            let loader = BulkLoader::new(self.clone(), Arc::clone(&handle), context, true)?;
+            let mut loader = BulkLoader::new(self.clone(), Arc::clone(&handle), context, true)?;
+            loader.references = Some(session);
             let newest = self.catalog().handle(handle.table.id);
             if newest.is_some_and(|newest| newest.table.version == handle.table.version) {
                 return Ok(loader);
@@ -118,7 +122,7 @@ impl Session {
             )
             .hint("Begin one, or use Database::bulk_loader."));
         }
-        let handle = find(&self.catalog(), table)?;
+        let handle = self.table_named(table)?;
         let transaction = self.read_transaction()?;
         if !self.lock_for_writing(&transaction, &handle)? {
             return Err(Error::new(
@@ -127,7 +131,9 @@ impl Session {
             ));
         }
         let context = self.exec_context(transaction, Vec::new(), None);
-        BulkLoader::new(self.database().clone(), handle, context, false)
+        let mut loader = BulkLoader::new(self.database().clone(), handle, context, false)?;
+        loader.references = Some(Session::one_shot(self.database().clone()));
+        Ok(loader)
     }
 }
 
@@ -183,7 +189,8 @@ fn fits(value: &Value, data_type: DataType) -> bool {
 }
 
 impl BulkLoader {
-    fn new(
+    /// A loader of `table` in the context's transaction.
+    pub(super) fn new(
         database: Database,
         table: Arc<TableHandle>,
         context: ExecContext,
@@ -207,6 +214,7 @@ impl BulkLoader {
             context,
             count: AtomicU64::new(0),
             own,
+            references: None,
         })
     }
 
@@ -228,8 +236,8 @@ impl BulkLoader {
     /// # Errors
     /// 42804 and constraint violations, for the first row that has one; 23505 where a key is
     /// there already. Part of the rows may be written then: drop the loader.
-    pub fn append(&self, rows: Vec<Vec<Value>>) -> Result<()> {
-        for row in &rows {
+    pub fn append(&self, mut rows: Vec<Vec<Value>>) -> Result<()> {
+        for row in &mut rows {
             self.check(row)?;
         }
         self.context.check()?;
@@ -257,7 +265,12 @@ impl BulkLoader {
         }
         let mut index_entries = Vec::with_capacity(self.table.indexes.len());
         for index in &self.table.indexes {
-            index_entries.push(encode_entries(index, &rows, &entries)?);
+            index_entries.push(encode_entries(
+                index,
+                &rows,
+                &entries,
+                &self.context.eval(),
+            )?);
         }
         if keyed {
             entries.sort_unstable();
@@ -304,9 +317,9 @@ impl BulkLoader {
         let mut refused = Vec::new();
         // Unique keys of the rows taken so far, per index; the rows' own keys come last.
         let mut taken = vec![HashSet::new(); self.table.indexes.len() + 1];
-        for (place, row) in rows.into_iter().enumerate() {
+        for (place, mut row) in rows.into_iter().enumerate() {
             match self
-                .check(&row)
+                .check(&mut row)
                 .and_then(|()| self.check_keys(&row, &mut taken))
             {
                 Ok(()) => valid.push(row),
@@ -324,8 +337,8 @@ impl BulkLoader {
     }
 
     /// Checks a row against its types and constraints, keys left out.
-    fn check(&self, row: &[Value]) -> Result<()> {
-        self.table.check_row(row, &self.context.eval())?;
+    fn check(&self, row: &mut [Value]) -> Result<()> {
+        self.table.complete_row(row, &self.context.eval())?;
         for (column, value) in self.table.table.columns.iter().zip(row) {
             if !fits(value, column.data_type) {
                 return Err(Error::new(
@@ -356,15 +369,18 @@ impl BulkLoader {
             keys.push((place, key));
         }
         for (place, (index, writer)) in self.table.indexes.iter().zip(&self.indexes).enumerate() {
-            if !index.is_unique_for(row) {
+            let Some(keyed) = index.keyed(row, &self.context.eval())? else {
+                continue;
+            };
+            if !index.is_unique_for(&keyed) {
                 continue;
             }
             let mut key = Vec::with_capacity(24);
-            index.entry(row, &[], &mut key)?;
+            index.entry(&keyed, &[], &mut key)?;
             if taken.get(place).is_some_and(|taken| taken.contains(&key))
                 || writer.contains(&key).map_err(txn_error)?
             {
-                return Err(self.table.index_key_exists(index, row));
+                return Err(self.table.index_key_exists(index, &keyed));
             }
             keys.push((place, key));
         }
@@ -404,12 +420,15 @@ impl BulkLoader {
 
     #[cold]
     fn duplicate_entry(&self, index: &IndexHandle, rows: &[Vec<Value>], key: &[u8]) -> Error {
-        let of = |row: &&Vec<Value>| {
+        let eval = self.context.eval();
+        let found = rows.iter().find_map(|row| {
+            let keyed = index.keyed(row, &eval).ok()??;
             let mut own = Vec::new();
-            index.entry(row, &[], &mut own).is_ok() && own == key
-        };
+            index.entry(&keyed, &[], &mut own).ok()?;
+            (own == key).then_some(keyed)
+        });
         self.table
-            .index_key_exists(index, rows.iter().find(of).map_or(&[], Vec::as_slice))
+            .index_key_exists(index, found.as_deref().unwrap_or(&[]))
     }
 
     /// Ends the load: the rows become part of the session's transaction, or, where the loader
@@ -424,11 +443,16 @@ impl BulkLoader {
             context,
             count,
             own,
+            table,
+            references,
             ..
         } = self;
         rows.finish().map_err(txn_error)?;
         for index in indexes {
             index.finish().map_err(txn_error)?;
+        }
+        if let Some(session) = &references {
+            foreign_keys::validate_all(session, &table, &context)?;
         }
         let ExecContext { transaction, .. } = context;
         if own {
@@ -449,12 +473,16 @@ fn encode_entries(
     index: &IndexHandle,
     rows: &[Vec<Value>],
     stored: &Entries,
+    eval: &EvalContext<'_>,
 ) -> Result<(Entries, Entries)> {
     let (mut unique, mut plain) = (Vec::new(), Vec::new());
     for (row, (row_key, _)) in rows.iter().zip(stored) {
+        let Some(keyed) = index.keyed(row, eval)? else {
+            continue;
+        };
         let mut key = Vec::with_capacity(24);
-        let value = index.entry(row, row_key, &mut key)?.to_vec();
-        if index.is_unique_for(row) {
+        let value = index.entry(&keyed, row_key, &mut key)?.to_vec();
+        if index.is_unique_for(&keyed) {
             unique.push((key, value));
         } else {
             plain.push((key, value));

@@ -11,6 +11,18 @@ use crate::{
 const SHOWN: usize = 64;
 
 impl TableHandle {
+    /// Fills the generated columns of `row` in and checks it.
+    pub(crate) fn complete_row(&self, row: &mut [Value], eval: &EvalContext<'_>) -> Result<()> {
+        // They do not depend on one another: the order does not matter.
+        for (ordinal, expr) in &self.generated {
+            let value = expr.eval(row, eval)?;
+            if let Some(place) = row.get_mut(*ordinal) {
+                *place = value;
+            }
+        }
+        self.check_row(row, eval)
+    }
+
     /// Fails where `row` breaks a NOT NULL or CHECK constraint.
     pub(crate) fn check_row(&self, row: &[Value], eval: &EvalContext<'_>) -> Result<()> {
         if row.len() != self.table.columns.len() {
@@ -55,21 +67,34 @@ impl TableHandle {
     /// The error of a row whose primary key is there already.
     #[cold]
     pub(crate) fn primary_key_exists(&self, row: &[Value]) -> Error {
-        self.key_exists(&self.primary_key_name(), &self.table.primary_key, row)
+        let names = self
+            .table
+            .primary_key
+            .iter()
+            .filter_map(|ordinal| self.table.columns.get(*ordinal))
+            .map(|column| column.name.clone())
+            .collect::<Vec<_>>();
+        self.key_exists(
+            &self.primary_key_name(),
+            &names,
+            &self.table.primary_key,
+            row,
+        )
     }
 
     /// The error of a row whose key in a unique index is there already.
     #[cold]
     pub(crate) fn index_key_exists(&self, index: &IndexHandle, row: &[Value]) -> Error {
-        self.key_exists(&index.name, &index.ordinals, row)
+        self.key_exists(&index.name, &index.key_names, &index.ordinals, row)
     }
 
-    fn key_exists(&self, constraint: &str, ordinals: &[usize], row: &[Value]) -> Error {
-        let names: Vec<&str> = ordinals
-            .iter()
-            .filter_map(|ordinal| self.table.columns.get(*ordinal))
-            .map(|column| column.name.as_str())
-            .collect();
+    fn key_exists(
+        &self,
+        constraint: &str,
+        names: &[String],
+        ordinals: &[usize],
+        row: &[Value],
+    ) -> Error {
         let values: Vec<String> = ordinals
             .iter()
             .filter_map(|ordinal| row.get(*ordinal))
@@ -92,7 +117,7 @@ pub(crate) fn hidden_key(number: u64) -> Vec<u8> {
     row_number_key(number).to_vec()
 }
 
-fn shown(value: &Value) -> String {
+pub(crate) fn shown(value: &Value) -> String {
     if matches!(value, Value::Null) {
         return "null".to_owned();
     }

@@ -4,7 +4,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -19,14 +19,17 @@ use crate::{
     catalog::Table,
     engine::{
         Params,
-        catalog::{CatalogSnapshot, CatalogStore},
+        catalog::{CatalogSnapshot, CatalogStore, store::CatalogRecords},
         error::{storage_error, txn_error},
         plan_cache::PlanCache,
         prepared::{Prepared, Statement},
         row_numbers::RowNumbers,
         rows::Rows,
+        sequences::{DrawnSequences, SessionSequences},
         session::{Session, StatementResult},
+        settings::Settings,
         sql_transaction::SqlTransaction,
+        temporary,
     },
     eval::SessionInfo,
 };
@@ -85,6 +88,12 @@ pub(crate) struct Inner {
     pub(crate) plans: PlanCache,
     directory: Option<PathBuf>,
     pub(crate) info: Arc<SessionInfo>,
+    /// The sequences in use.
+    pub(crate) sequences: DrawnSequences,
+    /// The sequences, for statements that each are a session of their own.
+    pub(crate) shared_sequences: Arc<SessionSequences>,
+    /// The search path of new sessions.
+    pub(crate) default_path: Arc<Vec<String>>,
 }
 
 impl fmt::Debug for Database {
@@ -147,9 +156,12 @@ impl Database {
     fn build(store: Store, env: Env, name: String, directory: Option<PathBuf>) -> Result<Database> {
         let manager = TransactionManager::new(store, env.clone());
         let catalog_store = CatalogStore::open(&manager)?;
-        let empty = CatalogSnapshot::new(0, Vec::new(), &|_| Arc::new(RowNumbers::new()))?;
-        let database = Database {
-            inner: Arc::new(Inner {
+        let empty = CatalogSnapshot::new(0, CatalogRecords::default(), &|_| {
+            Arc::new(RowNumbers::new())
+        })?;
+        let inner = Arc::new_cyclic(|weak| {
+            let shared_sequences = Arc::new(SessionSequences::shared(Weak::clone(weak)));
+            Inner {
                 manager,
                 env,
                 catalog_store,
@@ -160,13 +172,25 @@ impl Database {
                 directory,
                 info: Arc::new(SessionInfo {
                     database: name,
+                    sequences: Arc::clone(&shared_sequences) as _,
                     ..SessionInfo::default()
                 }),
-            }),
-        };
+                sequences: DrawnSequences::default(),
+                shared_sequences,
+                default_path: Arc::clone(&Settings::default().search_path),
+            }
+        });
+        let database = Database { inner };
         let transaction = database.inner.begin(read_only())?;
         let catalog = database.inner.load_catalog(&transaction)?;
         *database.inner.catalog.write() = catalog;
+        drop(transaction);
+        // What sessions had of their own ended with the process that they were in.
+        match temporary::drop_all(&database, None) {
+            // Who only reads finds them again, and leaves them alone.
+            Err(error) if error.state() == SqlState::READ_ONLY_SQL_TRANSACTION => {}
+            result => result?,
+        }
         Ok(database)
     }
 
@@ -175,7 +199,12 @@ impl Database {
     /// # Errors
     /// What the statement fails with.
     pub fn execute(&self, sql: &str, params: impl Params) -> Result<u64> {
-        self.session().execute(sql, params)
+        self.one_shot().execute(sql, params)
+    }
+
+    /// A session for one statement.
+    pub(crate) fn one_shot(&self) -> Session {
+        Session::one_shot(self.clone())
     }
 
     /// Runs a query in a transaction of its own.
@@ -183,7 +212,7 @@ impl Database {
     /// # Errors
     /// What the query fails with; later errors come with the rows.
     pub fn query(&self, sql: &str, params: impl Params) -> Result<Rows> {
-        self.session().query(sql, params)
+        self.one_shot().query(sql, params)
     }
 
     /// Runs statements separated by semicolons, each in a transaction of its own unless they
@@ -326,6 +355,7 @@ impl Database {
     /// # Errors
     /// Where the store cannot be written.
     pub fn close(self) -> Result<()> {
+        self.inner.store_sequences()?;
         self.store().clone().close().map_err(storage_error)
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::{
     Error, Result, SqlState, Value,
     engine::{
-        dml::apply,
+        change::{ChangeAction, ChangeKind},
         error::txn_error,
-        prepared::{Action, ChangeAction, ChangeKind, Prepared},
+        prepared::{Action, Prepared},
         query::run_init_plans,
         rows::Rows,
         session::Session,
+        table::TableHandle,
         transaction_state::transaction_options,
     },
     executor::{self, ExecContext, Measurements, RowBuffer},
@@ -21,6 +22,7 @@ use crate::{
 fn heading(change: &ChangeAction) -> String {
     let what = match change.kind {
         ChangeKind::Insert(_) => "Insert",
+        ChangeKind::Merge { .. } => "Merge",
         ChangeKind::Update { .. } => "Update",
         ChangeKind::Delete { .. } => "Delete",
     };
@@ -39,6 +41,13 @@ impl Session {
         let (plan, head) = match action {
             Action::Query(query) => (&query.plan, None),
             Action::Change(change) => (&change.source, Some(heading(change))),
+            Action::With { .. } => {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "EXPLAIN of a statement whose WITH changes rows is not supported",
+                )
+                .hint("Explain its parts one by one."));
+            }
             Action::Explain { .. } | Action::Utility(_) => {
                 return Ok(Rows::text("QUERY PLAN", ["Utility statement".to_owned()]));
             }
@@ -55,7 +64,9 @@ impl Session {
         let measurements = Arc::new(Measurements::new(plan.nodes));
         let start = env.now();
         match action {
-            Action::Change(change) => self.analyze_change(change, params, &measurements)?,
+            Action::Change(change) => {
+                self.analyze_change(action, &change.table, params, &measurements)?;
+            }
             _ => {
                 let transaction = self.statement_transaction(plan.locks_rows())?;
                 let mut context =
@@ -77,7 +88,8 @@ impl Session {
 
     fn analyze_change(
         &mut self,
-        change: &ChangeAction,
+        action: &Action,
+        table: &TableHandle,
         params: Vec<Value>,
         measurements: &Arc<Measurements>,
     ) -> Result<()> {
@@ -92,7 +104,7 @@ impl Session {
                 Arc::new(self.database.inner.begin(options)?)
             }
         };
-        if !self.lock_for_writing(&transaction, &change.table)? {
+        if !self.lock_for_writing(&transaction, table)? {
             return Err(Error::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "the table was changed by a concurrent transaction",
@@ -105,7 +117,10 @@ impl Session {
             transaction.begin_statement();
         }
         let mut context = self.exec_context(transaction, params, Some(Arc::clone(measurements)));
-        apply(change, &mut context, self.database.store())?;
+        self.run_action(action, &mut context)?;
+        if self.open.is_none() {
+            super::foreign_keys::before_commit(self, &mut context)?;
+        }
         let ExecContext { transaction, .. } = context;
         if self.open.is_none()
             && let Ok(transaction) = Arc::try_unwrap(transaction)

@@ -3,7 +3,9 @@
 //! - [`database`]: [`Database`], what programs hold.
 //! - [`session`]: [`Session`], a connection with its transaction and settings.
 //! - [`prepared`] and [`plan_cache`]: statements parsed and planned once.
-//! - [`query`], [`dml`], [`ddl`], [`analyze`]: running them.
+//! - [`query`], [`dml`], [`change`], [`ddl`], [`analyze`]: running them.
+//! - [`foreign_keys`]: what must hold between tables.
+//! - [`sequences`], [`temporary`]: numbers without transactions, tables of a session.
 //! - [`rows`]: what queries give.
 //! - [`bulk`]: loading many rows.
 //! - [`table`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
@@ -13,13 +15,16 @@ mod analyze;
 mod bulk;
 pub(crate) mod cancel;
 pub(crate) mod catalog;
+mod change;
 mod constraints;
+mod cursors;
 mod database;
 mod ddl;
 mod describe;
 mod dml;
 pub(crate) mod error;
 mod explain;
+mod foreign_keys;
 pub(crate) mod key_range;
 mod params;
 mod plan_cache;
@@ -27,11 +32,13 @@ mod prepared;
 mod query;
 mod row_numbers;
 mod rows;
+mod sequences;
 mod served;
 mod session;
 mod settings;
 mod sql_transaction;
 pub(crate) mod table;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod transaction_state;

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::{
-    DataType, Error, Result, SqlState, ast,
+    DataType, Result, ast,
     binder::{BindOptions, Bound, bind},
-    bound::{Assignment, BoundStatement, ColumnId, Expr, InsertConflict, LogicalPlan},
-    catalog::Table,
+    bound::{BoundStatement, ColumnId},
     engine::{
         Params,
         catalog::CatalogSnapshot,
+        change::{
+            ChangeAction,
+            plan::{StatementPlanner, result_columns},
+        },
         database::Database,
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult},
-        table::TableHandle,
     },
-    planner::{PlanContext, choose_executor::ExecutorSetting, physical::QueryPlan, plan_query},
+    planner::{PlanContext, choose_executor::ExecutorSetting, physical::QueryPlan},
 };
 
 /// A statement's text and syntax tree with the plan that was last made of it.
@@ -27,12 +29,16 @@ pub(crate) struct Prepared {
     pub(crate) sql: Arc<str>,
     /// The syntax tree.
     pub(crate) ast: ast::Statement,
+    /// Types of parameters that were said beforehand.
+    parameter_types: Vec<DataType>,
     planned: RwLock<Option<Arc<Planned>>>,
 }
 
 /// What a plan depends on beside the catalog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlanOptions {
+    /// Where unqualified names are looked up.
+    pub(crate) search_path: Arc<Vec<String>>,
     /// Which executors may run.
     pub(crate) executor: ExecutorSetting,
     /// Whether `"x"` may be a string.
@@ -58,7 +64,14 @@ pub(crate) enum Action {
     /// Gives rows.
     Query(QueryAction),
     /// Changes rows of a table.
-    Change(ChangeAction),
+    Change(Box<ChangeAction>),
+    /// Changes rows, and then runs a statement that may read what the changes give.
+    With {
+        /// The changes, each with the buffer that its rows go to.
+        changes: Vec<(usize, ChangeAction)>,
+        /// The statement: a query or a change.
+        statement: Box<Action>,
+    },
     /// Prints a plan, after running it where `analyze`.
     Explain {
         /// Whether to run it.
@@ -70,6 +83,21 @@ pub(crate) enum Action {
     Utility(BoundStatement),
 }
 
+impl Action {
+    /// The columns of its result; none where it gives no rows.
+    pub(crate) fn columns(&self) -> &[ResultColumn] {
+        match self {
+            Action::Query(query) => &query.columns,
+            Action::Change(change) => change
+                .returning
+                .as_ref()
+                .map_or(&[], |returning| &returning.columns),
+            Action::With { statement, .. } => statement.columns(),
+            Action::Explain { .. } | Action::Utility(_) => &[],
+        }
+    }
+}
+
 /// A query.
 #[derive(Debug)]
 pub(crate) struct QueryAction {
@@ -77,40 +105,6 @@ pub(crate) struct QueryAction {
     pub(crate) plan: QueryPlan,
     /// Its result columns.
     pub(crate) columns: Arc<[ResultColumn]>,
-}
-
-/// A statement that changes rows.
-#[derive(Debug)]
-pub(crate) struct ChangeAction {
-    /// Of which table.
-    pub(crate) table: Arc<TableHandle>,
-    /// Where the rows come from: whole rows in table order, for UPDATE and DELETE with the row
-    /// key after them.
-    pub(crate) source: QueryPlan,
-    /// Whether the source reads the table itself, so that its rows must be collected before
-    /// the first is written.
-    pub(crate) reads_itself: bool,
-    /// What happens to them.
-    pub(crate) kind: ChangeKind,
-}
-
-/// What happens to the rows.
-#[derive(Debug)]
-pub(crate) enum ChangeKind {
-    /// They are added.
-    Insert(InsertConflict),
-    /// Columns are set.
-    Update {
-        /// The source's row-key column.
-        row_key: ColumnId,
-        /// The columns that are set; their new values come after the row key, in this order.
-        ordinals: Vec<usize>,
-    },
-    /// They are removed.
-    Delete {
-        /// The source's row-key column.
-        row_key: ColumnId,
-    },
 }
 
 impl Prepared {
@@ -127,8 +121,15 @@ impl Prepared {
         Prepared {
             sql,
             ast,
+            parameter_types: Vec::new(),
             planned: RwLock::new(None),
         }
+    }
+
+    /// With these types of its first parameters.
+    pub(crate) fn with_types(mut self, types: Vec<DataType>) -> Prepared {
+        self.parameter_types = types;
+        self
     }
 
     /// The plan for this catalog: the one at hand, or a new one.
@@ -144,10 +145,11 @@ impl Prepared {
             return Ok(Arc::clone(planned));
         }
         let bind_options = BindOptions {
+            parameter_types: self.parameter_types.clone(),
             double_quoted_strings: options.double_quoted_strings,
-            ..BindOptions::default()
         };
-        let bound = bind(&self.ast, catalog, &bind_options)?;
+        let reader = catalog.with_path(&options.search_path);
+        let bound = bind(&self.ast, &reader, &bind_options)?;
         let planned = Arc::new(plan_bound(bound, catalog, options)?);
         *self.planned.write() = Some(Arc::clone(&planned));
         Ok(planned)
@@ -170,148 +172,34 @@ pub(crate) fn plan_bound(
     Ok(Planned {
         generation: catalog.generation,
         options,
-        action: action_of(bound.statement, catalog, &context)?,
+        action: action_of(
+            bound.statement,
+            &mut StatementPlanner::new(catalog, &context),
+        )?,
         parameters: bound.parameters,
     })
 }
 
-fn handle_of(catalog: &CatalogSnapshot, table: &Table) -> Result<Arc<TableHandle>> {
-    catalog.handle(table.id).ok_or_else(|| {
-        Error::new(
-            SqlState::UNDEFINED_TABLE,
-            format!("relation \"{}\" does not exist", table.name),
-        )
-    })
-}
-
-fn reads(plan: &QueryPlan, table: &TableHandle) -> bool {
-    use crate::planner::physical::{PhysicalNode, PhysicalPlan};
-    fn scans(plan: &PhysicalPlan, table: &TableHandle) -> bool {
-        let here = match &plan.node {
-            PhysicalNode::Scan(scan) => scan.table.keyspace == table.keyspace,
-            PhysicalNode::LookupJoin { right, .. } => right.table.keyspace == table.keyspace,
-            _ => false,
-        };
-        here || plan.inputs().into_iter().any(|input| scans(input, table))
-    }
-    scans(&plan.root, table)
-}
-
-/// `source` with the assigned values as further columns, which are added to `wanted`.
-fn with_assignments(
-    source: LogicalPlan,
-    wanted: &mut Vec<ColumnId>,
-    assignments: &[Assignment],
-) -> LogicalPlan {
-    let mut items: Vec<(ColumnId, Expr)> = crate::planner::output(&source)
-        .into_iter()
-        .map(|(id, data_type)| (id, crate::planner::expr_tools::column(id, data_type, true)))
-        .collect();
-    let first = items.len();
-    items.extend(
-        assignments
-            .iter()
-            .map(|assignment| (ColumnId(0), assignment.value.clone())),
-    );
-    let mut plan = LogicalPlan::Project {
-        input: Box::new(source),
-        items,
-    };
-    let mut next = crate::planner::max_column(&mut plan) + 1;
-    if let LogicalPlan::Project { items, .. } = &mut plan {
-        for (id, _) in items.iter_mut().skip(first) {
-            *id = ColumnId(next);
-            wanted.push(*id);
-            next += 1;
-        }
-    }
-    plan
-}
-
-fn action_of(
-    statement: BoundStatement,
-    catalog: &CatalogSnapshot,
-    context: &PlanContext<'_>,
-) -> Result<Action> {
-    let change = |table: Arc<Table>, source: LogicalPlan, wanted: Vec<ColumnId>| -> Result<_> {
-        let table = handle_of(catalog, &table)?;
-        let source = plan_query(source, &wanted, context)?;
-        Ok((reads(&source, &table), table, source))
-    };
-    let with_key = |columns: &[ColumnId], row_key| {
-        columns
-            .iter()
-            .copied()
-            .chain([row_key])
-            .collect::<Vec<ColumnId>>()
-    };
+fn action_of(statement: BoundStatement, planner: &mut StatementPlanner<'_>) -> Result<Action> {
     Ok(match statement {
         BoundStatement::Query { plan, columns } => {
             let wanted: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
             Action::Query(QueryAction {
-                plan: plan_query(plan, &wanted, context)?,
-                columns: columns
-                    .into_iter()
-                    .map(|column| ResultColumn {
-                        name: column.name,
-                        data_type: column.data_type,
-                        nullable: column.nullable,
-                    })
-                    .collect(),
+                plan: planner.query(plan, &wanted)?,
+                columns: result_columns(columns),
             })
         }
-        BoundStatement::Insert {
-            table,
-            source,
-            columns,
-            on_conflict,
-        } => {
-            let (reads_itself, table, source) = change(table, source, columns)?;
-            Action::Change(ChangeAction {
-                table,
-                source,
-                reads_itself,
-                kind: ChangeKind::Insert(on_conflict),
-            })
-        }
-        BoundStatement::Update {
-            table,
-            source,
-            row_key,
-            columns,
-            assignments,
-        } => {
-            let mut wanted = with_key(&columns, row_key);
-            let source = with_assignments(source, &mut wanted, &assignments);
-            let (_, table, source) = change(table, source, wanted)?;
-            let ordinals = assignments
-                .iter()
-                .map(|assignment| assignment.ordinal)
-                .collect();
-            Action::Change(ChangeAction {
-                table,
-                source,
-                reads_itself: true,
-                kind: ChangeKind::Update { row_key, ordinals },
-            })
-        }
-        BoundStatement::Delete {
-            table,
-            source,
-            row_key,
-            columns,
-        } => {
-            let (_, table, source) = change(table, source, with_key(&columns, row_key))?;
-            Action::Change(ChangeAction {
-                table,
-                source,
-                reads_itself: true,
-                kind: ChangeKind::Delete { row_key },
-            })
-        }
+        BoundStatement::Change(change) => Action::Change(Box::new(planner.change(*change)?)),
+        BoundStatement::With { changes, statement } => Action::With {
+            changes: changes
+                .into_iter()
+                .map(|(slot, change)| Ok((slot, planner.change(change)?)))
+                .collect::<Result<_>>()?,
+            statement: Box::new(action_of(*statement, planner)?),
+        },
         BoundStatement::Explain(explain) => Action::Explain {
             analyze: explain.analyze,
-            action: Box::new(action_of(*explain.statement, catalog, context)?),
+            action: Box::new(action_of(*explain.statement, planner)?),
         },
         other => Action::Utility(other),
     })
@@ -358,6 +246,7 @@ impl Statement {
 
     fn planned(&self) -> Result<Arc<Planned>> {
         let options = PlanOptions {
+            search_path: Arc::clone(&self.database.inner.default_path),
             executor: ExecutorSetting::Auto,
             double_quoted_strings: false,
             optimizer: true,
@@ -378,10 +267,7 @@ impl Statement {
     /// # Errors
     /// Where the statement does not fit the tables any more.
     pub fn columns(&self) -> Result<Vec<ResultColumn>> {
-        Ok(match &self.planned()?.action {
-            Action::Query(query) => query.columns.to_vec(),
-            _ => Vec::new(),
-        })
+        Ok(self.planned()?.action.columns().to_vec())
     }
 
     /// Runs it and gives its rows.
@@ -409,6 +295,6 @@ impl Statement {
     }
 
     fn session(&self) -> Session {
-        self.database.session()
+        self.database.one_shot()
     }
 }

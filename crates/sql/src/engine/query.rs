@@ -36,6 +36,7 @@ impl Session {
             deadline: self.deadline(),
             env: inner.env.clone(),
             memory: inner.manager.store().memory().clone(),
+            buffers: Vec::new(),
             measurements,
         }
     }

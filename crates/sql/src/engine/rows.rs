@@ -41,6 +41,8 @@ pub struct ResultColumn {
 /// ```
 pub struct Rows {
     columns: Arc<[ResultColumn]>,
+    /// The command tag, where it is not SELECT's.
+    tag: Option<String>,
     source: Source,
 }
 
@@ -80,6 +82,7 @@ impl Rows {
     pub(crate) fn fixed(columns: Vec<ResultColumn>, rows: Vec<Vec<Value>>) -> Rows {
         Rows {
             columns: columns.into(),
+            tag: None,
             source: Source::Fixed(rows.into_iter()),
         }
     }
@@ -108,12 +111,26 @@ impl Rows {
     ) -> Rows {
         Rows {
             columns,
+            tag: None,
             source: Source::Running(Box::new(Running {
                 operator,
                 context,
                 failed,
             })),
         }
+    }
+
+    /// The rows of a statement with that command tag.
+    pub(crate) fn with_tag(mut self, tag: String) -> Rows {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// PostgreSQL's command tag where the rows are those of another statement than a query:
+    /// `INSERT 0 3` with RETURNING.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.tag.as_deref()
     }
 
     /// The columns of every row.

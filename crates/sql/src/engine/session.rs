@@ -10,12 +10,17 @@ use crate::{
         Params,
         cancel::CancelToken,
         catalog::CatalogSnapshot,
+        cursors::SessionObjects,
         database::Database,
         describe::all_settings,
         error::txn_error,
+        foreign_keys::ConstraintModes,
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
         rows::Rows,
+        sequences::SessionSequences,
         settings::{Settings, isolation_name},
+        table::TableHandle,
+        temporary::Temporary,
         transaction_state::{OpenTransaction, limit},
     },
     eval::SessionInfo,
@@ -90,6 +95,23 @@ pub struct Session {
     pub(super) info: Arc<SessionInfo>,
     pub(super) open: Option<Box<OpenTransaction>>,
     pub(super) cancel: CancelToken,
+    /// What SET CONSTRAINTS has said, and which checks wait for the commit.
+    pub(super) constraints: ConstraintModes,
+    pub(super) sequences: Arc<SessionSequences>,
+    pub(super) temporary: Temporary,
+    /// Prepared statements and cursors.
+    pub(super) objects: SessionObjects,
+    /// What the settings become at the end of the open block, where it has changed some.
+    saved: Option<Box<SavedSettings>>,
+}
+
+/// Settings to go back to.
+#[derive(Debug)]
+struct SavedSettings {
+    /// After COMMIT: without what was LOCAL.
+    committed: Settings,
+    /// After ROLLBACK: as before the block.
+    rolled_back: Settings,
 }
 
 impl std::fmt::Debug for OpenTransaction {
@@ -103,13 +125,39 @@ impl std::fmt::Debug for OpenTransaction {
 
 impl Session {
     pub(crate) fn new(database: Database) -> Session {
+        let mut session = Session::one_shot(database);
+        session.own_sequences();
+        session
+    }
+
+    /// A session for one statement: it remembers no numbers of sequences.
+    pub(crate) fn one_shot(database: Database) -> Session {
         Session {
             info: Arc::clone(&database.inner.info),
             settings: Settings::default(),
             open: None,
             cancel: CancelToken::default(),
+            constraints: ConstraintModes::default(),
+            sequences: Arc::clone(&database.inner.shared_sequences),
+            temporary: Temporary::default(),
+            objects: SessionObjects::default(),
+            saved: None,
             database,
         }
+    }
+
+    /// Gives the session a memory of its own for sequences.
+    pub(super) fn own_sequences(&mut self) {
+        if !Arc::ptr_eq(&self.sequences, &self.database.inner.shared_sequences) {
+            return;
+        }
+        self.sequences = Arc::new(SessionSequences::of_session(&self.database.inner));
+        self.sequences
+            .set_search_path(Arc::clone(&self.settings.search_path));
+        self.info = Arc::new(SessionInfo {
+            sequences: Arc::clone(&self.sequences) as _,
+            ..SessionInfo::clone(&self.info)
+        });
     }
 
     /// The database.
@@ -174,11 +222,53 @@ impl Session {
 
     pub(super) fn change_setting(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
         self.settings.set(name, value)?;
+        self.settings_changed();
+        Ok(())
+    }
+
+    /// SET, within an open block: rolled back with it, and where it is LOCAL ended with it.
+    fn change_setting_in_block(
+        &mut self,
+        name: &str,
+        value: Option<&Value>,
+        local: bool,
+    ) -> Result<()> {
+        let before = self.settings.clone();
+        self.change_setting(name, value)?;
+        let saved = self.saved.get_or_insert_with(|| {
+            Box::new(SavedSettings {
+                committed: before.clone(),
+                rolled_back: before,
+            })
+        });
+        if !local {
+            saved.committed.set(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// Other settings from now on.
+    pub(super) fn replace_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.settings_changed();
+    }
+
+    /// What follows from changed settings.
+    fn settings_changed(&mut self) {
+        self.settle_search_path();
+        let path = &self.settings.search_path;
         self.info = Arc::new(SessionInfo {
             style: self.settings.style.clone(),
+            schema: path
+                .iter()
+                .find(|schema| self.database.catalog().schema_id(schema).is_some())
+                .cloned()
+                .unwrap_or_default(),
             ..SessionInfo::clone(&self.info)
         });
-        Ok(())
+        if !Arc::ptr_eq(&self.sequences, &self.database.inner.shared_sequences) {
+            self.sequences.set_search_path(Arc::clone(path));
+        }
     }
 
     /// Prepares a statement; [`Session::run_statement`] runs it in this session.
@@ -256,7 +346,12 @@ impl Session {
             results.push(match self.run_prepared(&prepared, Vec::new())? {
                 StatementResult::Rows(rows) => {
                     let columns = rows.columns().to_vec();
-                    StatementResult::Rows(Rows::fixed(columns, rows.values()?))
+                    let tag = rows.tag().map(str::to_owned);
+                    let mut fixed = Rows::fixed(columns, rows.values()?);
+                    if let Some(tag) = tag {
+                        fixed = fixed.with_tag(tag);
+                    }
+                    StatementResult::Rows(fixed)
                 }
                 done => done,
             });
@@ -308,9 +403,31 @@ impl Session {
     }
 
     fn end(&mut self, commit: bool) -> Result<()> {
+        if self.open.is_none() {
+            return Ok(());
+        }
+        let commit = if commit {
+            let result = self.before_commit();
+            if let Err(error) = result {
+                self.end(false)?;
+                return Err(error);
+            }
+            true
+        } else {
+            false
+        };
         let Some(open) = self.open.take() else {
             return Ok(());
         };
+        self.constraints = ConstraintModes::default();
+        self.close_cursors(commit);
+        if let Some(saved) = self.saved.take() {
+            self.replace_settings(if commit {
+                saved.committed
+            } else {
+                saved.rolled_back
+            });
+        }
         let changed_catalog = open.changed_catalog;
         let transaction = match open.into_transaction() {
             Ok(transaction) => transaction,
@@ -321,14 +438,33 @@ impl Session {
         };
         if !commit {
             transaction.rollback();
+            if changed_catalog {
+                self.sequences.set_open(None);
+            }
             return Ok(());
         }
         if changed_catalog {
-            self.database.inner.commit_catalog(transaction)
+            let result = self.database.inner.commit_catalog(transaction);
+            self.sequences.set_open(None);
+            result
         } else {
             transaction.commit().map_err(txn_error)?;
             Ok(())
         }
+    }
+
+    /// Makes the checks that have waited for the end of the open block, and does what is to be
+    /// done to temporary tables.
+    fn before_commit(&mut self) -> Result<()> {
+        if !self.constraints.is_idle() {
+            let transaction = self.read_transaction()?;
+            let mut context = self.exec_context(transaction, Vec::new(), None);
+            super::foreign_keys::before_commit(self, &mut context)?;
+        }
+        if self.has_on_commit() {
+            self.settle_temporary()?;
+        }
+        Ok(())
     }
 
     /// Notes an error in the open block, if there is one, and gives it back.
@@ -347,10 +483,32 @@ impl Session {
 
     pub(super) fn plan_options(&self) -> PlanOptions {
         PlanOptions {
+            search_path: Arc::clone(&self.settings.search_path),
             executor: self.settings.executor,
             double_quoted_strings: self.settings.double_quoted_strings,
             optimizer: self.settings.optimizer,
         }
+    }
+
+    /// The table of that name, looked up along the search path.
+    pub(super) fn table_named(&self, name: &str) -> Result<Arc<TableHandle>> {
+        let catalog = self.catalog();
+        let parts = crate::parser::parse_name(name)?;
+        let found = match parts.as_slice() {
+            [name] => self
+                .settings
+                .search_path
+                .iter()
+                .find_map(|schema| catalog.find(Some(schema), name)),
+            [schema, name] => catalog.find(Some(schema), name),
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{name}\" does not exist"),
+            )
+        })
     }
 
     /// The catalog that the next statement sees.
@@ -388,7 +546,7 @@ impl Session {
         result.map_err(|error| self.failing(error))
     }
 
-    fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         prepared: &Arc<Prepared>,
         params: Vec<Value>,
@@ -396,11 +554,14 @@ impl Session {
         if is_definition(&prepared.ast.kind) {
             return self.run_definition(prepared, &params);
         }
+        if let StatementKind::Session(statement) = &prepared.ast.kind {
+            return self.run_session_statement(&prepared.sql, statement);
+        }
         let planned = prepared.plan(&self.catalog(), self.plan_options())?;
         let params = self.convert_params(&planned, params)?;
         match &planned.action {
             Action::Query(query) => Ok(StatementResult::Rows(self.run_query(query, params)?)),
-            Action::Change(_) => self.run_change(prepared, planned, params),
+            Action::Change(_) | Action::With { .. } => self.run_change(prepared, planned, params),
             Action::Explain { analyze, action } => {
                 let rows = self.run_explain(prepared, *analyze, action, params)?;
                 Ok(StatementResult::Rows(rows))
@@ -451,9 +612,25 @@ impl Session {
 
     fn run_utility(&mut self, statement: &BoundStatement) -> Result<StatementResult> {
         match statement {
-            BoundStatement::Set { name, value } => {
+            BoundStatement::Set { local, name, value } => {
+                if self.in_transaction() {
+                    self.change_setting_in_block(name, value.as_ref(), *local)?;
+                    return Ok(StatementResult::done("SET"));
+                }
+                if *local {
+                    return Ok(StatementResult::noted(
+                        "SET",
+                        vec![
+                            "WARNING:  SET LOCAL can only be used in transaction blocks".to_owned(),
+                        ],
+                    ));
+                }
                 self.change_setting(name, value.as_ref())?;
                 Ok(StatementResult::done("SET"))
+            }
+            BoundStatement::ResetAll => {
+                self.replace_settings(Settings::default());
+                Ok(StatementResult::done("RESET"))
             }
             BoundStatement::Show { name: Some(name) } => {
                 let value = self.setting(name)?;
@@ -477,6 +654,11 @@ impl Session {
                 block.lock_tables(tables, *mode, *no_wait)?;
                 Ok(StatementResult::done("LOCK TABLE"))
             }
+            BoundStatement::SetConstraints {
+                constraints,
+                all,
+                deferred,
+            } => self.set_constraints(constraints, *all, *deferred),
             BoundStatement::Checkpoint => {
                 self.database.checkpoint()?;
                 Ok(StatementResult::done("CHECKPOINT"))
@@ -635,8 +817,13 @@ fn is_definition(kind: &StatementKind) -> bool {
         kind,
         StatementKind::CreateTable(_)
             | StatementKind::CreateIndex(_)
-            | StatementKind::DropTable { .. }
-            | StatementKind::DropIndex { .. }
+            | StatementKind::CreateView(_)
+            | StatementKind::CreateSequence(_)
+            | StatementKind::CreateSchema(_)
+            | StatementKind::AlterTable(_)
+            | StatementKind::AlterSequence(_)
+            | StatementKind::Drop(_)
+            | StatementKind::Truncate(_)
             | StatementKind::Analyze { .. }
     )
 }

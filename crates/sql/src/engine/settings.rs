@@ -1,6 +1,6 @@
 //! A session's settings: SET and SHOW.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rustling_storage::Durability;
 
@@ -30,6 +30,9 @@ pub(crate) struct Settings {
     reset: Option<Box<Settings>>,
     /// Settings of PostgreSQL's that change nothing here, as they were set.
     inert: BTreeMap<&'static str, String>,
+    /// The schemas in which unqualified names are looked up, in order; that of the session's
+    /// temporary objects first.
+    pub(crate) search_path: Arc<Vec<String>>,
 }
 
 impl Default for Settings {
@@ -49,6 +52,7 @@ impl Default for Settings {
             application_name: String::new(),
             reset: None,
             inert: BTreeMap::new(),
+            search_path: Arc::new(vec!["public".to_owned()]),
         }
     }
 }
@@ -101,7 +105,7 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
     (
         "search_path",
-        "Where unqualified names are looked up (always public).",
+        "The schemas in which unqualified names are looked up.",
     ),
     (
         "server_encoding",
@@ -280,6 +284,23 @@ fn show_time(time: Duration) -> String {
     }
 }
 
+/// A list of schemas. `"$user"` stands for a schema that nobody has here.
+fn parse_path(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(|part| part.trim().trim_matches('"').to_owned())
+        .filter(|part| !part.is_empty() && part != "$user")
+        .collect()
+}
+
+fn shown_path(path: &[String]) -> String {
+    let shown: Vec<&str> = path
+        .iter()
+        .map(String::as_str)
+        .filter(|schema| !schema.starts_with(super::temporary::PREFIX))
+        .collect();
+    shown.join(", ")
+}
+
 /// An isolation level as SHOW prints it.
 pub(crate) fn isolation_name(level: IsolationLevel) -> &'static str {
     match level {
@@ -388,6 +409,7 @@ impl Settings {
                 self.time_zone_name = text;
             }
             "application_name" => self.application_name = text,
+            "search_path" => self.search_path = Arc::new(parse_path(&text)),
             _ => {
                 let fixed = self.show(&name)?;
                 // Clients set some of these to what they are anyway.
@@ -458,7 +480,7 @@ impl Settings {
             "intervalstyle" => self.style.interval.name().to_owned(),
             "lock_timeout" => show_time(self.lock_timeout),
             "optimizer" => on_off(self.optimizer),
-            "search_path" => "public".to_owned(),
+            "search_path" => shown_path(&self.search_path),
             "server_version" => env!("CARGO_PKG_VERSION").to_owned(),
             "standard_conforming_strings" => "on".to_owned(),
             "statement_timeout" => show_time(self.statement_timeout),

@@ -1,16 +1,16 @@
 //! A table as the executors use it: its definition with the codecs of its rows and indexes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use rustling_storage::KeyspaceId;
 
 use crate::{
-    Error, Result, SqlState, Value,
+    Result, Value,
     bound::ColumnId,
-    catalog::{Index, Table},
+    catalog::{Index, Table, TableId},
     encoding::{KeyColumn, KeyLayout, TableCodec},
     engine::row_numbers::RowNumbers,
-    eval::CompiledExpr,
+    eval::{CompiledExpr, EvalContext},
     planner::statistics::TableStatistics,
 };
 
@@ -22,8 +22,14 @@ pub(crate) struct IndexHandle {
     /// The columns of its key; a row key follows them unless the index is unique and none of
     /// them is NULL.
     pub(crate) layout: KeyLayout,
-    /// The key columns' table ordinals.
+    /// The key columns' ordinals, in the row with the values of `expressions` behind it.
     pub(crate) ordinals: Vec<usize>,
+    /// What the key columns are called in messages.
+    pub(crate) key_names: Vec<String>,
+    /// Key columns that are computed, over the row.
+    pub(crate) expressions: Vec<CompiledExpr>,
+    /// Which rows have an entry.
+    pub(crate) predicate: Option<CompiledExpr>,
     /// Whether two rows may not share a key without NULLs.
     pub(crate) unique: bool,
     /// Where its entries are.
@@ -32,22 +38,73 @@ pub(crate) struct IndexHandle {
 
 impl IndexHandle {
     /// The handle of an index of `table`.
-    pub(crate) fn new(table: &Table, index: &Index) -> IndexHandle {
-        let columns = index.columns.iter().filter_map(|column| {
-            Some(KeyColumn {
-                data_type: table.columns.get(column.ordinal)?.data_type,
+    pub(crate) fn new(table: &Table, index: &Index) -> Result<IndexHandle> {
+        let width = table.columns.len();
+        let mut columns = Vec::with_capacity(index.columns.len());
+        let mut key_names = Vec::with_capacity(index.columns.len());
+        for column in &index.columns {
+            let (name, data_type) = match table.columns.get(column.ordinal) {
+                Some(of) => (of.name.clone(), of.data_type),
+                None => index
+                    .expressions
+                    .get(column.ordinal - width)
+                    .map(|(text, expr)| (text.clone(), expr.data_type))
+                    .ok_or_else(|| crate::encoding::corrupt("an index in the catalog"))?,
+            };
+            key_names.push(name);
+            columns.push(KeyColumn {
+                data_type,
                 descending: column.descending,
                 nulls_first: column.nulls_first,
                 nullable: true,
-            })
-        });
-        IndexHandle {
+            });
+        }
+        let compiled = |expr: &crate::bound::Expr| CompiledExpr::compile(expr, &row_position);
+        Ok(IndexHandle {
+            key_names,
+            expressions: index
+                .expressions
+                .iter()
+                .map(|(_, expr)| compiled(expr))
+                .collect::<Result<_>>()?,
+            predicate: match &index.predicate {
+                None => None,
+                Some((_, predicate)) => Some(compiled(predicate)?),
+            },
             name: index.name.clone(),
-            layout: KeyLayout::index(columns.collect()),
+            layout: KeyLayout::index(columns),
             ordinals: index.columns.iter().map(|column| column.ordinal).collect(),
             unique: index.unique,
             keyspace: KeyspaceId(index.keyspace),
+        })
+    }
+
+    /// The row as [`IndexHandle::entry`] wants it, with computed key columns behind its own;
+    /// `None` where it has no entry in this index.
+    pub(crate) fn keyed<'r>(
+        &self,
+        row: &'r [Value],
+        eval: &EvalContext<'_>,
+    ) -> Result<Option<Cow<'r, [Value]>>> {
+        if let Some(predicate) = &self.predicate
+            && predicate.eval_predicate(row, eval)? != Some(true)
+        {
+            return Ok(None);
         }
+        if self.expressions.is_empty() {
+            return Ok(Some(Cow::Borrowed(row)));
+        }
+        let mut keyed = Vec::with_capacity(row.len() + self.expressions.len());
+        keyed.extend_from_slice(row);
+        for expression in &self.expressions {
+            keyed.push(expression.eval(row, eval)?);
+        }
+        Ok(Some(Cow::Owned(keyed)))
+    }
+
+    /// Whether it has an entry for every row, made of columns alone.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.expressions.is_empty() && self.predicate.is_none()
     }
 
     /// Whether equal keys are refused for this row: the index is unique and no part is NULL.
@@ -87,6 +144,11 @@ impl IndexHandle {
     }
 }
 
+/// Where a column stands in a whole row: expressions kept in the catalog are over those.
+pub(crate) fn row_position(ColumnId(ordinal): ColumnId) -> Option<usize> {
+    Some(ordinal as usize)
+}
+
 /// A table version with everything that reading and writing it needs. Immutable and shared.
 #[derive(Debug)]
 pub(crate) struct TableHandle {
@@ -100,6 +162,11 @@ pub(crate) struct TableHandle {
     pub(crate) indexes: Vec<IndexHandle>,
     /// CHECK constraints: name and condition over the row.
     pub(crate) checks: Vec<(String, CompiledExpr)>,
+    /// Generated columns: ordinal and value over the row.
+    pub(crate) generated: Vec<(usize, CompiledExpr)>,
+    /// Foreign keys of other tables, and its own, that lead to it: the table and the place among
+    /// that table's foreign keys.
+    pub(crate) referenced_by: Vec<(TableId, usize)>,
     /// Hands out the keys of a table without primary key.
     pub(crate) row_numbers: Arc<RowNumbers>,
     /// What ANALYZE found out.
@@ -117,11 +184,17 @@ impl TableHandle {
             .checks
             .iter()
             .map(|check| {
-                let position = |ColumnId(ordinal): ColumnId| Some(ordinal as usize);
-                Ok((
-                    check.name.clone(),
-                    CompiledExpr::compile(&check.predicate, &position)?,
-                ))
+                let condition = CompiledExpr::compile(&check.predicate, &row_position)?;
+                Ok((check.name.clone(), condition))
+            })
+            .collect::<Result<_>>()?;
+        let generated = table
+            .columns
+            .iter()
+            .enumerate()
+            .filter_map(|(ordinal, column)| {
+                let (_, expr) = column.generated.as_ref()?;
+                Some(CompiledExpr::compile(expr, &row_position).map(|compiled| (ordinal, compiled)))
             })
             .collect::<Result<_>>()?;
         Ok(TableHandle {
@@ -131,8 +204,10 @@ impl TableHandle {
                 .indexes
                 .iter()
                 .map(|index| IndexHandle::new(&table, index))
-                .collect(),
+                .collect::<Result<_>>()?,
             checks,
+            generated,
+            referenced_by: Vec::new(),
             row_numbers,
             statistics,
             table,
@@ -141,12 +216,9 @@ impl TableHandle {
 
     /// The index at a position.
     pub(crate) fn index(&self, at: usize) -> Result<&IndexHandle> {
-        self.indexes.get(at).ok_or_else(|| {
-            Error::new(
-                SqlState::INTERNAL_ERROR,
-                format!("table \"{}\" has no index {at}", self.table.name),
-            )
-        })
+        self.indexes
+            .get(at)
+            .ok_or_else(|| crate::engine::write::no_such_index(self, at))
     }
 
     /// The name of the primary key constraint.

@@ -10,22 +10,24 @@ use crate::{
     DataType, Result, SqlState, Value,
     binder::Bound,
     bound::{
-        AggregateCall, AggregateFunction, BinaryOp, BoundStatement, ColumnDefinition, ColumnId,
-        CreateTable, Expr, ExprKind, InsertConflict, JoinKind, LogicalPlan, OutputColumn,
-        ScanColumn, SortKey,
+        AggregateCall, AggregateFunction, BinaryOp, BoundStatement, Change, ChangeKind, ColumnId,
+        Expr, ExprKind, JoinKind, LogicalPlan, OutputColumn, ScanColumn, SortKey,
     },
-    catalog::{IndexColumn, Table},
+    catalog::Table,
     planner::{
         choose_executor::ExecutorSetting,
         expr_tools::{column, literal},
     },
 };
 
-const OPTIONS: PlanOptions = PlanOptions {
-    executor: ExecutorSetting::Auto,
-    double_quoted_strings: false,
-    optimizer: true,
-};
+fn options() -> PlanOptions {
+    PlanOptions {
+        search_path: Arc::new(vec!["public".to_owned()]),
+        executor: ExecutorSetting::Auto,
+        double_quoted_strings: false,
+        optimizer: true,
+    }
+}
 
 fn int(number: i32) -> Value {
     Value::Int4(number)
@@ -37,40 +39,12 @@ fn text(text: &str) -> Value {
 
 /// A table `(id int PRIMARY KEY, v int, s text UNIQUE)`, or without keys.
 fn create(session: &mut Session, name: &str, keyed: bool) {
-    let column = |name: &str, data_type, not_null| ColumnDefinition {
-        name: name.to_owned(),
-        data_type,
-        not_null,
-        default: None,
+    let create = if keyed {
+        format!("CREATE TABLE {name} (id int PRIMARY KEY, v int, s text UNIQUE)")
+    } else {
+        format!("CREATE TABLE {name} (id int, v int, s text)")
     };
-    let unique = crate::bound::IndexDefinition {
-        name: format!("{name}_s_key"),
-        columns: vec![IndexColumn {
-            ordinal: 2,
-            descending: false,
-            nulls_first: false,
-        }],
-        unique: true,
-    };
-    let definition = CreateTable {
-        schema: None,
-        name: name.to_owned(),
-        exists: false,
-        columns: vec![
-            column("id", DataType::Int4, keyed),
-            column("v", DataType::Int4, false),
-            column("s", DataType::Text, false),
-        ],
-        primary_key: if keyed { vec![0] } else { Vec::new() },
-        primary_key_name: None,
-        unique: if keyed { vec![unique] } else { Vec::new() },
-        checks: Vec::new(),
-        storage: crate::catalog::TableStorage::default(),
-        source: None,
-    };
-    session
-        .define(|_| Ok(BoundStatement::CreateTable(definition.clone())))
-        .expect("the table is created");
+    session.run(&create, ()).expect("the table is created");
 }
 
 fn table(session: &Session, name: &str) -> Arc<Table> {
@@ -84,10 +58,10 @@ fn run(session: &mut Session, statement: BoundStatement) -> Result<Vec<Vec<Value
         parameters: Vec::new(),
         parameter_names: Vec::new(),
     };
-    let planned = Arc::new(plan_bound(bound, &catalog, OPTIONS)?);
+    let planned = Arc::new(plan_bound(bound, &catalog, options())?);
     match &planned.action {
         Action::Query(query) => session.run_query(query, Vec::new())?.values(),
-        Action::Change(change) => session.change_once(change, Vec::new()).map(|_| Vec::new()),
+        action @ Action::Change(_) => session.change_once(action, Vec::new()).map(|_| Vec::new()),
         _ => Ok(Vec::new()),
     }
 }
@@ -110,13 +84,16 @@ fn insert(session: &mut Session, name: &str, rows: Vec<Vec<Value>>) -> Result<()
         })
         .collect();
     let ids = columns.iter().map(|(id, _)| *id).collect();
-    let statement = BoundStatement::Insert {
+    let change = Change {
         table,
         source: LogicalPlan::Values { columns, rows },
-        columns: ids,
-        on_conflict: InsertConflict::Error,
+        kind: ChangeKind::Insert {
+            columns: ids,
+            on_conflict: None,
+        },
+        returning: None,
     };
-    run(session, statement).map(|_| ())
+    run(session, BoundStatement::Change(Box::new(change))).map(|_| ())
 }
 
 fn scan(session: &Session, name: &str, first: u32) -> LogicalPlan {

@@ -3,14 +3,13 @@
 use rustling_txn::{Error as TxnError, Transaction};
 
 use crate::{
-    Result, Value,
-    bound::InsertConflict,
+    Error, Result, Value,
     engine::{constraints::hidden_key, error::txn_error, table::TableHandle},
     eval::EvalContext,
 };
 
 /// A row to be changed: where it is, what it was, what it becomes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RowChange {
     /// Its key.
     pub(crate) key: Vec<u8>,
@@ -18,6 +17,20 @@ pub(crate) struct RowChange {
     pub(crate) old: Vec<Value>,
     /// All its columns after.
     pub(crate) new: Vec<Value>,
+    /// Its key after, once it is written.
+    pub(crate) new_key: Vec<u8>,
+}
+
+impl RowChange {
+    /// A change that is to be made.
+    pub(crate) fn new(key: Vec<u8>, old: Vec<Value>, new: Vec<Value>) -> RowChange {
+        RowChange {
+            key,
+            old,
+            new,
+            new_key: Vec::new(),
+        }
+    }
 }
 
 /// Writes rows of one table.
@@ -47,50 +60,16 @@ impl<'a> TableWriter<'a> {
         }
     }
 
-    /// Inserts a row; `false` where its key is there and the row is to be skipped then.
-    pub(crate) fn insert(
-        &mut self,
-        row: &[Value],
-        on_conflict: InsertConflict,
-        eval: &EvalContext<'_>,
-    ) -> Result<bool> {
-        self.table.check_row(row, eval)?;
-        let skips = on_conflict == InsertConflict::DoNothing;
-        let undo = (skips && self.table.indexes.iter().any(|index| index.unique))
-            .then(|| self.transaction.savepoint());
-        let conflict = self.insert_checked(row)?;
-        if let Some(savepoint) = undo {
-            if conflict.is_some() {
-                self.transaction
-                    .rollback_to(&savepoint)
-                    .map_err(txn_error)?;
-            }
-            self.transaction.release(savepoint);
-        }
-        match conflict {
-            None => Ok(true),
-            Some(_) if skips => Ok(false),
-            Some(error) => Err(error),
-        }
-    }
-
-    /// Inserts a row; gives the error where a key of it exists.
-    fn insert_checked(&mut self, row: &[Value]) -> Result<Option<crate::Error>> {
+    /// Inserts a row, whose generated columns are filled in. [`TableWriter::key`] is its key
+    /// then.
+    pub(crate) fn insert(&mut self, row: &mut [Value], eval: &EvalContext<'_>) -> Result<()> {
+        self.table.complete_row(row, eval)?;
         self.stored.clear();
         self.table.codec.encode_row(row, &mut self.stored)?;
         self.key.clear();
         if self.table.codec.key.is_some() {
             self.table.codec.encode_key(row, &mut self.key)?;
-            match self
-                .transaction
-                .insert(self.table.keyspace, &self.key, &self.stored)
-            {
-                Ok(()) => {}
-                Err(TxnError::KeyExists { .. }) => {
-                    return Ok(Some(self.table.primary_key_exists(row)));
-                }
-                Err(error) => return Err(txn_error(error)),
-            }
+            self.insert_row(row)?;
         } else {
             let number = self
                 .table
@@ -102,42 +81,65 @@ impl<'a> TableWriter<'a> {
                 .map_err(txn_error)?;
         }
         for at in 0..self.table.indexes.len() {
-            if let Some(conflict) = self.insert_entry(at, row)? {
-                return Ok(Some(conflict));
-            }
+            self.insert_entry(at, row, eval)?;
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// The key of the row that was written last.
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Adds the row `self.stored` under `self.key`, which must be free.
+    fn insert_row(&mut self, row: &[Value]) -> Result<()> {
+        match self
+            .transaction
+            .insert(self.table.keyspace, &self.key, &self.stored)
+        {
+            Ok(()) => Ok(()),
+            Err(TxnError::KeyExists { .. }) => Err(self.table.primary_key_exists(row)),
+            Err(error) => Err(txn_error(error)),
+        }
     }
 
     /// Adds the entry of the row whose key is in `self.key` to an index.
-    fn insert_entry(&mut self, at: usize, row: &[Value]) -> Result<Option<crate::Error>> {
+    fn insert_entry(&mut self, at: usize, row: &[Value], eval: &EvalContext<'_>) -> Result<()> {
         let index = self.table.index(at)?;
+        let Some(keyed) = index.keyed(row, eval)? else {
+            return Ok(());
+        };
         self.entry.clear();
-        let value = index.entry(row, &self.key, &mut self.entry)?;
-        if index.is_unique_for(row) {
+        let value = index.entry(&keyed, &self.key, &mut self.entry)?;
+        if index.is_unique_for(&keyed) {
             match self.transaction.insert(index.keyspace, &self.entry, value) {
-                Ok(()) => Ok(None),
-                Err(TxnError::KeyExists { .. }) => {
-                    Ok(Some(self.table.index_key_exists(index, row)))
-                }
+                Ok(()) => Ok(()),
+                Err(TxnError::KeyExists { .. }) => Err(self.table.index_key_exists(index, &keyed)),
                 Err(error) => Err(txn_error(error)),
             }
         } else {
             self.transaction
                 .put(index.keyspace, &self.entry, value)
-                .map_err(txn_error)?;
-            Ok(None)
+                .map_err(txn_error)
         }
     }
 
     /// Deletes a row.
-    pub(crate) fn delete(&mut self, key: &[u8], row: &[Value]) -> Result<()> {
+    pub(crate) fn delete(
+        &mut self,
+        key: &[u8],
+        row: &[Value],
+        eval: &EvalContext<'_>,
+    ) -> Result<()> {
         self.transaction
             .delete(self.table.keyspace, key)
             .map_err(txn_error)?;
         for index in &self.table.indexes {
+            let Some(keyed) = index.keyed(row, eval)? else {
+                continue;
+            };
             self.entry.clear();
-            index.entry(row, key, &mut self.entry)?;
+            index.entry(&keyed, key, &mut self.entry)?;
             self.transaction
                 .delete(index.keyspace, &self.entry)
                 .map_err(txn_error)?;
@@ -145,13 +147,17 @@ impl<'a> TableWriter<'a> {
         Ok(())
     }
 
-    /// Changes rows. Keys are checked as SQL has it, at the end of the statement: everything
-    /// that gives way is removed before anything that takes its place is added, so that
-    /// `SET id = id + 1` meets no row that is about to move itself.
-    pub(crate) fn update(&mut self, changes: &[RowChange], eval: &EvalContext<'_>) -> Result<()> {
+    /// Changes rows, whose generated columns are filled in. Keys are checked as SQL has it, at
+    /// the end of the statement: everything that gives way is removed before anything that takes
+    /// its place is added, so that `SET id = id + 1` meets no row that is about to move itself.
+    pub(crate) fn update(
+        &mut self,
+        changes: &mut [RowChange],
+        eval: &EvalContext<'_>,
+    ) -> Result<()> {
         let mut new_keys: Vec<Option<Vec<u8>>> = Vec::with_capacity(changes.len());
-        for change in changes {
-            self.table.check_row(&change.new, eval)?;
+        for change in changes.iter_mut() {
+            self.table.complete_row(&mut change.new, eval)?;
             let new_key = self.moved_to(change)?;
             let key = new_key.as_deref().unwrap_or(&change.key);
             if new_key.is_some() {
@@ -160,11 +166,20 @@ impl<'a> TableWriter<'a> {
                     .map_err(txn_error)?;
             }
             for index in &self.table.indexes {
+                let Some(old) = index.keyed(&change.old, eval)? else {
+                    continue;
+                };
                 self.entry.clear();
-                index.entry(&change.old, &change.key, &mut self.entry)?;
-                self.stored.clear();
-                index.entry(&change.new, key, &mut self.stored)?;
-                if self.entry != self.stored {
+                index.entry(&old, &change.key, &mut self.entry)?;
+                let stays = match index.keyed(&change.new, eval)? {
+                    None => false,
+                    Some(new) => {
+                        self.stored.clear();
+                        index.entry(&new, key, &mut self.stored)?;
+                        self.entry == self.stored
+                    }
+                };
+                if !stays {
                     self.transaction
                         .delete(index.keyspace, &self.entry)
                         .map_err(txn_error)?;
@@ -172,8 +187,9 @@ impl<'a> TableWriter<'a> {
             }
             new_keys.push(new_key);
         }
-        for (change, new_key) in changes.iter().zip(new_keys) {
-            self.write_changed(change, new_key)?;
+        for (change, new_key) in changes.iter_mut().zip(new_keys) {
+            self.write_changed(change, new_key, eval)?;
+            change.new_key.clone_from(&self.key);
         }
         Ok(())
     }
@@ -188,22 +204,18 @@ impl<'a> TableWriter<'a> {
         Ok((self.key != change.key).then(|| self.key.clone()))
     }
 
-    fn write_changed(&mut self, change: &RowChange, new_key: Option<Vec<u8>>) -> Result<()> {
+    fn write_changed(
+        &mut self,
+        change: &RowChange,
+        new_key: Option<Vec<u8>>,
+        eval: &EvalContext<'_>,
+    ) -> Result<()> {
         let moved = new_key.is_some();
         self.key = new_key.unwrap_or_else(|| change.key.clone());
         self.stored.clear();
         self.table.codec.encode_row(&change.new, &mut self.stored)?;
         if moved {
-            match self
-                .transaction
-                .insert(self.table.keyspace, &self.key, &self.stored)
-            {
-                Ok(()) => {}
-                Err(TxnError::KeyExists { .. }) => {
-                    return Err(self.table.primary_key_exists(&change.new));
-                }
-                Err(error) => return Err(txn_error(error)),
-            }
+            self.insert_row(&change.new)?;
         } else {
             self.transaction
                 .put(self.table.keyspace, &self.key, &self.stored)
@@ -211,21 +223,37 @@ impl<'a> TableWriter<'a> {
         }
         for at in 0..self.table.indexes.len() {
             let index = self.table.index(at)?;
+            let Some(new) = index.keyed(&change.new, eval)? else {
+                continue;
+            };
+            let mut new_entry = Vec::with_capacity(24);
+            let value = index.entry(&new, &self.key, &mut new_entry)?;
             self.entry.clear();
-            index.entry(&change.old, &change.key, &mut self.entry)?;
-            let mut new_entry = Vec::with_capacity(self.entry.len());
-            let value = index.entry(&change.new, &self.key, &mut new_entry)?;
-            if new_entry == self.entry {
-                // The entry of a unique index names the row's key, which may have moved.
-                if moved && index.unique {
-                    self.transaction
-                        .put(index.keyspace, &new_entry, value)
-                        .map_err(txn_error)?;
+            let stays = match index.keyed(&change.old, eval)? {
+                None => false,
+                Some(old) => {
+                    index.entry(&old, &change.key, &mut self.entry)?;
+                    new_entry == self.entry
                 }
-            } else if let Some(conflict) = self.insert_entry(at, &change.new)? {
-                return Err(conflict);
+            };
+            if !stays {
+                self.insert_entry(at, &change.new, eval)?;
+            } else if moved && index.unique {
+                // The entry of a unique index names the row's key, which may have moved.
+                self.transaction
+                    .put(index.keyspace, &new_entry, value)
+                    .map_err(txn_error)?;
             }
         }
         Ok(())
     }
+}
+
+/// The error of a table without the index that a plan speaks of.
+#[cold]
+pub(super) fn no_such_index(table: &TableHandle, at: usize) -> Error {
+    Error::new(
+        crate::SqlState::INTERNAL_ERROR,
+        format!("table \"{}\" has no index {at}", table.table.name),
+    )
 }

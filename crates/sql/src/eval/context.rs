@@ -1,7 +1,8 @@
 //! What an evaluation depends on besides its row.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use super::{NoSequences, SequenceSource};
 use crate::types::{Conversion, TextStyle, Value};
 
 /// Facts of the session that functions tell.
@@ -15,6 +16,8 @@ pub struct SessionInfo {
     pub schema: String,
     /// How the session reads and writes values as text; its time zone.
     pub style: TextStyle,
+    /// What `nextval` draws from.
+    pub sequences: Arc<dyn SequenceSource>,
 }
 
 impl Default for SessionInfo {
@@ -24,6 +27,7 @@ impl Default for SessionInfo {
             database: "rustling".to_owned(),
             schema: "public".to_owned(),
             style: TextStyle::DEFAULT,
+            sequences: Arc::new(NoSequences),
         }
     }
 }

@@ -18,6 +18,7 @@ pub fn fold_constants(expr: Expr) -> Result<Expr> {
         database: String::new(),
         schema: String::new(),
         style: TextStyle::DEFAULT,
+        ..SessionInfo::default()
     };
     let context = EvalContext {
         parameters: &[],
@@ -75,17 +76,9 @@ fn volatility(expr: &Expr) -> Volatility {
             Volatility::Stable
         }
         ExprKind::Function(function, arguments) => match function {
-            ScalarFunction::Random | ScalarFunction::GenRandomUuid => Volatility::Volatile,
-            ScalarFunction::Now
-            | ScalarFunction::CurrentDate
-            | ScalarFunction::CurrentTime
-            | ScalarFunction::CurrentTimestamp
-            | ScalarFunction::LocalTime
-            | ScalarFunction::LocalTimestamp
-            | ScalarFunction::CurrentUser
-            | ScalarFunction::CurrentDatabase
-            | ScalarFunction::CurrentSchema
-            | ScalarFunction::ToTimestamp => Volatility::Stable,
+            function if function.is_volatile() => Volatility::Volatile,
+            function if function.is_of_session() => Volatility::Stable,
+            ScalarFunction::ToTimestamp => Volatility::Stable,
             ScalarFunction::Age if arguments.len() == 1 => Volatility::Stable,
             ScalarFunction::Extract
             | ScalarFunction::DatePart

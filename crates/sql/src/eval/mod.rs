@@ -15,6 +15,7 @@ mod functions;
 mod like;
 mod node;
 mod regular;
+mod sequences;
 mod variance;
 
 pub use accumulator::Accumulator;
@@ -22,6 +23,7 @@ pub use compile::CompiledExpr;
 pub use context::{EvalContext, NoRandomness, RandomSource, SessionInfo};
 pub use fold::{fold_constants, fold_constants_in};
 pub use like::LikePattern;
+pub use sequences::{NoSequences, SequenceName, SequenceSource};
 
 use crate::{Error, SqlState};
 

@@ -33,6 +33,8 @@ pub(crate) struct ExecContext {
     pub(crate) env: Env,
     /// Where operators reserve their memory.
     pub(crate) memory: MemoryBudget,
+    /// Rows that were put aside for the plan, by slot.
+    pub(crate) buffers: Vec<Arc<Vec<Vec<Value>>>>,
     /// Where EXPLAIN ANALYZE collects.
     pub(crate) measurements: Option<Arc<Measurements>>,
 }
@@ -59,6 +61,16 @@ impl ExecContext {
         }
     }
 
+    /// Puts rows aside for the plans that run from now on.
+    pub(crate) fn put_aside(&mut self, slot: usize, rows: Vec<Vec<Value>>) {
+        if self.buffers.len() <= slot {
+            self.buffers.resize_with(slot + 1, Arc::default);
+        }
+        if let Some(place) = self.buffers.get_mut(slot) {
+            *place = Arc::new(rows);
+        }
+    }
+
     /// Fails where the statement is to end. Operators call it every few rows.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
@@ -82,7 +94,12 @@ impl MemoryMeter {
 
     /// A meter for the memory of `purpose`.
     pub(crate) fn new(context: &ExecContext, purpose: &'static str) -> Result<MemoryMeter> {
-        let reservation = context.memory.reserve(0, purpose).map_err(storage_error)?;
+        MemoryMeter::of(&context.memory, purpose)
+    }
+
+    /// As [`MemoryMeter::new`], outside a statement.
+    pub(crate) fn of(memory: &MemoryBudget, purpose: &'static str) -> Result<MemoryMeter> {
+        let reservation = memory.reserve(0, purpose).map_err(storage_error)?;
         Ok(MemoryMeter {
             reservation,
             used: 0,

@@ -5,6 +5,7 @@
 //! (transaction, parameters, cancellation, memory) stands in the [`ExecContext`].
 
 mod aggregate;
+mod buffered;
 mod context;
 mod distinct;
 mod filter;
@@ -112,6 +113,7 @@ fn build_node(
             None => Box::new(Scan::open(node, &[], context)?),
         },
         PhysicalNode::Values { rows } => Box::new(values::Values::new(Arc::clone(rows))),
+        PhysicalNode::Buffered { slot } => Box::new(buffered::Buffered::new(*slot, context)?),
         PhysicalNode::Filter { input, predicates } => {
             Box::new(filter::Filter::new(child(input)?, Arc::clone(predicates)))
         }

@@ -104,6 +104,26 @@ pub fn parse_expression(text: &str) -> Result<Expr> {
     }
 }
 
+/// Takes a qualified name apart, written as in SQL: words fold to lower case, names in double
+/// quotes stay as they are.
+///
+/// # Errors
+/// 42602 where the text is no name.
+pub fn parse_name(text: &str) -> Result<Vec<String>> {
+    let invalid = || {
+        Error::new(
+            SqlState("42602"),
+            format!("invalid name syntax: \"{text}\""),
+        )
+    };
+    match parse_expression(text).map_err(|_| invalid())?.kind {
+        crate::ast::ExprKind::Column(name) => {
+            Ok(name.parts.into_iter().map(|part| part.name).collect())
+        }
+        _ => Err(invalid()),
+    }
+}
+
 fn parse_piece(sql: &str, piece: &Piece) -> Result<Statement> {
     let input = &sql[piece.span.start..piece.span.end];
     match SqlParser::parse(Rule::statement_text, input) {

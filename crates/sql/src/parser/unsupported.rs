@@ -7,12 +7,9 @@ use crate::{
 };
 
 /// First words of statements, with the feature's name. `*` stands for any word.
-const STATEMENTS: [(&[&str], &str); 60] = [
+const STATEMENTS: [(&[&str], &str); 46] = [
     (&["alter", "*"], "ALTER"),
-    (&["create", "view"], "views (CREATE VIEW)"),
     (&["create", "materialized", "view"], "materialized views"),
-    (&["create", "schema"], "schemas (CREATE SCHEMA)"),
-    (&["create", "sequence"], "sequences (CREATE SEQUENCE)"),
     (&["create", "function"], "functions (CREATE FUNCTION)"),
     (&["create", "procedure"], "procedures (CREATE PROCEDURE)"),
     (&["create", "aggregate"], "aggregates (CREATE AGGREGATE)"),
@@ -59,23 +56,12 @@ const STATEMENTS: [(&[&str], &str); 60] = [
     (&["grant"], "privileges (GRANT)"),
     (&["revoke"], "privileges (REVOKE)"),
     (&["copy"], "COPY"),
-    (&["vacuum"], "VACUUM"),
     (&["reindex"], "REINDEX"),
     (&["cluster"], "CLUSTER"),
     (&["comment"], "COMMENT"),
-    (&["truncate"], "TRUNCATE"),
-    (&["declare"], "cursors (DECLARE)"),
-    (&["fetch"], "cursors (FETCH)"),
-    (&["move"], "cursors (MOVE)"),
-    (&["close"], "cursors (CLOSE)"),
-    (&["prepare"], "PREPARE"),
-    (&["execute"], "EXECUTE"),
-    (&["deallocate"], "DEALLOCATE"),
     (&["listen"], "notifications (LISTEN)"),
     (&["unlisten"], "notifications (UNLISTEN)"),
     (&["notify"], "notifications (NOTIFY)"),
-    (&["discard"], "DISCARD"),
-    (&["merge"], "MERGE"),
     (&["call"], "procedures (CALL)"),
     (&["do"], "anonymous blocks (DO)"),
     (&["reassign"], "roles (REASSIGN OWNED)"),
@@ -86,11 +72,8 @@ const STATEMENTS: [(&[&str], &str); 60] = [
 ];
 
 /// Objects that DROP knows but nothing makes yet.
-const DROPPED: [&str; 24] = [
-    "view",
+const DROPPED: [&str; 21] = [
     "materialized",
-    "schema",
-    "sequence",
     "function",
     "procedure",
     "aggregate",

@@ -157,13 +157,14 @@ pub(crate) fn path_columns(table: &TableHandle, path: AccessPath) -> Vec<(usize,
             None => Vec::new(),
         },
         AccessPath::Index(at) => match table.indexes.get(at) {
-            Some(index) => index
+            // A partial index does not lead to all rows.
+            Some(index) if index.predicate.is_none() => index
                 .ordinals
                 .iter()
                 .copied()
                 .zip(index.layout.columns().iter().copied())
                 .collect(),
-            None => Vec::new(),
+            _ => Vec::new(),
         },
     }
 }

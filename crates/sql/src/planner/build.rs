@@ -22,6 +22,8 @@ use crate::{
 
 /// Cost of computing something for a row.
 const COMPUTE: f64 = 0.1;
+/// How many rows a buffer is taken to hold.
+pub(super) const BUFFERED_ROWS: f64 = 100.0;
 /// Cost of putting a row into a hash table of groups.
 const GROUP: f64 = 0.8;
 
@@ -155,6 +157,13 @@ impl<'a> Builder<'a> {
                     cost: count * COMPUTE,
                 };
                 Ok(self.node(estimate, columns, PhysicalNode::Values { rows }))
+            }
+            LogicalPlan::Buffered { slot, .. } => {
+                let estimate = Estimate {
+                    rows: BUFFERED_ROWS,
+                    cost: BUFFERED_ROWS * COMPUTE,
+                };
+                Ok(self.node(estimate, columns, PhysicalNode::Buffered { slot }))
             }
             LogicalPlan::Filter { input, predicates } => {
                 let part = self.estimator.all(&predicates);
@@ -426,6 +435,7 @@ impl<'a> Builder<'a> {
                 | PhysicalNode::Project { .. }
                 | PhysicalNode::UnionAll { .. }
                 | PhysicalNode::Values { .. }
+                | PhysicalNode::Buffered { .. }
         );
         let cost = if streams {
             input.estimate.cost * part

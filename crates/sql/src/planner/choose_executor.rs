@@ -76,6 +76,7 @@ fn rows_only(plan: &PhysicalPlan) -> Option<&'static str> {
             AccessPath::Index(_) => "row by row through an index",
         }),
         PhysicalNode::Values { .. } => Some("literal rows"),
+        PhysicalNode::Buffered { .. } => Some("rows put aside"),
         PhysicalNode::NestedLoopJoin { .. } => Some("pairs of rows"),
         PhysicalNode::LockRows { .. } => Some("rows are locked"),
         PhysicalNode::LookupJoin { .. } => Some("row by row through a key"),

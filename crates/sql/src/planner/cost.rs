@@ -188,6 +188,7 @@ impl<'a> Estimator<'a> {
                 (self.table_rows(table.id) * self.all(filter)).max(1.0)
             }
             LogicalPlan::Values { rows, .. } => rows.len() as f64,
+            LogicalPlan::Buffered { .. } => super::build::BUFFERED_ROWS,
             LogicalPlan::Filter { input, predicates } => {
                 (self.rows(input) * self.all(predicates)).max(1.0)
             }

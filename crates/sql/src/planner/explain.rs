@@ -158,6 +158,7 @@ impl Printer<'_> {
                 1 => "Result".to_owned(),
                 _ => "Values".to_owned(),
             },
+            PhysicalNode::Buffered { .. } => "Buffered Rows".to_owned(),
             PhysicalNode::Filter { .. } => "Filter".to_owned(),
             PhysicalNode::Project { .. } => "Project".to_owned(),
             PhysicalNode::NestedLoopJoin { kind, .. } => {
@@ -291,6 +292,7 @@ impl Printer<'_> {
                 }
             }
             PhysicalNode::Values { .. }
+            | PhysicalNode::Buffered { .. }
             | PhysicalNode::Distinct { .. }
             | PhysicalNode::UnionAll { .. } => {}
         }

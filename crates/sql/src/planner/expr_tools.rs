@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     DataType, Value,
-    bound::{BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction},
+    bound::{BinaryOp, ColumnId, Expr, ExprKind},
     span::Span,
 };
 
@@ -85,7 +85,7 @@ pub(crate) fn is_volatile(expr: &Expr) -> bool {
     any(expr, &mut |part| {
         matches!(
             part.kind,
-            ExprKind::Function(ScalarFunction::Random | ScalarFunction::GenRandomUuid, _)
+            ExprKind::Function(function, _) if function.is_volatile()
         )
     })
 }

@@ -43,6 +43,7 @@ use crate::{
 };
 
 /// What planning may ask of its surroundings.
+#[derive(Clone, Copy)]
 pub(crate) struct PlanContext<'a> {
     /// The tables of the statement, with their statistics.
     pub(crate) tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,

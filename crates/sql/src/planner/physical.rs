@@ -202,6 +202,11 @@ pub(crate) enum PhysicalNode {
         /// Expressions without input columns.
         rows: Arc<[Vec<PlannedExpr>]>,
     },
+    /// Rows that were put aside before the plan ran.
+    Buffered {
+        /// Which of the statement's buffers.
+        slot: usize,
+    },
     /// Rows for which every conjunct is true.
     Filter {
         /// Input.
@@ -314,7 +319,9 @@ impl PhysicalPlan {
     /// The inputs, in the order of printing.
     pub(crate) fn inputs(&self) -> Vec<&PhysicalPlan> {
         match &self.node {
-            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } => Vec::new(),
+            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } | PhysicalNode::Buffered { .. } => {
+                Vec::new()
+            }
             PhysicalNode::Filter { input, .. }
             | PhysicalNode::Project { input, .. }
             | PhysicalNode::HashAggregate { input, .. }
@@ -333,7 +340,9 @@ impl PhysicalPlan {
     /// The inputs, to be changed.
     pub(crate) fn inputs_mut(&mut self) -> Vec<&mut PhysicalPlan> {
         match &mut self.node {
-            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } => Vec::new(),
+            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } | PhysicalNode::Buffered { .. } => {
+                Vec::new()
+            }
             PhysicalNode::Filter { input, .. }
             | PhysicalNode::Project { input, .. }
             | PhysicalNode::HashAggregate { input, .. }

@@ -20,7 +20,9 @@ pub(crate) fn output(plan: &LogicalPlan) -> Vec<(ColumnId, DataType)> {
             .filter_map(|column| Some((column.id, table.columns.get(column.ordinal)?.data_type)))
             .chain(row_key.map(|id| (id, DataType::Bytea)))
             .collect(),
-        LogicalPlan::Values { columns, .. } => columns.clone(),
+        LogicalPlan::Values { columns, .. } | LogicalPlan::Buffered { columns, .. } => {
+            columns.clone()
+        }
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Distinct { input }
         | LogicalPlan::Sort { input, .. }
@@ -63,7 +65,9 @@ pub(crate) fn output_ids(plan: &LogicalPlan) -> HashSet<ColumnId> {
 /// The direct inputs of a plan, to be changed.
 pub(crate) fn inputs_mut(plan: &mut LogicalPlan) -> Vec<&mut LogicalPlan> {
     match plan {
-        LogicalPlan::Scan { .. } | LogicalPlan::Values { .. } => Vec::new(),
+        LogicalPlan::Scan { .. } | LogicalPlan::Values { .. } | LogicalPlan::Buffered { .. } => {
+            Vec::new()
+        }
         LogicalPlan::Filter { input, .. }
         | LogicalPlan::Distinct { input }
         | LogicalPlan::Sort { input, .. }
@@ -101,7 +105,8 @@ pub(crate) fn for_each_expr_mut(plan: &mut LogicalPlan, mut change: impl FnMut(&
         LogicalPlan::Limit { limit, offset, .. } => {
             limit.iter_mut().chain(offset.iter_mut()).for_each(change);
         }
-        LogicalPlan::Distinct { .. }
+        LogicalPlan::Buffered { .. }
+        | LogicalPlan::Distinct { .. }
         | LogicalPlan::LockRows { .. }
         | LogicalPlan::UnionAll { .. } => {}
     }

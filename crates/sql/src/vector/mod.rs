@@ -246,6 +246,7 @@ impl Builder<'_> {
             PhysicalNode::Scan(_)
             | PhysicalNode::LockRows { .. }
             | PhysicalNode::Values { .. }
+            | PhysicalNode::Buffered { .. }
             | PhysicalNode::NestedLoopJoin { .. }
             | PhysicalNode::LookupJoin { .. } => self.rows(plan),
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use rustling_sql::{
     BindOptions, Result, bind,
-    bound::BoundStatement,
-    catalog::{CatalogReader, Check, Column, Index, IndexId, Table, TableId},
+    bound::{BoundStatement, Definition},
+    catalog::{CatalogReader, Table, TableId},
     parse,
 };
 
@@ -34,7 +34,7 @@ impl CatalogReader for Catalog {
         Ok(self.tables.clone())
     }
 
-    fn table_of_index(&self, name: &str) -> Result<Option<Arc<Table>>> {
+    fn table_of_index(&self, _: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
         Ok(self
             .tables
             .iter()
@@ -57,47 +57,13 @@ impl Catalog {
     fn apply(&mut self, statement: BoundStatement) {
         let id = self.tables.len() as u32;
         match statement {
-            BoundStatement::CreateTable(create) => self.tables.push(Arc::new(Table {
-                id: TableId(id),
-                schema: create.schema.unwrap_or_else(|| "public".to_owned()),
-                name: create.name,
-                version: 1,
-                columns: create
-                    .columns
-                    .into_iter()
-                    .map(|column| Column {
-                        name: column.name,
-                        data_type: column.data_type,
-                        not_null: column.not_null,
-                        default: column.default,
-                    })
-                    .collect(),
-                primary_key: create.primary_key,
-                primary_key_name: create.primary_key_name,
-                checks: create
-                    .checks
-                    .into_iter()
-                    .map(|(name, text, predicate)| Check {
-                        name,
-                        text,
-                        predicate,
-                    })
-                    .collect(),
-                indexes: create
-                    .unique
-                    .into_iter()
-                    .enumerate()
-                    .map(|(number, index)| Index {
-                        id: IndexId(id * 100 + number as u32),
-                        name: index.name,
-                        columns: index.columns,
-                        unique: index.unique,
-                        keyspace: 0,
-                    })
-                    .collect(),
-                keyspace: 0,
-                storage: create.storage,
-            })),
+            BoundStatement::Definition(definition) => match *definition {
+                Definition::CreateTable(create) => self.tables.push(Arc::new(Table {
+                    id: TableId(id),
+                    ..create.table
+                })),
+                other => panic!("cannot apply {other:?}"),
+            },
             other => panic!("cannot apply {other:?}"),
         }
     }

@@ -1,7 +1,10 @@
 //! Prints syntax trees as SQL that parses to the same tree.
 
+mod definition;
 mod expr;
+mod merge;
 mod query;
+mod session;
 mod statement;
 
 use std::fmt::{self, Display, Formatter, Write as _};

@@ -5,10 +5,8 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use super::{clause, list, separated, string};
 use crate::{
     ast::{
-        Assignment, ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex,
-        CreateTable, Delete, Explain, ExprKind, Ident, IndexElement, Insert, InsertSource,
-        ObjectName, OnConflict, SelectItem, SetScope, SettingValue, Statement, StatementKind,
-        TableBody, TableConstraint, TableConstraintKind, Update,
+        Assignment, Delete, Explain, ExprKind, Insert, InsertSource, OnConflict, Select, SetScope,
+        SettingValue, Statement, StatementKind, Update,
     },
     bound::{IsolationLevel, TableLock, TransactionModes, TransactionStatement},
 };
@@ -20,18 +18,25 @@ impl Display for Statement {
             StatementKind::Insert(insert) => write!(f, "{insert}"),
             StatementKind::Update(update) => write!(f, "{update}"),
             StatementKind::Delete(delete) => write!(f, "{delete}"),
+            StatementKind::Merge(merge) => write!(f, "{merge}"),
+            StatementKind::Truncate(truncate) => write!(f, "{truncate}"),
             StatementKind::CreateTable(create) => write!(f, "{create}"),
             StatementKind::CreateIndex(create) => write!(f, "{create}"),
-            StatementKind::DropTable {
-                names,
-                if_exists,
-                cascade,
-            } => drop(f, "TABLE", names, *if_exists, *cascade),
-            StatementKind::DropIndex {
-                names,
-                if_exists,
-                cascade,
-            } => drop(f, "INDEX", names, *if_exists, *cascade),
+            StatementKind::CreateView(create) => write!(f, "{create}"),
+            StatementKind::CreateSequence(create) => write!(f, "{create}"),
+            StatementKind::CreateSchema(create) => write!(f, "{create}"),
+            StatementKind::AlterTable(alter) => write!(f, "{alter}"),
+            StatementKind::AlterSequence(alter) => write!(f, "{alter}"),
+            StatementKind::Drop(drop) => write!(f, "{drop}"),
+            StatementKind::Session(statement) => write!(f, "{statement}"),
+            StatementKind::SetConstraints { names, deferred } => {
+                f.write_str("SET CONSTRAINTS ")?;
+                if names.is_empty() {
+                    f.write_str("ALL")?;
+                }
+                separated(f, names, ", ")?;
+                f.write_str(if *deferred { " DEFERRED" } else { " IMMEDIATE" })
+            }
             StatementKind::Transaction(transaction) => write!(f, "{transaction}"),
             StatementKind::Explain(explain) => write!(f, "{explain}"),
             StatementKind::Analyze { tables } => {
@@ -85,28 +90,10 @@ impl Display for SettingValue {
     }
 }
 
-fn drop(
-    f: &mut Formatter<'_>,
-    what: &str,
-    names: &[ObjectName],
-    if_exists: bool,
-    cascade: bool,
-) -> fmt::Result {
-    write!(f, "DROP {what} ")?;
-    if if_exists {
-        f.write_str("IF EXISTS ")?;
-    }
-    separated(f, names, ", ")?;
-    if cascade {
-        f.write_str(" CASCADE")?;
-    }
-    Ok(())
-}
-
-fn returning(f: &mut Formatter<'_>, items: Option<&Vec<SelectItem>>) -> fmt::Result {
-    if let Some(items) = items {
+fn returning(f: &mut Formatter<'_>, select: Option<&Select>) -> fmt::Result {
+    if let Some(select) = select {
         f.write_str(" RETURNING ")?;
-        separated(f, items, ", ")?;
+        separated(f, &select.items, ", ")?;
     }
     Ok(())
 }
@@ -122,6 +109,9 @@ impl Display for Insert {
             f.write_char(' ')?;
             list(f, columns)?;
         }
+        if let Some(overriding) = self.overriding {
+            write!(f, " {overriding}")?;
+        }
         match &self.source {
             InsertSource::Defaults => f.write_str(" DEFAULT VALUES")?,
             InsertSource::Query(query) => write!(f, " {query}")?,
@@ -129,7 +119,7 @@ impl Display for Insert {
         if let Some(conflict) = &self.on_conflict {
             write!(f, "{conflict}")?;
         }
-        returning(f, self.returning.as_ref())
+        returning(f, self.returning.as_deref())
     }
 }
 
@@ -183,7 +173,7 @@ impl Display for Update {
             separated(f, &self.from, ", ")?;
         }
         clause(f, "WHERE", self.filter.as_ref())?;
-        returning(f, self.returning.as_ref())
+        returning(f, self.returning.as_deref())
     }
 }
 
@@ -199,137 +189,7 @@ impl Display for Delete {
             separated(f, &self.using, ", ")?;
         }
         clause(f, "WHERE", self.filter.as_ref())?;
-        returning(f, self.returning.as_ref())
-    }
-}
-
-fn using(f: &mut Formatter<'_>, method: Option<&Ident>) -> fmt::Result {
-    match method {
-        Some(method) => write!(f, " USING {method}"),
-        None => Ok(()),
-    }
-}
-
-impl Display for CreateTable {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("CREATE TABLE ")?;
-        if self.if_not_exists {
-            f.write_str("IF NOT EXISTS ")?;
-        }
-        write!(f, "{}", self.name)?;
-        match &self.body {
-            TableBody::Definitions {
-                columns,
-                constraints,
-            } => {
-                f.write_str(" (")?;
-                separated(f, columns, ", ")?;
-                if !columns.is_empty() && !constraints.is_empty() {
-                    f.write_str(", ")?;
-                }
-                separated(f, constraints, ", ")?;
-                f.write_char(')')?;
-                using(f, self.method.as_ref())
-            }
-            TableBody::Query {
-                columns,
-                query,
-                with_data,
-            } => {
-                if !columns.is_empty() {
-                    f.write_char(' ')?;
-                    list(f, columns)?;
-                }
-                using(f, self.method.as_ref())?;
-                write!(f, " AS {query}")?;
-                if !with_data {
-                    f.write_str(" WITH NO DATA")?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Display for ColumnDefinition {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.data_type)?;
-        for constraint in &self.constraints {
-            write!(f, " {constraint}")?;
-        }
-        Ok(())
-    }
-}
-
-impl Display for ColumnConstraint {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(name) = &self.name {
-            write!(f, "CONSTRAINT {name} ")?;
-        }
-        match &self.kind {
-            ColumnConstraintKind::NotNull => f.write_str("NOT NULL"),
-            ColumnConstraintKind::Null => f.write_str("NULL"),
-            ColumnConstraintKind::Default(value) => write!(f, "DEFAULT {value}"),
-            ColumnConstraintKind::PrimaryKey => f.write_str("PRIMARY KEY"),
-            ColumnConstraintKind::Unique => f.write_str("UNIQUE"),
-            ColumnConstraintKind::Check(condition) => write!(f, "CHECK ({condition})"),
-        }
-    }
-}
-
-impl Display for TableConstraint {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if let Some(name) = &self.name {
-            write!(f, "CONSTRAINT {name} ")?;
-        }
-        match &self.kind {
-            TableConstraintKind::PrimaryKey(columns) => {
-                f.write_str("PRIMARY KEY ")?;
-                list(f, columns)
-            }
-            TableConstraintKind::Unique(columns) => {
-                f.write_str("UNIQUE ")?;
-                list(f, columns)
-            }
-            TableConstraintKind::Check(condition) => write!(f, "CHECK ({condition})"),
-        }
-    }
-}
-
-impl Display for CreateIndex {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.unique {
-            "CREATE UNIQUE INDEX "
-        } else {
-            "CREATE INDEX "
-        })?;
-        if self.if_not_exists {
-            f.write_str("IF NOT EXISTS ")?;
-        }
-        if let Some(name) = &self.name {
-            write!(f, "{name} ")?;
-        }
-        write!(f, "ON {}", self.table)?;
-        clause(f, "USING", self.method.as_ref())?;
-        f.write_char(' ')?;
-        list(f, &self.elements)
-    }
-}
-
-impl Display for IndexElement {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Some(class) = &self.operator_class else {
-            return write!(f, "{}", self.order);
-        };
-        write!(f, "{} {class}", self.order.expr)?;
-        if self.order.descending {
-            f.write_str(" DESC")?;
-        }
-        match self.order.nulls_first {
-            None => Ok(()),
-            Some(true) => f.write_str(" NULLS FIRST"),
-            Some(false) => f.write_str(" NULLS LAST"),
-        }
+        returning(f, self.returning.as_deref())
     }
 }
 

@@ -1,11 +1,14 @@
 //! The catalog: definitions of tables, kept in an ordinary keyspace.
 //!
-//! - [`record`]: the stored form, protobuf messages.
+//! - [`record`]: the stored form, protobuf messages; [`convert`] makes them of definitions and
+//!   back, [`statistics`] of what ANALYZE finds out.
 //! - [`store`]: reading and writing them through a transaction, so that DDL is transactional.
 //! - [`snapshot`]: the whole catalog in memory, one immutable version; what statements plan by.
 
+pub(crate) mod convert;
 pub(crate) mod record;
 pub(crate) mod snapshot;
+pub(crate) mod statistics;
 pub(crate) mod store;
 
 pub(crate) use snapshot::CatalogSnapshot;

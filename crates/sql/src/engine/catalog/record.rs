@@ -20,6 +20,52 @@ pub(crate) struct DatabaseRecord {
     /// The id that the next table or index gets.
     #[prost(uint32, tag = "2")]
     pub(crate) next_id: u32,
+    /// The keyspace of the sequences' states; 0: there is none yet.
+    #[prost(uint32, tag = "3")]
+    pub(crate) sequences: u32,
+}
+
+/// A schema.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SchemaRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) id: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+}
+
+/// A sequence.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct SequenceRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) id: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) schema: String,
+    #[prost(string, tag = "3")]
+    pub(crate) name: String,
+    #[prost(message, optional, tag = "4")]
+    pub(crate) data_type: Option<TypeRecord>,
+    #[prost(sint64, tag = "5")]
+    pub(crate) start: i64,
+    #[prost(sint64, tag = "6")]
+    pub(crate) increment: i64,
+    #[prost(sint64, tag = "7")]
+    pub(crate) min: i64,
+    #[prost(sint64, tag = "8")]
+    pub(crate) max: i64,
+    #[prost(bool, tag = "9")]
+    pub(crate) cycle: bool,
+    #[prost(sint64, tag = "10")]
+    pub(crate) cache: i64,
+    /// The table that owns it.
+    #[prost(uint32, optional, tag = "11")]
+    pub(crate) owner: Option<u32>,
+    /// The number of that table's column.
+    #[prost(uint32, tag = "12")]
+    pub(crate) owner_column: u32,
+    /// The number that its state is kept under.
+    #[prost(uint32, tag = "13")]
+    pub(crate) state: u32,
 }
 
 /// A table with its indexes and constraints.
@@ -51,6 +97,77 @@ pub(crate) struct TableRecord {
     /// How it is stored: 0 B+ tree, 1 LSM tree, 2 hybrid.
     #[prost(uint32, tag = "11")]
     pub(crate) storage: u32,
+    #[prost(message, repeated, tag = "15")]
+    pub(crate) foreign_keys: Vec<ForeignKeyRecord>,
+    /// The forms that rows may have; none: one, with all columns as they are.
+    #[prost(message, repeated, tag = "12")]
+    pub(crate) row_versions: Vec<RowVersionRecord>,
+    /// The number that the next column gets; 0: columns are numbered from 1 in order.
+    #[prost(uint32, tag = "13")]
+    pub(crate) next_column: u32,
+    /// The view that it is.
+    #[prost(message, optional, tag = "14")]
+    pub(crate) view: Option<ViewRecord>,
+}
+
+/// One form of stored rows.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct RowVersionRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) version: u32,
+    /// Columns by number, in the order they are stored.
+    #[prost(uint32, repeated, tag = "2")]
+    pub(crate) columns: Vec<u32>,
+    /// Their types then.
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) types: Vec<TypeRecord>,
+}
+
+/// What a view shows.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ViewRecord {
+    /// Its query as SQL text.
+    #[prost(string, tag = "1")]
+    pub(crate) text: String,
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) search_path: Vec<String>,
+    /// Tables and views that it reads.
+    #[prost(uint32, repeated, tag = "3")]
+    pub(crate) reads: Vec<u32>,
+    /// WITH CHECK OPTION: 0 none, 1 local, 2 cascaded.
+    #[prost(uint32, tag = "4")]
+    pub(crate) check_option: u32,
+}
+
+/// A FOREIGN KEY constraint.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ForeignKeyRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    /// Ordinals.
+    #[prost(uint32, repeated, tag = "2")]
+    pub(crate) columns: Vec<u32>,
+    /// The table referred to.
+    #[prost(uint32, tag = "3")]
+    pub(crate) parent: u32,
+    /// Its columns by number.
+    #[prost(uint32, repeated, tag = "4")]
+    pub(crate) parent_columns: Vec<u32>,
+    /// 0 NO ACTION, 1 RESTRICT, 2 CASCADE, 3 SET NULL, 4 SET DEFAULT.
+    #[prost(uint32, tag = "5")]
+    pub(crate) on_delete: u32,
+    #[prost(uint32, tag = "6")]
+    pub(crate) on_update: u32,
+    /// Ordinals of the columns that ON DELETE sets; none: all.
+    #[prost(uint32, repeated, tag = "7")]
+    pub(crate) set_columns: Vec<u32>,
+    #[prost(bool, tag = "8")]
+    pub(crate) match_full: bool,
+    /// 0 NOT DEFERRABLE, 1 INITIALLY IMMEDIATE, 2 INITIALLY DEFERRED.
+    #[prost(uint32, tag = "9")]
+    pub(crate) deferral: u32,
+    #[prost(bool, tag = "10")]
+    pub(crate) not_valid: bool,
 }
 
 /// A column.
@@ -65,6 +182,21 @@ pub(crate) struct ColumnRecord {
     /// The DEFAULT expression as SQL text.
     #[prost(string, optional, tag = "4")]
     pub(crate) default: Option<String>,
+    /// What rows know it by.
+    #[prost(uint32, tag = "5")]
+    pub(crate) number: u32,
+    /// GENERATED AS IDENTITY: the sequence.
+    #[prost(uint32, optional, tag = "6")]
+    pub(crate) identity: Option<u32>,
+    /// … ALWAYS, not BY DEFAULT.
+    #[prost(bool, tag = "7")]
+    pub(crate) identity_always: bool,
+    /// GENERATED ALWAYS AS (…) STORED, as SQL text.
+    #[prost(string, optional, tag = "8")]
+    pub(crate) generated: Option<String>,
+    /// What older rows hold in it, as a one-column row; empty: NULL.
+    #[prost(bytes = "vec", tag = "9")]
+    pub(crate) before: Vec<u8>,
 }
 
 /// A type: a number for its kind, and its modifiers.
@@ -88,6 +220,8 @@ pub(crate) struct CheckRecord {
     /// The condition as SQL text.
     #[prost(string, tag = "2")]
     pub(crate) text: String,
+    #[prost(bool, tag = "3")]
+    pub(crate) not_valid: bool,
 }
 
 /// An index.
@@ -103,6 +237,18 @@ pub(crate) struct IndexRecord {
     pub(crate) unique: bool,
     #[prost(uint32, tag = "5")]
     pub(crate) keyspace: u32,
+    /// Computed key columns as SQL text.
+    #[prost(string, repeated, tag = "6")]
+    pub(crate) expressions: Vec<String>,
+    /// WHERE as SQL text.
+    #[prost(string, optional, tag = "7")]
+    pub(crate) predicate: Option<String>,
+    /// INCLUDE: ordinals.
+    #[prost(uint32, repeated, tag = "8")]
+    pub(crate) included: Vec<u32>,
+    /// Whether it stands for a UNIQUE constraint.
+    #[prost(bool, tag = "9")]
+    pub(crate) constraint: bool,
 }
 
 /// A key column of an index.

@@ -1,46 +1,53 @@
 //! The catalog in memory: one immutable version of it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
+use rustling_storage::KeyspaceId;
+
 use crate::{
-    DataType, Error, Result, SqlState, Value,
-    bound::{Expr, ExprKind},
-    catalog::{
-        CatalogReader, Check, Column, Index, IndexColumn, IndexId, Table, TableId, TableStorage,
-    },
-    encoding::{RowDecoder, TableCodec},
+    Result,
+    catalog::{CatalogReader, Sequence, SequenceId, Table, TableId},
     engine::{
-        catalog::record::{
-            CheckRecord, ColumnRecord, ColumnStatisticsRecord, IndexColumnRecord, IndexRecord,
-            StatisticsRecord, TableRecord,
+        catalog::{
+            convert::{sequence_of, table_of},
+            statistics::statistics_of,
+            store::CatalogRecords,
         },
         row_numbers::RowNumbers,
         table::TableHandle,
+        temporary::PREFIX,
     },
-    planner::statistics::{ColumnStatistics, TableStatistics},
 };
 
 /// The schema that tables are in where none is named.
 pub(crate) const PUBLIC: &str = "public";
 
-/// Every table at one moment.
+/// Every definition at one moment.
 #[derive(Debug)]
 pub(crate) struct CatalogSnapshot {
     /// Tells versions apart: no two snapshots of a process share it.
     pub(crate) generation: u64,
     by_id: HashMap<TableId, Arc<TableHandle>>,
     by_name: BTreeMap<(String, String), TableId>,
-    by_index: HashMap<String, TableId>,
+    /// Indexes, those of primary keys included.
+    by_index: HashMap<(String, String), TableId>,
+    sequences: HashMap<SequenceId, Arc<Sequence>>,
+    sequences_by_name: BTreeMap<(String, String), SequenceId>,
+    /// Schemas by name, with their ids.
+    schemas: BTreeMap<String, u32>,
+    /// The keyspace of the sequences' states.
+    pub(crate) sequence_states: Option<KeyspaceId>,
+    public_only: Vec<String>,
 }
 
 impl CatalogSnapshot {
     /// The snapshot of these records. `row_numbers` gives the allocator of a keyspace.
     pub(crate) fn new(
         generation: u64,
-        records: Vec<(TableRecord, Option<StatisticsRecord>)>,
+        records: CatalogRecords,
         row_numbers: &dyn Fn(u32) -> Arc<RowNumbers>,
     ) -> Result<CatalogSnapshot> {
         let mut snapshot = CatalogSnapshot {
@@ -48,21 +55,57 @@ impl CatalogSnapshot {
             by_id: HashMap::new(),
             by_name: BTreeMap::new(),
             by_index: HashMap::new(),
+            sequences: HashMap::new(),
+            sequences_by_name: BTreeMap::new(),
+            schemas: BTreeMap::from([(PUBLIC.to_owned(), 0)]),
+            sequence_states: records.sequence_states,
+            public_only: vec![PUBLIC.to_owned()],
         };
-        for (record, statistics) in records {
+        let mut handles: BTreeMap<TableId, TableHandle> = BTreeMap::new();
+        for (record, statistics) in records.tables {
             let numbers = row_numbers(record.keyspace);
             let table = Arc::new(table_of(record)?);
             let statistics = statistics
                 .map(|statistics| statistics_of(&table, &statistics).map(Arc::new))
                 .transpose()?;
+            let schema = &table.schema;
             snapshot
                 .by_name
-                .insert((table.schema.clone(), table.name.clone()), table.id);
-            for index in &table.indexes {
-                snapshot.by_index.insert(index.name.clone(), table.id);
+                .insert((schema.clone(), table.name.clone()), table.id);
+            let indexes = table.indexes.iter().map(|index| &index.name);
+            for name in indexes.chain(&table.primary_key_name) {
+                snapshot
+                    .by_index
+                    .insert((schema.clone(), name.clone()), table.id);
             }
             let handle = TableHandle::new(Arc::clone(&table), numbers, statistics)?;
-            snapshot.by_id.insert(table.id, Arc::new(handle));
+            handles.insert(table.id, handle);
+        }
+        let mut references = Vec::new();
+        for handle in handles.values() {
+            for (at, key) in handle.table.foreign_keys.iter().enumerate() {
+                references.push((key.parent, (handle.table.id, at)));
+            }
+        }
+        for (parent, reference) in references {
+            if let Some(parent) = handles.get_mut(&parent) {
+                parent.referenced_by.push(reference);
+            }
+        }
+        snapshot.by_id = handles
+            .into_iter()
+            .map(|(id, handle)| (id, Arc::new(handle)))
+            .collect();
+        for record in records.sequences {
+            let sequence = sequence_of(record)?;
+            snapshot.sequences_by_name.insert(
+                (sequence.schema.clone(), sequence.name.clone()),
+                sequence.id,
+            );
+            snapshot.sequences.insert(sequence.id, Arc::new(sequence));
+        }
+        for record in records.schemas {
+            snapshot.schemas.insert(record.name, record.id);
         }
         Ok(snapshot)
     }
@@ -72,7 +115,7 @@ impl CatalogSnapshot {
         self.by_id.get(&id).cloned()
     }
 
-    /// A table by name; without a schema, on the search path.
+    /// A table by name; without a schema, the one in `public`.
     pub(crate) fn find(&self, schema: Option<&str>, name: &str) -> Option<Arc<TableHandle>> {
         let key = (schema.unwrap_or(PUBLIC).to_owned(), name.to_owned());
         self.handle(*self.by_name.get(&key)?)
@@ -82,247 +125,160 @@ impl CatalogSnapshot {
     pub(crate) fn handles(&self) -> impl Iterator<Item = &Arc<TableHandle>> {
         self.by_name.values().filter_map(|id| self.by_id.get(id))
     }
+
+    /// A sequence by id.
+    pub(crate) fn sequence_by_id(&self, id: SequenceId) -> Option<Arc<Sequence>> {
+        self.sequences.get(&id).cloned()
+    }
+
+    /// A sequence by name.
+    pub(crate) fn find_sequence(&self, schema: &str, name: &str) -> Option<Arc<Sequence>> {
+        let key = (schema.to_owned(), name.to_owned());
+        self.sequence_by_id(*self.sequences_by_name.get(&key)?)
+    }
+
+    /// Every sequence, by name.
+    pub(crate) fn all_sequences(&self) -> impl Iterator<Item = &Arc<Sequence>> {
+        self.sequences_by_name
+            .values()
+            .filter_map(|id| self.sequences.get(id))
+    }
+
+    /// The id of a schema.
+    pub(crate) fn schema_id(&self, name: &str) -> Option<u32> {
+        self.schemas.get(name).copied()
+    }
+
+    /// Whether a table, index or sequence of that name is in a schema.
+    pub(crate) fn has_relation(&self, schema: &str, name: &str) -> bool {
+        self.find(Some(schema), name).is_some()
+            || self.with_index(schema, name).is_some()
+            || self.find_sequence(schema, name).is_some()
+    }
+
+    /// The views that read one of `ids`, those that read such views included.
+    pub(crate) fn views_over(&self, ids: &[TableId]) -> Vec<Arc<TableHandle>> {
+        let mut known: BTreeSet<TableId> = ids.iter().copied().collect();
+        let mut found = Vec::new();
+        loop {
+            let before = found.len();
+            for handle in self.handles() {
+                if known.contains(&handle.table.id) {
+                    continue;
+                }
+                let Some(view) = handle.table.view() else {
+                    continue;
+                };
+                if view.reads.iter().any(|id| known.contains(id)) {
+                    known.insert(handle.table.id);
+                    found.push(Arc::clone(handle));
+                }
+            }
+            if found.len() == before {
+                return found;
+            }
+        }
+    }
+
+    /// The table that has an index of that name in a schema.
+    fn with_index(&self, schema: &str, name: &str) -> Option<Arc<Table>> {
+        let key = (schema.to_owned(), name.to_owned());
+        let id = self.by_index.get(&key)?;
+        Some(Arc::clone(&self.by_id.get(id)?.table))
+    }
+
+    /// The catalog as a session with this search path sees it.
+    pub(crate) fn with_path<'a>(&'a self, path: &'a [String]) -> SessionCatalog<'a> {
+        SessionCatalog {
+            snapshot: self,
+            path,
+        }
+    }
 }
 
-impl CatalogReader for CatalogSnapshot {
+/// A catalog in which unqualified names are looked up along a search path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionCatalog<'a> {
+    snapshot: &'a CatalogSnapshot,
+    path: &'a [String],
+}
+
+impl SessionCatalog<'_> {
+    /// What `find` gives for the first schema in which it finds something.
+    fn along<T>(&self, schema: Option<&str>, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        match schema {
+            Some(schema) => find(schema),
+            None => self.path.iter().find_map(|schema| find(schema)),
+        }
+    }
+}
+
+impl CatalogReader for SessionCatalog<'_> {
     fn table(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
         Ok(self
-            .find(schema, name)
+            .along(schema, |schema| self.snapshot.find(Some(schema), name))
             .map(|handle| Arc::clone(&handle.table)))
     }
 
     fn tables(&self) -> Result<Vec<Arc<Table>>> {
         Ok(self
+            .snapshot
             .handles()
             .map(|handle| Arc::clone(&handle.table))
             .collect())
     }
 
-    fn table_of_index(&self, name: &str) -> Result<Option<Arc<Table>>> {
-        Ok(self
-            .by_index
-            .get(name)
-            .and_then(|id| self.by_id.get(id))
-            .map(|handle| Arc::clone(&handle.table)))
+    fn table_of_index(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
+        Ok(self.along(schema, |schema| self.snapshot.with_index(schema, name)))
     }
-}
 
-/// The definition that a record holds, its expressions bound.
-fn table_of(record: TableRecord) -> Result<Table> {
-    let ordinals = |numbers: &[u32]| numbers.iter().map(|number| *number as usize).collect();
-    let mut table = Table {
-        id: TableId(record.id),
-        schema: record.schema,
-        name: record.name,
-        version: record.version,
-        columns: record
-            .columns
+    fn table_by_id(&self, id: TableId) -> Option<Arc<Table>> {
+        let handle = self.snapshot.handle(id)?;
+        Some(Arc::clone(&handle.table))
+    }
+
+    fn sequence(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Sequence>>> {
+        Ok(self.along(schema, |schema| self.snapshot.find_sequence(schema, name)))
+    }
+
+    fn sequence_by_id(&self, id: SequenceId) -> Option<Arc<Sequence>> {
+        self.snapshot.sequence_by_id(id)
+    }
+
+    fn current_schema(&self) -> Option<&str> {
+        self.path
             .iter()
-            .map(|column| {
-                Ok(Column {
-                    name: column.name.clone(),
-                    data_type: column
-                        .data_type
-                        .map_or(Ok(DataType::Unknown), DataType::try_from)?,
-                    not_null: column.not_null,
-                    default: None,
-                })
-            })
-            .collect::<Result<_>>()?,
-        storage: storage_of(record.storage)?,
-        primary_key: ordinals(&record.primary_key),
-        primary_key_name: record.primary_key_name,
-        checks: Vec::new(),
-        indexes: record
-            .indexes
-            .into_iter()
-            .map(|index| Index {
-                id: IndexId(index.id),
-                name: index.name,
-                columns: index
-                    .columns
-                    .iter()
-                    .map(|column| IndexColumn {
-                        ordinal: column.ordinal as usize,
-                        descending: column.descending,
-                        nulls_first: column.nulls_first,
-                    })
-                    .collect(),
-                unique: index.unique,
-                keyspace: index.keyspace,
-            })
-            .collect(),
-        keyspace: record.keyspace,
-    };
-    // Defaults and checks are kept as text and bound again: they follow the language.
-    for (at, column) in record.columns.into_iter().enumerate() {
-        if let Some(text) = column.default {
-            let data_type = table.columns[at].data_type;
-            let expr = converted(crate::binder::bind_expression(&text, &table)?, data_type);
-            table.columns[at].default = Some((text, expr));
-        }
+            .map(String::as_str)
+            .find(|schema| self.has_schema(schema) && !schema.starts_with(PREFIX))
     }
-    for check in record.checks {
-        let predicate = crate::binder::bind_expression(&check.text, &table)?;
-        table.checks.push(Check {
-            name: check.name,
-            text: check.text,
-            predicate,
-        });
-    }
-    Ok(table)
-}
 
-/// `expr` as one of type `to`, as an assignment converts.
-fn converted(expr: Expr, to: DataType) -> Expr {
-    if expr.data_type == to {
-        return expr;
-    }
-    Expr {
-        data_type: to,
-        nullable: expr.nullable,
-        span: expr.span,
-        kind: ExprKind::AssignmentCast(Box::new(expr)),
-    }
-}
-
-/// The storage of a number in a record.
-fn storage_of(number: u32) -> Result<TableStorage> {
-    let known = TableStorage::ALL.get(number as usize).copied();
-    known.ok_or_else(|| {
-        Error::new(
-            SqlState::DATA_CORRUPTED,
-            format!("the catalog names an unknown table storage ({number})"),
-        )
-    })
-}
-
-/// The record of a definition.
-pub(crate) fn record_of(table: &Table) -> TableRecord {
-    TableRecord {
-        id: table.id.0,
-        schema: table.schema.clone(),
-        name: table.name.clone(),
-        version: table.version,
-        keyspace: table.keyspace,
-        columns: table
-            .columns
+    fn temporary_schema(&self) -> Option<&str> {
+        self.path
             .iter()
-            .map(|column| ColumnRecord {
-                name: column.name.clone(),
-                data_type: Some(column.data_type.into()),
-                not_null: column.not_null,
-                default: column.default.as_ref().map(|(text, _)| text.clone()),
-            })
-            .collect(),
-        primary_key: table
-            .primary_key
-            .iter()
-            .map(|ordinal| *ordinal as u32)
-            .collect(),
-        primary_key_name: table.primary_key_name.clone(),
-        checks: table
-            .checks
-            .iter()
-            .map(|check| CheckRecord {
-                name: check.name.clone(),
-                text: check.text.clone(),
-            })
-            .collect(),
-        indexes: table.indexes.iter().map(index_record).collect(),
-        storage: table.storage as u32,
+            .map(String::as_str)
+            .find(|schema| schema.starts_with(PREFIX))
+    }
+
+    fn has_schema(&self, name: &str) -> bool {
+        self.snapshot.schemas.contains_key(name) || self.temporary_schema() == Some(name)
+    }
+
+    fn search_path(&self) -> Vec<String> {
+        self.path.to_vec()
     }
 }
 
-/// The record of an index.
-pub(crate) fn index_record(index: &Index) -> IndexRecord {
-    IndexRecord {
-        id: index.id.0,
-        name: index.name.clone(),
-        columns: index
-            .columns
-            .iter()
-            .map(|column| IndexColumnRecord {
-                ordinal: column.ordinal as u32,
-                descending: column.descending,
-                nulls_first: column.nulls_first,
-            })
-            .collect(),
-        unique: index.unique,
-        keyspace: index.keyspace,
+impl CatalogReader for CatalogSnapshot {
+    fn table(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
+        self.with_path(&self.public_only).table(schema, name)
     }
-}
 
-/// A codec for single values of a type.
-fn value_codec(data_type: DataType) -> Arc<TableCodec> {
-    Arc::new(TableCodec::from_types(vec![data_type], &[]))
-}
+    fn tables(&self) -> Result<Vec<Arc<Table>>> {
+        self.with_path(&self.public_only).tables()
+    }
 
-/// The record of statistics.
-pub(crate) fn statistics_record(
-    table: &Table,
-    statistics: &TableStatistics,
-) -> Result<StatisticsRecord> {
-    let columns = table
-        .columns
-        .iter()
-        .zip(&statistics.columns)
-        .map(|(column, of)| {
-            let codec = value_codec(column.data_type);
-            let encode = |value: &Value| -> Result<Vec<u8>> {
-                let mut bytes = Vec::new();
-                codec.encode_row(std::slice::from_ref(value), &mut bytes)?;
-                Ok(bytes)
-            };
-            Ok(ColumnStatisticsRecord {
-                null_fraction: of.null_fraction,
-                distinct: of.distinct,
-                common_values: of
-                    .common
-                    .iter()
-                    .map(|(value, _)| encode(value))
-                    .collect::<Result<_>>()?,
-                common_fractions: of.common.iter().map(|(_, fraction)| *fraction).collect(),
-                histogram: of.histogram.iter().map(encode).collect::<Result<_>>()?,
-            })
-        })
-        .collect::<Result<_>>()?;
-    Ok(StatisticsRecord {
-        rows: statistics.rows,
-        bytes: statistics.bytes,
-        columns,
-    })
-}
-
-fn statistics_of(table: &Table, record: &StatisticsRecord) -> Result<TableStatistics> {
-    let columns = table
-        .columns
-        .iter()
-        .zip(&record.columns)
-        .map(|(column, of)| {
-            let decoder = RowDecoder::new(value_codec(column.data_type), &[0]);
-            let decode = |bytes: &Vec<u8>| -> Result<Value> {
-                let mut row = [Value::Null];
-                decoder.decode_values(&[], bytes, &mut Vec::new(), &mut row)?;
-                let [value] = row;
-                Ok(value)
-            };
-            Ok(ColumnStatistics {
-                null_fraction: of.null_fraction,
-                distinct: of.distinct,
-                common: of
-                    .common_values
-                    .iter()
-                    .zip(&of.common_fractions)
-                    .map(|(value, fraction)| Ok((decode(value)?, *fraction)))
-                    .collect::<Result<_>>()?,
-                histogram: of.histogram.iter().map(decode).collect::<Result<_>>()?,
-            })
-        })
-        .collect::<Result<_>>()?;
-    Ok(TableStatistics {
-        rows: record.rows,
-        bytes: record.bytes,
-        columns,
-    })
+    fn table_of_index(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
+        self.with_path(&self.public_only)
+            .table_of_index(schema, name)
+    }
 }

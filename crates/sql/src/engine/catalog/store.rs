@@ -5,6 +5,8 @@
 //! | `d`                     | [`DatabaseRecord`] |
 //! | `t` + table id (u32 BE) | [`TableRecord`]    |
 //! | `s` + table id          | [`StatisticsRecord`] |
+//! | `q` + sequence id       | [`SequenceRecord`] |
+//! | `n` + schema id         | [`SchemaRecord`]   |
 //!
 //! The keyspace is the first one that a database creates, so it needs no name. Changes of the
 //! catalog are serialised by an exclusive lock on it; readers use snapshots and wait for nobody.
@@ -15,10 +17,13 @@ use rustling_txn::{LockWait, TableLockMode, Transaction, TransactionManager};
 
 use crate::{
     Error, Result, SqlState,
-    catalog::TableId,
+    catalog::{SequenceId, TableId},
     encoding::corrupt,
     engine::{
-        catalog::record::{self, DatabaseRecord, FORMAT, StatisticsRecord, TableRecord},
+        catalog::record::{
+            self, DatabaseRecord, FORMAT, SchemaRecord, SequenceRecord, StatisticsRecord,
+            TableRecord,
+        },
         error::{storage_error, txn_error},
     },
 };
@@ -26,6 +31,8 @@ use crate::{
 const DATABASE_KEY: &[u8] = b"d";
 const TABLE: u8 = b't';
 const STATISTICS: u8 = b's';
+const SEQUENCE: u8 = b'q';
+const SCHEMA: u8 = b'n';
 
 /// Where the catalog is.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +40,23 @@ pub(crate) struct CatalogStore {
     keyspace: KeyspaceId,
 }
 
-fn key(kind: u8, id: TableId) -> Vec<u8> {
+fn key(kind: u8, id: u32) -> Vec<u8> {
     let mut key = vec![kind];
-    key.extend_from_slice(&id.0.to_be_bytes());
+    key.extend_from_slice(&id.to_be_bytes());
     key
+}
+
+/// Every record of a catalog.
+#[derive(Debug, Default)]
+pub(crate) struct CatalogRecords {
+    /// Tables with their statistics.
+    pub(crate) tables: Vec<(TableRecord, Option<StatisticsRecord>)>,
+    /// Sequences.
+    pub(crate) sequences: Vec<SequenceRecord>,
+    /// Schemas.
+    pub(crate) schemas: Vec<SchemaRecord>,
+    /// The keyspace of the sequences' states.
+    pub(crate) sequence_states: Option<KeyspaceId>,
 }
 
 impl CatalogStore {
@@ -73,6 +93,7 @@ impl CatalogStore {
                 let database = DatabaseRecord {
                     format: FORMAT,
                     next_id: 1,
+                    sequences: 0,
                 };
                 transaction
                     .put(keyspace, DATABASE_KEY, &database.encode_to_vec())
@@ -118,11 +139,7 @@ impl CatalogStore {
     /// Writes a table's definition.
     pub(crate) fn put_table(&self, transaction: &Transaction, table: &TableRecord) -> Result<()> {
         transaction
-            .put(
-                self.keyspace,
-                &key(TABLE, TableId(table.id)),
-                &table.encode_to_vec(),
-            )
+            .put(self.keyspace, &key(TABLE, table.id), &table.encode_to_vec())
             .map_err(txn_error)
     }
 
@@ -130,10 +147,17 @@ impl CatalogStore {
     pub(crate) fn delete_table(&self, transaction: &Transaction, id: TableId) -> Result<()> {
         for kind in [TABLE, STATISTICS] {
             transaction
-                .delete(self.keyspace, &key(kind, id))
+                .delete(self.keyspace, &key(kind, id.0))
                 .map_err(txn_error)?;
         }
         Ok(())
+    }
+
+    /// Removes a table's statistics.
+    pub(crate) fn delete_statistics(&self, transaction: &Transaction, id: TableId) -> Result<()> {
+        transaction
+            .delete(self.keyspace, &key(STATISTICS, id.0))
+            .map_err(txn_error)
     }
 
     /// Writes a table's statistics.
@@ -146,36 +170,107 @@ impl CatalogStore {
         transaction
             .put(
                 self.keyspace,
-                &key(STATISTICS, id),
+                &key(STATISTICS, id.0),
                 &statistics.encode_to_vec(),
             )
             .map_err(txn_error)
     }
 
-    /// Every table with its statistics, as the transaction sees them.
-    pub(crate) fn load(
+    /// Writes a sequence's definition.
+    pub(crate) fn put_sequence(
         &self,
         transaction: &Transaction,
-    ) -> Result<Vec<(TableRecord, Option<StatisticsRecord>)>> {
-        let mut tables = Vec::new();
-        let mut cursor = transaction
-            .scan(
+        sequence: &SequenceRecord,
+    ) -> Result<()> {
+        transaction
+            .put(
                 self.keyspace,
-                KeyRange::prefix(&[TABLE]),
-                Direction::Forward,
+                &key(SEQUENCE, sequence.id),
+                &sequence.encode_to_vec(),
             )
+            .map_err(txn_error)
+    }
+
+    /// Removes a sequence's definition.
+    pub(crate) fn delete_sequence(&self, transaction: &Transaction, id: SequenceId) -> Result<()> {
+        transaction
+            .delete(self.keyspace, &key(SEQUENCE, id.0))
+            .map_err(txn_error)
+    }
+
+    /// Writes a schema.
+    pub(crate) fn put_schema(
+        &self,
+        transaction: &Transaction,
+        schema: &SchemaRecord,
+    ) -> Result<()> {
+        transaction
+            .put(
+                self.keyspace,
+                &key(SCHEMA, schema.id),
+                &schema.encode_to_vec(),
+            )
+            .map_err(txn_error)
+    }
+
+    /// Removes a schema.
+    pub(crate) fn delete_schema(&self, transaction: &Transaction, id: u32) -> Result<()> {
+        transaction
+            .delete(self.keyspace, &key(SCHEMA, id))
+            .map_err(txn_error)
+    }
+
+    /// The keyspace of the sequences' states, made where there is none. The catalog must be
+    /// locked.
+    pub(crate) fn sequence_states(&self, transaction: &Transaction) -> Result<KeyspaceId> {
+        let mut database = self.database(transaction)?;
+        if database.sequences == 0 {
+            database.sequences = transaction
+                .create_keyspace(KeyspaceOptions::default())
+                .map_err(txn_error)?
+                .0;
+            transaction
+                .put(self.keyspace, DATABASE_KEY, &database.encode_to_vec())
+                .map_err(txn_error)?;
+        }
+        Ok(KeyspaceId(database.sequences))
+    }
+
+    fn records<R: Message + Default>(&self, transaction: &Transaction, kind: u8) -> Result<Vec<R>> {
+        let mut records = Vec::new();
+        let mut cursor = transaction
+            .scan(self.keyspace, KeyRange::prefix(&[kind]), Direction::Forward)
             .map_err(txn_error)?;
         while let Some((_, bytes)) = cursor.next().map_err(txn_error)? {
-            tables.push((record::decode::<TableRecord>(bytes)?, None));
+            records.push(record::decode(bytes)?);
         }
-        drop(cursor);
-        for (table, statistics) in &mut tables {
-            *statistics = transaction
-                .get(self.keyspace, &key(STATISTICS, TableId(table.id)))
+        Ok(records)
+    }
+
+    /// Everything, as the transaction sees it.
+    pub(crate) fn load(&self, transaction: &Transaction) -> Result<CatalogRecords> {
+        let mut tables = Vec::new();
+        for table in self.records::<TableRecord>(transaction, TABLE)? {
+            let statistics = transaction
+                .get(self.keyspace, &key(STATISTICS, table.id))
                 .map_err(txn_error)?
                 .map(|bytes| record::decode(&bytes))
                 .transpose()?;
+            tables.push((table, statistics));
         }
-        Ok(tables)
+        let database = transaction
+            .get(self.keyspace, DATABASE_KEY)
+            .map_err(txn_error)?
+            .map(|bytes| record::decode::<DatabaseRecord>(&bytes))
+            .transpose()?;
+        Ok(CatalogRecords {
+            tables,
+            sequences: self.records(transaction, SEQUENCE)?,
+            schemas: self.records(transaction, SCHEMA)?,
+            sequence_states: database
+                .map(|database| database.sequences)
+                .filter(|keyspace| *keyspace != 0)
+                .map(KeyspaceId),
+        })
     }
 }

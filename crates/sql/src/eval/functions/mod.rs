@@ -7,6 +7,7 @@ pub(super) mod json;
 mod numbers;
 mod numeric;
 mod other;
+mod sequence;
 mod string;
 mod template;
 mod text_format;
@@ -50,6 +51,7 @@ pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Re
     let found = numeric::resolve(function, types)
         .or_else(|| string::resolve(function, types))
         .or_else(|| date_time::resolve(function, types))
+        .or_else(|| sequence::resolve(function, types))
         .or_else(|| other::resolve(function, types))
         .or_else(|| array::resolve(function, types))
         .or_else(|| json::resolve(function, types))

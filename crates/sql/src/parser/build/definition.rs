@@ -4,18 +4,65 @@ use super::{Builder, Node, broken, child, children, has, unsupported};
 use crate::{
     ast::{
         ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable,
-        IndexElement, TableBody, TableConstraint, TableConstraintKind,
+        IndexElement, References, TableBody, TableConstraint, TableConstraintKind, TableElement,
     },
-    error::Result,
+    bound::OnCommit,
+    catalog::{Deferral, ReferentialAction},
+    error::{Error, Result, SqlState},
     parser::grammar::Rule,
+    span::Span,
 };
+
+/// When a constraint is checked, as its attributes say.
+#[derive(Default)]
+struct Timing {
+    deferrable: Option<bool>,
+    deferred: Option<bool>,
+    not_valid: bool,
+}
+
+impl Timing {
+    /// Takes note of a `constraint_attribute`.
+    fn note(&mut self, node: &Node<'_>) {
+        if has(node, Rule::deferrable) {
+            self.deferrable = Some(true);
+        } else if has(node, Rule::not_deferrable) {
+            self.deferrable = Some(false);
+        } else if has(node, Rule::deferred_word) {
+            self.deferred = Some(true);
+        } else if has(node, Rule::immediate_word) {
+            self.deferred = Some(false);
+        } else {
+            self.not_valid = true;
+        }
+    }
+
+    fn deferral(&self, span: Span) -> Result<Deferral> {
+        match (self.deferrable, self.deferred) {
+            (Some(false), Some(true)) => Err(super::syntax_error(
+                "constraint declared INITIALLY DEFERRED must be DEFERRABLE",
+                span,
+            )),
+            (_, Some(true)) => Ok(Deferral::Deferred),
+            (Some(true), _) => Ok(Deferral::Immediate),
+            _ => Ok(Deferral::Never),
+        }
+    }
+}
+
+/// Whether a `table_persistence` says TEMPORARY.
+pub(super) fn is_temporary(node: &Node<'_>) -> bool {
+    has(node, Rule::kw_temporary) || has(node, Rule::kw_temp)
+}
 
 impl Builder {
     pub(super) fn create_table(&self, node: Node<'_>) -> Result<CreateTable> {
         let mut name = None;
+        let mut temporary = None;
+        let mut on_commit = None;
         let mut if_not_exists = false;
         let mut names = Vec::new();
-        let mut columns = Vec::new();
+        let mut elements = Vec::new();
         let mut constraints = Vec::new();
         let mut query = None;
         let mut with_data = true;
@@ -24,10 +71,7 @@ impl Builder {
             let span = self.span(&part);
             match part.as_rule() {
                 Rule::table_persistence => {
-                    if part.as_str().to_ascii_lowercase().contains("temp") {
-                        return Err(unsupported("temporary tables are", span));
-                    }
-                    return Err(unsupported("UNLOGGED tables are", span));
+                    temporary = is_temporary(&part).then(OnCommit::default);
                 }
                 Rule::if_not_exists => if_not_exists = true,
                 Rule::qualified_name => name = Some(self.object_name(part)?),
@@ -35,6 +79,17 @@ impl Builder {
                 Rule::query => query = Some(self.query(part)?),
                 Rule::with_no_data => with_data = !has(&part, Rule::no_word),
                 Rule::table_option => {
+                    if has(&part, Rule::kw_commit) {
+                        let action = if has(&part, Rule::on_delete) {
+                            OnCommit::DeleteRows
+                        } else if has(&part, Rule::on_commit_drop) {
+                            OnCommit::Drop
+                        } else {
+                            OnCommit::PreserveRows
+                        };
+                        on_commit = Some((action, span));
+                        continue;
+                    }
                     let words = part.as_str().to_ascii_uppercase();
                     let word = words.split_whitespace().next().unwrap_or_default();
                     let feature = match word {
@@ -45,7 +100,6 @@ impl Builder {
                             method = Some(self.ident(child(part, "a method")?)?);
                             continue;
                         }
-                        "ON" => "ON COMMIT is",
                         "WITHOUT" => continue,
                         _ => "storage parameters (WITH) are",
                     };
@@ -54,15 +108,29 @@ impl Builder {
                 Rule::table_element => {
                     let element = child(part, "a table element")?;
                     match element.as_rule() {
-                        Rule::column_definition => columns.push(self.column_definition(element)?),
+                        Rule::column_definition => {
+                            let column = self.column_definition(element)?;
+                            elements.push(TableElement::Column(column));
+                        }
                         Rule::table_constraint => constraints.push(self.table_constraint(element)?),
-                        _ => return Err(unsupported("LIKE in CREATE TABLE is", span)),
+                        _ => elements.push(self.table_like(element)?),
                     }
                 }
                 _ => {}
             }
         }
+        if let Some((action, span)) = on_commit {
+            if temporary.is_none() {
+                return Err(Error::new(
+                    SqlState::INVALID_TABLE_DEFINITION,
+                    "ON COMMIT can only be used on temporary tables",
+                )
+                .at(span));
+            }
+            temporary = Some(action);
+        }
         Ok(CreateTable {
+            temporary,
             name: name.ok_or_else(|| broken("CREATE TABLE's name"))?,
             if_not_exists,
             method,
@@ -73,14 +141,34 @@ impl Builder {
                     with_data,
                 },
                 None => TableBody::Definitions {
-                    columns,
+                    elements,
                     constraints,
                 },
             },
         })
     }
 
-    fn column_definition(&self, node: Node<'_>) -> Result<ColumnDefinition> {
+    fn table_like(&self, node: Node<'_>) -> Result<TableElement> {
+        let mut table = None;
+        let mut options = Vec::new();
+        for part in children(node) {
+            if part.as_rule() == Rule::qualified_name {
+                table = Some(self.object_name(part)?);
+                continue;
+            }
+            let including = has(&part, Rule::including_word);
+            let label = children(part)
+                .find(|piece| piece.as_rule() == Rule::label)
+                .ok_or_else(|| broken("LIKE's option"))?;
+            options.push((including, self.ident(label)?));
+        }
+        Ok(TableElement::Like {
+            table: table.ok_or_else(|| broken("LIKE's table"))?,
+            options,
+        })
+    }
+
+    pub(super) fn column_definition(&self, node: Node<'_>) -> Result<ColumnDefinition> {
         let span = self.span(&node);
         let mut name = None;
         let mut data_type = None;
@@ -104,6 +192,7 @@ impl Builder {
         let span = self.span(&node);
         let mut name = None;
         let mut kind = None;
+        let mut timing = Timing::default();
         for part in children(node) {
             let place = self.span(&part);
             match part.as_rule() {
@@ -124,9 +213,9 @@ impl Builder {
                     kind = Some(ColumnConstraintKind::Check(condition));
                 }
                 Rule::references => {
-                    return Err(unsupported("foreign keys (REFERENCES) are", place));
+                    kind = Some(ColumnConstraintKind::References(self.references(part)?));
                 }
-                Rule::generated => return Err(unsupported("generated columns are", place)),
+                Rule::generated => kind = Some(self.generated(part)?),
                 Rule::collate_postfix => {
                     let collation = self.object_name(child(part, "a collation")?)?;
                     if !matches!(
@@ -136,11 +225,17 @@ impl Builder {
                         return Err(unsupported("collations other than \"C\" are", place));
                     }
                 }
-                Rule::constraint_attribute => self.constraint_attribute(&part)?,
+                Rule::constraint_attribute => timing.note(&part),
                 _ => {}
             }
         }
-        Ok(kind.map(|kind| ColumnConstraint { name, kind, span }))
+        let deferral = timing.deferral(span)?;
+        Ok(kind.map(|kind| ColumnConstraint {
+            name,
+            kind,
+            deferral,
+            span,
+        }))
     }
 
     fn refuse_nulls_not_distinct(&self, node: &Node<'_>) -> Result<()> {
@@ -152,64 +247,173 @@ impl Builder {
         Ok(())
     }
 
-    fn constraint_attribute(&self, node: &Node<'_>) -> Result<()> {
-        if has(node, Rule::deferrable) || has(node, Rule::deferred_word) {
-            return Err(unsupported("deferrable constraints are", self.span(node)));
+    /// A `references`.
+    fn references(&self, node: Node<'_>) -> Result<References> {
+        let mut references = References {
+            table: crate::ast::ObjectName {
+                parts: Vec::new(),
+                span: self.span(&node),
+            },
+            columns: Vec::new(),
+            match_full: false,
+            on_delete: ReferentialAction::NoAction,
+            set_columns: Vec::new(),
+            on_update: ReferentialAction::NoAction,
+            span: self.span(&node),
+        };
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::qualified_name => references.table = self.object_name(part)?,
+                Rule::column_names => references.columns = self.column_names(part)?,
+                _ => self.reference_option(part, &mut references)?,
+            }
+        }
+        Ok(references)
+    }
+
+    fn reference_option(&self, node: Node<'_>, references: &mut References) -> Result<()> {
+        let span = self.span(&node);
+        if has(&node, Rule::kw_match) {
+            if has(&node, Rule::kw_partial) {
+                return Err(unsupported("MATCH PARTIAL is", span));
+            }
+            references.match_full = has(&node, Rule::match_full);
+            return Ok(());
+        }
+        let delete = has(&node, Rule::on_delete);
+        let mut action = ReferentialAction::NoAction;
+        let mut columns = Vec::new();
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::restrict => action = ReferentialAction::Restrict,
+                Rule::cascade_word => action = ReferentialAction::Cascade,
+                Rule::set_null => action = ReferentialAction::SetNull,
+                Rule::set_default => action = ReferentialAction::SetDefault,
+                Rule::column_names => columns = self.column_names(part)?,
+                _ => {}
+            }
+        }
+        let sets = matches!(
+            action,
+            ReferentialAction::SetNull | ReferentialAction::SetDefault
+        );
+        let takes_columns = sets && delete;
+        if !columns.is_empty() && !takes_columns {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "a column list is only possible for ON DELETE SET NULL and SET DEFAULT",
+            )
+            .at(span));
+        }
+        if delete {
+            references.on_delete = action;
+            references.set_columns = columns;
+        } else {
+            references.on_update = action;
         }
         Ok(())
     }
 
-    fn table_constraint(&self, node: Node<'_>) -> Result<TableConstraint> {
+    /// A `generated`: an identity or a computed column.
+    fn generated(&self, node: Node<'_>) -> Result<ColumnConstraintKind> {
+        let span = self.span(&node);
+        let mut always = true;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::generated_when => always = has(&part, Rule::kw_always),
+                Rule::identity => {
+                    return Ok(ColumnConstraintKind::Identity {
+                        always,
+                        options: self.sequence_options(part)?,
+                    });
+                }
+                _ if always => return Ok(ColumnConstraintKind::Generated(self.expression(part)?)),
+                _ => {
+                    return Err(super::syntax_error(
+                        "for a generated column, GENERATED ALWAYS must be specified",
+                        span,
+                    ));
+                }
+            }
+        }
+        Err(broken("what is generated"))
+    }
+
+    pub(super) fn table_constraint(&self, node: Node<'_>) -> Result<TableConstraint> {
         let span = self.span(&node);
         let mut name = None;
         let mut kind = None;
+        let mut timing = Timing::default();
         for part in children(node) {
             let place = self.span(&part);
             match part.as_rule() {
                 Rule::constraint_name => name = Some(self.ident(child(part, "a name")?)?),
-                Rule::key_constraint => {
-                    let mut columns = None;
-                    let mut primary = false;
-                    for piece in children(part) {
-                        let place = self.span(&piece);
-                        match piece.as_rule() {
-                            Rule::primary_key => primary = true,
-                            Rule::unique => self.refuse_nulls_not_distinct(&piece)?,
-                            _ if columns.is_some() => {
-                                return Err(unsupported("INCLUDE columns are", place));
-                            }
-                            _ => columns = Some(self.column_names(piece)?),
-                        }
-                    }
-                    let columns = columns.ok_or_else(|| broken("a key's columns"))?;
-                    kind = Some(if primary {
-                        TableConstraintKind::PrimaryKey(columns)
-                    } else {
-                        TableConstraintKind::Unique(columns)
-                    });
-                }
+                Rule::key_constraint => kind = Some(self.key_constraint(part)?),
                 Rule::check => {
                     let condition = self.expression(child(part, "CHECK's condition")?)?;
                     kind = Some(TableConstraintKind::Check(condition));
                 }
-                Rule::foreign_key => return Err(unsupported("foreign keys are", place)),
+                Rule::foreign_key => {
+                    let mut columns = Vec::new();
+                    let mut references = None;
+                    for piece in children(part) {
+                        if piece.as_rule() == Rule::column_names {
+                            columns = self.column_names(piece)?;
+                        } else {
+                            references = Some(self.references(piece)?);
+                        }
+                    }
+                    let references = references.ok_or_else(|| broken("REFERENCES"))?;
+                    kind = Some(TableConstraintKind::ForeignKey(columns, references));
+                }
                 Rule::exclude_constraint => {
                     return Err(unsupported("EXCLUDE constraints are", place));
                 }
-                Rule::constraint_attribute => self.constraint_attribute(&part)?,
+                Rule::constraint_attribute => timing.note(&part),
                 _ => {}
             }
         }
         Ok(TableConstraint {
             name,
             kind: kind.ok_or_else(|| broken("a constraint"))?,
+            deferral: timing.deferral(span)?,
+            not_valid: timing.not_valid,
             span,
         })
+    }
+
+    fn key_constraint(&self, node: Node<'_>) -> Result<TableConstraintKind> {
+        let span = self.span(&node);
+        let mut lists = Vec::new();
+        let mut primary = false;
+        for piece in children(node) {
+            match piece.as_rule() {
+                Rule::primary_key => primary = true,
+                Rule::unique => self.refuse_nulls_not_distinct(&piece)?,
+                _ => lists.push(self.column_names(piece)?),
+            }
+        }
+        let mut lists = lists.into_iter();
+        let columns = lists.next().ok_or_else(|| broken("a key's columns"))?;
+        let included = lists.next();
+        if !primary {
+            return Ok(TableConstraintKind::Unique(
+                columns,
+                included.unwrap_or_default(),
+            ));
+        }
+        if included.is_some() {
+            // The primary key holds the whole row: there is nothing to include.
+            return Err(unsupported("INCLUDE in a primary key is", span)
+                .hint("The primary key holds all columns of the row: leave INCLUDE out."));
+        }
+        Ok(TableConstraintKind::PrimaryKey(columns))
     }
 
     pub(super) fn create_index(&self, node: Node<'_>) -> Result<CreateIndex> {
         let mut index = CreateIndex {
             unique: false,
+            concurrently: false,
             if_not_exists: false,
             name: None,
             table: crate::ast::ObjectName {
@@ -218,6 +422,8 @@ impl Builder {
             },
             method: None,
             elements: Vec::new(),
+            included: Vec::new(),
+            predicate: None,
         };
         for part in children(node) {
             let span = self.span(&part);
@@ -239,13 +445,16 @@ impl Builder {
                         operator_class,
                     });
                 }
-                Rule::index_include => return Err(unsupported("INCLUDE columns are", span)),
+                Rule::concurrently_word => index.concurrently = true,
+                Rule::index_include => {
+                    index.included = self.column_names(child(part, "INCLUDE's columns")?)?;
+                }
                 Rule::nulls_distinct if has(&part, Rule::negation) => {
                     return Err(unsupported("NULLS NOT DISTINCT is", span));
                 }
                 Rule::index_options => return Err(unsupported("index options are", span)),
                 Rule::where_clause => {
-                    return Err(unsupported("partial indexes (WHERE) are", span));
+                    index.predicate = Some(self.expression(child(part, "a condition")?)?);
                 }
                 _ => {}
             }

@@ -1,8 +1,11 @@
 //! Makes the syntax tree of what the grammar matched.
 
+mod alter;
+mod cursor;
 mod definition;
 mod expr;
 mod literal;
+mod merge;
 mod names;
 mod operators;
 mod primary;

@@ -278,8 +278,7 @@ impl Builder {
                 }
                 Rule::select_list => select.items = self.select_list(part)?,
                 Rule::into_clause => {
-                    return Err(unsupported("SELECT INTO is", span)
-                        .hint("Write CREATE TABLE name AS SELECT …"));
+                    select.into = Some(self.object_name(child(part, "INTO's table")?)?);
                 }
                 Rule::from_clause => select.from = self.table_refs(part)?,
                 Rule::where_clause => {

@@ -1,11 +1,12 @@
 //! Statements: dispatch, INSERT, UPDATE, DELETE.
 
-use super::{Builder, Node, broken, child, children, has, unsupported};
+use super::{Builder, Node, broken, child, children, has};
 use crate::{
     ast::{
-        Assignment, Delete, Expr, ExprKind, Ident, Insert, InsertSource, OnConflict, Statement,
-        StatementKind, Update,
+        Assignment, CreateTable, Delete, Expr, ExprKind, Ident, Insert, InsertSource, OnConflict,
+        Overriding, Query, QueryBody, Select, Statement, StatementKind, TableBody, Update,
     },
+    bound::OnCommit,
     error::Result,
     parser::{build::primary::Parenthesised, grammar::Rule},
 };
@@ -21,13 +22,40 @@ impl Builder {
     pub(super) fn any_statement(&self, node: Node<'_>) -> Result<Statement> {
         let span = self.span(&node);
         let kind = match node.as_rule() {
-            Rule::query => StatementKind::Query(Box::new(self.query(node)?)),
+            Rule::query => {
+                let temporary = node.clone().into_inner().flatten().any(|part| {
+                    part.as_rule() == Rule::into_clause
+                        && (has(&part, Rule::kw_temp) || has(&part, Rule::kw_temporary))
+                });
+                select_into(self.query(node)?, temporary)
+            }
             Rule::insert => StatementKind::Insert(Box::new(self.insert(node)?)),
             Rule::update => StatementKind::Update(Box::new(self.update(node)?)),
             Rule::delete => StatementKind::Delete(Box::new(self.delete(node)?)),
+            Rule::merge => StatementKind::Merge(Box::new(self.merge(node)?)),
+            Rule::truncate => StatementKind::Truncate(self.truncate(node)?),
             Rule::create_table => StatementKind::CreateTable(Box::new(self.create_table(node)?)),
             Rule::create_index => StatementKind::CreateIndex(Box::new(self.create_index(node)?)),
-            Rule::drop_table | Rule::drop_index => self.drop(node)?,
+            Rule::create_view => StatementKind::CreateView(Box::new(self.create_view(node)?)),
+            Rule::create_sequence => {
+                StatementKind::CreateSequence(Box::new(self.create_sequence(node)?))
+            }
+            Rule::create_schema => StatementKind::CreateSchema(self.create_schema(node)?),
+            Rule::alter_table => StatementKind::AlterTable(Box::new(self.alter_table(node)?)),
+            Rule::alter_sequence => {
+                StatementKind::AlterSequence(Box::new(self.alter_sequence(node)?))
+            }
+            Rule::drop_object => self.drop_object(node)?,
+            Rule::prepare => StatementKind::Session(self.prepare(node)?),
+            Rule::execute => StatementKind::Session(self.execute(node)?),
+            Rule::deallocate => StatementKind::Session(self.deallocate(node)?),
+            Rule::declare => StatementKind::Session(self.declare(node)?),
+            Rule::open_cursor => StatementKind::Session(self.open_cursor(node)?),
+            Rule::fetch_cursor => StatementKind::Session(self.fetch_cursor(node)?),
+            Rule::close_cursor => StatementKind::Session(self.close_cursor(node)?),
+            Rule::discard => StatementKind::Session(self.discard(node)),
+            Rule::vacuum => StatementKind::Session(self.vacuum(node)?),
+            Rule::set_constraints => self.set_constraints(node)?,
             Rule::explain => StatementKind::Explain(Box::new(self.explain(node)?)),
             Rule::analyze => self.analyze(node)?,
             Rule::checkpoint => StatementKind::Checkpoint,
@@ -42,25 +70,21 @@ impl Builder {
         let mut table = None;
         let mut alias = None;
         let mut columns = None;
+        let mut overriding = None;
         let mut source = None;
         let mut on_conflict = None;
         let mut returning = None;
         for part in children(node) {
-            let span = self.span(&part);
             match part.as_rule() {
                 Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
                 Rule::insert_alias => alias = Some(self.ident(child(part, "an alias")?)?),
                 Rule::column_names => columns = Some(self.column_names(part)?),
-                Rule::overriding => {
-                    return Err(unsupported("identity columns (OVERRIDING) are", span));
-                }
+                Rule::overriding => overriding = Some(overriding_of(&part)),
                 Rule::default_values => source = Some(InsertSource::Defaults),
                 Rule::query => source = Some(InsertSource::Query(Box::new(self.query(part)?))),
                 Rule::on_conflict => on_conflict = Some(self.on_conflict(part)?),
-                Rule::returning => {
-                    returning = Some(self.select_list(child(part, "RETURNING's list")?)?);
-                }
+                Rule::returning => returning = Some(self.returning(part)?),
                 _ => {}
             }
         }
@@ -69,6 +93,7 @@ impl Builder {
             table: table.ok_or_else(|| broken("INSERT's table"))?,
             alias,
             columns,
+            overriding,
             source: source.ok_or_else(|| broken("INSERT's rows"))?,
             on_conflict,
             returning,
@@ -110,7 +135,14 @@ impl Builder {
         Ok(conflict)
     }
 
-    fn assignment(&self, node: Node<'_>) -> Result<Assignment> {
+    /// RETURNING: a SELECT of its items.
+    fn returning(&self, node: Node<'_>) -> Result<Box<Select>> {
+        let span = self.span(&node);
+        let items = self.select_list(child(node, "RETURNING's list")?)?;
+        Ok(Box::new(Select::of_items(items, span)))
+    }
+
+    pub(super) fn assignment(&self, node: Node<'_>) -> Result<Assignment> {
         let mut column: Option<Ident> = None;
         for part in children(node) {
             match part.as_rule() {
@@ -175,9 +207,7 @@ impl Builder {
                 Rule::where_clause => {
                     filter = Some(self.expression(child(part, "a condition")?)?);
                 }
-                Rule::returning => {
-                    returning = Some(self.select_list(child(part, "RETURNING's list")?)?);
-                }
+                Rule::returning => returning = Some(self.returning(part)?),
                 _ => {}
             }
         }
@@ -208,9 +238,7 @@ impl Builder {
                 Rule::where_clause => {
                     filter = Some(self.expression(child(part, "a condition")?)?);
                 }
-                Rule::returning => {
-                    returning = Some(self.select_list(child(part, "RETURNING's list")?)?);
-                }
+                Rule::returning => returning = Some(self.returning(part)?),
                 _ => {}
             }
         }
@@ -223,32 +251,33 @@ impl Builder {
             returning,
         })
     }
+}
 
-    /// The names, IF EXISTS and CASCADE of a DROP.
-    fn drop(&self, node: Node<'_>) -> Result<StatementKind> {
-        let index = node.as_rule() == Rule::drop_index;
-        let mut names = Vec::new();
-        let mut if_exists = false;
-        let mut cascade = false;
-        for part in children(node) {
-            match part.as_rule() {
-                Rule::qualified_name => names.push(self.object_name(part)?),
-                Rule::if_exists => if_exists = true,
-                _ => cascade = has(&part, Rule::cascade_word),
-            }
-        }
-        Ok(if index {
-            StatementKind::DropIndex {
-                names,
-                if_exists,
-                cascade,
-            }
-        } else {
-            StatementKind::DropTable {
-                names,
-                if_exists,
-                cascade,
-            }
-        })
+/// An `overriding`.
+pub(super) fn overriding_of(node: &Node<'_>) -> Overriding {
+    if has(node, Rule::kw_system) {
+        Overriding::System
+    } else {
+        Overriding::User
     }
+}
+
+/// `SELECT … INTO table` is another spelling of CREATE TABLE … AS.
+fn select_into(mut query: Query, temporary: bool) -> StatementKind {
+    if let QueryBody::Select(select) = &mut query.body
+        && let Some(name) = select.into.take()
+    {
+        return StatementKind::CreateTable(Box::new(CreateTable {
+            temporary: temporary.then(OnCommit::default),
+            name,
+            if_not_exists: false,
+            method: None,
+            body: TableBody::Query {
+                columns: Vec::new(),
+                query: Box::new(query),
+                with_data: true,
+            },
+        }));
+    }
+    StatementKind::Query(Box::new(query))
 }

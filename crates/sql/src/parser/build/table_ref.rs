@@ -111,7 +111,7 @@ impl Builder {
         }
     }
 
-    fn table_primary(&self, node: Node<'_>) -> Result<TableRef> {
+    pub(super) fn table_primary(&self, node: Node<'_>) -> Result<TableRef> {
         let span = self.span(&node);
         let mut lateral = None;
         let mut table = None;

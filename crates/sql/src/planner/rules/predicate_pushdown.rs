@@ -149,7 +149,10 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
             LogicalPlan::UnionAll { inputs, columns }
         }
         // A limit decides which rows there are, a lock is taken of all of them; VALUES are few.
-        LogicalPlan::Limit { .. } | LogicalPlan::LockRows { .. } | LogicalPlan::Values { .. } => {
+        LogicalPlan::Limit { .. }
+        | LogicalPlan::LockRows { .. }
+        | LogicalPlan::Values { .. }
+        | LogicalPlan::Buffered { .. } => {
             for input in inputs_mut(&mut plan) {
                 let whole = take(input);
                 *input = push(whole, Vec::new(), moved);

@@ -62,6 +62,8 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             }
             true
         }
+        // Its rows are made elsewhere.
+        LogicalPlan::Buffered { .. } => false,
         LogicalPlan::Filter { input, predicates } => {
             let mut read = wanted.clone();
             predicates

@@ -1,0 +1,403 @@
+//! Cursors, prepared statements of the session, DISCARD and VACUUM.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    DataType, Error, Result, SqlState, Value,
+    ast::{Discard, Expr, FetchDirection, Ident, Query, SessionStatement, Statement, TypeName},
+    binder::BindOptions,
+    engine::{
+        prepared::{Action, Prepared},
+        rows::{ResultColumn, Rows},
+        session::{Session, StatementResult},
+        settings::Settings,
+        temporary,
+    },
+    executor::{MemoryMeter, row_bytes},
+};
+
+/// What a session has made that other statements name.
+#[derive(Debug, Default)]
+pub(crate) struct SessionObjects {
+    prepared: HashMap<String, Arc<Prepared>>,
+    cursors: HashMap<String, Cursor>,
+}
+
+/// A cursor: the rows of its query as they were when it was declared.
+struct Cursor {
+    columns: Vec<ResultColumn>,
+    rows: Vec<Vec<Value>>,
+    /// How many rows lie before the cursor's place and at it: 0 before the first row, one more
+    /// than there are rows after the last.
+    at: usize,
+    /// Whether it may go back.
+    scrolls: bool,
+    /// Whether it lives on after its transaction.
+    holds: bool,
+    /// Counts the rows against the memory budget.
+    _memory: MemoryMeter,
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor")
+            .field("rows", &self.rows.len())
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Cursor {
+    /// The rows that FETCH gives, in its order; the cursor goes there.
+    fn fetch(&mut self, direction: FetchDirection) -> Vec<&Vec<Value>> {
+        let count = self.rows.len();
+        let one = |cursor: &mut Cursor, place: i128| {
+            // Counted from 1; anything outside leaves the cursor before or after the rows.
+            let after = count as i128 + 1;
+            cursor.at = place.clamp(0, after) as usize;
+            (1..after).contains(&place).then_some(place as usize)
+        };
+        let places: Vec<usize> = match direction {
+            FetchDirection::Absolute(row) => {
+                let place = if row < 0 {
+                    count as i128 + 1 + i128::from(row)
+                } else {
+                    i128::from(row)
+                };
+                one(self, place).into_iter().collect()
+            }
+            FetchDirection::Relative(step) => {
+                let place = self.at as i128 + i128::from(step);
+                one(self, place).into_iter().collect()
+            }
+            FetchDirection::Forward(Some(0)) | FetchDirection::Backward(Some(0)) => {
+                let place = self.at as i128;
+                one(self, place).into_iter().collect()
+            }
+            FetchDirection::Forward(Some(steps)) if steps < 0 => {
+                return self.fetch(FetchDirection::Backward(steps.checked_neg()));
+            }
+            FetchDirection::Backward(Some(steps)) if steps < 0 => {
+                return self.fetch(FetchDirection::Forward(steps.checked_neg()));
+            }
+            FetchDirection::Forward(steps) => {
+                let first = self.at + 1;
+                let wanted = steps.map_or(usize::MAX, |steps| {
+                    usize::try_from(steps).unwrap_or(usize::MAX)
+                });
+                let last = self.at.saturating_add(wanted).min(count);
+                // Asked for more than there are, it goes past the last row.
+                self.at = self.at.saturating_add(wanted).min(count + 1);
+                (first..=last).collect()
+            }
+            FetchDirection::Backward(steps) => {
+                let wanted = steps.map_or(usize::MAX, |steps| {
+                    usize::try_from(steps).unwrap_or(usize::MAX)
+                });
+                let last = self.at.saturating_sub(1).min(count);
+                let first = self.at.saturating_sub(wanted).max(1);
+                self.at = self.at.saturating_sub(wanted);
+                (first..=last).rev().collect()
+            }
+        };
+        places
+            .into_iter()
+            .filter_map(|place| self.rows.get(place - 1))
+            .collect()
+    }
+
+    fn goes_back(&self, direction: FetchDirection) -> bool {
+        match direction {
+            FetchDirection::Forward(steps) => steps.is_some_and(|steps| steps < 0),
+            FetchDirection::Backward(steps) => steps.is_none_or(|steps| steps > 0),
+            FetchDirection::Absolute(row) => row < 0 || (row as u64) < self.at as u64,
+            FetchDirection::Relative(step) => step < 0,
+        }
+    }
+}
+
+fn no_cursor(name: &Ident) -> Error {
+    Error::new(
+        SqlState("34000"),
+        format!("cursor \"{}\" does not exist", name.name),
+    )
+    .at(name.span)
+}
+
+fn no_statement(name: &Ident) -> Error {
+    Error::new(
+        SqlState("26000"),
+        format!("prepared statement \"{}\" does not exist", name.name),
+    )
+    .at(name.span)
+}
+
+impl Session {
+    /// Runs a statement about the session.
+    pub(super) fn run_session_statement(
+        &mut self,
+        sql: &Arc<str>,
+        statement: &SessionStatement,
+    ) -> Result<StatementResult> {
+        match statement {
+            SessionStatement::Prepare {
+                name,
+                types,
+                statement,
+            } => self.prepare_named(sql, name, types, statement),
+            SessionStatement::Execute { name, arguments } => self.execute_named(name, arguments),
+            SessionStatement::Deallocate(None) => {
+                self.objects.prepared.clear();
+                Ok(StatementResult::done("DEALLOCATE ALL"))
+            }
+            SessionStatement::Deallocate(Some(name)) => {
+                match self.objects.prepared.remove(&name.name) {
+                    Some(_) => Ok(StatementResult::done("DEALLOCATE")),
+                    None => Err(no_statement(name)),
+                }
+            }
+            SessionStatement::Declare {
+                name,
+                scroll,
+                hold,
+                query,
+            } => self.declare_cursor(sql, name, *scroll, *hold, query),
+            SessionStatement::Open(name) => match self.objects.cursors.get_mut(&name.name) {
+                Some(cursor) => {
+                    cursor.at = 0;
+                    Ok(StatementResult::done("OPEN"))
+                }
+                None => Err(no_cursor(name)),
+            },
+            SessionStatement::Fetch {
+                name,
+                direction,
+                moves,
+            } => self.fetch_cursor(name, *direction, *moves),
+            SessionStatement::Close(None) => {
+                self.objects.cursors.clear();
+                Ok(StatementResult::done("CLOSE CURSOR ALL"))
+            }
+            SessionStatement::Close(Some(name)) => match self.objects.cursors.remove(&name.name) {
+                Some(_) => Ok(StatementResult::done("CLOSE CURSOR")),
+                None => Err(no_cursor(name)),
+            },
+            SessionStatement::Discard(what) => self.discard(*what),
+            SessionStatement::Vacuum { tables, analyze } => {
+                if self.in_transaction() {
+                    return Err(Error::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "VACUUM cannot run inside a transaction block",
+                    ));
+                }
+                let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+                for name in &names {
+                    self.table_named(name)?;
+                }
+                // Old versions are pruned as pages are written; what is written now is pruned now.
+                self.database.checkpoint()?;
+                if *analyze {
+                    if names.is_empty() {
+                        self.analyze(None)?;
+                    }
+                    for name in &names {
+                        self.analyze(Some(name))?;
+                    }
+                }
+                Ok(StatementResult::done("VACUUM"))
+            }
+        }
+    }
+
+    fn prepare_named(
+        &mut self,
+        sql: &Arc<str>,
+        name: &Ident,
+        types: &[TypeName],
+        statement: &Statement,
+    ) -> Result<StatementResult> {
+        if self.objects.prepared.contains_key(&name.name) {
+            return Err(Error::new(
+                SqlState("42P05"),
+                format!("prepared statement \"{}\" already exists", name.name),
+            )
+            .at(name.span));
+        }
+        let types: Vec<DataType> = types
+            .iter()
+            .map(crate::binder::type_named)
+            .collect::<Result<_>>()?;
+        let prepared = Prepared::from_ast(Arc::clone(sql), statement.clone()).with_types(types);
+        // Errors in the statement show now.
+        prepared.plan(&self.catalog(), self.plan_options())?;
+        self.objects
+            .prepared
+            .insert(name.name.clone(), Arc::new(prepared));
+        Ok(StatementResult::done("PREPARE"))
+    }
+
+    fn execute_named(&mut self, name: &Ident, arguments: &[Expr]) -> Result<StatementResult> {
+        let prepared = self
+            .objects
+            .prepared
+            .get(&name.name)
+            .cloned()
+            .ok_or_else(|| no_statement(name))?;
+        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+        if planned.parameters.len() != arguments.len() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!(
+                    "wrong number of parameters for prepared statement \"{}\"",
+                    name.name
+                ),
+            )
+            .detail(format!(
+                "Expected {} parameters but got {}.",
+                planned.parameters.len(),
+                arguments.len()
+            ))
+            .at(name.span));
+        }
+        let options = BindOptions::default();
+        let transaction = self.read_transaction()?;
+        let context = self.exec_context(transaction, Vec::new(), None);
+        let values = arguments
+            .iter()
+            .zip(&planned.parameters)
+            .map(|(argument, data_type)| {
+                let expr = crate::binder::bind_constant(argument, *data_type, &options)?;
+                crate::eval::CompiledExpr::compile(&expr, &|_| None)?.eval(&[], &context.eval())
+            })
+            .collect::<Result<Vec<Value>>>()?;
+        drop(context);
+        self.dispatch(&prepared, values)
+    }
+
+    fn declare_cursor(
+        &mut self,
+        sql: &Arc<str>,
+        name: &Ident,
+        scroll: Option<bool>,
+        hold: bool,
+        query: &Query,
+    ) -> Result<StatementResult> {
+        if self.objects.cursors.contains_key(&name.name) {
+            return Err(Error::new(
+                SqlState("42P03"),
+                format!("cursor \"{}\" already exists", name.name),
+            )
+            .at(name.span));
+        }
+        let statement = Statement {
+            kind: crate::ast::StatementKind::Query(Box::new(query.clone())),
+            span: query.span,
+        };
+        let prepared = Prepared::from_ast(Arc::clone(sql), statement);
+        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+        let Action::Query(action) = &planned.action else {
+            return Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "a cursor's statement is no query",
+            ));
+        };
+        let mut rows = self.run_query(action, Vec::new())?;
+        let mut memory = MemoryMeter::of(self.database.store().memory(), "cursor")?;
+        let columns = rows.columns().to_vec();
+        let mut kept = Vec::new();
+        let mut row = Vec::new();
+        while rows.next_into(&mut row)? {
+            memory.grow(row_bytes(&row))?;
+            kept.push(std::mem::take(&mut row));
+        }
+        let cursor = Cursor {
+            columns,
+            rows: kept,
+            at: 0,
+            scrolls: scroll != Some(false),
+            // Outside a block there is no transaction whose end would close it.
+            holds: hold || !self.in_transaction(),
+            _memory: memory,
+        };
+        self.objects.cursors.insert(name.name.clone(), cursor);
+        Ok(StatementResult::done("DECLARE CURSOR"))
+    }
+
+    fn fetch_cursor(
+        &mut self,
+        name: &Ident,
+        direction: FetchDirection,
+        moves: bool,
+    ) -> Result<StatementResult> {
+        let cursor = self
+            .objects
+            .cursors
+            .get_mut(&name.name)
+            .ok_or_else(|| no_cursor(name))?;
+        if !cursor.scrolls && cursor.goes_back(direction) {
+            return Err(Error::new(
+                SqlState::NOT_IN_PREREQUISITE_STATE,
+                "cursor can only scan forward",
+            )
+            .hint("Declare it with SCROLL option to enable backward scan."));
+        }
+        let rows: Vec<Vec<Value>> = cursor.fetch(direction).into_iter().cloned().collect();
+        let count = rows.len();
+        if moves {
+            return Ok(StatementResult::Done {
+                tag: format!("MOVE {count}"),
+                affected: count as u64,
+                notices: Vec::new(),
+            });
+        }
+        Ok(StatementResult::Rows(
+            Rows::fixed(cursor.columns.clone(), rows).with_tag(format!("FETCH {count}")),
+        ))
+    }
+
+    /// The end of a transaction closes the cursors that do not outlive it.
+    pub(super) fn close_cursors(&mut self, committed: bool) {
+        if !self.objects.cursors.is_empty() {
+            self.objects
+                .cursors
+                .retain(|_, cursor| cursor.holds && committed);
+        }
+    }
+
+    fn discard(&mut self, what: Discard) -> Result<StatementResult> {
+        let tag = match what {
+            Discard::All => {
+                if self.in_transaction() {
+                    return Err(Error::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    ));
+                }
+                self.objects = SessionObjects::default();
+                self.sequences.forget();
+                self.discard_temporary()?;
+                self.replace_settings(Settings::default());
+                "DISCARD ALL"
+            }
+            // Plans follow the catalog by themselves: there are none to forget.
+            Discard::Plans => "DISCARD PLANS",
+            Discard::Sequences => {
+                self.sequences.forget();
+                "DISCARD SEQUENCES"
+            }
+            Discard::Temporary => {
+                self.discard_temporary()?;
+                "DISCARD TEMP"
+            }
+        };
+        Ok(StatementResult::done(tag))
+    }
+
+    fn discard_temporary(&mut self) -> Result<()> {
+        self.temporary.tables.clear();
+        match &self.temporary.schema {
+            Some(schema) => temporary::drop_all(&self.database, Some(schema)),
+            None => Ok(()),
+        }
+    }
+}

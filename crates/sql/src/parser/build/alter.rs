@@ -1,0 +1,315 @@
+//! ALTER, DROP, views, sequences, schemas, SET CONSTRAINTS.
+
+use super::{Builder, Node, broken, child, children, definition::is_temporary, has, syntax_error};
+use crate::{
+    ast::{
+        AlterAction, AlterSequence, AlterTable, ColumnAction, CreateSchema, CreateSequence,
+        CreateView, Drop, Ident, ObjectKind, ObjectName, SequenceOptions, StatementKind,
+    },
+    catalog::CheckOption,
+    error::Result,
+    parser::grammar::Rule,
+};
+
+fn object_kind(node: &Node<'_>) -> ObjectKind {
+    let kinds = [
+        (Rule::view_object, ObjectKind::View),
+        (Rule::index_object, ObjectKind::Index),
+        (Rule::sequence_object, ObjectKind::Sequence),
+        (Rule::schema_object, ObjectKind::Schema),
+    ];
+    kinds
+        .into_iter()
+        .find(|(rule, _)| has(node, *rule))
+        .map_or(ObjectKind::Table, |(_, kind)| kind)
+}
+
+impl Builder {
+    pub(super) fn create_view(&self, node: Node<'_>) -> Result<CreateView> {
+        let mut view = None;
+        let mut name = None;
+        let mut replace = false;
+        let mut temporary = false;
+        let mut columns = Vec::new();
+        let mut check_option = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::or_replace => replace = true,
+                Rule::table_persistence => temporary = is_temporary(&part),
+                Rule::qualified_name => name = Some(self.object_name(part)?),
+                Rule::column_names => columns = self.column_names(part)?,
+                Rule::query => view = Some(Box::new(self.query(part)?)),
+                _ => {
+                    check_option = Some(if has(&part, Rule::local_option) {
+                        CheckOption::Local
+                    } else {
+                        CheckOption::Cascaded
+                    });
+                }
+            }
+        }
+        Ok(CreateView {
+            replace,
+            temporary,
+            name: name.ok_or_else(|| broken("a view's name"))?,
+            columns,
+            query: view.ok_or_else(|| broken("a view's query"))?,
+            check_option,
+        })
+    }
+
+    pub(super) fn create_sequence(&self, node: Node<'_>) -> Result<CreateSequence> {
+        let mut temporary = false;
+        let mut if_not_exists = false;
+        let mut name = None;
+        for part in children(node.clone()) {
+            match part.as_rule() {
+                Rule::table_persistence => temporary = is_temporary(&part),
+                Rule::if_not_exists => if_not_exists = true,
+                Rule::qualified_name => name = Some(self.object_name(part)?),
+                _ => {}
+            }
+        }
+        Ok(CreateSequence {
+            temporary,
+            if_not_exists,
+            name: name.ok_or_else(|| broken("a sequence's name"))?,
+            options: self.sequence_options(node)?,
+        })
+    }
+
+    pub(super) fn alter_sequence(&self, node: Node<'_>) -> Result<AlterSequence> {
+        let mut if_exists = false;
+        let mut name = None;
+        for part in children(node.clone()) {
+            match part.as_rule() {
+                Rule::if_exists => if_exists = true,
+                Rule::qualified_name => name = Some(self.object_name(part)?),
+                _ => {}
+            }
+        }
+        Ok(AlterSequence {
+            if_exists,
+            name: name.ok_or_else(|| broken("a sequence's name"))?,
+            options: self.sequence_options(node)?,
+        })
+    }
+
+    /// The `sequence_option`s among a node's children.
+    pub(super) fn sequence_options(&self, node: Node<'_>) -> Result<SequenceOptions> {
+        let mut options = SequenceOptions::default();
+        for part in children(node) {
+            if part.as_rule() != Rule::sequence_option {
+                continue;
+            }
+            let span = self.span(&part);
+            let option = child(part, "a sequence's option")?;
+            let rule = option.as_rule();
+            let twice = match rule {
+                Rule::sequence_type => options.data_type.is_some(),
+                Rule::sequence_start => options.start.is_some(),
+                Rule::sequence_increment => options.increment.is_some(),
+                Rule::sequence_min | Rule::sequence_no_min => options.min.is_some(),
+                Rule::sequence_max | Rule::sequence_no_max => options.max.is_some(),
+                Rule::sequence_cycle | Rule::sequence_no_cycle => options.cycle.is_some(),
+                Rule::sequence_cache => options.cache.is_some(),
+                Rule::sequence_restart => options.restart.is_some(),
+                _ => options.owned_by.is_some(),
+            };
+            if twice {
+                return Err(syntax_error("conflicting or redundant options", span));
+            }
+            let number = |node: &Node<'_>| -> Result<Option<i64>> {
+                match children(node.clone()).next() {
+                    None => Ok(None),
+                    Some(digits) => digits
+                        .as_str()
+                        .trim_start_matches('+')
+                        .parse()
+                        .map(Some)
+                        .map_err(|_| syntax_error("the number is out of range", span)),
+                }
+            };
+            match rule {
+                Rule::sequence_type => {
+                    options.data_type = Some(self.type_name(child(option, "a type")?)?);
+                }
+                Rule::sequence_start => options.start = number(&option)?,
+                Rule::sequence_increment => options.increment = number(&option)?,
+                Rule::sequence_min => options.min = Some(number(&option)?),
+                Rule::sequence_max => options.max = Some(number(&option)?),
+                Rule::sequence_no_min => options.min = Some(None),
+                Rule::sequence_no_max => options.max = Some(None),
+                Rule::sequence_cycle => options.cycle = Some(true),
+                Rule::sequence_no_cycle => options.cycle = Some(false),
+                Rule::sequence_cache => options.cache = number(&option)?,
+                Rule::sequence_restart => options.restart = Some(number(&option)?),
+                _ => {
+                    options.owned_by = Some(match children(option).next() {
+                        None => None,
+                        Some(name) => Some(self.object_name(name)?),
+                    });
+                }
+            }
+        }
+        Ok(options)
+    }
+
+    pub(super) fn create_schema(&self, node: Node<'_>) -> Result<CreateSchema> {
+        let mut name = None;
+        let mut if_not_exists = false;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::if_not_exists => if_not_exists = true,
+                _ => name = Some(self.ident(part)?),
+            }
+        }
+        Ok(CreateSchema {
+            if_not_exists,
+            name: name.ok_or_else(|| broken("a schema's name"))?,
+        })
+    }
+
+    pub(super) fn alter_table(&self, node: Node<'_>) -> Result<AlterTable> {
+        let mut object = ObjectKind::Table;
+        let mut if_exists = false;
+        let mut name = None;
+        let mut actions = Vec::new();
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::altered_object => object = object_kind(&part),
+                Rule::if_exists => if_exists = true,
+                Rule::qualified_name => name = Some(self.object_name(part)?),
+                _ => actions.push(self.alter_action(child(part, "what to alter")?)?),
+            }
+        }
+        Ok(AlterTable {
+            object,
+            if_exists,
+            name: name.ok_or_else(|| broken("ALTER's name"))?,
+            actions,
+        })
+    }
+
+    fn alter_action(&self, node: Node<'_>) -> Result<AlterAction> {
+        let rule = node.as_rule();
+        let mut names: Vec<Ident> = Vec::new();
+        let mut exists = false;
+        let mut cascade = false;
+        let mut action = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::name => names.push(self.ident(part)?),
+                Rule::if_exists | Rule::if_not_exists => exists = true,
+                Rule::drop_behavior => cascade = has(&part, Rule::cascade_word),
+                Rule::table_constraint => {
+                    let constraint = self.table_constraint(part)?;
+                    return Ok(AlterAction::AddConstraint(Box::new(constraint)));
+                }
+                Rule::column_definition => {
+                    return Ok(AlterAction::AddColumn {
+                        column: Box::new(self.column_definition(part)?),
+                        if_not_exists: exists,
+                    });
+                }
+                _ => action = Some(self.column_action(part)?),
+            }
+        }
+        let mut names = names.into_iter();
+        let mut next = || names.next().ok_or_else(|| broken("a name to alter"));
+        Ok(match rule {
+            Rule::drop_constraint => AlterAction::DropConstraint {
+                name: next()?,
+                if_exists: exists,
+                cascade,
+            },
+            Rule::drop_column => AlterAction::DropColumn {
+                name: next()?,
+                if_exists: exists,
+                cascade,
+            },
+            Rule::alter_column => AlterAction::AlterColumn {
+                name: next()?,
+                action: action.ok_or_else(|| broken("what to alter of a column"))?,
+            },
+            Rule::validate_constraint => AlterAction::ValidateConstraint(next()?),
+            Rule::rename_to => AlterAction::Rename(next()?),
+            Rule::rename_constraint => AlterAction::RenameConstraint(next()?, next()?),
+            Rule::rename_column => AlterAction::RenameColumn(next()?, next()?),
+            _ => AlterAction::SetSchema(next()?),
+        })
+    }
+
+    fn column_action(&self, node: Node<'_>) -> Result<ColumnAction> {
+        let rule = node.as_rule();
+        let if_exists = has(&node, Rule::if_exists);
+        Ok(match rule {
+            Rule::column_set_default => {
+                ColumnAction::SetDefault(self.expression(child(node, "a default")?)?)
+            }
+            Rule::column_drop_default => ColumnAction::DropDefault,
+            Rule::column_set_not_null => ColumnAction::SetNotNull,
+            Rule::column_drop_not_null => ColumnAction::DropNotNull,
+            Rule::column_type => {
+                let mut data_type = None;
+                let mut using = None;
+                for part in children(node) {
+                    match part.as_rule() {
+                        Rule::type_name => data_type = Some(self.type_name(part)?),
+                        Rule::expression => using = Some(self.expression(part)?),
+                        _ => {}
+                    }
+                }
+                ColumnAction::Type(data_type.ok_or_else(|| broken("a column's type"))?, using)
+            }
+            Rule::column_set_generated => {
+                let always = children(node).any(|part| has(&part, Rule::kw_always));
+                ColumnAction::SetGenerated(always)
+            }
+            Rule::column_drop_identity => ColumnAction::DropIdentity { if_exists },
+            Rule::column_drop_expression => ColumnAction::DropExpression { if_exists },
+            _ => {
+                let mut always = false;
+                let mut options = SequenceOptions::default();
+                for part in children(node) {
+                    match part.as_rule() {
+                        Rule::generated_when => always = has(&part, Rule::kw_always),
+                        _ => options = self.sequence_options(part)?,
+                    }
+                }
+                ColumnAction::AddIdentity { always, options }
+            }
+        })
+    }
+
+    pub(super) fn drop_object(&self, node: Node<'_>) -> Result<StatementKind> {
+        let mut drop = Drop {
+            kind: ObjectKind::Table,
+            names: Vec::new(),
+            if_exists: false,
+            cascade: false,
+        };
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::dropped_object => drop.kind = object_kind(&part),
+                Rule::qualified_name => drop.names.push(self.object_name(part)?),
+                Rule::if_exists => drop.if_exists = true,
+                _ => drop.cascade = has(&part, Rule::cascade_word),
+            }
+        }
+        Ok(StatementKind::Drop(drop))
+    }
+
+    pub(super) fn set_constraints(&self, node: Node<'_>) -> Result<StatementKind> {
+        let mut names: Vec<ObjectName> = Vec::new();
+        let mut deferred = false;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::qualified_name => names.push(self.object_name(part)?),
+                Rule::deferred_word => deferred = true,
+                _ => {}
+            }
+        }
+        Ok(StatementKind::SetConstraints { names, deferred })
+    }
+}
