@@ -1,0 +1,138 @@
+//! Definitions outlive the process, and hold against sessions at once.
+#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use std::thread;
+
+use rustling_sql::{Database, SqlState};
+
+fn one<T: rustling_sql::FromValue>(db: &Database, sql: &str) -> T {
+    let row = db.query(sql, ()).unwrap().next().unwrap().unwrap();
+    row.get(0).unwrap()
+}
+
+fn state(db: &Database, sql: &str) -> SqlState {
+    db.execute(sql, ()).unwrap_err().state()
+}
+
+#[test]
+fn definitions_are_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("definitions");
+    let db = Database::open(&path).unwrap();
+    db.execute_script(
+        "CREATE SCHEMA app;
+         CREATE TABLE app.parent (id serial PRIMARY KEY, code text UNIQUE);
+         CREATE TABLE child (id int PRIMARY KEY,
+             p int REFERENCES app.parent ON DELETE CASCADE,
+             n bigint GENERATED ALWAYS AS IDENTITY,
+             doubled int GENERATED ALWAYS AS (id * 2) STORED);
+         INSERT INTO app.parent (code) VALUES ('a'), ('b');
+         INSERT INTO child (id, p) VALUES (1, 1), (2, 2);
+         ALTER TABLE child ADD COLUMN late text DEFAULT 'early bird';
+         ALTER TABLE child ADD COLUMN gone int DEFAULT 1;
+         INSERT INTO child (id, p, late) VALUES (3, 2, 'x');
+         ALTER TABLE child DROP COLUMN gone;
+         CREATE VIEW pairs AS SELECT c.id, code FROM child c JOIN app.parent p ON p.id = c.p;
+         CREATE UNIQUE INDEX lower_code ON app.parent (lower(code)) WHERE id > 0;
+         CREATE TEMP TABLE fleeting (x int);",
+    )
+    .unwrap();
+    db.close().unwrap();
+
+    let db = Database::open(&path).unwrap();
+    assert_eq!(
+        one::<String>(&db, "SELECT late FROM child WHERE id = 1"),
+        "early bird"
+    );
+    assert_eq!(one::<i32>(&db, "SELECT doubled FROM child WHERE id = 3"), 6);
+    assert_eq!(one::<i64>(&db, "SELECT count(*) FROM pairs"), 3);
+    assert_eq!(
+        one::<i32>(
+            &db,
+            "INSERT INTO app.parent (code) VALUES ('c') RETURNING id"
+        ),
+        3,
+        "a clean end skips no number"
+    );
+    assert_eq!(
+        one::<i64>(&db, "INSERT INTO child (id, p) VALUES (4, 3) RETURNING n"),
+        4
+    );
+    assert_eq!(
+        state(&db, "INSERT INTO child (id, p) VALUES (5, 99)"),
+        SqlState::FOREIGN_KEY_VIOLATION
+    );
+    assert_eq!(
+        state(&db, "INSERT INTO app.parent (code) VALUES ('A')"),
+        SqlState::UNIQUE_VIOLATION
+    );
+    assert_eq!(
+        state(&db, "SELECT * FROM fleeting"),
+        SqlState::UNDEFINED_TABLE
+    );
+    db.execute("DELETE FROM app.parent WHERE id = 2", ())
+        .unwrap();
+    assert_eq!(one::<i64>(&db, "SELECT count(*) FROM child"), 2);
+    assert_eq!(state(&db, "DROP TABLE child"), SqlState::DEPENDENT_OBJECTS);
+    db.execute("DROP TABLE child CASCADE", ()).unwrap();
+    db.close().unwrap();
+
+    let db = Database::open(&path).unwrap();
+    assert_eq!(state(&db, "SELECT * FROM pairs"), SqlState::UNDEFINED_TABLE);
+}
+
+#[test]
+fn upserts_of_one_key_are_not_lost() {
+    let db = Database::in_memory().unwrap();
+    db.execute("CREATE TABLE hits (page text PRIMARY KEY, n bigint)", ())
+        .unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for at in 0..40 {
+                    let page = if at % 2 == 0 { "home" } else { "about" };
+                    db.execute(
+                        "INSERT INTO hits VALUES ($1, 1)
+                         ON CONFLICT (page) DO UPDATE SET n = hits.n + excluded.n",
+                        (page,),
+                    )
+                    .unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(one::<String>(&db, "SELECT sum(n)::text FROM hits"), "160");
+}
+
+#[test]
+fn no_row_is_left_without_its_parent() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TABLE parent (id int PRIMARY KEY);
+         CREATE TABLE child (id int, p int REFERENCES parent);",
+    )
+    .unwrap();
+    thread::scope(|scope| {
+        for worker in 0..4 {
+            let db = &db;
+            scope.spawn(move || {
+                for at in 0..40 {
+                    let id = at % 5;
+                    // What the others have done just now decides which of these fail.
+                    let sql = match (at + worker) % 4 {
+                        0 => format!("INSERT INTO parent VALUES ({id}) ON CONFLICT DO NOTHING"),
+                        1 => format!("DELETE FROM parent WHERE id = {id}"),
+                        2 => format!("DELETE FROM child WHERE p = {id}"),
+                        _ => format!("INSERT INTO child VALUES ({at}, {id})"),
+                    };
+                    if let Err(error) = db.execute(&sql, ()) {
+                        assert_eq!(error.state(), SqlState::FOREIGN_KEY_VIOLATION, "{error}");
+                    }
+                }
+            });
+        }
+    });
+    let orphans =
+        "SELECT count(*) FROM child c LEFT JOIN parent p ON p.id = c.p WHERE p.id IS NULL";
+    assert_eq!(one::<i64>(&db, orphans), 0);
+}
