@@ -82,6 +82,26 @@ fn definitions_are_there_after_reopening() {
 }
 
 #[test]
+fn a_view_has_no_rows_to_load_lock_or_count() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TABLE t (x int); CREATE VIEW v AS SELECT x FROM t; ANALYZE v; ANALYZE;",
+    )
+    .unwrap();
+    let refused = SqlState::WRONG_OBJECT_TYPE;
+    let load = db.bulk_loader("v", rustling_sql::BulkOptions::default());
+    assert_eq!(load.unwrap_err().state(), refused);
+    assert_eq!(state(&db, "INSERT INTO v VALUES (1)"), refused);
+    assert_eq!(state(&db, "TRUNCATE v"), refused);
+    assert_eq!(state(&db, "CREATE INDEX ON v (x)"), refused);
+    let mut session = db.session();
+    session.run("BEGIN", ()).unwrap();
+    assert_eq!(session.bulk_loader("v").unwrap_err().state(), refused);
+    let error = session.run("LOCK TABLE v", ()).unwrap_err();
+    assert_eq!(error.state(), refused);
+}
+
+#[test]
 fn upserts_of_one_key_are_not_lost() {
     let db = Database::in_memory().unwrap();
     db.execute("CREATE TABLE hits (page text PRIMARY KEY, n bigint)", ())

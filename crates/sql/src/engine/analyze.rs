@@ -69,6 +69,7 @@ impl Session {
             tables
                 .iter()
                 .filter_map(|table| catalog.handle(table.id))
+                .filter(|handle| handle.table.view().is_none())
                 .collect()
         };
         for handle in handles {

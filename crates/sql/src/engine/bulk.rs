@@ -123,6 +123,7 @@ impl Session {
             .hint("Begin one, or use Database::bulk_loader."));
         }
         let handle = self.table_named(table)?;
+        stored(&handle)?;
         let transaction = self.read_transaction()?;
         if !self.lock_for_writing(&transaction, &handle)? {
             return Err(Error::new(
@@ -145,7 +146,7 @@ pub(super) fn find(
     catalog: &crate::engine::catalog::CatalogSnapshot,
     table: &str,
 ) -> Result<Arc<TableHandle>> {
-    catalog.find(None, table).ok_or_else(|| {
+    let found = catalog.find(None, table).ok_or_else(|| {
         let error = Error::new(
             SqlState::UNDEFINED_TABLE,
             format!("relation \"{table}\" does not exist"),
@@ -155,7 +156,20 @@ pub(super) fn find(
             Some(hint) => error.hint(hint),
             None => error,
         }
-    })
+    })?;
+    stored(&found)?;
+    Ok(found)
+}
+
+/// Fails for a view, which has no rows of its own.
+pub(super) fn stored(table: &TableHandle) -> Result<()> {
+    if table.table.view().is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("\"{}\" is a view, not a table", table.table.name),
+    ))
 }
 
 /// Whether a value may stand in a column of this type.

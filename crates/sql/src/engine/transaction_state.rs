@@ -151,6 +151,12 @@ impl OpenTransaction {
             LockWait::Wait
         };
         for table in tables {
+            if table.view().is_some() {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is a view, not a table", table.name),
+                ));
+            }
             let keyspace = KeyspaceId(table.keyspace);
             let locked = self
                 .transaction
