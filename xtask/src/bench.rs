@@ -33,6 +33,12 @@ pub enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// The 22 queries of TPC-H, checked against `SQLite` and timed beside it.
+    Tpch {
+        /// The scale factor: 1 is about a gigabyte of text.
+        #[arg(long, default_value = "0.1")]
+        sf: String,
+    },
     /// Throughput, latency, checkpoint, recovery and memory of the database itself.
     Performance,
 }
@@ -48,6 +54,22 @@ pub fn run(bench: &Bench) -> Result<()> {
             with_rocksdb,
             options,
         } => key_value(*with_rocksdb, options),
+        Bench::Tpch { sf } => run_command(
+            command(
+                "cargo",
+                &[
+                    "test",
+                    "--release",
+                    "--package",
+                    "rustling-integration",
+                    "--test",
+                    "tpch",
+                    "--",
+                    "--nocapture",
+                ],
+            )
+            .env("RUSTLING_TPCH_SF", sf),
+        ),
         Bench::Performance => run_command(&mut command(
             "cargo",
             &[

@@ -450,6 +450,7 @@ mod aggregates {
             arguments: vec![expr(ExprKind::Literal(Value::Null), of)],
             distinct: false,
             filter: None,
+            order_by: Vec::new(),
             data_type: DataType::Unknown,
         }
     }

@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::{Ident, ObjectName, OrderItem, Query, TypeName};
+use super::{Ident, ObjectName, OrderItem, Over, Query, TypeName};
 use crate::span::Span;
 
 /// An expression.
@@ -167,7 +167,7 @@ pub enum ExprKind {
         style: CastStyle,
     },
     /// A function call.
-    Function(FunctionCall),
+    Function(Box<FunctionCall>),
     /// `EXTRACT(field FROM source)`.
     Extract {
         /// The field, lower case.
@@ -273,8 +273,12 @@ pub struct FunctionCall {
     pub arguments: Vec<Argument>,
     /// `f(… ORDER BY …)`.
     pub order_by: Vec<OrderItem>,
+    /// `WITHIN GROUP (ORDER BY …)`.
+    pub within_group: Vec<OrderItem>,
     /// `FILTER (WHERE …)`.
     pub filter: Option<Box<Expr>>,
+    /// `OVER …`.
+    pub over: Option<Box<Over>>,
 }
 
 /// An argument of a call.

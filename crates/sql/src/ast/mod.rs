@@ -13,6 +13,7 @@ mod query;
 mod session;
 mod statement;
 mod walk;
+mod window;
 
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
@@ -26,8 +27,9 @@ pub use expr::{
 };
 pub use name::{Ident, ObjectName, TypeName, TypeNameKind};
 pub use query::{
-    CommonTable, Distinct, JoinConstraint, JoinOperator, LockingClause, OrderItem, Query,
-    QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
+    CommonTable, Distinct, GroupBy, GroupItem, JoinConstraint, JoinOperator, LockingClause,
+    OrderItem, Query, QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef,
+    TableRefKind, With,
 };
 pub use session::{Discard, FetchDirection, SessionStatement};
 pub use statement::{
@@ -36,6 +38,7 @@ pub use statement::{
 };
 
 pub use walk::walk_expr_mut;
+pub use window::{Frame, FrameBound, FrameExclusion, FrameUnit, Over, WindowDefinition};
 
 #[doc(no_inline)]
 pub use crate::span::Span;

@@ -1,6 +1,6 @@
 //! Queries.
 
-use super::{Expr, FunctionCall, Ident, ObjectName};
+use super::{Expr, FunctionCall, Ident, ObjectName, WindowDefinition};
 use crate::{
     bound::{LockStrength, LockWaitPolicy},
     span::Span,
@@ -107,9 +107,11 @@ pub struct Select {
     /// WHERE.
     pub filter: Option<Expr>,
     /// GROUP BY; `None`: there is none.
-    pub group_by: Option<Vec<Expr>>,
+    pub group_by: Option<GroupBy>,
     /// HAVING.
     pub having: Option<Expr>,
+    /// WINDOW.
+    pub windows: Vec<(Ident, WindowDefinition)>,
     /// Where.
     pub span: Span,
 }
@@ -126,9 +128,34 @@ impl Select {
             filter: None,
             group_by: None,
             having: None,
+            windows: Vec::new(),
             span,
         }
     }
+}
+
+/// GROUP BY.
+#[derive(Clone, Debug)]
+pub struct GroupBy {
+    /// DISTINCT: equal grouping sets count once.
+    pub distinct: bool,
+    /// Its items: the product of their grouping sets.
+    pub items: Vec<GroupItem>,
+}
+
+/// An item of GROUP BY.
+#[derive(Clone, Debug)]
+pub enum GroupItem {
+    /// An expression, or a row of them.
+    Expr(Expr),
+    /// `()`.
+    Empty,
+    /// ROLLUP: each beginning of the list.
+    Rollup(Vec<Expr>),
+    /// CUBE: each subset of the list.
+    Cube(Vec<Expr>),
+    /// GROUPING SETS: the sets of all items.
+    Sets(Vec<GroupItem>),
 }
 
 /// DISTINCT.
@@ -194,6 +221,8 @@ pub enum TableRefKind {
     Function {
         /// The call.
         call: Box<FunctionCall>,
+        /// WITH ORDINALITY.
+        ordinality: bool,
         /// LATERAL.
         lateral: bool,
     },

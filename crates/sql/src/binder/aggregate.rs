@@ -1,6 +1,6 @@
 //! Aggregates and GROUP BY.
 
-use super::{Binder, Place, scope::Scope, unsupported};
+use super::{Binder, Place, unsupported};
 use crate::{
     ast::FunctionCall,
     bound::{AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind},
@@ -20,22 +20,72 @@ impl<'a> Binder<'a> {
     /// Binds an aggregate call: it becomes a column of the aggregation below.
     pub(super) fn aggregate(&mut self, call: &'a FunctionCall, span: Span) -> Result<Expr> {
         self.aggregate_allowed(span)?;
-        let name = call.name.last().name.as_str();
-        let (arguments, filter) = self.in_place(Place::Aggregate, |binder| {
-            let arguments = call
-                .arguments
-                .iter()
-                .map(|argument| binder.expr(&argument.value))
-                .collect::<Result<Vec<_>>>()?;
-            let filter = match &call.filter {
-                Some(filter) => Some(binder.condition(filter, "FILTER")?),
-                None => None,
-            };
-            for item in &call.order_by {
-                binder.expr(&item.expr)?;
+        let call = self.in_place(Place::Aggregate, |binder| binder.aggregate_call(call, span))?;
+        let never_null = matches!(
+            call.function,
+            AggregateFunction::Count | AggregateFunction::CountStar
+        );
+        let one_row_may_be_null = matches!(
+            call.function,
+            AggregateFunction::StddevSamp | AggregateFunction::VarSamp
+        );
+        let nullable = !never_null
+            && (!self.select.grouped
+                || one_row_may_be_null
+                || call.filter.is_some()
+                || call
+                    .arguments
+                    .first()
+                    .is_none_or(|argument| argument.nullable));
+        let data_type = call.data_type;
+        let id = match self
+            .select
+            .aggregates
+            .iter()
+            .find(|known| is_same_call(&known.call, &call))
+        {
+            Some(known) => known.id,
+            None => {
+                let id = self.column_id();
+                self.select.aggregates.push(Collected { id, call });
+                id
             }
-            Ok((arguments, filter))
-        })?;
+        };
+        Ok(Expr {
+            kind: ExprKind::Column(id),
+            data_type,
+            nullable,
+            span,
+        })
+    }
+
+    /// The call itself, its parts bound where the binder stands.
+    pub(super) fn aggregate_call(
+        &mut self,
+        call: &'a FunctionCall,
+        span: Span,
+    ) -> Result<AggregateCall> {
+        let name = call.name.last().name.as_str();
+        let filter = match &call.filter {
+            Some(filter) => Some(self.condition(filter, "FILTER")?),
+            None => None,
+        };
+        if functions::is_ordered_set(name) || !call.within_group.is_empty() {
+            return self.ordered_set(call, name, filter, span);
+        }
+        let arguments = call
+            .arguments
+            .iter()
+            .map(|argument| self.expr(&argument.value))
+            .collect::<Result<Vec<_>>>()?;
+        let order_by = self.sort_keys(&call.order_by)?;
+        if self.reads_only_outer(&arguments) {
+            return Err(
+                unsupported("aggregates over columns of the outer query alone are", span).hint(
+                    "Compute the aggregate in the outer query, or in a subquery in its FROM.",
+                ),
+            );
+        }
         let (function, arguments, data_type) = if call.star {
             if name != "count" || call.distinct {
                 return Err(Error::new(
@@ -72,47 +122,107 @@ impl<'a> Binder<'a> {
             let arguments = self.json_arguments(function, arguments)?;
             (function, arguments, data_type)
         };
-        if !call.order_by.is_empty() && function.depends_on_order() {
-            return Err(unsupported("ORDER BY inside string_agg is", span)
-                .hint("Aggregate over an ordered subquery in FROM."));
+        if call.distinct {
+            let outside = order_by
+                .iter()
+                .find(|key| !arguments.iter().any(|argument| argument.is_same(&key.expr)));
+            if let Some(key) = outside {
+                return Err(Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
+                )
+                .at(key.expr.span));
+            }
         }
-        let never_null = matches!(
-            function,
-            AggregateFunction::Count | AggregateFunction::CountStar
-        );
-        let one_row_may_be_null = matches!(
-            function,
-            AggregateFunction::StddevSamp | AggregateFunction::VarSamp
-        );
-        let nullable = !never_null
-            && (!self.grouped
-                || one_row_may_be_null
-                || filter.is_some()
-                || arguments.first().is_none_or(|argument| argument.nullable));
-        let call = AggregateCall {
+        // The order matters to few.
+        let order_by = if function.depends_on_order() {
+            order_by
+        } else {
+            Vec::new()
+        };
+        Ok(AggregateCall {
             function,
             arguments,
             distinct: call.distinct,
             filter,
+            order_by,
             data_type,
-        };
-        let id = match self
-            .aggregates
+        })
+    }
+
+    /// `function(fraction) WITHIN GROUP (ORDER BY value)`.
+    fn ordered_set(
+        &mut self,
+        call: &'a FunctionCall,
+        name: &str,
+        filter: Option<Expr>,
+        span: Span,
+    ) -> Result<AggregateCall> {
+        if !functions::is_ordered_set(name) {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"),
+            )
+            .at(span));
+        }
+        if call.within_group.is_empty() {
+            return Err(Error::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+            )
+            .at(span));
+        }
+        if call.distinct || !call.order_by.is_empty() {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "DISTINCT and ORDER BY do not go with WITHIN GROUP",
+            )
+            .at(span));
+        }
+        let keys = self.sort_keys(&call.within_group)?;
+        let direct = call
+            .arguments
             .iter()
-            .find(|known| is_same_call(&known.call, &call))
-        {
-            Some(known) => known.id,
-            None => {
-                let id = self.column_id();
-                self.aggregates.push(Collected { id, call });
-                id
+            .map(|argument| self.expr(&argument.value))
+            .collect::<Result<Vec<_>>>()?;
+        let ([key], wanted) = (keys.as_slice(), usize::from(name != "mode")) else {
+            return Err(unsupported("WITHIN GROUP with several keys is", span));
+        };
+        if direct.len() != wanted {
+            return Err(Error::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!(
+                    "{name} takes {wanted} direct arguments, {} are given",
+                    direct.len()
+                ),
+            )
+            .at(span));
+        }
+        let mut key = key.clone();
+        let function = match name {
+            "mode" => AggregateFunction::Mode,
+            "percentile_disc" => AggregateFunction::PercentileDisc,
+            _ => {
+                let wanted = match key.expr.data_type {
+                    DataType::Interval => DataType::Interval,
+                    _ => DataType::Float8,
+                };
+                key.expr = self.coerce(key.expr, wanted, CastContext::Implicit)?;
+                AggregateFunction::PercentileCont
             }
         };
-        Ok(Expr {
-            kind: ExprKind::Column(id),
+        let data_type = key.expr.data_type;
+        let mut arguments = vec![key.expr.clone()];
+        for fraction in direct {
+            arguments.push(self.coerce(fraction, DataType::Float8, CastContext::Implicit)?);
+        }
+        Ok(AggregateCall {
+            function,
+            arguments,
+            distinct: false,
+            filter,
+            order_by: vec![key],
             data_type,
-            nullable,
-            span,
         })
     }
 }
@@ -138,6 +248,26 @@ impl Binder<'_> {
         }
         Ok(arguments)
     }
+
+    /// Whether the expressions read columns, but none of the query they stand in: SQL makes such
+    /// an aggregate one of the outer query.
+    fn reads_only_outer(&self, exprs: &[Expr]) -> bool {
+        let Some((scope, around)) = self.scopes.split_last() else {
+            return false;
+        };
+        let (mut own, mut outer) = (false, false);
+        for expr in exprs {
+            expr.visit(&mut |part| {
+                if let ExprKind::Column(id) = part.kind {
+                    // Neither: an aggregate inside a window function.
+                    own |= scope.column_by_id(id).is_some();
+                    outer |= around.iter().any(|scope| scope.column_by_id(id).is_some());
+                }
+                true
+            });
+        }
+        outer && !own
+    }
 }
 
 fn is_same_call(left: &AggregateCall, right: &AggregateCall) -> bool {
@@ -149,6 +279,16 @@ fn is_same_call(left: &AggregateCall, right: &AggregateCall) -> bool {
             .iter()
             .zip(&right.arguments)
             .all(|(left, right)| left.is_same(right))
+        && left.order_by.len() == right.order_by.len()
+        && left
+            .order_by
+            .iter()
+            .zip(&right.order_by)
+            .all(|(left, right)| {
+                left.descending == right.descending
+                    && left.nulls_first == right.nulls_first
+                    && left.expr.is_same(&right.expr)
+            })
         && match (&left.filter, &right.filter) {
             (None, None) => true,
             (Some(left), Some(right)) => left.is_same(right),
@@ -156,7 +296,12 @@ fn is_same_call(left: &AggregateCall, right: &AggregateCall) -> bool {
         }
 }
 
-fn no_overload(name: &str, types: &[DataType], error: AggregateError, span: Span) -> Error {
+pub(super) fn no_overload(
+    name: &str,
+    types: &[DataType],
+    error: AggregateError,
+    span: Span,
+) -> Error {
     let shown: Vec<String> = types.iter().map(ToString::to_string).collect();
     let result = Error::new(
         SqlState::UNDEFINED_FUNCTION,
@@ -178,79 +323,5 @@ fn no_overload(name: &str, types: &[DataType], error: AggregateError, span: Span
             result.hint("string_agg wants a separator: string_agg(value, ', ').")
         }
         _ => result,
-    }
-}
-
-/// The keys of a grouped SELECT, while expressions above it are rewritten.
-pub(super) struct Grouping<'s> {
-    pub(super) keys: Vec<(ColumnId, Expr)>,
-    pub(super) aggregates: Vec<ColumnId>,
-    pub(super) scope: &'s Scope,
-}
-
-impl Grouping<'_> {
-    /// Rewrites an expression over the input into one over groups.
-    pub(super) fn rewrite(&mut self, binder: &mut Binder<'_>, expr: &mut Expr) -> Result<()> {
-        if let Some((id, key)) = self.keys.iter().find(|(_, key)| key.is_same(expr)) {
-            *expr = Expr {
-                kind: ExprKind::Column(*id),
-                data_type: key.data_type,
-                nullable: key.nullable,
-                span: expr.span,
-            };
-            return Ok(());
-        }
-        if let ExprKind::Column(id) = expr.kind {
-            if self.aggregates.contains(&id) {
-                return Ok(());
-            }
-            if self.determined_by_key(id) {
-                let new = binder.column_id();
-                self.keys.push((new, expr.clone()));
-                expr.kind = ExprKind::Column(new);
-                return Ok(());
-            }
-            return Err(self.ungrouped(id, expr.span));
-        }
-        for operand in expr.operands_mut() {
-            self.rewrite(binder, operand)?;
-        }
-        Ok(())
-    }
-
-    /// Whether the column's table has its primary key among the grouping keys.
-    fn determined_by_key(&self, id: ColumnId) -> bool {
-        let Some((Some(relation), _)) = self.scope.column_by_id(id) else {
-            return false;
-        };
-        let Some(table) = &relation.table else {
-            return false;
-        };
-        !table.primary_key.is_empty()
-            && table.primary_key.iter().all(|ordinal| {
-                relation.columns.get(*ordinal).is_some_and(|column| {
-                    self.keys
-                        .iter()
-                        .any(|(_, key)| matches!(key.kind, ExprKind::Column(id) if id == column.id))
-                })
-            })
-    }
-
-    fn ungrouped(&self, id: ColumnId, span: Span) -> Error {
-        let name = match self.scope.column_by_id(id) {
-            Some((Some(relation), column)) if !relation.name.is_empty() => {
-                format!("{}.{}", relation.name, column.name)
-            }
-            Some((_, column)) => column.name.clone(),
-            None => "?".to_owned(),
-        };
-        Error::new(
-            SqlState::GROUPING_ERROR,
-            format!("column \"{name}\" must appear in GROUP BY or inside an aggregate"),
-        )
-        .at(span)
-        .hint(format!(
-            "Add it to GROUP BY, or say which of the group's values you want, for example min({name})."
-        ))
     }
 }

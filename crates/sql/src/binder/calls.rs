@@ -1,6 +1,6 @@
 //! Function calls.
 
-use super::{Binder, expr::with_hint, literal, suggest, unsupported};
+use super::{Binder, expr::with_hint, literal, suggest, unsupported, window::is_window_function};
 use crate::{
     ast::FunctionCall,
     bound::{BinaryOp, Expr, ExprKind, ScalarFunction},
@@ -26,10 +26,31 @@ impl<'a> Binder<'a> {
             }
             _ => return Err(unsupported("names of other databases are", call.name.span)),
         }
+        if let Some(over) = &call.over {
+            return self.window_call(call, over, span);
+        }
+        if is_window_function(name) {
+            return Err(Error::new(
+                SqlState("42809"),
+                format!("window function {name} requires an OVER clause"),
+            )
+            .at(span));
+        }
+        if functions::is_table_function(name) {
+            return self.series_in_select(call, span);
+        }
+        if name == "grouping" {
+            return self.grouping_call(call, span);
+        }
         if functions::aggregate_names().any(|aggregate| aggregate == name) {
             return self.aggregate(call, span);
         }
-        if call.star || call.distinct || call.filter.is_some() || !call.order_by.is_empty() {
+        if call.star
+            || call.distinct
+            || call.filter.is_some()
+            || !call.order_by.is_empty()
+            || !call.within_group.is_empty()
+        {
             if self.is_function(name) {
                 return Err(Error::new(
                     SqlState::WRONG_OBJECT_TYPE,

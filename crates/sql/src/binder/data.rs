@@ -36,19 +36,18 @@ pub(super) struct Target {
 
 impl<'a> Binder<'a> {
     /// Binds with the queries of WITH in sight.
-    pub(super) fn within<T>(
+    pub(super) fn within(
         &mut self,
         with: Option<&'a ast::With>,
-        bind: impl FnOnce(&mut Binder<'a>) -> Result<T>,
-    ) -> Result<T> {
+        bind: impl FnOnce(&mut Binder<'a>) -> Result<Change>,
+    ) -> Result<Change> {
         let outer = self.common_tables.len();
         if let Some(with) = with {
             self.with(with)?;
         }
-        let result = bind(self)?;
-        self.check_unused(outer)?;
-        self.common_tables.truncate(outer);
-        Ok(result)
+        let mut change = bind(self)?;
+        self.settle_common_tables(outer, &mut change.source);
+        Ok(change)
     }
 
     /// The number of a new buffer.

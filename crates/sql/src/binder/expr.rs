@@ -1,14 +1,10 @@
 //! Expressions.
 
 use super::{
-    Binder, MAX_EXPRESSION_DEPTH, Place, coerce, internal, literal, operators::negate, suggest,
-    unsupported,
+    Binder, MAX_EXPRESSION_DEPTH, Place, coerce, internal, literal, operators::negate, unsupported,
 };
 use crate::{
-    ast::{
-        self, BinaryOperator, ComparisonOperator, ExprKind as A, LikeKind, ObjectName,
-        UnaryOperator,
-    },
+    ast::{self, ComparisonOperator, ExprKind as A, LikeKind, UnaryOperator},
     bound::{BinaryOp, Expr, ExprKind, ScalarFunction, UnaryOp},
     error::{Error, Result, SqlState},
     span::Span,
@@ -136,6 +132,9 @@ impl<'a> Binder<'a> {
                 right,
                 negated,
             } => {
+                if matches!(left.kind, A::Row(_)) || matches!(right.kind, A::Row(_)) {
+                    return self.distinct_rows(left, right, *negated, span);
+                }
                 let left = self.expr(left)?;
                 let right = self.expr(right)?;
                 let (left, right) = self.comparable("=", left, right, span)?;
@@ -317,198 +316,6 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Left-associative operators: the first operand stands deepest.
-    fn chain(
-        &mut self,
-        first: &'a ast::Expr,
-        rest: &'a [(BinaryOperator, Span, ast::Expr)],
-    ) -> Result<Expr> {
-        if rest.len() > 2
-            && rest
-                .iter()
-                .all(|(operator, ..)| *operator == BinaryOperator::Other("||"))
-        {
-            return self.concat_chain(first, rest);
-        }
-        if let [(BinaryOperator::Overlaps, _, second)] = rest
-            && let (A::Row(first), A::Row(second)) = (&first.kind, &second.kind)
-        {
-            return self.overlaps(first, second, rest[0].1);
-        }
-        let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-        let mut left = self.at_depth(length, first.span, |binder| binder.expr(first))?;
-        for (operator, operator_span, right) in rest {
-            let right = self.expr(right)?;
-            let span = Span {
-                start: left.span.start,
-                end: right.span.end,
-            };
-            left = self.binary(*operator, left, right, span, *operator_span)?;
-        }
-        Ok(left)
-    }
-
-    pub(super) fn binary(
-        &mut self,
-        operator: BinaryOperator,
-        left: Expr,
-        right: Expr,
-        span: Span,
-        operator_span: Span,
-    ) -> Result<Expr> {
-        let operator = match operator {
-            BinaryOperator::Comparison(operator) => {
-                return self.comparison(comparison(operator), left, right, span, operator_span);
-            }
-            BinaryOperator::Add => BinaryOp::Add,
-            BinaryOperator::Subtract if left.data_type == DataType::Jsonb => {
-                return self.function_operator("-", left, right, span, operator_span);
-            }
-            BinaryOperator::Subtract => BinaryOp::Subtract,
-            BinaryOperator::Multiply => BinaryOp::Multiply,
-            BinaryOperator::Divide => BinaryOp::Divide,
-            BinaryOperator::Modulo => BinaryOp::Modulo,
-            BinaryOperator::Power => BinaryOp::Power,
-            BinaryOperator::Overlaps => return Err(super::special::no_periods(operator_span)),
-            BinaryOperator::Other(symbol) => match symbol {
-                "||" if [left.data_type, right.data_type]
-                    .iter()
-                    .any(|of| matches!(of, DataType::Array(_) | DataType::Jsonb)) =>
-                {
-                    return self.function_operator(symbol, left, right, span, operator_span);
-                }
-                "?" | "?|" | "?&" | "->" | "->>" | "#>" | "#>>" | "#-" | "@>" | "<@" | "&&" => {
-                    return self.function_operator(symbol, left, right, span, operator_span);
-                }
-                "||" => BinaryOp::Concat,
-                "&" => BinaryOp::BitAnd,
-                "|" => BinaryOp::BitOr,
-                "#" => BinaryOp::BitXor,
-                "<<" => BinaryOp::ShiftLeft,
-                ">>" => BinaryOp::ShiftRight,
-                "~" | "~*" | "!~" | "!~*" => return self.regular(symbol, left, right, span),
-                "~~" | "~~*" | "!~~" | "!~~*" => {
-                    let operand = self.text_operand(symbol, left)?;
-                    let pattern = self.text_operand(symbol, right)?;
-                    return Ok(boolean(
-                        ExprKind::Like {
-                            case_insensitive: symbol.ends_with('*'),
-                            negated: symbol.starts_with('!'),
-                            escape: None,
-                            operand: Box::new(operand.clone()),
-                            pattern: Box::new(pattern.clone()),
-                        },
-                        operand.nullable || pattern.nullable,
-                        span,
-                    ));
-                }
-                _ => return self.function_operator(symbol, left, right, span, operator_span),
-            },
-        };
-        self.arithmetic(operator, left, right, span, operator_span)
-    }
-
-    fn compare(
-        &mut self,
-        operator: ComparisonOperator,
-        operator_span: Span,
-        left: &'a ast::Expr,
-        right: &'a ast::Expr,
-        span: Span,
-    ) -> Result<Expr> {
-        if let (A::Row(left), A::Row(right)) = (&left.kind, &right.kind) {
-            return self.compare_rows(operator, operator_span, left, right, span);
-        }
-        let left = self.expr(left)?;
-        let right = self.expr(right)?;
-        self.comparison(comparison(operator), left, right, span, operator_span)
-    }
-
-    /// `(a, b) = (c, d)` and the like: rows compare from left to right (SQL-92 8.2).
-    fn compare_rows(
-        &mut self,
-        operator: ComparisonOperator,
-        operator_span: Span,
-        left: &'a [ast::Expr],
-        right: &'a [ast::Expr],
-        span: Span,
-    ) -> Result<Expr> {
-        if left.len() != right.len() || left.is_empty() {
-            return Err(Error::new(
-                SqlState::SYNTAX_ERROR,
-                format!(
-                    "rows of {} and {} values cannot be compared",
-                    left.len(),
-                    right.len()
-                ),
-            )
-            .at(span));
-        }
-        let (step, last) = match operator {
-            ComparisonOperator::Equal | ComparisonOperator::NotEqual => {
-                let each = comparison(operator);
-                let mut parts = Vec::with_capacity(left.len());
-                for (left, right) in left.iter().zip(right) {
-                    let (left, right) = (self.expr(left)?, self.expr(right)?);
-                    parts.push(self.comparison(each, left, right, span, operator_span)?);
-                }
-                return Ok(if operator == ComparisonOperator::Equal {
-                    conjunction(parts, span)
-                } else {
-                    disjunction(parts, span)
-                });
-            }
-            ComparisonOperator::Less => (BinaryOp::Less, BinaryOp::Less),
-            ComparisonOperator::LessOrEqual => (BinaryOp::Less, BinaryOp::LessOrEqual),
-            ComparisonOperator::Greater => (BinaryOp::Greater, BinaryOp::Greater),
-            ComparisonOperator::GreaterOrEqual => (BinaryOp::Greater, BinaryOp::GreaterOrEqual),
-        };
-        // a < c OR (a = c AND (b < d OR …)), from the last pair outwards.
-        let mut result: Option<Expr> = None;
-        for (left, right) in left.iter().zip(right).rev() {
-            let (left, right) = (self.expr(left)?, self.expr(right)?);
-            result = Some(match result {
-                None => self.comparison(last, left, right, span, operator_span)?,
-                Some(rest) => {
-                    let equal = self.comparison(
-                        BinaryOp::Equal,
-                        left.clone(),
-                        right.clone(),
-                        span,
-                        operator_span,
-                    )?;
-                    let before = self.comparison(step, left, right, span, operator_span)?;
-                    disjunction(vec![before, conjunction(vec![equal, rest], span)], span)
-                }
-            });
-        }
-        result.ok_or_else(|| internal("an empty row", span))
-    }
-
-    fn row_is_null(&mut self, items: &'a [ast::Expr], negated: bool, span: Span) -> Result<Expr> {
-        let mut parts = Vec::with_capacity(items.len());
-        for item in items {
-            let operand = self.expr(item)?;
-            let operand = self.settle(operand);
-            parts.push(boolean(
-                ExprKind::IsNull {
-                    operand: Box::new(operand),
-                    negated,
-                },
-                false,
-                span,
-            ));
-        }
-        if parts.is_empty() {
-            return Ok(literal::constant(
-                Value::Boolean(true),
-                DataType::Boolean,
-                span,
-            ));
-        }
-        Ok(conjunction(parts, span))
-    }
-
     fn between(
         &mut self,
         operand: &'a ast::Expr,
@@ -517,6 +324,9 @@ impl<'a> Binder<'a> {
         symmetric: bool,
         span: Span,
     ) -> Result<Expr> {
+        if let Some(between) = self.row_between(operand, low, high, symmetric, span)? {
+            return Ok(between);
+        }
         let operand = self.expr(operand)?;
         let low = self.expr(low)?;
         let high = self.expr(high)?;
@@ -541,19 +351,8 @@ impl<'a> Binder<'a> {
         negated: bool,
         span: Span,
     ) -> Result<Expr> {
-        if let A::Row(row) = &operand.kind {
-            let mut parts = Vec::with_capacity(list.len());
-            for item in list {
-                let A::Row(other) = &item.kind else {
-                    return Err(Error::new(
-                        SqlState::DATATYPE_MISMATCH,
-                        "expected a row of as many values",
-                    )
-                    .at(item.span));
-                };
-                parts.push(self.compare_rows(ComparisonOperator::Equal, span, row, other, span)?);
-            }
-            let any = disjunction(parts, span);
+        if matches!(operand.kind, A::Row(_)) {
+            let any = self.row_in_list(operand, list, span)?;
             return Ok(if negated { negate(any) } else { any });
         }
         let operand = self.expr(operand)?;
@@ -691,190 +490,10 @@ impl<'a> Binder<'a> {
         })
     }
 
-    // ---- columns ------------------------------------------------------------------------------
-
-    /// A column by its name, qualified or not.
-    pub(super) fn column(&mut self, name: &'a ObjectName) -> Result<Expr> {
-        let ident = name.last();
-        let (schema, table) = match name.parts.as_slice() {
-            [_] => (None, None),
-            [table, _] => (None, Some(table)),
-            [schema, table, _] => (Some(schema), Some(table)),
-            _ => return Err(unsupported("names of other databases are", name.span)),
-        };
-        let Some(scope) = self.scopes.last() else {
-            return self.no_columns_here(name);
-        };
-        if let Some(table) = table {
-            let schema = schema.map(|schema| schema.name.as_str());
-            let relations = scope.relation(&table.name, schema);
-            return match relations.as_slice() {
-                [] => self.missing_relation(name, &table.name, table.span),
-                [relation] => match relation
-                    .columns
-                    .iter()
-                    .filter(|column| column.name == ident.name)
-                    .collect::<Vec<_>>()
-                    .as_slice()
-                {
-                    [column] => Ok(column_expr(column, name.span)),
-                    [] => {
-                        let hint = suggest::did_you_mean(
-                            &ident.name,
-                            relation.columns.iter().map(|column| column.name.as_str()),
-                        );
-                        Err(with_hint(
-                            Error::new(
-                                SqlState::UNDEFINED_COLUMN,
-                                format!("column {}.{} does not exist", table.name, ident.name),
-                            )
-                            .at(ident.span),
-                            hint,
-                        ))
-                    }
-                    _ => Err(ambiguous(&ident.name, name.span)),
-                },
-                _ => Err(Error::new(
-                    SqlState("42P09"),
-                    format!("table reference \"{}\" is ambiguous", table.name),
-                )
-                .at(table.span)),
-            };
-        }
-        let mut found = scope
-            .columns
-            .iter()
-            .filter(|column| column.name == ident.name);
-        match (found.next(), found.next()) {
-            (Some(column), None) => Ok(column_expr(column, name.span)),
-            (Some(_), Some(_)) => {
-                let tables: Vec<&str> = scope
-                    .relations
-                    .iter()
-                    .filter(|relation| {
-                        relation
-                            .columns
-                            .iter()
-                            .any(|column| column.name == ident.name)
-                    })
-                    .map(|relation| relation.name.as_str())
-                    .collect();
-                let error = ambiguous(&ident.name, name.span);
-                Err(match tables.first() {
-                    Some(first) => error.hint(format!(
-                        "Say which table's it is, for example {first}.{} (there is one in {}).",
-                        ident.name,
-                        tables.join(" and ")
-                    )),
-                    None => error,
-                })
-            }
-            _ => self.missing_column(name),
-        }
-    }
-
-    fn no_columns_here(&self, name: &ObjectName) -> Result<Expr> {
-        let ident = name.last();
-        if ident.quoted && name.parts.len() == 1 && self.options.double_quoted_strings {
-            return Ok(literal::string(&ident.name, name.span));
-        }
-        Err(quotes_hint(
-            Error::new(
-                SqlState::UNDEFINED_COLUMN,
-                format!("column \"{}\" does not exist", ident.name),
-            )
-            .at(name.span),
-            name,
-        ))
-    }
-
-    fn missing_relation(&self, name: &ObjectName, table: &str, span: Span) -> Result<Expr> {
-        let outer = self.scopes.iter().rev().skip(1);
-        if outer
-            .clone()
-            .any(|scope| !scope.relation(table, None).is_empty())
-        {
-            return Err(correlated(name));
-        }
-        let Some(scope) = self.scopes.last() else {
-            return Err(internal("no scope", span));
-        };
-        // The table is there under an alias: SQL wants the alias then.
-        let aliased = scope.relations.iter().find(|relation| {
-            relation.name != table
-                && relation
-                    .table
-                    .as_ref()
-                    .is_some_and(|base| base.name == table)
-        });
-        let error = Error::new(
-            SqlState::UNDEFINED_TABLE,
-            format!("there is no table \"{table}\" in this FROM clause"),
-        )
-        .at(span);
-        let hint = match aliased {
-            Some(relation) => Some(format!(
-                "The table has the alias \"{}\" here: use that.",
-                relation.name
-            )),
-            None => suggest::did_you_mean(
-                table,
-                scope
-                    .relations
-                    .iter()
-                    .map(|relation| relation.name.as_str()),
-            ),
-        };
-        Err(with_hint(error, hint))
-    }
-
-    fn missing_column(&self, name: &ObjectName) -> Result<Expr> {
-        let ident = name.last();
-        let outer = self.scopes.iter().rev().skip(1);
-        if outer
-            .clone()
-            .any(|scope| scope.columns.iter().any(|column| column.name == ident.name))
-        {
-            return Err(correlated(name));
-        }
-        if ident.quoted && self.options.double_quoted_strings {
-            return Ok(literal::string(&ident.name, name.span));
-        }
-        let Some(scope) = self.scopes.last() else {
-            return Err(internal("no scope", name.span));
-        };
-        if scope
-            .relations
-            .iter()
-            .any(|relation| relation.name == ident.name)
-        {
-            return Err(unsupported("a whole row as a value is", name.span)
-                .hint(format!("For its columns write {}.*", ident.name)));
-        }
-        let mut error = Error::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column \"{}\" does not exist", ident.name),
-        )
-        .at(name.span);
-        let nearest = suggest::nearest(
-            &ident.name,
-            scope.columns.iter().map(|column| column.name.as_str()),
-        );
-        error = match nearest {
-            Some(nearest) if ident.quoted => error.hint(format!(
-                "Did you mean \"{nearest}\"? Double quotes make a name; a string stands in single quotes: {}",
-                single_quoted(&ident.name)
-            )),
-            Some(nearest) => error.hint(format!("Did you mean \"{nearest}\"?")),
-            None => quotes_hint(error, name),
-        };
-        Err(error)
-    }
-
     /// Whether aggregates may stand here, and if not, why.
     pub(super) fn aggregate_allowed(&self, span: Span) -> Result<()> {
         match self.place {
-            Place::Output => Ok(()),
+            Place::Output | Place::Having | Place::Window => Ok(()),
             Place::Aggregate => Err(Error::new(
                 SqlState::GROUPING_ERROR,
                 "aggregate calls cannot be nested",
@@ -963,40 +582,4 @@ pub(super) fn with_hint(error: Error, hint: Option<String>) -> Error {
         Some(hint) => error.hint(hint),
         None => error,
     }
-}
-
-fn single_quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// Someone may have meant a string.
-fn quotes_hint(error: Error, name: &ObjectName) -> Error {
-    let ident = name.last();
-    if ident.quoted && name.parts.len() == 1 {
-        error.hint(format!(
-            "Double quotes make a name; a string stands in single quotes: {}",
-            single_quoted(&ident.name)
-        ))
-    } else {
-        error
-    }
-}
-
-pub(super) fn ambiguous(name: &str, span: Span) -> Error {
-    Error::new(
-        SqlState::AMBIGUOUS_COLUMN,
-        format!("column reference \"{name}\" is ambiguous"),
-    )
-    .at(span)
-}
-
-fn correlated(name: &ObjectName) -> Error {
-    Error::new(
-        SqlState::FEATURE_NOT_SUPPORTED,
-        format!(
-            "correlated subqueries are not supported yet: {name} is a column of the outer query"
-        ),
-    )
-    .at(name.span)
-    .hint("Write the subquery as a join.")
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Binder, MAX_RELATIONS, Place,
-    expr::{ambiguous, column_expr, with_hint},
+    columns::ambiguous,
+    expr::{column_expr, with_hint},
     scope::{Scope, ScopeColumn},
     suggest, unsupported,
 };
@@ -22,19 +23,24 @@ use crate::{
 impl<'a> Binder<'a> {
     /// A FROM clause; without items one row of no columns.
     pub(super) fn bind_from(&mut self, items: &'a [TableRef]) -> Result<(LogicalPlan, Scope)> {
+        let outer = std::mem::take(&mut self.lateral);
+        let result = self.bind_from_items(items);
+        self.lateral = outer;
+        result
+    }
+
+    fn bind_from_items(&mut self, items: &'a [TableRef]) -> Result<(LogicalPlan, Scope)> {
         let mut result: Option<(LogicalPlan, Scope)> = None;
         for item in items {
             let (plan, scope) = self.bind_from_item(item)?;
+            if items.len() > 1 {
+                self.lateral = std::mem::take(&mut self.lateral).join(scope.clone());
+            }
             result = Some(match result {
                 None => (plan, scope),
                 Some((left, left_scope)) => {
                     distinct_names(&left_scope, &scope, item.span)?;
-                    let join = LogicalPlan::Join {
-                        kind: JoinKind::Inner,
-                        left: Box::new(left),
-                        right: Box::new(plan),
-                        on: Vec::new(),
-                    };
+                    let join = joined(JoinKind::Inner, left, plan, Vec::new(), is_lateral(item));
                     (join, left_scope.join(scope))
                 }
             });
@@ -68,18 +74,21 @@ impl<'a> Binder<'a> {
                 )
             }
             TableRefKind::Query { query, lateral } => {
-                if *lateral {
-                    return Err(unsupported("LATERAL is", item.span));
-                }
                 self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
-                let bound = self.settled_query(query)?;
+                let bound = if *lateral {
+                    self.scopes.push(self.lateral.clone());
+                    let bound = self.settled_query(query);
+                    self.scopes.pop();
+                    bound?
+                } else {
+                    self.settled_query(query)?
+                };
                 let columns = bound.scope_columns();
                 relation(bound.plan, "", None, columns, None, item.alias.as_ref())
             }
-            TableRefKind::Function { call, .. } => Err(unsupported(
-                &format!("functions in FROM ({}) are", call.name),
-                item.span,
-            )),
+            TableRefKind::Function {
+                call, ordinality, ..
+            } => self.function_in_from(call, *ordinality, item),
             TableRefKind::Join {
                 operator,
                 left,
@@ -200,7 +209,24 @@ impl<'a> Binder<'a> {
         span: Span,
     ) -> Result<(LogicalPlan, Scope)> {
         let (left_plan, mut left_scope) = self.bind_from_item(left)?;
-        let (right_plan, mut right_scope) = self.bind_from_item(right)?;
+        let lateral = is_lateral(right);
+        let (right_plan, mut right_scope) = if lateral {
+            if matches!(operator, JoinOperator::Right | JoinOperator::Full) {
+                return Err(Error::new(
+                    SqlState::INVALID_COLUMN_REFERENCE,
+                    "the right side of a RIGHT or FULL JOIN cannot be LATERAL",
+                )
+                .at(right.span)
+                .hint("Exchange the sides and write LEFT JOIN."));
+            }
+            let outer = self.lateral.clone();
+            self.lateral = std::mem::take(&mut self.lateral).join(left_scope.clone());
+            let bound = self.bind_from_item(right);
+            self.lateral = outer;
+            bound?
+        } else {
+            self.bind_from_item(right)?
+        };
         distinct_names(&left_scope, &right_scope, right.span)?;
         let kind = match operator {
             JoinOperator::Inner | JoinOperator::Cross => JoinKind::Inner,
@@ -262,12 +288,7 @@ impl<'a> Binder<'a> {
         if matches!(kind, JoinKind::Left | JoinKind::Full) {
             right_scope.make_nullable();
         }
-        let plan = LogicalPlan::Join {
-            kind,
-            left: Box::new(left_plan),
-            right: Box::new(right_plan),
-            on,
-        };
+        let plan = joined(kind, left_plan, right_plan, on, lateral);
         if shared.is_empty() {
             return Ok((plan, left_scope.join(right_scope)));
         }
@@ -396,6 +417,44 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Whether the item holds what may name columns to its left.
+fn is_lateral(item: &TableRef) -> bool {
+    match &item.kind {
+        TableRefKind::Table(_) => false,
+        TableRefKind::Query { lateral, .. } => *lateral,
+        // Functions may without the word.
+        TableRefKind::Function { .. } => true,
+        TableRefKind::Join { left, right, .. } => is_lateral(left) || is_lateral(right),
+    }
+}
+
+/// A join; with a lateral right side one that evaluates it for every row.
+fn joined(
+    kind: JoinKind,
+    left: LogicalPlan,
+    right: LogicalPlan,
+    on: Vec<Expr>,
+    lateral: bool,
+) -> LogicalPlan {
+    let (left, right) = (Box::new(left), Box::new(right));
+    if lateral {
+        LogicalPlan::Apply {
+            kind,
+            left,
+            right,
+            on,
+            bindings: Vec::new(),
+        }
+    } else {
+        LogicalPlan::Join {
+            kind,
+            left,
+            right,
+            on,
+        }
+    }
+}
+
 /// Splits a condition at its ANDs.
 pub(super) fn conjuncts(condition: Expr) -> Vec<Expr> {
     match condition.kind {
@@ -405,7 +464,7 @@ pub(super) fn conjuncts(condition: Expr) -> Vec<Expr> {
 }
 
 /// A plan as a relation under its alias or its own name.
-fn relation(
+pub(super) fn relation(
     plan: LogicalPlan,
     name: &str,
     schema: Option<&str>,

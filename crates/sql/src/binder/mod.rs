@@ -4,18 +4,22 @@
 mod aggregate;
 mod arrays;
 mod calls;
+mod chains;
 mod coerce;
+mod columns;
 mod concatenation;
 mod data;
 mod definition;
 mod expr;
 mod from;
+mod grouping;
 mod insert;
 mod literal;
 mod locking;
 mod merge;
 mod operators;
 mod query;
+mod rows;
 mod scope;
 mod select;
 mod session;
@@ -23,13 +27,16 @@ mod set_operations;
 mod special;
 mod subquery;
 mod suggest;
+mod table_function;
 mod type_names;
+mod window;
+mod with;
 
 use std::sync::Arc;
 
 use crate::{
     ast,
-    bound::{BoundStatement, ColumnId, Expr, ExprKind},
+    bound::{BoundStatement, ColumnId, Expr, ExprKind, TableCall},
     catalog::{CatalogReader, Table, TableId},
     error::{Error, Result, SqlState},
     span::Span,
@@ -213,12 +220,33 @@ impl CatalogReader for NoTables {
 /// Where an expression stands, as far as it limits what may stand in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Select list, HAVING, ORDER BY: aggregates may.
+    /// Select list, ORDER BY: aggregates and window functions may.
     Output,
+    /// HAVING: aggregates may.
+    Having,
+    /// Inside a window function's arguments or window: aggregates may.
+    Window,
     /// No aggregates; the clause's name is for the message.
     Clause(&'static str),
     /// Inside an aggregate's arguments.
     Aggregate,
+}
+
+/// What is known of a SELECT while it is bound.
+#[derive(Default)]
+struct SelectState<'a> {
+    /// Aggregates found in it.
+    aggregates: Vec<aggregate::Collected>,
+    /// Functions in it that give rows.
+    series: Vec<TableCall>,
+    /// Window functions found in it.
+    windows: Vec<window::CollectedWindow>,
+    /// Its WINDOW clause.
+    named_windows: &'a [(ast::Ident, ast::WindowDefinition)],
+    /// Its grouping keys.
+    grouping: grouping::Keys,
+    /// Whether no group of it is empty: it has grouping keys.
+    grouped: bool,
 }
 
 /// Binds one statement.
@@ -229,11 +257,13 @@ struct Binder<'a> {
     parameters: Vec<DataType>,
     parameter_spans: Vec<Span>,
     parameter_names: Vec<String>,
-    /// Scopes around the current expression, innermost last; outer ones are only looked at to
-    /// say that a subquery is correlated.
+    /// Scopes around the current expression, innermost last: a subquery may name the columns of
+    /// the queries around it.
     scopes: Vec<Scope>,
+    /// What stands to the left in the FROM clause being bound: LATERAL items may name it.
+    lateral: Scope,
     /// WITH queries in sight, innermost last.
-    common_tables: Vec<query::CommonTable<'a>>,
+    common_tables: Vec<with::CommonTable<'a>>,
     /// How many buffers the statement has.
     buffers: usize,
     /// The tables and views that were read, repetitions included.
@@ -242,12 +272,10 @@ struct Binder<'a> {
     view_depth: u32,
     /// Relations read so far.
     relations: usize,
-    /// Names of recursive WITH queries being bound, which nothing can read yet.
-    recursive: Vec<String>,
-    /// Aggregates collected for the SELECT being bound.
-    aggregates: Vec<aggregate::Collected>,
-    /// Whether that SELECT has grouping keys, so that no group is empty.
-    grouped: bool,
+    /// The last id given to a WITH query.
+    next_shared: u32,
+    /// What is known of the SELECT being bound.
+    select: SelectState<'a>,
     place: Place,
     /// The locking clauses of the SELECT being bound.
     locking: Option<locking::Locking<'a>>,
@@ -265,14 +293,14 @@ impl<'a> Binder<'a> {
             parameter_spans: vec![Span::default(); options.parameter_types.len()],
             parameter_names: Vec::new(),
             scopes: Vec::new(),
+            lateral: Scope::default(),
             common_tables: Vec::new(),
             buffers: 0,
             tables_read: Vec::new(),
             view_depth: 0,
             relations: 0,
-            recursive: Vec::new(),
-            aggregates: Vec::new(),
-            grouped: false,
+            next_shared: 0,
+            select: SelectState::default(),
             place: Place::Output,
             locking: None,
             depth: 0,

@@ -2,33 +2,21 @@
 
 use super::{
     Binder, Place, coerce,
-    expr::{ambiguous, column_expr, with_hint},
-    internal,
+    columns::ambiguous,
+    expr::{column_expr, with_hint},
     scope::{Scope, ScopeColumn},
     suggest, unsupported,
 };
 use crate::{
-    ast::{self, ExprKind as A, Ident, OrderItem, Query, QueryBody, StatementKind, With},
-    bound::{ColumnId, Expr, ExprKind, LogicalPlan, OutputColumn, SortKey},
+    ast::{self, ExprKind as A, OrderItem, Query, QueryBody},
+    bound::{
+        BinaryOp, ColumnId, Expr, ExprKind, FrameBound, FrameExclusion, LogicalPlan, OutputColumn,
+        SortKey, WindowCall, WindowFrame, WindowFunction,
+    },
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType},
 };
-
-/// A WITH query in sight.
-pub(super) struct CommonTable<'a> {
-    name: &'a Ident,
-    columns: &'a [Ident],
-    query: &'a Query,
-    recursive: bool,
-    used: bool,
-}
-
-impl CommonTable<'_> {
-    pub(super) fn name(&self) -> &str {
-        &self.name.name
-    }
-}
 
 /// A bound query.
 #[derive(Debug)]
@@ -79,23 +67,17 @@ impl<'a> Binder<'a> {
     /// A query; columns of bare strings, NULLs and parameters still have no type.
     pub(super) fn query(&mut self, query: &'a Query) -> Result<BoundQuery> {
         self.refuse_locking(query)?;
-        if query.with_ties {
-            return Err(unsupported("WITH TIES is", query.span));
-        }
         let outer_tables = self.common_tables.len();
         if let Some(with) = &query.with {
             self.with(with)?;
         }
-        let outer_aggregates = std::mem::take(&mut self.aggregates);
-        let outer_grouped = std::mem::replace(&mut self.grouped, false);
+        let outer = std::mem::take(&mut self.select);
         let outer_locking = self.locking.take();
         let result = self.in_place(Place::Output, |binder| binder.query_here(query));
-        self.aggregates = outer_aggregates;
-        self.grouped = outer_grouped;
+        self.select = outer;
         self.locking = outer_locking;
-        let bound = result?;
-        self.check_unused(outer_tables)?;
-        self.common_tables.truncate(outer_tables);
+        let mut bound = result?;
+        self.settle_common_tables(outer_tables, &mut bound.plan);
         Ok(bound)
     }
 
@@ -114,7 +96,10 @@ impl<'a> Binder<'a> {
         };
         let limit = self.row_count(query.limit.as_ref(), "LIMIT")?;
         let offset = self.row_count(query.offset.as_ref(), "OFFSET")?;
-        if limit.is_some() || offset.is_some() {
+        if query.with_ties {
+            bound.plan = self.with_ties(bound.plan, limit, offset, query.span)?;
+            hidden = true;
+        } else if limit.is_some() || offset.is_some() {
             bound.plan = LogicalPlan::Limit {
                 input: Box::new(bound.plan),
                 limit,
@@ -126,6 +111,91 @@ impl<'a> Binder<'a> {
             bound = self.projected(bound, query.span);
         }
         Ok(bound)
+    }
+
+    /// FETCH FIRST … WITH TIES: the rows up to the limit and the peers of the last one. Leaves
+    /// columns behind that only counted rows.
+    fn with_ties(
+        &mut self,
+        plan: LogicalPlan,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+        span: Span,
+    ) -> Result<LogicalPlan> {
+        let order = match &plan {
+            LogicalPlan::Sort { keys, .. } => keys.clone(),
+            LogicalPlan::Distinct { input, on: Some(_) } => match &**input {
+                LogicalPlan::Sort { keys, .. } => keys.clone(),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        let Some(limit) = limit.filter(|_| !order.is_empty()) else {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "WITH TIES cannot be specified without ORDER BY clause",
+            )
+            .at(span));
+        };
+        let mut call = |function| {
+            let id = self.column_id();
+            let call = WindowCall {
+                function,
+                arguments: Vec::new(),
+                filter: None,
+                frame: WindowFrame {
+                    start: FrameBound::Unbounded,
+                    end: FrameBound::Peers,
+                    exclusion: FrameExclusion::None,
+                },
+                data_type: DataType::Int8,
+            };
+            (id, call)
+        };
+        let rank = call(WindowFunction::Rank);
+        let number = call(WindowFunction::RowNumber);
+        let int8 = |kind| Expr {
+            kind,
+            data_type: DataType::Int8,
+            nullable: false,
+            span,
+        };
+        let compare = |operator, id, with: Expr| {
+            super::expr::boolean(
+                ExprKind::Binary(
+                    operator,
+                    Box::new(int8(ExprKind::Column(id))),
+                    Box::new(with),
+                ),
+                true,
+                span,
+            )
+        };
+        let mut predicates = Vec::new();
+        let last = match offset {
+            Some(offset) => {
+                predicates.push(compare(BinaryOp::Greater, number.0, offset.clone()));
+                int8(ExprKind::Binary(
+                    BinaryOp::Add,
+                    Box::new(limit),
+                    Box::new(offset),
+                ))
+            }
+            None => limit,
+        };
+        predicates.push(compare(BinaryOp::LessOrEqual, rank.0, last));
+        Ok(LogicalPlan::Sort {
+            input: Box::new(LogicalPlan::Filter {
+                input: Box::new(LogicalPlan::Window {
+                    input: Box::new(plan),
+                    partition: Vec::new(),
+                    order: order.clone(),
+                    calls: vec![rank, number],
+                }),
+                predicates,
+            }),
+            keys: order,
+        })
     }
 
     /// A projection to just the result's columns.
@@ -150,11 +220,9 @@ impl<'a> Binder<'a> {
     pub(super) fn body(&mut self, body: &'a QueryBody, span: Span) -> Result<BoundQuery> {
         match body {
             QueryBody::Select(select) => {
-                let outer_aggregates = std::mem::take(&mut self.aggregates);
-                let outer_grouped = std::mem::replace(&mut self.grouped, false);
+                let outer = std::mem::take(&mut self.select);
                 let result = self.select(select, &[]);
-                self.aggregates = outer_aggregates;
-                self.grouped = outer_grouped;
+                self.select = outer;
                 Ok(result?.0)
             }
             QueryBody::Values(rows) => self.values(rows, span),
@@ -188,107 +256,6 @@ impl<'a> Binder<'a> {
             QueryBody::Query(query) => self.query(query),
             QueryBody::SetOperation { first, rest } => self.set_operation(first, rest, span),
         }
-    }
-
-    // ---- WITH ---------------------------------------------------------------------------------
-
-    pub(super) fn with(&mut self, with: &'a With) -> Result<()> {
-        let first = self.common_tables.len();
-        for table in &with.tables {
-            let StatementKind::Query(query) = &table.statement.kind else {
-                return Err(unsupported(
-                    "INSERT, UPDATE and DELETE inside WITH are",
-                    table.statement.span,
-                ));
-            };
-            if self.common_tables[first..]
-                .iter()
-                .any(|known| known.name.name == table.name.name)
-            {
-                return Err(Error::new(
-                    SqlState::DUPLICATE_ALIAS,
-                    format!("the WITH query \"{}\" is there twice", table.name.name),
-                )
-                .at(table.name.span));
-            }
-            self.common_tables.push(CommonTable {
-                name: &table.name,
-                columns: &table.columns,
-                query,
-                recursive: with.recursive,
-                used: false,
-            });
-        }
-        Ok(())
-    }
-
-    /// The WITH query of that name, bound anew for this use.
-    pub(super) fn common_table(
-        &mut self,
-        name: &Ident,
-    ) -> Result<Option<(LogicalPlan, Vec<ScopeColumn>)>> {
-        let Some(index) = self
-            .common_tables
-            .iter()
-            .rposition(|table| table.name.name == name.name)
-        else {
-            if self.recursive.contains(&name.name) {
-                return Err(unsupported("WITH RECURSIVE is", name.span));
-            }
-            return Ok(None);
-        };
-        self.common_tables[index].used = true;
-        let bound = self.bind_common_table(index, name.span)?;
-        let columns = bound.scope_columns();
-        Ok(Some((bound.plan, columns)))
-    }
-
-    fn bind_common_table(&mut self, index: usize, span: Span) -> Result<BoundQuery> {
-        self.count_relation(span)?;
-        // The query sees the WITH queries before it.
-        let later = self.common_tables.split_off(index);
-        let Some(table) = later.first() else {
-            return Err(internal("a WITH query vanished", span));
-        };
-        let (query, names, own) = (table.query, table.columns, table.name);
-        if table.recursive {
-            self.recursive.push(own.name.clone());
-        }
-        let outer_scopes = std::mem::take(&mut self.scopes);
-        let result = self.settled_query(query);
-        self.scopes = outer_scopes;
-        if later.first().is_some_and(|table| table.recursive) {
-            self.recursive.pop();
-        }
-        self.common_tables.extend(later);
-        let mut bound = result?;
-        if names.len() > bound.columns.len() {
-            return Err(Error::new(
-                SqlState::INVALID_COLUMN_REFERENCE,
-                format!(
-                    "the WITH query \"{}\" has {} columns, but {} names are given",
-                    own.name,
-                    bound.columns.len(),
-                    names.len()
-                ),
-            )
-            .at(own.span));
-        }
-        for (column, name) in bound.columns.iter_mut().zip(names) {
-            column.name.clone_from(&name.name);
-        }
-        Ok(bound)
-    }
-
-    /// Binds the WITH queries that nothing used, for their errors.
-    pub(super) fn check_unused(&mut self, first: usize) -> Result<()> {
-        for index in (first..self.common_tables.len()).rev() {
-            if !self.common_tables[index].used {
-                let span = self.common_tables[index].name.span;
-                self.bind_common_table(index, span)?;
-            }
-        }
-        Ok(())
     }
 
     // ---- VALUES -------------------------------------------------------------------------------
@@ -514,7 +481,7 @@ impl<'a> Binder<'a> {
             LogicalPlan::Limit { input, .. }
             | LogicalPlan::LockRows { input, .. }
             | LogicalPlan::Sort { input, .. }
-            | LogicalPlan::Distinct { input } => self.column_span(input, id),
+            | LogicalPlan::Distinct { input, .. } => self.column_span(input, id),
             _ => None,
         }
     }
@@ -556,7 +523,7 @@ impl<'a> Binder<'a> {
             }
             LogicalPlan::Limit { input, .. }
             | LogicalPlan::LockRows { input, .. }
-            | LogicalPlan::Distinct { input } => self.settle_column(input, id, target, context),
+            | LogicalPlan::Distinct { input, .. } => self.settle_column(input, id, target, context),
             LogicalPlan::Sort { input, keys } => {
                 let found = self.settle_column(input, id, target, context)?;
                 if found {

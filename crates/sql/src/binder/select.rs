@@ -2,17 +2,17 @@
 
 use super::{
     Binder, Place,
-    aggregate::Grouping,
     expr::{column_expr, with_hint},
     from::conjuncts,
-    query::{BoundQuery, output_expr, output_reference, position, sort_key},
+    grouping::Grouping,
+    query::{BoundQuery, output_expr, output_reference, sort_key},
     scope::Scope,
-    suggest, unsupported,
+    suggest,
 };
 use crate::{
     ast::{
-        self, CurrentValue, Distinct, ExprKind as A, ObjectName, OrderItem, Select, SelectItem,
-        TrimSide, TypeName, TypeNameKind,
+        self, CurrentValue, Distinct, ExprKind as A, OrderItem, Select, SelectItem, TrimSide,
+        TypeName, TypeNameKind,
     },
     bound::{Expr, LogicalPlan, OutputColumn, SortKey},
     error::{Error, Result, SqlState},
@@ -21,17 +21,40 @@ use crate::{
 };
 
 /// A select item before its expression is bound: stars are spread out.
-enum Item<'a> {
+pub(super) enum Item<'a> {
     Ast(&'a ast::Expr, String),
     Bound(Expr, String),
 }
 
-/// An ORDER BY item.
+/// What to order by or, without an item of ORDER BY, to tell apart by.
 enum Order<'a> {
     /// A result column.
-    Output(usize, &'a OrderItem),
+    Output(usize, Option<&'a OrderItem>),
     /// An expression over the input.
-    Input(Expr, &'a OrderItem),
+    Input(Expr, Option<&'a OrderItem>),
+}
+
+impl Order<'_> {
+    fn input_mut(&mut self) -> Option<&mut Expr> {
+        match self {
+            Order::Output(..) => None,
+            Order::Input(expr, _) => Some(expr),
+        }
+    }
+
+    fn is_same(&self, other: &Order<'_>) -> bool {
+        match (self, other) {
+            (Order::Output(left, _), Order::Output(right, _)) => left == right,
+            (Order::Input(left, _), Order::Input(right, _)) => left.is_same(right),
+            _ => false,
+        }
+    }
+
+    fn item_span(&self) -> Option<Span> {
+        match self {
+            Order::Output(_, item) | Order::Input(_, item) => item.map(|item| item.expr.span),
+        }
+    }
 }
 
 impl<'a> Binder<'a> {
@@ -77,11 +100,17 @@ impl<'a> Binder<'a> {
             };
         }
         let items = self.spread(&select.items, select.span)?;
-        let keys = match &select.group_by {
-            Some(keys) => self.group_keys(keys, &items)?,
-            None => Vec::new(),
-        };
-        self.grouped = !keys.is_empty();
+        self.select.named_windows = &select.windows;
+        self.check_windows(&select.windows)?;
+        if let Some(group_by) = &select.group_by {
+            self.select.grouping = self.group_by(group_by, &items)?;
+        }
+        let grouping = &self.select.grouping;
+        self.select.grouped = !grouping.exprs.is_empty()
+            && grouping
+                .sets
+                .as_ref()
+                .is_none_or(|sets| sets.sets.iter().all(|set| !set.is_empty()));
         let mut bound: Vec<(Expr, String)> = Vec::with_capacity(items.len());
         for item in items {
             bound.push(match item {
@@ -90,7 +119,9 @@ impl<'a> Binder<'a> {
             });
         }
         let mut having = match &select.having {
-            Some(having) => conjuncts(self.condition(having, "HAVING")?),
+            Some(having) => conjuncts(
+                self.in_place(Place::Having, |binder| binder.condition(having, "HAVING"))?,
+            ),
             None => Vec::new(),
         };
         let columns: Vec<OutputColumn> = bound
@@ -105,29 +136,38 @@ impl<'a> Binder<'a> {
         let mut orders = Vec::with_capacity(order_by.len());
         for item in order_by {
             orders.push(match output_reference(&item.expr, &columns)? {
-                Some(index) => Order::Output(index, item),
+                Some(index) => Order::Output(index, Some(item)),
                 None => {
                     let expr = self.expr(&item.expr)?;
                     let expr = self.settle(expr);
                     match bound.iter().position(|(known, _)| known.is_same(&expr)) {
-                        Some(index) => Order::Output(index, item),
-                        None => Order::Input(expr, item),
+                        Some(index) => Order::Output(index, Some(item)),
+                        None => Order::Input(expr, Some(item)),
                     }
                 }
             });
         }
-        if let Some(Distinct::On(keys)) = &select.distinct {
-            let span = keys.first().map_or(select.span, |key| key.span);
-            return Err(unsupported("DISTINCT ON is", span).hint("Write GROUP BY with min or max."));
-        }
+        let mut distinct_on = match &select.distinct {
+            Some(Distinct::On(keys)) => Some(self.distinct_on(keys, &columns, &bound, &orders)?),
+            _ => None,
+        };
         let mut columns = columns;
         if select.group_by.is_some()
-            || !self.aggregates.is_empty()
+            || !self.select.aggregates.is_empty()
             || !having.is_empty()
             || select.having.is_some()
         {
             self.refuse_locked_aggregates()?;
-            plan = self.aggregated(plan, keys, &mut bound, &mut having, &mut orders)?;
+            let mut above: Vec<&mut Expr> = bound.iter_mut().map(|(expr, _)| expr).collect();
+            above.extend(&mut having);
+            above.extend(orders.iter_mut().filter_map(Order::input_mut));
+            above.extend(
+                distinct_on
+                    .iter_mut()
+                    .flatten()
+                    .filter_map(Order::input_mut),
+            );
+            plan = self.aggregated(plan, above)?;
             for (column, (expr, _)) in columns.iter_mut().zip(&bound) {
                 column.nullable = expr.nullable;
             }
@@ -138,6 +178,12 @@ impl<'a> Binder<'a> {
                 };
             }
         }
+        if !self.select.windows.is_empty() {
+            plan = self.windowed(plan);
+        }
+        if !self.select.series.is_empty() {
+            plan = self.with_series(plan);
+        }
         let mut projected: Vec<_> = columns
             .iter()
             .map(|column| column.id)
@@ -145,13 +191,15 @@ impl<'a> Binder<'a> {
             .collect();
         let mut sort = Vec::with_capacity(orders.len());
         let mut hidden = false;
+        let rows_distinct = matches!(select.distinct, Some(Distinct::Rows));
         for order in orders {
             sort.push(match order {
-                Order::Output(index, item) => {
+                Order::Output(_, None) | Order::Input(_, None) => continue,
+                Order::Output(index, Some(item)) => {
                     sort_key(item, output_expr(&columns[index], item.expr.span))
                 }
-                Order::Input(expr, item) => {
-                    if select.distinct.is_some() {
+                Order::Input(expr, Some(item)) => {
+                    if rows_distinct {
                         return Err(Error::new(
                             SqlState::INVALID_COLUMN_REFERENCE,
                             "with SELECT DISTINCT, what ORDER BY names must be in the select list",
@@ -159,12 +207,7 @@ impl<'a> Binder<'a> {
                         .at(expr.span));
                     }
                     hidden = true;
-                    let column = OutputColumn {
-                        id: self.column_id(),
-                        name: String::new(),
-                        data_type: expr.data_type,
-                        nullable: expr.nullable,
-                    };
+                    let column = self.hidden_column(&expr);
                     let key: SortKey = sort_key(item, output_expr(&column, expr.span));
                     projected.push((column.id, expr));
                     key
@@ -172,13 +215,32 @@ impl<'a> Binder<'a> {
             });
         }
         projected.extend(self.lock_columns(select.span));
+        let mut on = Vec::new();
+        for key in distinct_on.iter_mut().flatten() {
+            on.push(match key {
+                Order::Output(index, _) => columns[*index].id,
+                Order::Input(expr, _) => {
+                    let known = projected.iter().find(|(_, known)| known.is_same(expr));
+                    match known {
+                        Some((id, _)) => *id,
+                        None => {
+                            hidden = true;
+                            let column = self.hidden_column(expr);
+                            projected.push((column.id, expr.clone()));
+                            column.id
+                        }
+                    }
+                }
+            });
+        }
         plan = LogicalPlan::Project {
             input: Box::new(plan),
             items: projected,
         };
-        if select.distinct.is_some() {
+        if rows_distinct {
             plan = LogicalPlan::Distinct {
                 input: Box::new(plan),
+                on: None,
             };
         }
         if !sort.is_empty() {
@@ -187,46 +249,96 @@ impl<'a> Binder<'a> {
                 keys: sort,
             };
         }
+        if distinct_on.is_some() {
+            // Of each group the first row in the order stays.
+            plan = LogicalPlan::Distinct {
+                input: Box::new(plan),
+                on: Some(on),
+            };
+        }
         Ok((BoundQuery { plan, columns }, hidden))
     }
 
-    /// Puts an aggregation on the plan and rewrites what stands above it.
-    fn aggregated(
+    fn hidden_column(&mut self, expr: &Expr) -> OutputColumn {
+        OutputColumn {
+            id: self.column_id(),
+            name: String::new(),
+            data_type: expr.data_type,
+            nullable: expr.nullable,
+        }
+    }
+
+    /// The keys of DISTINCT ON. ORDER BY must begin with them, so that it says which row stays.
+    fn distinct_on(
         &mut self,
-        plan: LogicalPlan,
-        keys: Vec<Expr>,
-        items: &mut [(Expr, String)],
-        having: &mut [Expr],
-        orders: &mut [Order<'_>],
-    ) -> Result<LogicalPlan> {
-        let scope = self.scope();
-        let calls = std::mem::take(&mut self.aggregates);
-        let mut named: Vec<(crate::bound::ColumnId, Expr)> = Vec::with_capacity(keys.len());
+        keys: &'a [ast::Expr],
+        columns: &[OutputColumn],
+        items: &[(Expr, String)],
+        orders: &[Order<'a>],
+    ) -> Result<Vec<Order<'a>>> {
+        let mut bound: Vec<Order<'a>> = Vec::with_capacity(keys.len());
         for key in keys {
-            if !named.iter().any(|(_, known)| known.is_same(&key)) {
-                named.push((self.column_id(), key));
+            let order = match output_reference(key, columns)? {
+                Some(index) => Order::Output(index, None),
+                None => {
+                    let expr = self.expr(key)?;
+                    let expr = self.settle(expr);
+                    match items.iter().position(|(known, _)| known.is_same(&expr)) {
+                        Some(index) => Order::Output(index, None),
+                        None => Order::Input(expr, None),
+                    }
+                }
+            };
+            if !bound.iter().any(|known| known.is_same(&order)) {
+                bound.push(order);
             }
         }
+        let leading = &orders[..orders.len().min(bound.len())];
+        if let Some(stray) = leading
+            .iter()
+            .find(|order| !bound.iter().any(|key| key.is_same(order)))
+        {
+            let span = stray.item_span().unwrap_or_default();
+            return Err(Error::new(
+                SqlState::INVALID_COLUMN_REFERENCE,
+                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+            )
+            .at(span)
+            .hint("Let ORDER BY begin with the expressions of DISTINCT ON."));
+        }
+        Ok(bound)
+    }
+
+    /// Puts an aggregation on the plan and rewrites what stands above it.
+    fn aggregated(&mut self, plan: LogicalPlan, above: Vec<&mut Expr>) -> Result<LogicalPlan> {
+        let scope = self.scope();
+        let calls = std::mem::take(&mut self.select.aggregates);
+        let keys = std::mem::take(&mut self.select.grouping);
+        let mut windows = std::mem::take(&mut self.select.windows);
+        let mut series = std::mem::take(&mut self.select.series);
+        let named = keys
+            .exprs
+            .into_iter()
+            .map(|key| (self.column_id(), key))
+            .collect();
         let mut grouping = Grouping {
             keys: named,
             aggregates: calls.iter().map(|call| call.id).collect(),
             scope: &scope,
+            has_dependents: keys.sets.is_none(),
         };
-        for (expr, _) in items {
+        let of_windows = windows.iter_mut().flat_map(|window| window.exprs_mut());
+        let of_series = series.iter_mut().flat_map(|call| &mut call.arguments);
+        for expr in above.into_iter().chain(of_windows).chain(of_series) {
             grouping.rewrite(self, expr)?;
         }
-        for expr in having {
-            grouping.rewrite(self, expr)?;
-        }
-        for order in orders {
-            if let Order::Input(expr, _) = order {
-                grouping.rewrite(self, expr)?;
-            }
-        }
+        self.select.windows = windows;
+        self.select.series = series;
         Ok(LogicalPlan::Aggregate {
             input: Box::new(plan),
             keys: grouping.keys,
             aggregates: calls.into_iter().map(|call| (call.id, call.call)).collect(),
+            sets: keys.sets,
         })
     }
 
@@ -302,49 +414,6 @@ impl<'a> Binder<'a> {
             .at(span));
         }
         Ok(result)
-    }
-
-    /// GROUP BY: expressions, names of the input's or (failing that) the result's columns,
-    /// positions.
-    fn group_keys(&mut self, keys: &'a [ast::Expr], items: &[Item<'a>]) -> Result<Vec<Expr>> {
-        let mut bound = Vec::with_capacity(keys.len());
-        for key in keys {
-            let chosen: Option<&Item<'a>> = match &key.kind {
-                A::Number(text) => Some(&items[position(text, items.len(), "GROUP BY", key.span)?]),
-                A::Column(name) if name.parts.len() == 1 && !self.is_input_column(name) => {
-                    let ident = &name.last().name;
-                    let mut found = items.iter().filter(|item| match item {
-                        Item::Ast(_, name) | Item::Bound(_, name) => name == ident,
-                    });
-                    match (found.next(), found.next()) {
-                        (Some(only), None) => Some(only),
-                        (Some(_), Some(_)) => {
-                            return Err(super::expr::ambiguous(ident, key.span));
-                        }
-                        _ => None,
-                    }
-                }
-                _ => None,
-            };
-            let expr = match chosen {
-                Some(Item::Bound(expr, _)) => expr.clone(),
-                Some(Item::Ast(expr, _)) => {
-                    self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(expr))?
-                }
-                None => self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(key))?,
-            };
-            bound.push(expr);
-        }
-        Ok(bound)
-    }
-
-    fn is_input_column(&self, name: &ObjectName) -> bool {
-        self.scopes.last().is_some_and(|scope| {
-            scope
-                .columns
-                .iter()
-                .any(|column| column.name == name.last().name)
-        })
     }
 }
 

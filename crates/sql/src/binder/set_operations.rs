@@ -3,11 +3,13 @@
 use super::{
     Binder, coerce, internal,
     query::{BoundQuery, output_expr},
-    unsupported,
 };
 use crate::{
     ast::{QueryBody, SetOperator},
-    bound::{ColumnId, ExprKind, JoinKind, LogicalPlan, OutputColumn},
+    bound::{
+        ColumnId, Expr, ExprKind, FrameBound, FrameExclusion, JoinKind, LogicalPlan, OutputColumn,
+        WindowCall, WindowFrame, WindowFunction,
+    },
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType},
@@ -58,13 +60,15 @@ impl<'a> Binder<'a> {
                     BoundQuery {
                         plan: LogicalPlan::Distinct {
                             input: Box::new(plan),
+                            on: None,
                         },
                         columns,
                     }
                 }
-                (_, true) => return Err(unsupported(&format!("{word} ALL is"), span)),
-                (SetOperator::Intersect, false) => self.match_all(inputs, JoinKind::Semi, span)?,
-                (SetOperator::Except, false) => self.match_all(inputs, JoinKind::Anti, span)?,
+                (SetOperator::Intersect, _) => {
+                    self.match_all(inputs, JoinKind::Semi, *all, span)?
+                }
+                (SetOperator::Except, _) => self.match_all(inputs, JoinKind::Anti, *all, span)?,
             };
         }
         Ok(left)
@@ -137,12 +141,14 @@ impl<'a> Binder<'a> {
         })
     }
 
-    /// INTERSECT and EXCEPT: distinct rows of the first input with or without an equal row
-    /// (NULLs equal) in each of the others.
+    /// INTERSECT and EXCEPT: rows of the first input with or without an equal row (NULLs equal)
+    /// in each of the others. With ALL the copies of a row are numbered, and the number must be
+    /// equal too.
     fn match_all(
         &mut self,
         inputs: Vec<BoundQuery>,
         kind: JoinKind,
+        all: bool,
         span: Span,
     ) -> Result<BoundQuery> {
         let mut inputs = inputs.into_iter();
@@ -150,32 +156,105 @@ impl<'a> Binder<'a> {
             return Err(internal("a set operation without inputs", span));
         };
         let mut columns = first.columns;
-        let mut plan = LogicalPlan::Distinct {
-            input: Box::new(first.plan),
+        let mut plan = if all {
+            first.plan
+        } else {
+            LogicalPlan::Distinct {
+                input: Box::new(first.plan),
+                on: None,
+            }
         };
         for input in inputs {
-            let mut on = Vec::with_capacity(columns.len());
-            for (left, right) in columns.iter_mut().zip(&input.columns) {
-                on.push(super::expr::boolean(
-                    ExprKind::IsDistinct {
-                        left: Box::new(output_expr(left, span)),
-                        right: Box::new(output_expr(right, span)),
-                        negated: true,
-                    },
-                    false,
-                    span,
-                ));
-                if kind == JoinKind::Semi {
+            let mut pairs: Vec<(Expr, Expr)> = columns
+                .iter()
+                .zip(&input.columns)
+                .map(|(left, right)| (output_expr(left, span), output_expr(right, span)))
+                .collect();
+            let mut right = input.plan;
+            if all {
+                let left_number;
+                let right_number;
+                (plan, left_number) = self.numbered(plan, &columns, span);
+                (right, right_number) = self.numbered(right, &input.columns, span);
+                pairs.push((left_number, right_number));
+            }
+            let on = pairs
+                .into_iter()
+                .map(|(left, right)| {
+                    super::expr::boolean(
+                        ExprKind::IsDistinct {
+                            left: Box::new(left),
+                            right: Box::new(right),
+                            negated: true,
+                        },
+                        false,
+                        span,
+                    )
+                })
+                .collect();
+            if kind == JoinKind::Semi {
+                for (left, right) in columns.iter_mut().zip(&input.columns) {
                     left.nullable &= right.nullable;
                 }
             }
             plan = LogicalPlan::Join {
                 kind,
                 left: Box::new(plan),
-                right: Box::new(input.plan),
+                right: Box::new(right),
                 on,
             };
+            if all {
+                let items = columns
+                    .iter_mut()
+                    .map(|column| {
+                        let value = output_expr(column, span);
+                        column.id = self.column_id();
+                        (column.id, value)
+                    })
+                    .collect();
+                plan = LogicalPlan::Project {
+                    input: Box::new(plan),
+                    items,
+                };
+            }
         }
         Ok(BoundQuery { plan, columns })
+    }
+
+    /// Numbers equal rows.
+    fn numbered(
+        &mut self,
+        plan: LogicalPlan,
+        columns: &[OutputColumn],
+        span: Span,
+    ) -> (LogicalPlan, Expr) {
+        let id = self.column_id();
+        let call = WindowCall {
+            function: WindowFunction::RowNumber,
+            arguments: Vec::new(),
+            filter: None,
+            frame: WindowFrame {
+                start: FrameBound::Unbounded,
+                end: FrameBound::Peers,
+                exclusion: FrameExclusion::None,
+            },
+            data_type: DataType::Int8,
+        };
+        let plan = LogicalPlan::Window {
+            input: Box::new(plan),
+            partition: columns
+                .iter()
+                .map(|column| output_expr(column, span))
+                .collect(),
+            order: Vec::new(),
+            calls: vec![(id, call)],
+        };
+        let number = Expr {
+            kind: ExprKind::Column(id),
+            data_type: DataType::Int8,
+            nullable: false,
+            span,
+        };
+        (plan, number)
     }
 }

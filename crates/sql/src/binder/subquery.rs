@@ -1,40 +1,30 @@
 //! Subqueries in expressions.
 
-use super::{Binder, coerce, expr, internal, query::BoundQuery, unsupported};
+use super::{Binder, expr, literal, unsupported};
 use crate::{
     ast::{self, BinaryOperator, ExprKind as A, Quantified, Query},
-    bound::{BinaryOp, Expr, ExprKind, LogicalPlan},
+    bound::{BinaryOp, Expr, ExprKind},
     error::{Error, Result, SqlState},
     span::Span,
-    types::DataType,
+    types::{DataType, Value},
 };
 
 impl<'a> Binder<'a> {
-    /// Binds a query of one column.
-    fn one_column(&mut self, query: &'a Query, span: Span) -> Result<BoundQuery> {
-        let bound = self.settled_query(query)?;
-        if bound.columns.len() == 1 {
-            return Ok(bound);
-        }
-        Err(Error::new(
-            SqlState::SYNTAX_ERROR,
-            format!(
-                "the subquery must give one column, but gives {}",
-                bound.columns.len()
-            ),
-        )
-        .at(span))
-    }
-
     pub(super) fn scalar_subquery(&mut self, query: &'a Query, span: Span) -> Result<Expr> {
-        let bound = self.one_column(query, span)?;
-        let data_type = bound
-            .columns
-            .first()
-            .map_or(DataType::Text, |column| column.data_type);
+        let bound = self.settled_query(query)?;
+        let [column] = bound.columns.as_slice() else {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!(
+                    "the subquery must give one column, but gives {}",
+                    bound.columns.len()
+                ),
+            )
+            .at(span));
+        };
         Ok(Expr {
+            data_type: column.data_type,
             kind: ExprKind::ScalarSubquery(Box::new(bound.plan)),
-            data_type,
             nullable: true,
             span,
         })
@@ -59,50 +49,24 @@ impl<'a> Binder<'a> {
         negated: bool,
         span: Span,
     ) -> Result<Expr> {
-        if let A::Row(_) = operand.kind {
-            return Err(unsupported("a row before IN (subquery) is", operand.span)
-                .hint("Write EXISTS or a join."));
-        }
-        let operand = self.expr(operand)?;
-        let bound = self.one_column(query, span)?;
-        let Some(column) = bound.columns.into_iter().next() else {
-            return Err(internal("a subquery without columns", span));
-        };
-        let inner = Expr {
-            kind: ExprKind::Column(column.id),
-            data_type: column.data_type,
-            nullable: column.nullable,
-            span: query.span,
-        };
-        let (operand, inner) = self.comparable("=", operand, inner, span)?;
-        // Both sides in one type, by name: hash and merge joins compare them.
-        let (operand, inner) = if operand.data_type != inner.data_type
-            && coerce::base(operand.data_type) == coerce::base(inner.data_type)
-        {
-            let common = coerce::base(operand.data_type);
-            match common {
-                DataType::Char(_) => (
-                    coerce::cast(operand, DataType::Text),
-                    coerce::cast(inner, DataType::Text),
-                ),
-                _ => (operand, inner),
-            }
-        } else {
-            (operand, inner)
-        };
-        let nullable = operand.nullable || inner.nullable;
-        let plan = if matches!(inner.kind, ExprKind::Column(_)) {
-            bound.plan
-        } else {
-            let id = self.column_id();
-            LogicalPlan::Project {
-                input: Box::new(bound.plan),
-                items: vec![(id, inner)],
-            }
-        };
+        let row = self.row(operand)?;
+        self.any_of_query(BinaryOp::Equal, row, query, negated, span)
+    }
+
+    /// `[NOT] row operator ANY (query)`.
+    fn any_of_query(
+        &mut self,
+        operator: BinaryOp,
+        row: Vec<Expr>,
+        query: &'a Query,
+        negated: bool,
+        span: Span,
+    ) -> Result<Expr> {
+        let (operands, plan, nullable) = self.row_with_query(operator, row, query, span)?;
         Ok(expr::boolean(
             ExprKind::InSubquery {
-                operand: Box::new(operand),
+                operands,
+                operator,
                 subquery: Box::new(plan),
                 negated,
             },
@@ -125,19 +89,12 @@ impl<'a> Binder<'a> {
         };
         let operator = expr::comparison(comparison);
         match right {
-            Quantified::Query(query) => match (operator, all) {
-                (BinaryOp::Equal, false) => self.in_query(left, query, false, span),
-                (BinaryOp::NotEqual, true) => self.in_query(left, query, true, span),
-                _ => Err(unsupported(
-                    &format!(
-                        "{} {} (subquery) is",
-                        operator.symbol(),
-                        if all { "ALL" } else { "ANY" }
-                    ),
-                    span,
-                )
-                .hint("Compare with a subquery of min or max.")),
-            },
+            Quantified::Query(query) => {
+                let row = self.row(left)?;
+                // Of all it is true where the opposite is true of none.
+                let operator = if all { opposite(operator) } else { operator };
+                self.any_of_query(operator, row, query, all, span)
+            }
             Quantified::Array(array) => {
                 let A::Array(items) = &array.kind else {
                     return self.any_element(left, operator, all, array, span);
@@ -149,8 +106,8 @@ impl<'a> Binder<'a> {
                     parts.push(self.comparison(operator, left.clone(), item, span, span)?);
                 }
                 if parts.is_empty() {
-                    return Ok(super::literal::constant(
-                        crate::types::Value::Boolean(all),
+                    return Ok(literal::constant(
+                        Value::Boolean(all),
                         DataType::Boolean,
                         span,
                     ));
@@ -162,5 +119,18 @@ impl<'a> Binder<'a> {
                 })
             }
         }
+    }
+}
+
+/// The comparison that is true where this one is false.
+fn opposite(operator: BinaryOp) -> BinaryOp {
+    match operator {
+        BinaryOp::Equal => BinaryOp::NotEqual,
+        BinaryOp::NotEqual => BinaryOp::Equal,
+        BinaryOp::Less => BinaryOp::GreaterOrEqual,
+        BinaryOp::LessOrEqual => BinaryOp::Greater,
+        BinaryOp::Greater => BinaryOp::LessOrEqual,
+        BinaryOp::GreaterOrEqual => BinaryOp::Less,
+        other => other,
     }
 }

@@ -1,7 +1,7 @@
 //! Bound expressions.
 
 use crate::{
-    bound::LogicalPlan,
+    bound::{LogicalPlan, SortKey},
     span::Span,
     types::{DataType, Value},
 };
@@ -106,13 +106,17 @@ pub enum ExprKind {
     Function(ScalarFunction, Vec<Expr>),
     /// A subquery that gives one value (NULL where it gives no row).
     ScalarSubquery(Box<LogicalPlan>),
-    /// `[NOT] IN (subquery)`; the subquery has one column of the operand's type.
+    /// `[NOT] operands operator ANY (subquery)`: whether the comparison of the operands, as a row,
+    /// with one of the subquery's rows is true. `IN` is `= ANY`; `x < ALL (…)` is
+    /// `NOT x >= ANY (…)`. The subquery has as many columns, pairwise comparable.
     InSubquery {
-        /// The operand.
-        operand: Box<Expr>,
+        /// The operands, one or more.
+        operands: Vec<Expr>,
+        /// A comparison.
+        operator: BinaryOp,
         /// The subquery.
         subquery: Box<LogicalPlan>,
-        /// `NOT IN`.
+        /// `NOT`.
         negated: bool,
     },
     /// `EXISTS (subquery)`.
@@ -430,6 +434,12 @@ pub enum AggregateFunction {
     BitAnd,
     BitOr,
     BitXor,
+    /// Of values in order: `(value, fraction)`.
+    PercentileCont,
+    /// Of values in order: `(value, fraction)`.
+    PercentileDisc,
+    /// Of values in order: the most frequent.
+    Mode,
 }
 
 impl AggregateFunction {
@@ -466,6 +476,8 @@ pub struct AggregateCall {
     pub distinct: bool,
     /// `FILTER (WHERE …)`.
     pub filter: Option<Expr>,
+    /// The order in which it takes its rows: `ORDER BY` inside the call or `WITHIN GROUP`.
+    pub order_by: Vec<SortKey>,
     /// The type of its value (PostgreSQL's: sum(int4) is int8, sum(int8) and avg(int) numeric …).
     pub data_type: DataType,
 }

@@ -4,8 +4,11 @@ mod change;
 mod definition;
 mod expr;
 mod plan;
+pub mod plan_walk;
+mod row;
 mod statement;
 mod walk;
+mod window;
 
 pub use change::{
     Arbiter, Assignment, Change, ChangeKind, ConflictUpdate, InsertConflict, MergeAction, Returning,
@@ -18,8 +21,11 @@ pub use expr::{
     AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction, UnaryOp,
 };
 pub use plan::{
-    JoinKind, LockStrength, LockWaitPolicy, LogicalPlan, OutputColumn, RowLock, ScanColumn, SortKey,
+    GroupingSets, JoinKind, LockStrength, LockWaitPolicy, LogicalPlan, OutputColumn, RowLock,
+    ScanColumn, SharedId, SortKey, TableCall, TableFunction,
 };
+pub use row::row_comparison;
 pub use statement::{
     BoundStatement, Explain, IsolationLevel, TableLock, TransactionModes, TransactionStatement,
 };
+pub use window::{FrameBound, FrameExclusion, WindowCall, WindowFrame, WindowFunction};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    bound::{AggregateCall, ColumnId, Expr},
+    bound::{AggregateCall, ColumnId, Expr, WindowCall},
     catalog::Table,
     types::DataType,
 };
@@ -57,11 +57,55 @@ pub enum JoinKind {
     Semi,
     /// Rows of the left without one (`NOT EXISTS`).
     Anti,
-    /// All rows of the left, with one more boolean column of this id: the value of
-    /// `key IN (right)`, NULL where SQL has it so. The condition is one equality. The binder
-    /// does not make these: the planner does, of `IN (subquery)` where it is not a condition of
-    /// its own.
+    /// All rows of the left, with one more boolean column of this id: whether the condition is
+    /// true of a row of the right, NULL where it is true of none and unknown of some: the value
+    /// of `IN (subquery)`. The planner makes these, not the binder.
     Mark(ColumnId),
+    /// As [`JoinKind::Mark`], but what is unknown counts as false: the value of
+    /// `EXISTS (subquery)`.
+    Exists(ColumnId),
+    /// As [`JoinKind::Left`], where a second match of a row is an error (21000): the value of a
+    /// scalar subquery.
+    Single,
+}
+
+/// The sets of keys that an aggregation groups by.
+#[derive(Clone, Debug)]
+pub struct GroupingSets {
+    /// For each set the keys in it, by position. The others are NULL in its groups; a set
+    /// without keys has one group, even of no rows.
+    pub sets: Vec<Vec<usize>>,
+    /// A column behind the aggregates: the number of the group's set (int4).
+    pub id: ColumnId,
+}
+
+/// Names a WITH query within one statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SharedId(pub u32);
+
+/// Functions that give rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TableFunction {
+    /// One row: the value of its argument.
+    Scalar,
+    /// `generate_series(start, stop [, step])`.
+    GenerateSeries,
+    /// `unnest(array)`: its elements, of all dimensions.
+    Unnest,
+}
+
+/// One call of a function that gives rows of one column.
+#[derive(Clone, Debug)]
+pub struct TableCall {
+    /// The column.
+    pub id: ColumnId,
+    /// Which function.
+    pub function: TableFunction,
+    /// Its arguments.
+    pub arguments: Vec<Expr>,
+    /// The column's type.
+    pub data_type: DataType,
 }
 
 /// How strongly SELECT locks rows, weakest first.
@@ -133,6 +177,49 @@ pub enum LogicalPlan {
         /// All columns of its rows, in order.
         columns: Vec<(ColumnId, DataType)>,
     },
+    /// The rows of functions, side by side: NULL where one has ended before another.
+    TableFunctions {
+        /// The calls.
+        calls: Vec<TableCall>,
+        /// A last column (int8) that numbers the rows.
+        ordinality: Option<ColumnId>,
+    },
+    /// A plan that reads another's rows, which are computed once, by [`LogicalPlan::SharedScan`].
+    With {
+        /// Its id.
+        id: SharedId,
+        /// Its name.
+        name: String,
+        /// What is read.
+        definition: Box<LogicalPlan>,
+        /// What reads it.
+        input: Box<LogicalPlan>,
+    },
+    /// Rows of a [`LogicalPlan::With`] or [`LogicalPlan::Recursive`] around it.
+    SharedScan {
+        /// Whose.
+        id: SharedId,
+        /// Its name.
+        name: String,
+        /// The columns: the id here, the id there, the type.
+        columns: Vec<(ColumnId, ColumnId, DataType)>,
+    },
+    /// The rows of `base`, then those of `step` for as long as it gives some: it reads the rows
+    /// that the run before it gave.
+    Recursive {
+        /// What the step reads.
+        id: SharedId,
+        /// Its name.
+        name: String,
+        /// Where it starts.
+        base: Box<LogicalPlan>,
+        /// How it goes on.
+        step: Box<LogicalPlan>,
+        /// UNION: rows that were there before are dropped.
+        distinct: bool,
+        /// The columns given: the id, the base's, the step's, the type.
+        columns: Vec<(ColumnId, ColumnId, ColumnId, DataType)>,
+    },
     /// Rows for which every conjunct is true.
     Filter {
         /// Input.
@@ -158,6 +245,20 @@ pub enum LogicalPlan {
         /// Conjuncts of the condition; empty: cross join.
         on: Vec<Expr>,
     },
+    /// A join whose right side is evaluated for every row of the left: it reads columns of the
+    /// left. Once planned these are `bindings`, and the right has parameters in their place.
+    Apply {
+        /// Its kind: not right or full.
+        kind: JoinKind,
+        /// Left input.
+        left: Box<LogicalPlan>,
+        /// What is evaluated for each of its rows.
+        right: Box<LogicalPlan>,
+        /// Conjuncts of the condition, over both.
+        on: Vec<Expr>,
+        /// Parameters of the right, with their values over the left.
+        bindings: Vec<(usize, Expr)>,
+    },
     /// Groups and aggregates; no keys: one row.
     Aggregate {
         /// Input.
@@ -166,11 +267,26 @@ pub enum LogicalPlan {
         keys: Vec<(ColumnId, Expr)>,
         /// Aggregates.
         aggregates: Vec<(ColumnId, AggregateCall)>,
+        /// With several sets of keys: groups for each of them.
+        sets: Option<GroupingSets>,
     },
-    /// Distinct rows over all columns (NULLs equal).
+    /// Window functions: the input's columns and one for each call.
+    Window {
+        /// Input.
+        input: Box<LogicalPlan>,
+        /// PARTITION BY.
+        partition: Vec<Expr>,
+        /// ORDER BY.
+        order: Vec<SortKey>,
+        /// The calls.
+        calls: Vec<(ColumnId, WindowCall)>,
+    },
+    /// Distinct rows (NULLs equal): of equal ones the first.
     Distinct {
         /// Input.
         input: Box<LogicalPlan>,
+        /// The columns that count (DISTINCT ON); `None`: all.
+        on: Option<Vec<ColumnId>>,
     },
     /// Rows in order.
     Sort {

@@ -16,8 +16,8 @@ impl Expr {
             | ExprKind::Cast(operand)
             | ExprKind::AssignmentCast(operand)
             | ExprKind::IsNull { operand, .. }
-            | ExprKind::IsTruth { operand, .. }
-            | ExprKind::InSubquery { operand, .. } => vec![operand],
+            | ExprKind::IsTruth { operand, .. } => vec![operand],
+            ExprKind::InSubquery { operands, .. } => operands.iter().collect(),
             ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
                 vec![left, right]
             }
@@ -59,8 +59,8 @@ impl Expr {
             | ExprKind::Cast(operand)
             | ExprKind::AssignmentCast(operand)
             | ExprKind::IsNull { operand, .. }
-            | ExprKind::IsTruth { operand, .. }
-            | ExprKind::InSubquery { operand, .. } => vec![operand],
+            | ExprKind::IsTruth { operand, .. } => vec![operand],
+            ExprKind::InSubquery { operands, .. } => operands.iter_mut().collect(),
             ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
                 vec![left, right]
             }
@@ -94,7 +94,6 @@ impl Expr {
     /// the same as nothing but themselves.
     #[must_use]
     pub fn is_same(&self, other: &Expr) -> bool {
-        use super::ScalarFunction::{GenRandomUuid, Random};
         if self.data_type != other.data_type {
             return false;
         }
@@ -157,7 +156,7 @@ impl Expr {
                 },
             ) => left.len() == right.len() && left_otherwise.is_some() == right_otherwise.is_some(),
             (ExprKind::Function(left, _), ExprKind::Function(right, _)) => {
-                left == right && !matches!(left, Random | GenRandomUuid)
+                left == right && !left.is_volatile()
             }
             _ => false,
         };
@@ -179,6 +178,16 @@ impl Expr {
             for operand in self.operands() {
                 operand.visit(visit);
             }
+        }
+    }
+
+    /// The plan of the subquery that this expression itself is, if it is one.
+    pub fn subquery_mut(&mut self) -> Option<&mut LogicalPlan> {
+        match &mut self.kind {
+            ExprKind::ScalarSubquery(subquery)
+            | ExprKind::InSubquery { subquery, .. }
+            | ExprKind::Exists { subquery, .. } => Some(subquery),
+            _ => None,
         }
     }
 

@@ -32,7 +32,11 @@ use crate::{
         temporary,
     },
     eval::SessionInfo,
+    executor::spill::SpillSpace,
 };
+
+/// The directory for temporary files, in the database's own.
+const TEMPORARY: &str = "temporary";
 
 /// How often a closure or statement that had to give way is run before its error is handed on.
 const ATTEMPTS: u32 = 32;
@@ -78,6 +82,8 @@ pub struct Database {
 pub(crate) struct Inner {
     pub(crate) manager: TransactionManager,
     pub(crate) env: Env,
+    /// Where operators put rows that do not fit into memory.
+    pub(crate) spill: Option<Arc<SpillSpace>>,
     pub(crate) catalog_store: CatalogStore,
     /// The newest committed catalog. A commit that changes it holds the lock for writing from
     /// before the commit until the new version is here: whoever gets a table's lock after the
@@ -120,12 +126,20 @@ impl Database {
     /// As [`Database::open`].
     pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Database> {
         let path = path.as_ref();
+        let read_only = options.store.read_only;
         let store = Store::open(options.env.clone(), path, options.store).map_err(storage_error)?;
         let name = path.file_stem().map_or_else(
             || "rustling".to_owned(),
             |name| name.to_string_lossy().into_owned(),
         );
-        Database::build(store, options.env, name, Some(path.to_owned()))
+        // Who only reads writes no files.
+        let spill = if read_only {
+            None
+        } else {
+            let vfs = Arc::clone(&options.env.vfs);
+            Some(Arc::new(SpillSpace::open(vfs, &path.join(TEMPORARY))?))
+        };
+        Database::build(store, options.env, name, Some(path.to_owned()), spill)
     }
 
     /// A database that lives and dies with this process.
@@ -150,10 +164,16 @@ impl Database {
     /// # Errors
     /// Where the store holds something other than an SQL database.
     pub fn from_store(store: Store, env: Env, name: String) -> Result<Database> {
-        Database::build(store, env, name, None)
+        Database::build(store, env, name, None, None)
     }
 
-    fn build(store: Store, env: Env, name: String, directory: Option<PathBuf>) -> Result<Database> {
+    fn build(
+        store: Store,
+        env: Env,
+        name: String,
+        directory: Option<PathBuf>,
+        spill: Option<Arc<SpillSpace>>,
+    ) -> Result<Database> {
         let manager = TransactionManager::new(store, env.clone());
         let catalog_store = CatalogStore::open(&manager)?;
         let empty = CatalogSnapshot::new(0, CatalogRecords::default(), &|_| {
@@ -164,6 +184,7 @@ impl Database {
             Inner {
                 manager,
                 env,
+                spill,
                 catalog_store,
                 catalog: RwLock::new(Arc::new(empty)),
                 generations: AtomicU64::new(1),
@@ -401,9 +422,8 @@ impl Inner {
                     .or_insert_with(|| Arc::new(RowNumbers::new())),
             )
         };
-        Ok(Arc::new(CatalogSnapshot::new(
-            generation, records, &numbers,
-        )?))
+        let snapshot = CatalogSnapshot::new(generation, records, &numbers)?;
+        Ok(Arc::new(snapshot.with_sizes(self.manager.store().clone())))
     }
 
     /// Commits a transaction that has changed the catalog, and makes the change the newest

@@ -1,6 +1,12 @@
 //! Prepared statements.
 
-use std::sync::Arc;
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
 
@@ -8,6 +14,7 @@ use crate::{
     DataType, Result, ast,
     binder::{BindOptions, Bound, bind},
     bound::{BoundStatement, ColumnId},
+    engine::table::TableHandle,
     engine::{
         Params,
         catalog::CatalogSnapshot,
@@ -52,6 +59,10 @@ pub(crate) struct PlanOptions {
 pub(crate) struct Planned {
     generation: u64,
     options: PlanOptions,
+    /// How large the tables were that the planner asked for.
+    sizes: Vec<(Arc<TableHandle>, u64)>,
+    /// How often it was used.
+    uses: AtomicU32,
     /// The types of its parameters.
     pub(crate) parameters: Vec<DataType>,
     /// What to do.
@@ -141,6 +152,7 @@ impl Prepared {
         if let Some(planned) = &*self.planned.read()
             && planned.generation == catalog.generation
             && planned.options == options
+            && !planned.is_outgrown(catalog)
         {
             return Ok(Arc::clone(planned));
         }
@@ -156,6 +168,26 @@ impl Prepared {
     }
 }
 
+/// A table that has become so many times larger or smaller is worth another plan.
+const OUTGROWN: u64 = 8;
+
+impl Planned {
+    /// Whether a table has grown or shrunk so much that another plan may be better. It is looked
+    /// at after 1, 2, 4, 8 … uses.
+    fn is_outgrown(&self, catalog: &CatalogSnapshot) -> bool {
+        let uses = self.uses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        uses.is_power_of_two()
+            && self.sizes.iter().any(|(table, before)| {
+                let now = catalog.rows_of(table).unwrap_or(*before).max(SMALL);
+                let before = (*before).max(SMALL);
+                now > before.saturating_mul(OUTGROWN) || before > now.saturating_mul(OUTGROWN)
+            })
+    }
+}
+
+/// Tables of fewer rows are all the same to the planner.
+const SMALL: u64 = 1000;
+
 /// Plans a bound statement.
 pub(crate) fn plan_bound(
     bound: Bound,
@@ -163,8 +195,17 @@ pub(crate) fn plan_bound(
     options: PlanOptions,
 ) -> Result<Planned> {
     let tables = |id| catalog.handle(id);
+    let sizes = RefCell::new(Vec::new());
+    let rows = |handle: &TableHandle| {
+        let rows = catalog.rows_of(handle)?;
+        if let Some(handle) = catalog.handle(handle.table.id) {
+            sizes.borrow_mut().push((handle, rows));
+        }
+        Some(rows)
+    };
     let context = PlanContext {
         tables: &tables,
+        rows: &rows,
         parameters: bound.parameters.len(),
         executor: options.executor,
         optimizer: options.optimizer,
@@ -177,6 +218,8 @@ pub(crate) fn plan_bound(
             &mut StatementPlanner::new(catalog, &context),
         )?,
         parameters: bound.parameters,
+        sizes: sizes.into_inner(),
+        uses: AtomicU32::new(0),
     })
 }
 

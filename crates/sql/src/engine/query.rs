@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rustling_txn::Transaction;
 
 use crate::{
-    Error, Result, SqlState, Value,
+    Result, Value,
     engine::{
         prepared::QueryAction, rows::Rows, session::Session, transaction_state::transaction_options,
     },
-    executor::{self, ExecContext, Measurements, RowBuffer, StatementRandom},
+    executor::{self, ExecContext, Measurements, RowBuffer, SharedTables, StatementRandom},
     planner::physical::{InitKind, InitPlan},
 };
 
@@ -35,6 +35,8 @@ impl Session {
             cancel: self.cancel.clone(),
             deadline: self.deadline(),
             env: inner.env.clone(),
+            spill: inner.spill.clone(),
+            shared: SharedTables::default(),
             memory: inner.manager.store().memory().clone(),
             buffers: Vec::new(),
             measurements,
@@ -94,23 +96,13 @@ pub(super) fn run_init_plans(init: &[InitPlan], context: &mut ExecContext) -> Re
                 InitKind::Scalar => {
                     let value = row.first().cloned().unwrap_or(Value::Null);
                     if operator.next(context, &mut row)? {
-                        return Err(Error::new(
-                            SqlState::CARDINALITY_VIOLATION,
-                            "more than one row returned by a subquery used as an expression",
-                        ));
+                        return Err(executor::more_than_one_row());
                     }
                     value
                 }
             }
         };
-        // Subqueries are numbered in the order they run, after the statement's own parameters.
-        if context.parameters.len() != subquery.parameter {
-            return Err(Error::new(
-                SqlState::INTERNAL_ERROR,
-                "a subquery's value has no place among the parameters",
-            ));
-        }
-        context.parameters.push(value);
+        context.set_parameter(subquery.parameter, value);
     }
     Ok(())
 }

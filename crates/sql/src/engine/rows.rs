@@ -53,7 +53,8 @@ enum Source {
 }
 
 struct Running {
-    operator: Box<dyn Operator>,
+    /// `None` only while it is dropped.
+    operator: Option<Box<dyn Operator>>,
     context: ExecContext,
     /// Set where an error must fail the transaction that the query belongs to.
     failed: Option<Arc<AtomicBool>>,
@@ -61,6 +62,8 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Operators may hold the transaction too.
+        self.operator = None;
         // A READ COMMITTED transaction gives its snapshot back between statements, but not
         // while another result of it is being read.
         if self.failed.is_some() && Arc::strong_count(&self.context.transaction) == 2 {
@@ -113,7 +116,7 @@ impl Rows {
             columns,
             tag: None,
             source: Source::Running(Box::new(Running {
-                operator,
+                operator: Some(operator),
                 context,
                 failed,
             })),
@@ -154,7 +157,10 @@ impl Rows {
                 None => Ok(false),
             },
             Source::Running(running) => {
-                let more = running.operator.next(&running.context, row);
+                let more = match &mut running.operator {
+                    Some(operator) => operator.next(&running.context, row),
+                    None => Ok(false),
+                };
                 if let (Err(_), Some(failed)) = (&more, &running.failed) {
                     failed.store(true, Ordering::Relaxed);
                 }

@@ -280,6 +280,7 @@ fn groups_and_totals() {
         arguments,
         distinct: false,
         filter: None,
+        order_by: Vec::new(),
         data_type,
     };
     let plan = LogicalPlan::Aggregate {
@@ -295,6 +296,7 @@ fn groups_and_totals() {
                 call(AggregateFunction::Sum, vec![int_column(0)], DataType::Int8),
             ),
         ],
+        sets: None,
     };
     let rows = run(&mut session, query(sorted(plan, 20), &[20, 21, 22])).unwrap();
     assert_eq!(rows.len(), 8);

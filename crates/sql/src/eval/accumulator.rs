@@ -6,6 +6,7 @@ use super::{
     arithmetic::{out_of_range, overflow},
     check_length, date_arithmetic, internal,
     node::Collation,
+    ordered_set::OrderedSet,
     variance::{Measure, Variance},
 };
 use crate::{
@@ -79,6 +80,7 @@ enum State {
         value: Value,
         function: AggregateFunction,
     },
+    OrderedSet(Box<OrderedSet>),
     /// Over an untyped NULL.
     Null,
 }
@@ -110,6 +112,9 @@ impl Accumulator {
             .arguments
             .first()
             .map_or(DataType::Unknown, |argument| argument.data_type);
+        if let Some(state) = OrderedSet::new(call.function) {
+            return Ok(Accumulator(State::OrderedSet(Box::new(state))));
+        }
         let state = match (call.function, argument) {
             (F::CountStar, _) => State::CountStar(0),
             (F::Count, _) => State::Count(0),
@@ -305,6 +310,7 @@ impl Accumulator {
                 }
             },
             (State::Variance(variance), value) => variance.update(value)?,
+            (State::OrderedSet(state), _) => state.update(arguments),
             (_, value) => return Err(mismatch(value)),
         }
         Ok(())
@@ -463,6 +469,7 @@ impl Accumulator {
                 }
             }
             State::Bits { value, .. } => value,
+            State::OrderedSet(state) => state.finish()?,
         })
     }
 
@@ -481,6 +488,7 @@ impl Accumulator {
             State::Json {
                 text: Some(text), ..
             } => text.capacity(),
+            State::OrderedSet(state) => size_of::<OrderedSet>() + state.heap_size(),
             _ => 0,
         }
     }

@@ -101,6 +101,18 @@ pub(super) fn add_interval_zoned(
         .ok_or_else(timestamp_out_of_range)
 }
 
+/// The timestamp an interval later; with a zone, by the zone's calendar.
+pub(crate) fn step_timestamp(
+    timestamp: i64,
+    interval: &Interval,
+    zone: Option<&TimeZone>,
+) -> Result<i64> {
+    match zone {
+        Some(zone) => add_interval_zoned(timestamp, interval, zone),
+        None => add_interval(timestamp, interval),
+    }
+}
+
 pub(super) fn negated(interval: &Interval) -> Result<Interval> {
     match (
         interval.months.checked_neg(),

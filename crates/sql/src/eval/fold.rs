@@ -161,23 +161,13 @@ impl Folder<'_> {
             ExprKind::Literal(_)
             | ExprKind::Column(_)
             | ExprKind::ScalarSubquery(_)
+            | ExprKind::InSubquery { .. }
             | ExprKind::Exists { .. } => return make(kind),
             ExprKind::Parameter(number) => {
                 return match self.context.parameters.get(number) {
                     Some(value) if self.one_execution => make(ExprKind::Literal(value.clone())),
                     _ => make(ExprKind::Parameter(number)),
                 };
-            }
-            ExprKind::InSubquery {
-                operand,
-                subquery,
-                negated,
-            } => {
-                return make(ExprKind::InSubquery {
-                    operand: self.fold_box(operand),
-                    subquery,
-                    negated,
-                });
             }
             ExprKind::And(operands) => return self.junction(operands, false, &make),
             ExprKind::Or(operands) => return self.junction(operands, true, &make),

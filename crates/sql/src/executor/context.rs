@@ -6,14 +6,14 @@ use rustling_storage::{Env, MemoryBudget, Randomness, Reservation};
 use rustling_txn::Transaction;
 
 use crate::{
-    Result, Value,
+    Error, Result, SqlState, Value,
     engine::{cancel::CancelToken, error::storage_error},
     eval::{EvalContext, RandomSource, SessionInfo},
-    executor::Measurements,
+    executor::{Measurements, SharedTables, spill::SpillSpace},
 };
 
 /// What a running statement works with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ExecContext {
     /// The transaction, its statement begun.
     pub(crate) transaction: Arc<Transaction>,
@@ -31,6 +31,10 @@ pub(crate) struct ExecContext {
     pub(crate) deadline: Option<Duration>,
     /// Time and randomness.
     pub(crate) env: Env,
+    /// Where rows go that do not fit into memory; `None`: the database has no files.
+    pub(crate) spill: Option<Arc<SpillSpace>>,
+    /// The rows kept of WITH queries.
+    pub(crate) shared: SharedTables,
     /// Where operators reserve their memory.
     pub(crate) memory: MemoryBudget,
     /// Rows that were put aside for the plan, by slot.
@@ -71,6 +75,26 @@ impl ExecContext {
         }
     }
 
+    /// Where rows go that do not fit into memory.
+    pub(crate) fn spill_space(&self) -> Result<&SpillSpace> {
+        self.spill.as_deref().ok_or_else(|| {
+            Error::new(
+                SqlState::OUT_OF_MEMORY,
+                "the memory budget is used up, and a database in memory has no files to turn to",
+            )
+        })
+    }
+
+    /// Gives a parameter its value. Those that have none yet are NULL.
+    pub(crate) fn set_parameter(&mut self, parameter: usize, value: Value) {
+        if self.parameters.len() <= parameter {
+            self.parameters.resize(parameter + 1, Value::Null);
+        }
+        if let Some(place) = self.parameters.get_mut(parameter) {
+            *place = value;
+        }
+    }
+
     /// Fails where the statement is to end. Operators call it every few rows.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
@@ -91,6 +115,8 @@ pub(crate) struct MemoryMeter {
 
 impl MemoryMeter {
     const STEP: usize = 64 << 10;
+    /// One operator that can use files takes at most this part of the budget.
+    const OPERATORS: usize = 8;
 
     /// A meter for the memory of `purpose`.
     pub(crate) fn new(context: &ExecContext, purpose: &'static str) -> Result<MemoryMeter> {
@@ -109,12 +135,38 @@ impl MemoryMeter {
     /// Counts `bytes` more.
     #[inline]
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<()> {
-        self.used += bytes;
-        if self.used > self.reservation.bytes() {
-            let more = (self.used - self.reservation.bytes()).max(MemoryMeter::STEP);
+        let used = self.used + bytes;
+        if used > self.reservation.bytes() {
+            let more = (used - self.reservation.bytes()).max(MemoryMeter::STEP);
             self.reservation.grow(more).map_err(storage_error)?;
         }
+        self.used = used;
         Ok(())
+    }
+
+    /// Counts `bytes` more, unless that is more than one operator may hold or than there is:
+    /// then rows should go into temporary files. Without files, and where nothing is held yet,
+    /// as [`MemoryMeter::grow`].
+    #[inline]
+    pub(crate) fn try_grow(&mut self, bytes: usize, context: &ExecContext) -> Result<bool> {
+        if self.used == 0 || context.spill.is_none() {
+            return self.grow(bytes).map(|()| true);
+        }
+        let share = (context.memory.limit() / MemoryMeter::OPERATORS).max(MemoryMeter::STEP);
+        if self.used + bytes > share {
+            return Ok(false);
+        }
+        match self.grow(bytes) {
+            Ok(()) => Ok(true),
+            Err(error) if error.state() == SqlState::OUT_OF_MEMORY => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives back everything.
+    pub(crate) fn clear(&mut self) {
+        self.used = 0;
+        self.reservation.shrink(self.reservation.bytes());
     }
 
     /// Counts `bytes` less. What is reserved stays reserved.

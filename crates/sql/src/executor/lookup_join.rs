@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Result, Value,
     bound::JoinKind,
-    executor::{ExecContext, Operator, RowBuffer, Scan, passes},
+    executor::{ExecContext, Operator, RowBuffer, Scan, more_than_one_row, passes},
     planner::physical::{PlannedExpr, ScanNode},
 };
 
@@ -65,8 +65,18 @@ impl Operator for LookupJoin {
                 if !passes(&self.on, &self.pair, context)? {
                     continue;
                 }
+                if self.found && self.kind == JoinKind::Single {
+                    return Err(more_than_one_row());
+                }
                 self.found = true;
                 match self.kind {
+                    JoinKind::Exists(_) => {
+                        self.pair.truncate(self.left_width);
+                        self.pair.push(Value::Boolean(true));
+                        self.scan = None;
+                        std::mem::swap(row, &mut self.pair);
+                        return Ok(true);
+                    }
                     JoinKind::Semi => {
                         self.pair.truncate(self.left_width);
                         self.scan = None;
@@ -77,6 +87,11 @@ impl Operator for LookupJoin {
                         self.scan = None;
                         continue;
                     }
+                    // Given once it is clear that there is no second one.
+                    JoinKind::Single => {
+                        row.clone_from(&self.pair);
+                        continue;
+                    }
                     _ => {
                         row.clone_from(&self.pair);
                         return Ok(true);
@@ -85,10 +100,14 @@ impl Operator for LookupJoin {
             }
             self.scan = None;
             if self.found {
+                if self.kind == JoinKind::Single {
+                    return Ok(true);
+                }
                 continue;
             }
             match self.kind {
-                JoinKind::Left => self
+                JoinKind::Exists(_) => self.pair.push(Value::Boolean(false)),
+                JoinKind::Left | JoinKind::Single => self
                     .pair
                     .resize(self.left_width + self.right.width(), Value::Null),
                 JoinKind::Anti => {}

@@ -5,6 +5,7 @@
 //! (transaction, parameters, cancellation, memory) stands in the [`ExecContext`].
 
 mod aggregate;
+mod apply;
 mod buffered;
 mod context;
 mod distinct;
@@ -16,23 +17,30 @@ mod lock_rows;
 mod lookup_join;
 mod nested_loop;
 mod scan;
+mod shared;
 mod sort;
+pub(crate) mod spill;
+mod table_function;
 mod union;
 mod values;
+mod window;
 
 use std::sync::Arc;
 
 use crate::{
-    Result, Value,
+    Result, SqlState, Value,
     bound::ColumnId,
+    planner::choose_executor::all_rows,
     planner::physical::{ExecutorKind, PhysicalNode, PhysicalPlan, PlannedExpr},
     vector,
 };
 
+pub(crate) use apply::more_than_one_row;
 pub(crate) use context::{ExecContext, MemoryMeter, StatementRandom, row_bytes};
 pub(crate) use instrument::Measurements;
 pub(crate) use limit::bounds as limit_bounds;
 pub(crate) use scan::{Scan, key_range_of};
+pub(crate) use shared::SharedTables;
 
 /// A row in flight.
 pub(crate) type RowBuffer = Vec<Value>;
@@ -73,9 +81,47 @@ pub(crate) fn build_with(
     // The vector executor measures its nodes itself. A row that is put in a scan's place is
     // one row: whatever the plan says, it takes the way of rows.
     if plan.executor == ExecutorKind::Vector && substitutes.is_empty() {
-        return vector::build(plan, context);
+        let vectors = vector::build(plan, context)?;
+        return Ok(match &context.spill {
+            Some(_) => Box::new(VectorsOrRows {
+                running: Some(vectors),
+                plan: Some(plan.clone()),
+            }),
+            None => vectors,
+        });
     }
     build_as_rows(plan, context, substitutes)
+}
+
+/// A part of a plan in the vector executor, which keeps everything in memory: where the memory
+/// budget does not suffice, the row executor begins anew, with temporary files.
+struct VectorsOrRows {
+    running: Option<Box<dyn Operator>>,
+    /// The plan, until a row has been given.
+    plan: Option<PhysicalPlan>,
+}
+
+impl Operator for VectorsOrRows {
+    fn next(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
+        let Some(running) = &mut self.running else {
+            return Ok(false);
+        };
+        match running.next(context, row) {
+            Err(error) if error.state() == SqlState::OUT_OF_MEMORY && self.plan.is_some() => {
+                self.running = None;
+                let Some(mut plan) = self.plan.take() else {
+                    return Err(error);
+                };
+                all_rows(&mut plan, "the vectors did not fit into memory");
+                let rows = self.running.insert(build(&plan, context, None)?);
+                rows.next(context, row)
+            }
+            result => {
+                self.plan = None;
+                result
+            }
+        }
+    }
 }
 
 /// The operator of `plan` in the row executor, whatever its root says; its inputs may be
@@ -114,6 +160,33 @@ fn build_node(
         },
         PhysicalNode::Values { rows } => Box::new(values::Values::new(Arc::clone(rows))),
         PhysicalNode::Buffered { slot } => Box::new(buffered::Buffered::new(*slot, context)?),
+        PhysicalNode::TableFunctions { calls, ordinality } => Box::new(
+            table_function::TableFunctions::new(Arc::clone(calls), *ordinality),
+        ),
+        PhysicalNode::With {
+            id,
+            definition,
+            input,
+            ..
+        } => Box::new(shared::With::new(*id, child(definition)?, context, || {
+            child(input)
+        })?),
+        PhysicalNode::SharedScan { id, positions, .. } => {
+            Box::new(shared::SharedScan::new(*id, Arc::clone(positions), context))
+        }
+        PhysicalNode::Recursive {
+            id,
+            base,
+            step,
+            distinct,
+            ..
+        } => Box::new(shared::Recursive::new(
+            *id,
+            child(base)?,
+            Arc::clone(step),
+            *distinct,
+            context,
+        )?),
         PhysicalNode::Filter { input, predicates } => {
             Box::new(filter::Filter::new(child(input)?, Arc::clone(predicates)))
         }
@@ -132,6 +205,25 @@ fn build_node(
             left.columns.len(),
             right.columns.len(),
             Arc::clone(on),
+            context,
+        )?),
+        PhysicalNode::Apply {
+            kind,
+            left,
+            right,
+            bindings,
+            on,
+            repeatable,
+        } => Box::new(apply::Apply::new(
+            apply::ApplySpec {
+                kind: *kind,
+                right_width: right.columns.len(),
+                right: Arc::clone(right),
+                bindings: Arc::clone(bindings),
+                on: Arc::clone(on),
+                repeatable: *repeatable,
+            },
+            child(left)?,
             context,
         )?),
         PhysicalNode::LookupJoin {
@@ -156,8 +248,8 @@ fn build_node(
         } => Box::new(hash_join::HashJoin::new(
             hash_join::HashJoinSpec {
                 kind: *kind,
-                left_width: left.columns.len(),
-                right_width: right.columns.len(),
+                left_types: types_of(left),
+                right_types: types_of(right),
                 left_keys: Arc::clone(left_keys),
                 right_keys: Arc::clone(right_keys),
                 residual: Arc::clone(residual),
@@ -170,23 +262,42 @@ fn build_node(
             input,
             keys,
             aggregates,
+            sets,
         } => Box::new(aggregate::HashAggregate::new(
             child(input)?,
             Arc::clone(keys),
             Arc::clone(aggregates),
+            sets.clone(),
+            types_of(input),
             context,
         )?),
-        PhysicalNode::Distinct { input } => {
-            let types = input
-                .columns
-                .iter()
-                .map(|column| column.data_type)
-                .collect();
-            Box::new(distinct::Distinct::new(child(input)?, types, context)?)
+        PhysicalNode::Window {
+            input,
+            partition,
+            order,
+            calls,
+        } => Box::new(window::Window::new(
+            child(input)?,
+            partition,
+            order,
+            Arc::clone(calls),
+            context,
+        )?),
+        PhysicalNode::Distinct { input, on } => {
+            let types = types_of(input);
+            Box::new(distinct::Distinct::new(
+                child(input)?,
+                types,
+                on.clone(),
+                context,
+            )?)
         }
-        PhysicalNode::Sort { input, keys } => {
-            Box::new(sort::Sort::new(child(input)?, Arc::clone(keys), context)?)
-        }
+        PhysicalNode::Sort { input, keys } => Box::new(sort::Sort::new(
+            child(input)?,
+            Arc::clone(keys),
+            types_of(input),
+            context,
+        )?),
         PhysicalNode::TopN {
             input,
             keys,
@@ -225,6 +336,10 @@ fn build_node(
     })
 }
 
+fn types_of(plan: &PhysicalPlan) -> Vec<crate::DataType> {
+    plan.columns.iter().map(|column| column.data_type).collect()
+}
+
 /// Whether every predicate is true of `row`.
 #[inline]
 pub(crate) fn passes(
@@ -238,4 +353,21 @@ pub(crate) fn passes(
         }
     }
     Ok(true)
+}
+
+/// The conjunction of the predicates over `row`: `None` where it is unknown.
+pub(crate) fn holds(
+    predicates: &[PlannedExpr],
+    row: &[Value],
+    context: &ExecContext,
+) -> Result<Option<bool>> {
+    let mut result = Some(true);
+    for predicate in predicates {
+        match predicate.compiled.eval_predicate(row, &context.eval())? {
+            Some(true) => {}
+            Some(false) => return Ok(Some(false)),
+            None => result = None,
+        }
+    }
+    Ok(result)
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     Result, Value,
     bound::JoinKind,
-    executor::{ExecContext, MemoryMeter, Operator, RowBuffer, passes, row_bytes},
+    executor::{
+        ExecContext, MemoryMeter, Operator, RowBuffer, holds, more_than_one_row, row_bytes,
+    },
     planner::physical::PlannedExpr,
 };
 
@@ -34,6 +36,8 @@ enum State {
     Pair {
         next: usize,
         found: bool,
+        /// Of some pair the condition was neither true nor false.
+        unknown: bool,
     },
     /// The left is done; unmatched right rows from here on are to be given.
     Rest(usize),
@@ -92,6 +96,7 @@ impl Operator for NestedLoopJoin {
                         self.state = State::Pair {
                             next: 0,
                             found: false,
+                            unknown: false,
                         };
                     } else {
                         self.state = State::Rest(0);
@@ -100,6 +105,7 @@ impl Operator for NestedLoopJoin {
                 State::Pair {
                     mut next,
                     mut found,
+                    mut unknown,
                 } => {
                     while let Some(right) = self.right.get(next) {
                         self.pairs = self.pairs.wrapping_add(1);
@@ -109,8 +115,16 @@ impl Operator for NestedLoopJoin {
                         self.pair.truncate(self.left_width);
                         self.pair.extend_from_slice(right);
                         next += 1;
-                        if !passes(&self.on, &self.pair, context)? {
-                            continue;
+                        match holds(&self.on, &self.pair, context)? {
+                            Some(true) => {}
+                            Some(false) => continue,
+                            None => {
+                                unknown = true;
+                                continue;
+                            }
+                        }
+                        if found && self.kind == JoinKind::Single {
+                            return Err(more_than_one_row());
                         }
                         found = true;
                         if let Some(matched) = self.matched.get_mut(next - 1) {
@@ -123,22 +137,35 @@ impl Operator for NestedLoopJoin {
                                 self.state = State::Fetch;
                                 return Ok(true);
                             }
-                            JoinKind::Anti => break,
+                            JoinKind::Anti | JoinKind::Exists(_) | JoinKind::Mark(_) => break,
+                            // Given once it is clear that there is no second one.
+                            JoinKind::Single => row.clone_from(&self.pair),
                             _ => {
                                 row.clone_from(&self.pair);
-                                self.state = State::Pair { next, found };
+                                self.state = State::Pair {
+                                    next,
+                                    found,
+                                    unknown,
+                                };
                                 return Ok(true);
                             }
                         }
                     }
                     self.state = State::Fetch;
-                    if found {
-                        continue;
+                    if found && self.kind == JoinKind::Single {
+                        return Ok(true);
                     }
                     self.pair.truncate(self.left_width);
                     match self.kind {
+                        JoinKind::Exists(_) => self.pair.push(Value::Boolean(found)),
+                        JoinKind::Mark(_) => self.pair.push(if unknown && !found {
+                            Value::Null
+                        } else {
+                            Value::Boolean(found)
+                        }),
+                        _ if found => continue,
                         JoinKind::Anti => {}
-                        JoinKind::Left | JoinKind::Full => {
+                        JoinKind::Left | JoinKind::Full | JoinKind::Single => {
                             self.pair
                                 .resize(self.left_width + self.right_width, Value::Null);
                         }

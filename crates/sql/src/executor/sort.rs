@@ -1,22 +1,29 @@
 //! Sorting: whole, and only the first rows of an order.
 
-use std::{collections::BinaryHeap, sync::Arc};
+use std::{
+    collections::{BinaryHeap, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
-    Result,
+    DataType, Result,
     encoding::KeyColumn,
-    executor::{ExecContext, MemoryMeter, Operator, RowBuffer, row_bytes},
+    executor::{
+        ExecContext, MemoryMeter, Operator, RowBuffer, row_bytes,
+        spill::{SpillFormat, SpillReader, SpillSpace, SpillWriter},
+    },
     planner::physical::PlannedSortKey,
 };
 
 /// Makes byte strings of rows that sort as the rows do.
-struct SortKeys {
+pub(super) struct SortKeys {
     keys: Arc<[PlannedSortKey]>,
     columns: Vec<KeyColumn>,
 }
 
 impl SortKeys {
-    fn new(keys: Arc<[PlannedSortKey]>) -> SortKeys {
+    /// For rows of the keys' input.
+    pub(super) fn new(keys: Arc<[PlannedSortKey]>) -> SortKeys {
         let columns = keys
             .iter()
             .map(|key| KeyColumn {
@@ -29,7 +36,13 @@ impl SortKeys {
         SortKeys { keys, columns }
     }
 
-    fn encode(&self, row: &RowBuffer, context: &ExecContext, out: &mut Vec<u8>) -> Result<()> {
+    /// Makes `out` the key of `row`.
+    pub(super) fn encode(
+        &self,
+        row: &RowBuffer,
+        context: &ExecContext,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         out.clear();
         let eval = context.eval();
         for (key, column) in self.keys.iter().zip(&self.columns) {
@@ -73,49 +86,168 @@ impl Ord for Unordered {
 }
 
 /// Gives all rows in order. Equal rows keep the order of the input.
+///
+/// Rows beyond the operator's part of the memory budget go into temporary files as sorted runs,
+/// which are merged at the end (external merge sort, Knuth volume 3, 5.4).
 pub(crate) struct Sort {
     input: Option<Box<dyn Operator>>,
     keys: SortKeys,
+    format: SpillFormat,
     sorted: std::vec::IntoIter<Keyed>,
+    runs: Option<Merge>,
     memory: MemoryMeter,
 }
 
+/// How many runs are merged at a time.
+const FAN_IN: usize = 128;
+
 impl Sort {
-    /// Sorts `input` by `keys`.
+    /// Sorts `input`, whose columns have these types, by `keys`.
     pub(crate) fn new(
         input: Box<dyn Operator>,
         keys: Arc<[PlannedSortKey]>,
+        types: impl IntoIterator<Item = DataType>,
         context: &ExecContext,
     ) -> Result<Sort> {
         Ok(Sort {
             input: Some(input),
             keys: SortKeys::new(keys),
+            format: SpillFormat::new(types),
             sorted: Vec::new().into_iter(),
+            runs: None,
             memory: MemoryMeter::new(context, "sorting")?,
         })
+    }
+
+    fn fill(
+        &mut self,
+        mut input: Box<dyn Operator>,
+        context: &ExecContext,
+        row: &mut RowBuffer,
+    ) -> Result<()> {
+        let mut rows: Vec<Keyed> = Vec::new();
+        let mut key = Vec::new();
+        let mut runs: VecDeque<SpillReader> = VecDeque::new();
+        let mut place = 0;
+        while input.next(context, row)? {
+            self.keys.encode(row, context, &mut key)?;
+            let bytes = row_bytes(row) + key.len() + size_of::<Keyed>();
+            if !self.memory.try_grow(bytes, context)? {
+                let space = context.spill_space()?;
+                runs.push_back(self.run(space, &mut rows)?);
+                self.memory.clear();
+                self.memory.grow(bytes)?;
+                if runs.len() >= FAN_IN {
+                    let merged = self.merged(space, runs.drain(..).collect(), context)?;
+                    runs.push_back(merged);
+                }
+            }
+            rows.push(Keyed {
+                key: key.as_slice().into(),
+                place,
+                row: Unordered(std::mem::take(row)),
+            });
+            place += 1;
+        }
+        rows.sort_unstable();
+        context.check()?;
+        if runs.is_empty() {
+            self.sorted = rows.into_iter();
+            return Ok(());
+        }
+        let space = context.spill_space()?;
+        runs.push_back(self.run(space, &mut rows)?);
+        drop(rows);
+        self.memory.clear();
+        self.runs = Some(Merge::new(runs.into_iter().collect())?);
+        Ok(())
+    }
+
+    /// Writes the rows kept as a sorted run.
+    fn run(&self, space: &SpillSpace, rows: &mut Vec<Keyed>) -> Result<SpillReader> {
+        rows.sort_unstable();
+        let mut writer = SpillWriter::new(space, &self.format)?;
+        for keyed in rows.drain(..) {
+            writer.write(&keyed.key, &keyed.row.0)?;
+        }
+        rows.shrink_to_fit();
+        writer.finish()
+    }
+
+    /// Makes one run of several.
+    fn merged(
+        &self,
+        space: &SpillSpace,
+        runs: Vec<SpillReader>,
+        context: &ExecContext,
+    ) -> Result<SpillReader> {
+        let mut merge = Merge::new(runs)?;
+        let mut writer = SpillWriter::new(space, &self.format)?;
+        while let Some(next) = merge.next(context)? {
+            writer.write(&next.key, &next.row.0)?;
+        }
+        writer.finish()
+    }
+}
+
+/// Merges sorted runs. Of equal rows those of an earlier run come first.
+struct Merge {
+    runs: Vec<SpillReader>,
+    /// The next row of each run; its place is the run's number.
+    heads: BinaryHeap<std::cmp::Reverse<Keyed>>,
+    steps: u32,
+}
+
+impl Merge {
+    fn new(runs: Vec<SpillReader>) -> Result<Merge> {
+        let mut merge = Merge {
+            runs,
+            heads: BinaryHeap::new(),
+            steps: 0,
+        };
+        for run in 0..merge.runs.len() {
+            merge.advance(run)?;
+        }
+        Ok(merge)
+    }
+
+    fn advance(&mut self, run: usize) -> Result<()> {
+        let (mut key, mut row) = (Vec::new(), RowBuffer::new());
+        if let Some(reader) = self.runs.get_mut(run)
+            && reader.read(&mut key, &mut row)?
+        {
+            self.heads.push(std::cmp::Reverse(Keyed {
+                key: key.into(),
+                place: run as u64,
+                row: Unordered(row),
+            }));
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, context: &ExecContext) -> Result<Option<Keyed>> {
+        self.steps = self.steps.wrapping_add(1);
+        if self.steps.is_multiple_of(256) {
+            context.check()?;
+        }
+        let Some(std::cmp::Reverse(first)) = self.heads.pop() else {
+            return Ok(None);
+        };
+        self.advance(first.place as usize)?;
+        Ok(Some(first))
     }
 }
 
 impl Operator for Sort {
     fn next(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
-        if let Some(mut input) = self.input.take() {
-            let mut rows = Vec::new();
-            let mut key = Vec::new();
-            while input.next(context, row)? {
-                self.keys.encode(row, context, &mut key)?;
-                self.memory
-                    .grow(row_bytes(row) + key.len() + size_of::<Keyed>())?;
-                rows.push(Keyed {
-                    key: key.as_slice().into(),
-                    place: rows.len() as u64,
-                    row: Unordered(std::mem::take(row)),
-                });
-            }
-            rows.sort_unstable();
-            context.check()?;
-            self.sorted = rows.into_iter();
+        if let Some(input) = self.input.take() {
+            self.fill(input, context, row)?;
         }
-        match self.sorted.next() {
+        let next = match &mut self.runs {
+            Some(runs) => runs.next(context)?,
+            None => self.sorted.next(),
+        };
+        match next {
             Some(next) => {
                 *row = next.row.0;
                 Ok(true)

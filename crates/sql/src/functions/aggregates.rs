@@ -11,7 +11,7 @@ pub enum AggregateError {
     NoOverload,
 }
 
-const NAMES: [(&str, AggregateFunction); 23] = [
+const NAMES: [(&str, AggregateFunction); 26] = [
     ("array_agg", AggregateFunction::ArrayAgg),
     ("avg", AggregateFunction::Avg),
     ("bit_and", AggregateFunction::BitAnd),
@@ -27,6 +27,9 @@ const NAMES: [(&str, AggregateFunction); 23] = [
     ("jsonb_object_agg", AggregateFunction::JsonbObjectAgg),
     ("max", AggregateFunction::Max),
     ("min", AggregateFunction::Min),
+    ("mode", AggregateFunction::Mode),
+    ("percentile_cont", AggregateFunction::PercentileCont),
+    ("percentile_disc", AggregateFunction::PercentileDisc),
     ("stddev", AggregateFunction::StddevSamp),
     ("stddev_pop", AggregateFunction::StddevPop),
     ("stddev_samp", AggregateFunction::StddevSamp),
@@ -40,6 +43,12 @@ const NAMES: [(&str, AggregateFunction); 23] = [
 /// The names of aggregates.
 pub fn aggregate_names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().map(|(name, _)| *name)
+}
+
+/// Whether the aggregate of that name takes its values by WITHIN GROUP (ORDER BY …).
+#[must_use]
+pub fn is_ordered_set(name: &str) -> bool {
+    matches!(name, "mode" | "percentile_cont" | "percentile_disc")
 }
 
 /// The aggregate of that name for arguments of these types: the types that the arguments must

@@ -9,11 +9,13 @@ mod numeric;
 mod other;
 mod resolve;
 mod strings;
+mod tables;
 
 use crate::{bound::ScalarFunction, types::DataType};
 
-pub use aggregates::{AggregateError, aggregate, aggregate_names};
+pub use aggregates::{AggregateError, aggregate, aggregate_names, is_ordered_set};
 pub(crate) use resolve::{Resolution, resolve};
+pub use tables::{is_table_function, table_function};
 
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

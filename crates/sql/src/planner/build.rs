@@ -1,10 +1,10 @@
 //! From the rewritten logical plan to the physical one.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 
 use crate::{
     Error, Result, SqlState, Value,
-    bound::{ColumnId, Expr, ExprKind, LogicalPlan, RowLock, SortKey},
+    bound::{ColumnId, Expr, ExprKind, LogicalPlan, RowLock, SharedId, SortKey},
     catalog::TableId,
     engine::table::TableHandle,
     planner::{
@@ -13,24 +13,29 @@ use crate::{
         expr_tools::column,
         ordering,
         physical::{
-            Estimate, ExecutorKind, PhysicalNode, PhysicalPlan, PlanColumn, PlannedAggregate,
-            PlannedExpr, PlannedLock, PlannedSortKey,
+            Estimate, ExecutorKind, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr,
+            PlannedLock, PlannedSortKey, PlannedTableCall,
         },
         plan_tools::output,
     },
 };
 
 /// Cost of computing something for a row.
-const COMPUTE: f64 = 0.1;
+pub(super) const COMPUTE: f64 = 0.1;
 /// How many rows a buffer is taken to hold.
 pub(super) const BUFFERED_ROWS: f64 = 100.0;
 /// Cost of putting a row into a hash table of groups.
-const GROUP: f64 = 0.8;
+pub(super) const GROUP: f64 = 0.8;
+
+/// Rows expected of a function that gives rows.
+pub(crate) const SERIES: f64 = 100.0;
 
 /// Chooses operators.
 pub(crate) struct Builder<'a> {
     pub(super) estimator: &'a Estimator<'a>,
     tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
+    /// The columns and estimates of the WITH queries around the plan being built.
+    pub(super) shared: RefCell<HashMap<SharedId, (Vec<PlanColumn>, Estimate)>>,
 }
 
 fn plan_columns(plan: &LogicalPlan) -> Vec<PlanColumn> {
@@ -40,7 +45,10 @@ fn plan_columns(plan: &LogicalPlan) -> Vec<PlanColumn> {
         .collect()
 }
 
-fn sort_keys(keys: Vec<SortKey>, columns: &[PlanColumn]) -> Result<Arc<[PlannedSortKey]>> {
+pub(super) fn sort_keys(
+    keys: Vec<SortKey>,
+    columns: &[PlanColumn],
+) -> Result<Arc<[PlannedSortKey]>> {
     keys.into_iter()
         .map(|key| {
             Ok(PlannedSortKey {
@@ -96,7 +104,11 @@ impl<'a> Builder<'a> {
         estimator: &'a Estimator<'a>,
         tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
     ) -> Builder<'a> {
-        Builder { estimator, tables }
+        Builder {
+            estimator,
+            tables,
+            shared: RefCell::default(),
+        }
     }
 
     /// A table of the statement.
@@ -165,6 +177,47 @@ impl<'a> Builder<'a> {
                 };
                 Ok(self.node(estimate, columns, PhysicalNode::Buffered { slot }))
             }
+            LogicalPlan::TableFunctions { calls, ordinality } => {
+                let calls = calls
+                    .into_iter()
+                    .map(|call| {
+                        Ok(PlannedTableCall {
+                            function: call.function,
+                            arguments: PlannedExpr::all(call.arguments, &[])?,
+                            data_type: call.data_type,
+                        })
+                    })
+                    .collect::<Result<_>>()?;
+                let estimate = Estimate {
+                    rows: SERIES,
+                    cost: SERIES * COMPUTE,
+                };
+                let ordinality = ordinality.is_some();
+                Ok(self.node(
+                    estimate,
+                    columns,
+                    PhysicalNode::TableFunctions { calls, ordinality },
+                ))
+            }
+            LogicalPlan::With {
+                id,
+                name,
+                definition,
+                input,
+            } => self.build_with(id, name, *definition, *input),
+            LogicalPlan::SharedScan {
+                id,
+                name,
+                columns: of,
+            } => self.build_shared_scan(id, name, &of, columns),
+            LogicalPlan::Recursive {
+                id,
+                name,
+                base,
+                step,
+                distinct,
+                columns: of,
+            } => self.build_recursive(id, name, (*base, *step), distinct, &of, columns),
             LogicalPlan::Filter { input, predicates } => {
                 let part = self.estimator.all(&predicates);
                 let input = self.build(*input)?;
@@ -173,9 +226,10 @@ impl<'a> Builder<'a> {
                     cost: input.estimate.cost + input.estimate.rows * COMPUTE,
                 };
                 let predicates = PlannedExpr::all(predicates, &input.columns)?.into();
+                // A join may give its columns in another order than the logical one.
                 Ok(self.node(
                     estimate,
-                    columns,
+                    input.columns.clone(),
                     PhysicalNode::Filter {
                         input: Box::new(input),
                         predicates,
@@ -216,63 +270,51 @@ impl<'a> Builder<'a> {
                 right,
                 on,
             } => self.build_join(kind, *left, *right, on),
+            LogicalPlan::Apply {
+                kind,
+                left,
+                right,
+                on,
+                bindings,
+            } => self.build_apply(kind, *left, *right, on, bindings),
             LogicalPlan::Aggregate {
                 input,
                 keys,
                 aggregates,
-            } => {
-                let input = self.build(*input)?;
-                let rows = if keys.is_empty() {
-                    1.0
-                } else {
-                    self.estimator
-                        .groups(keys.iter().map(|(_, expr)| expr), input.estimate.rows)
-                };
-                let estimate = Estimate {
-                    rows,
-                    cost: input.estimate.cost + input.estimate.rows * GROUP + rows,
-                };
-                let of = &input.columns;
-                let position = |id: ColumnId| of.iter().position(|column| column.id == id);
-                let keys =
-                    PlannedExpr::all(keys.into_iter().map(|(_, expr)| expr).collect(), of)?.into();
-                let aggregates = aggregates
-                    .into_iter()
-                    .map(|(_, call)| {
-                        let compile =
-                            |expr: &Expr| crate::eval::CompiledExpr::compile(expr, &position);
-                        Ok(PlannedAggregate {
-                            arguments: call.arguments.iter().map(compile).collect::<Result<_>>()?,
-                            filter: call.filter.as_ref().map(compile).transpose()?.map(Arc::new),
-                            call,
-                        })
-                    })
-                    .collect::<Result<_>>()?;
-                Ok(self.node(
-                    estimate,
-                    columns,
-                    PhysicalNode::HashAggregate {
-                        input: Box::new(input),
-                        keys,
-                        aggregates,
-                    },
-                ))
-            }
-            LogicalPlan::Distinct { input } => {
+                sets,
+            } => self.build_aggregate(*input, keys, aggregates, sets, columns),
+            LogicalPlan::Window {
+                input,
+                partition,
+                order,
+                calls,
+            } => self.build_window(*input, partition, order, calls),
+            LogicalPlan::Distinct { input, on } => {
                 let input = self.build(*input)?;
                 let estimate = Estimate {
                     rows: (input.estimate.rows * 0.5).max(1.0),
                     cost: input.estimate.cost + input.estimate.rows * GROUP,
                 };
+                let on = on
+                    .map(|ids| {
+                        ids.iter()
+                            .map(|id| input.columns.iter().position(|column| column.id == *id))
+                            .collect::<Option<Arc<[usize]>>>()
+                            .ok_or_else(|| {
+                                Error::new(SqlState::INTERNAL_ERROR, "DISTINCT ON misses a column")
+                            })
+                    })
+                    .transpose()?;
                 Ok(self.node(
                     estimate,
-                    columns,
+                    input.columns.clone(),
                     PhysicalNode::Distinct {
                         input: Box::new(input),
+                        on,
                     },
                 ))
             }
-            LogicalPlan::Sort { input, keys } => self.build_sort(*input, keys),
+            LogicalPlan::Sort { input, keys } => self.sorted(self.build(*input)?, keys),
             LogicalPlan::LockRows { input, locks } => self.build_lock_rows(*input, locks),
             LogicalPlan::Limit {
                 input,
@@ -309,8 +351,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build_sort(&self, input: LogicalPlan, keys: Vec<SortKey>) -> Result<PhysicalPlan> {
-        let mut input = self.build(input)?;
+    /// Sorts what `input` gives, unless it comes in that order.
+    pub(super) fn sorted(&self, input: PhysicalPlan, keys: Vec<SortKey>) -> Result<PhysicalPlan> {
+        let mut input = input;
         if ordering::provide(&mut input, &keys) {
             return Ok(input);
         }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use crate::{
+    bound::ExprKind,
     planner::physical::{AccessPath, ExecutorKind, PhysicalNode, PhysicalPlan},
     vector,
 };
@@ -38,11 +39,15 @@ pub(crate) fn choose(plan: &mut PhysicalPlan, setting: ExecutorSetting) {
         // UPDATE and DELETE lock rows one by one, and look at them again where they changed.
         no_vectors(plan, "rows are locked");
     } else if setting == ExecutorSetting::Auto {
+        if gives_most(plan) {
+            no_vectors(plan, "most of what is read is given");
+        }
         stop_early(plan);
     }
 }
 
-fn all_rows(plan: &mut PhysicalPlan, reason: &'static str) {
+/// Gives every node to the row executor.
+pub(crate) fn all_rows(plan: &mut PhysicalPlan, reason: &'static str) {
     plan.executor = ExecutorKind::Row;
     plan.reason = Cow::Borrowed(reason);
     for input in plan.inputs_mut() {
@@ -77,8 +82,21 @@ fn rows_only(plan: &PhysicalPlan) -> Option<&'static str> {
         }),
         PhysicalNode::Values { .. } => Some("literal rows"),
         PhysicalNode::Buffered { .. } => Some("rows put aside"),
+        PhysicalNode::TableFunctions { .. } => Some("rows of a function"),
+        PhysicalNode::With { .. }
+        | PhysicalNode::SharedScan { .. }
+        | PhysicalNode::Recursive { .. } => Some("rows that are kept"),
         PhysicalNode::NestedLoopJoin { .. } => Some("pairs of rows"),
         PhysicalNode::LockRows { .. } => Some("rows are locked"),
+        PhysicalNode::Apply { .. } => Some("evaluated row by row"),
+        PhysicalNode::Window { .. } => Some("row by row within a partition"),
+        PhysicalNode::Distinct { on: Some(_), .. } => Some("the first row of each group"),
+        PhysicalNode::HashAggregate { sets: Some(_), .. } => Some("several sets of groups"),
+        PhysicalNode::HashAggregate { aggregates, .. }
+            if aggregates.iter().any(|of| !of.order_by.is_empty()) =>
+        {
+            Some("aggregates over ordered rows")
+        }
         PhysicalNode::LookupJoin { .. } => Some("row by row through a key"),
         _ => None,
     }
@@ -132,6 +150,25 @@ fn decide(plan: &mut PhysicalPlan, setting: ExecutorSetting) {
     };
     plan.executor = executor;
     plan.reason = reason;
+}
+
+/// Whether a plan does little but give what it reads: then rows, which need not be packed into
+/// batches and unpacked again, are the shorter way.
+fn gives_most(plan: &PhysicalPlan) -> bool {
+    fn rows_read(plan: &PhysicalPlan) -> Option<f64> {
+        match &plan.node {
+            PhysicalNode::Scan(_) => Some(input_rows(plan)),
+            PhysicalNode::Filter { input, .. } => rows_read(input),
+            PhysicalNode::Project { input, items } => {
+                let plain = items
+                    .iter()
+                    .all(|item| matches!(item.expr.kind, ExprKind::Column(_)));
+                plain.then(|| rows_read(input)).flatten()
+            }
+            _ => None,
+        }
+    }
+    rows_read(plan).is_some_and(|rows| plan.estimate.rows * 2.0 >= rows)
 }
 
 /// A LIMIT over inputs that stream stops them after a few rows: there rows are the better way,

@@ -1,35 +1,80 @@
 //! Estimates: how many rows a plan gives.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use crate::{
     Value,
-    bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, UnaryOp},
+    bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, SharedId, UnaryOp},
     catalog::TableId,
     engine::table::TableHandle,
     planner::{
+        build::SERIES,
         expr_tools::is_comparison,
         plan_tools::inputs_mut,
         statistics::{ColumnStatistics, TableStatistics, default},
     },
 };
 
+/// How often the step of a recursive query is expected to run.
+pub(crate) const RECURSIONS: f64 = 10.0;
+
 /// Estimates rows from statistics.
 pub(crate) struct Estimator<'a> {
     tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
+    live: &'a dyn Fn(&TableHandle) -> Option<u64>,
+    /// Rows of the tables asked for so far.
+    sizes: RefCell<HashMap<TableId, f64>>,
     /// Which table column a column id of a scan is.
     origins: HashMap<ColumnId, (TableId, usize)>,
+    /// Rows of the WITH queries.
+    shared: HashMap<SharedId, f64>,
 }
 
 impl<'a> Estimator<'a> {
-    /// An estimator for `plan`. `tables` gives the tables' statistics.
+    /// An estimator for `plan`. `tables` gives the tables' statistics, `live` their sizes now.
     pub(crate) fn new(
         plan: &mut LogicalPlan,
         tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
+        live: &'a dyn Fn(&TableHandle) -> Option<u64>,
     ) -> Estimator<'a> {
         let mut origins = HashMap::new();
         collect_origins(plan, &mut origins);
-        Estimator { tables, origins }
+        let mut estimator = Estimator {
+            tables,
+            live,
+            sizes: RefCell::default(),
+            origins,
+            shared: HashMap::new(),
+        };
+        estimator.collect_shared(plan);
+        estimator
+    }
+
+    fn collect_shared(&mut self, plan: &mut LogicalPlan) {
+        match plan {
+            LogicalPlan::With {
+                id,
+                definition,
+                input,
+                ..
+            } => {
+                self.collect_shared(definition);
+                let rows = self.rows(definition);
+                self.shared.insert(*id, rows);
+                self.collect_shared(input);
+            }
+            LogicalPlan::Recursive { id, base, step, .. } => {
+                self.collect_shared(base);
+                let rows = self.rows(base);
+                self.shared.insert(*id, rows);
+                self.collect_shared(step);
+            }
+            _ => {
+                for input in inputs_mut(plan) {
+                    self.collect_shared(input);
+                }
+            }
+        }
     }
 
     fn statistics(&self, table: TableId) -> Option<Arc<TableStatistics>> {
@@ -38,8 +83,50 @@ impl<'a> Estimator<'a> {
 
     /// Rows of a table.
     pub(crate) fn table_rows(&self, table: TableId) -> f64 {
-        self.statistics(table).map_or(default::ROWS, |statistics| {
-            (statistics.rows as f64).max(1.0)
+        if let Some(rows) = self.sizes.borrow().get(&table) {
+            return *rows;
+        }
+        let rows = match (self.tables)(table) {
+            None => default::ROWS,
+            Some(handle) => {
+                let live = (self.live)(&handle).map(|rows| rows as f64);
+                let counted = handle.statistics.as_ref().map(|known| known.rows as f64);
+                match (counted, live) {
+                    // The size now is a rough one: it counts where the table has changed much.
+                    (Some(counted), Some(live)) if live > 2.0 * counted || 2.0 * live < counted => {
+                        live
+                    }
+                    (Some(counted), _) => counted,
+                    // A table may be about to grow: plans live longer than a load.
+                    (None, Some(live)) => live.max(default::ROWS),
+                    (None, None) => default::ROWS,
+                }
+            }
+        }
+        .max(1.0);
+        self.sizes.borrow_mut().insert(table, rows);
+        rows
+    }
+
+    /// Distinct values of a column.
+    fn column_distinct(&self, id: ColumnId) -> f64 {
+        if let Some(known) = self.with_column(id, |column| column.distinct.max(1.0)) {
+            return known;
+        }
+        match self.origins.get(&id) {
+            Some((table, ordinal)) if self.is_unique(*table, *ordinal) => self.table_rows(*table),
+            _ => default::DISTINCT,
+        }
+    }
+
+    /// Whether a column alone is a key of its table.
+    fn is_unique(&self, table: TableId, ordinal: usize) -> bool {
+        (self.tables)(table).is_some_and(|handle| {
+            handle.table.primary_key == [ordinal]
+                || handle
+                    .indexes
+                    .iter()
+                    .any(|index| index.unique && index.ordinals.as_slice() == [ordinal])
         })
     }
 
@@ -53,10 +140,7 @@ impl<'a> Estimator<'a> {
     pub(crate) fn distinct(&self, expr: &Expr, rows: f64) -> f64 {
         match &expr.kind {
             ExprKind::Literal(_) | ExprKind::Parameter(_) => 1.0,
-            ExprKind::Column(id) => self
-                .with_column(*id, |column| column.distinct.max(1.0))
-                .unwrap_or(default::DISTINCT)
-                .min(rows),
+            ExprKind::Column(id) => self.column_distinct(*id).min(rows),
             ExprKind::Cast(operand) => self.distinct(operand, rows),
             _ => default::DISTINCT.min(rows),
         }
@@ -122,11 +206,10 @@ impl<'a> Estimator<'a> {
     fn comparison(&self, op: BinaryOp, left: &Expr, right: &Expr) -> f64 {
         let (column, op, other) = match (&left.kind, &right.kind) {
             (ExprKind::Column(left), ExprKind::Column(right)) => {
-                let distinct = |id: &ColumnId| {
-                    self.with_column(*id, |column| column.distinct)
-                        .unwrap_or(default::DISTINCT)
-                };
-                let equal = 1.0 / distinct(left).max(distinct(right)).max(1.0);
+                let distinct = self
+                    .column_distinct(*left)
+                    .max(self.column_distinct(*right));
+                let equal = 1.0 / distinct.max(1.0);
                 return match op {
                     BinaryOp::Equal => equal,
                     BinaryOp::NotEqual => 1.0 - equal,
@@ -161,7 +244,7 @@ impl<'a> Estimator<'a> {
             }
         });
         known.unwrap_or(match op {
-            BinaryOp::Equal => default::EQUAL,
+            BinaryOp::Equal => default::EQUAL.min(1.0 / self.column_distinct(column)),
             BinaryOp::NotEqual => 1.0 - default::EQUAL,
             _ => default::RANGE,
         })
@@ -177,7 +260,7 @@ impl<'a> Estimator<'a> {
             JoinKind::Full => matches.max(left).max(right),
             JoinKind::Semi => (left * 0.5).max(1.0).min(matches.max(1.0)),
             JoinKind::Anti => (left * 0.5).max(1.0),
-            JoinKind::Mark(_) => left,
+            JoinKind::Mark(_) | JoinKind::Exists(_) | JoinKind::Single => left,
         }
     }
 
@@ -189,23 +272,39 @@ impl<'a> Estimator<'a> {
             }
             LogicalPlan::Values { rows, .. } => rows.len() as f64,
             LogicalPlan::Buffered { .. } => super::build::BUFFERED_ROWS,
+            LogicalPlan::TableFunctions { .. } => SERIES,
+            LogicalPlan::With { input, .. } => self.rows(input),
+            LogicalPlan::SharedScan { id, .. } => {
+                self.shared.get(id).copied().unwrap_or(default::ROWS)
+            }
+            LogicalPlan::Recursive { base, step, .. } => {
+                self.rows(base) + RECURSIONS * self.rows(step)
+            }
             LogicalPlan::Filter { input, predicates } => {
                 (self.rows(input) * self.all(predicates)).max(1.0)
             }
             LogicalPlan::Project { input, .. }
-            | LogicalPlan::Sort { input, .. }
-            | LogicalPlan::LockRows { input, .. } => self.rows(input),
+            | LogicalPlan::Window { input, .. }
+            | LogicalPlan::LockRows { input, .. }
+            | LogicalPlan::Sort { input, .. } => self.rows(input),
             LogicalPlan::Join {
                 kind,
                 left,
                 right,
                 on,
+            }
+            | LogicalPlan::Apply {
+                kind,
+                left,
+                right,
+                on,
+                ..
             } => self.join_rows(*kind, self.rows(left), self.rows(right), on),
             LogicalPlan::Aggregate { input, keys, .. } => {
                 let rows = self.rows(input);
                 self.groups(keys.iter().map(|(_, expr)| expr), rows)
             }
-            LogicalPlan::Distinct { input } => (self.rows(input) * 0.5).max(1.0),
+            LogicalPlan::Distinct { input, .. } => (self.rows(input) * 0.5).max(1.0),
             LogicalPlan::Limit { input, limit, .. } => {
                 let rows = self.rows(input);
                 match limit.as_ref().map(|limit| &limit.kind) {

@@ -93,6 +93,8 @@ fn join_name(kind: JoinKind) -> &'static str {
         JoinKind::Semi => " Semi",
         JoinKind::Anti => " Anti",
         JoinKind::Mark(_) => " Mark",
+        JoinKind::Exists(_) => " Exists",
+        JoinKind::Single => " Single",
     }
 }
 
@@ -159,15 +161,21 @@ impl Printer<'_> {
                 _ => "Values".to_owned(),
             },
             PhysicalNode::Buffered { .. } => "Buffered Rows".to_owned(),
+            PhysicalNode::TableFunctions { .. } => "Function Scan".to_owned(),
+            PhysicalNode::With { name, .. } => format!("With {name}"),
+            PhysicalNode::SharedScan { name, .. } => format!("CTE Scan on {name}"),
+            PhysicalNode::Recursive { name, .. } => format!("Recursive Union {name}"),
             PhysicalNode::Filter { .. } => "Filter".to_owned(),
             PhysicalNode::Project { .. } => "Project".to_owned(),
             PhysicalNode::NestedLoopJoin { kind, .. } => {
                 format!("Nested Loop{} Join", join_name(*kind))
             }
+            PhysicalNode::Apply { kind, .. } => format!("Apply{} Join", join_name(*kind)),
             PhysicalNode::LookupJoin { kind, .. } => format!("Lookup{} Join", join_name(*kind)),
             PhysicalNode::HashJoin { kind, .. } => format!("Hash{} Join", join_name(*kind)),
             PhysicalNode::HashAggregate { keys, .. } if keys.is_empty() => "Aggregate".to_owned(),
             PhysicalNode::HashAggregate { .. } => "Hash Aggregate".to_owned(),
+            PhysicalNode::Window { .. } => "Window".to_owned(),
             PhysicalNode::Distinct { .. } => "Distinct".to_owned(),
             PhysicalNode::LockRows { .. } => "Lock Rows".to_owned(),
             PhysicalNode::Sort { .. } => "Sort".to_owned(),
@@ -236,6 +244,16 @@ impl Printer<'_> {
                 self.detail(depth, "Output", &text);
             }
             PhysicalNode::NestedLoopJoin { on, .. } => self.predicates(depth, "Join Filter", on),
+            PhysicalNode::Apply { bindings, on, .. } => {
+                let texts: Vec<String> = bindings
+                    .iter()
+                    .map(|(parameter, value)| {
+                        format!("${} = {}", parameter + 1, self.names.text(&value.expr))
+                    })
+                    .collect();
+                self.detail(depth, "Parameters", &texts.join(", "));
+                self.predicates(depth, "Join Filter", on);
+            }
             PhysicalNode::LookupJoin { right, on, .. } => {
                 self.detail(depth, "Inner", &Printer::scan_name(right));
                 self.predicates(depth, "Join Cond", on);
@@ -261,9 +279,45 @@ impl Printer<'_> {
                 self.detail(depth, "Hash Cond", &pairs.join(" AND "));
                 self.predicates(depth, "Join Filter", residual);
             }
-            PhysicalNode::HashAggregate { keys, .. } => {
-                let text = self.names.list(keys.iter().map(|key| &key.expr), ", ");
-                self.detail(depth, "Group Key", &text);
+            PhysicalNode::HashAggregate { keys, sets, .. } => match sets {
+                None => {
+                    let text = self.names.list(keys.iter().map(|key| &key.expr), ", ");
+                    self.detail(depth, "Group Key", &text);
+                }
+                Some(sets) => {
+                    for set in sets.iter() {
+                        let of_set = set.iter().filter_map(|at| keys.get(*at));
+                        let text = self.names.list(of_set.map(|key| &key.expr), ", ");
+                        self.detail(depth, "Group Key", &format!("({text})"));
+                    }
+                }
+            },
+            PhysicalNode::Window {
+                partition,
+                order,
+                calls,
+                ..
+            } => {
+                let text = self.names.list(partition.iter().map(|key| &key.expr), ", ");
+                self.detail(depth, "Partition", &text);
+                let text = self.names.list(order.iter().map(|key| &key.expr), ", ");
+                self.detail(depth, "Order", &text);
+                let texts: Vec<String> = calls
+                    .iter()
+                    .map(|call| self.names.window_call(call))
+                    .collect();
+                self.detail(depth, "Functions", &texts.join(", "));
+            }
+            PhysicalNode::Distinct {
+                input,
+                on: Some(on),
+            } => {
+                let texts: Vec<&str> = on
+                    .iter()
+                    .filter_map(|at| input.columns.get(*at))
+                    .map(|column| self.names.column(column.id))
+                    .collect();
+                self.detail(depth, "On", &texts.join(", "));
             }
             PhysicalNode::Sort { keys, .. } => self.keys(depth, keys),
             PhysicalNode::TopN {
@@ -291,8 +345,18 @@ impl Printer<'_> {
                     self.detail(depth, "Lock", &what);
                 }
             }
+            PhysicalNode::TableFunctions { calls, .. } => {
+                let texts: Vec<String> = calls
+                    .iter()
+                    .map(|call| self.names.table_call(call))
+                    .collect();
+                self.detail(depth, "Functions", &texts.join(", "));
+            }
             PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }
+            | PhysicalNode::With { .. }
+            | PhysicalNode::SharedScan { .. }
+            | PhysicalNode::Recursive { .. }
             | PhysicalNode::Distinct { .. }
             | PhysicalNode::UnionAll { .. } => {}
         }

@@ -4,13 +4,22 @@ use std::{collections::HashMap, fmt::Write as _};
 
 use crate::{
     Value,
-    bound::{AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, UnaryOp},
-    planner::physical::{PhysicalNode, PhysicalPlan, QueryPlan},
+    bound::{
+        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, SharedId, TableFunction,
+        UnaryOp, WindowFunction,
+    },
+    planner::physical::{
+        PhysicalNode, PhysicalPlan, PlannedTableCall, PlannedWindowCall, QueryPlan,
+    },
 };
 
 /// What the columns of a plan are called.
 #[derive(Debug, Default)]
-pub(crate) struct Names(HashMap<ColumnId, String>);
+pub(crate) struct Names(
+    HashMap<ColumnId, String>,
+    /// The columns of WITH queries.
+    HashMap<SharedId, Vec<ColumnId>>,
+);
 
 impl Names {
     /// The names for a whole statement.
@@ -29,6 +38,19 @@ impl Names {
     }
 
     fn collect(&mut self, plan: &PhysicalPlan, qualified: bool) {
+        // What is read must have its names before what reads it.
+        match &plan.node {
+            PhysicalNode::With { id, definition, .. } => {
+                let columns = definition.columns.iter().map(|column| column.id).collect();
+                self.1.insert(*id, columns);
+            }
+            PhysicalNode::Recursive { id, base, .. } => {
+                self.collect(base, qualified);
+                let columns = base.columns.iter().map(|column| column.id).collect();
+                self.1.insert(*id, columns);
+            }
+            _ => {}
+        }
         for input in plan.inputs() {
             self.collect(input, qualified);
         }
@@ -82,6 +104,38 @@ impl Names {
                     self.0.entry(column.id).or_insert(text);
                 }
             }
+            PhysicalNode::TableFunctions { calls, .. } => {
+                let texts: Vec<String> = calls.iter().map(|call| self.table_call(call)).collect();
+                for (column, text) in plan.columns.iter().zip(texts) {
+                    self.0.entry(column.id).or_insert(text);
+                }
+            }
+            PhysicalNode::SharedScan {
+                id,
+                name,
+                positions,
+            } => {
+                let sources = self.1.get(id).cloned().unwrap_or_default();
+                for (column, position) in plan.columns.iter().zip(positions.iter()) {
+                    let source = sources.get(*position).and_then(|id| self.0.get(id));
+                    let text = source.map_or("?", |text| text.rsplit('.').next().unwrap_or(text));
+                    let text = format!("{name}.{text}");
+                    self.0.entry(column.id).or_insert(text);
+                }
+            }
+            PhysicalNode::Recursive { base, .. } => {
+                for (column, source) in plan.columns.iter().zip(&base.columns) {
+                    if let Some(text) = self.0.get(&source.id).cloned() {
+                        self.0.entry(column.id).or_insert(text);
+                    }
+                }
+            }
+            PhysicalNode::Window { input, calls, .. } => {
+                let texts: Vec<String> = calls.iter().map(|call| self.window_call(call)).collect();
+                for (column, text) in plan.columns.iter().skip(input.columns.len()).zip(texts) {
+                    self.0.entry(column.id).or_insert(text);
+                }
+            }
             PhysicalNode::UnionAll { inputs } => {
                 if let Some((first, positions)) = inputs.first() {
                     for (column, position) in plan.columns.iter().zip(positions) {
@@ -114,6 +168,30 @@ impl Names {
     ) -> String {
         let texts: Vec<String> = exprs.into_iter().map(|expr| self.text(expr)).collect();
         texts.join(between)
+    }
+
+    /// What a column is called.
+    pub(crate) fn column(&self, id: ColumnId) -> &str {
+        self.0.get(&id).map_or("?", String::as_str)
+    }
+
+    /// A window function call as SQL, without its window.
+    pub(crate) fn window_call(&self, call: &PlannedWindowCall) -> String {
+        let name = match &call.function {
+            WindowFunction::Aggregate(aggregate) => return self.call(aggregate),
+            function => snake_case(&format!("{function:?}")),
+        };
+        let arguments = self.list(call.arguments.iter().map(|of| &of.expr), ", ");
+        format!("{name}({arguments})")
+    }
+
+    /// A call of a function that gives rows as SQL.
+    pub(crate) fn table_call(&self, call: &PlannedTableCall) -> String {
+        let arguments = self.list(call.arguments.iter().map(|of| &of.expr), ", ");
+        match call.function {
+            TableFunction::Scalar => arguments,
+            function => format!("{}({arguments})", snake_case(&format!("{function:?}"))),
+        }
     }
 
     /// An aggregate call as SQL.

@@ -82,12 +82,10 @@ pub(crate) fn literal(value: Value, data_type: DataType) -> Expr {
 
 /// Whether the value of `expr` may differ between two evaluations within one statement.
 pub(crate) fn is_volatile(expr: &Expr) -> bool {
-    any(expr, &mut |part| {
-        matches!(
-            part.kind,
-            ExprKind::Function(function, _) if function.is_volatile()
-        )
-    })
+    any(
+        expr,
+        &mut |part| matches!(part.kind, ExprKind::Function(function, _) if function.is_volatile()),
+    )
 }
 
 /// Whether `expr` is the same for every row of a statement: no columns, nothing random.

@@ -4,7 +4,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     Result,
-    bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan},
+    bound::{
+        BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, plan_walk::for_each_expr_deep,
+    },
     encoding::RowDecoder,
     planner::{
         access_path::{FETCH, NEXT_ROW, SEEK, condition_of, key_tests, match_paths},
@@ -22,6 +24,16 @@ const PROBE: f64 = 0.5;
 const KEEP: f64 = 1.0;
 /// Cost of looking at a pair of rows.
 const PAIR: f64 = 0.2;
+
+/// Cost of starting a plan anew.
+const RUN: f64 = 3.0;
+
+/// Whether two evaluations of the plan may differ.
+fn reads_volatile(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    for_each_expr_deep(&mut plan.clone(), &mut |expr| found |= is_volatile(expr));
+    found
+}
 
 /// `left key = right key` pairs and what else must hold.
 struct Conditions {
@@ -73,7 +85,7 @@ fn join_columns(kind: JoinKind, left: &[PlanColumn], right: &[PlanColumn]) -> Ve
     let mut columns = left.to_vec();
     match kind {
         JoinKind::Semi | JoinKind::Anti => {}
-        JoinKind::Mark(id) => columns.push(PlanColumn {
+        JoinKind::Mark(id) | JoinKind::Exists(id) => columns.push(PlanColumn {
             id,
             data_type: crate::DataType::Boolean,
         }),
@@ -122,8 +134,12 @@ impl Builder<'_> {
         let columns = join_columns(kind, &left.columns, &right.columns);
         let pair = both(&left.columns, &right.columns);
         let inputs = left.estimate.cost + right.estimate.cost;
-        let conditions = split(on, &left.columns, &right.columns);
-        if conditions.left_keys.is_empty() {
+        let conditions = split(on.clone(), &left.columns, &right.columns);
+        // A mark is NULL where its condition is: only of one equality the hash join can tell.
+        let pairwise = conditions.left_keys.is_empty()
+            || matches!(kind, JoinKind::Mark(_))
+                && (conditions.left_keys.len() > 1 || !conditions.residual.is_empty());
+        if pairwise {
             let pairs = left.estimate.rows * right.estimate.rows;
             return Ok(self.node(
                 Estimate {
@@ -133,7 +149,7 @@ impl Builder<'_> {
                 columns,
                 PhysicalNode::NestedLoopJoin {
                     kind,
-                    on: PlannedExpr::all(conditions.residual, &pair)?.into(),
+                    on: PlannedExpr::all(on, &pair)?.into(),
                     left: Box::new(left),
                     right: Box::new(right),
                 },
@@ -150,6 +166,53 @@ impl Builder<'_> {
                 residual: PlannedExpr::all(conditions.residual, &pair)?.into(),
                 left: Box::new(left),
                 right: Box::new(right),
+            },
+        ))
+    }
+
+    /// Plans a join whose right side is evaluated for every row of the left.
+    pub(super) fn build_apply(
+        &self,
+        kind: JoinKind,
+        left: LogicalPlan,
+        right: LogicalPlan,
+        on: Vec<Expr>,
+        bindings: Vec<(usize, Expr)>,
+    ) -> Result<PhysicalPlan> {
+        let left = self.build(left)?;
+        let repeatable = !reads_volatile(&right);
+        let right = self.build(right)?;
+        let given = left.estimate.rows;
+        let runs = if repeatable {
+            self.estimator
+                .groups(bindings.iter().map(|(_, expr)| expr), given)
+        } else {
+            given
+        };
+        let rows = self
+            .estimator
+            .join_rows(kind, given, right.estimate.rows, &on);
+        let estimate = Estimate {
+            rows,
+            cost: left.estimate.cost
+                + runs * (right.estimate.cost + RUN)
+                + given * (PROBE + right.estimate.rows * PAIR),
+        };
+        let bindings = bindings
+            .into_iter()
+            .map(|(parameter, expr)| Ok((parameter, PlannedExpr::new(expr, &left.columns)?)))
+            .collect::<Result<_>>()?;
+        let pair = both(&left.columns, &right.columns);
+        Ok(self.node(
+            estimate,
+            join_columns(kind, &left.columns, &right.columns),
+            PhysicalNode::Apply {
+                kind,
+                on: PlannedExpr::all(on, &pair)?.into(),
+                left: Box::new(left),
+                right: Arc::new(right),
+                bindings,
+                repeatable,
             },
         ))
     }
@@ -173,7 +236,12 @@ impl Builder<'_> {
         };
         if !matches!(
             kind,
-            JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti
+            JoinKind::Inner
+                | JoinKind::Left
+                | JoinKind::Semi
+                | JoinKind::Anti
+                | JoinKind::Exists(_)
+                | JoinKind::Single
         ) {
             return Ok(None);
         }

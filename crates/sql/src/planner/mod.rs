@@ -1,6 +1,6 @@
 //! From a bound statement to a physical plan.
 //!
-//! 1. [`subqueries`] takes subqueries out of expressions.
+//! 1. [`subqueries`] takes subqueries out of expressions and decorrelates them.
 //! 2. [`rules`] rewrite the logical plan; [`cost`] and [`statistics`] estimate rows for them.
 //! 3. [`build`] chooses operators and access paths ([`access_path`], [`joins`]).
 //! 4. [`choose_executor`] says for every node whether rows or vectors run it, and why.
@@ -14,11 +14,13 @@ pub(crate) mod cost;
 pub(crate) mod explain;
 pub(crate) mod expr_text;
 pub(crate) mod expr_tools;
+mod grouping;
 mod joins;
 mod ordering;
 pub(crate) mod physical;
 mod plan_tools;
 mod rules;
+mod shared;
 pub(crate) mod statistics;
 mod subqueries;
 
@@ -47,6 +49,8 @@ use crate::{
 pub(crate) struct PlanContext<'a> {
     /// The tables of the statement, with their statistics.
     pub(crate) tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
+    /// About how many rows a table has now, where that is known.
+    pub(crate) rows: &'a dyn Fn(&TableHandle) -> Option<u64>,
     /// How many parameters the statement has.
     pub(crate) parameters: usize,
     /// Which executors may run.
@@ -57,12 +61,43 @@ pub(crate) struct PlanContext<'a> {
 
 /// Plans a query whose rows are to have the columns `wanted`, in that order.
 pub(crate) fn plan_query(
-    mut plan: LogicalPlan,
+    plan: LogicalPlan,
     wanted: &[ColumnId],
     context: &PlanContext<'_>,
 ) -> Result<QueryPlan> {
-    let mut extractor = Extractor::new(&mut plan, context.parameters);
+    let copy = plan.clone();
+    let (planned, has_alternative) = plan_with(plan, wanted, context, context.optimizer)?;
+    if !has_alternative {
+        return Ok(planned);
+    }
+    // Decorrelated, a subquery is evaluated for all values at once: a waste where few are asked
+    // for.
+    let (each, _) = plan_with(copy, wanted, context, false)?;
+    let cost = |plan: &QueryPlan| {
+        plan.init
+            .iter()
+            .map(|subquery| subquery.plan.estimate.cost)
+            .sum::<f64>()
+            + plan.root.estimate.cost
+    };
+    Ok(if cost(&each) < cost(&planned) {
+        each
+    } else {
+        planned
+    })
+}
+
+/// Plans a query, with or without decorrelating its subqueries; says whether that would make a
+/// difference.
+fn plan_with(
+    mut plan: LogicalPlan,
+    wanted: &[ColumnId],
+    context: &PlanContext<'_>,
+    decorrelates: bool,
+) -> Result<(QueryPlan, bool)> {
+    let mut extractor = Extractor::new(&mut plan, context.parameters, decorrelates);
     extractor.extract(&mut plan)?;
+    let has_alternative = extractor.has_alternative;
     let mut rules = Vec::new();
     let mut init = Vec::new();
     for subquery in extractor.extracted {
@@ -87,12 +122,13 @@ pub(crate) fn plan_query(
             seen.push(rule);
         }
     }
-    Ok(QueryPlan {
+    let planned = QueryPlan {
         init,
         root,
         nodes: next,
         rules: seen,
-    })
+    };
+    Ok((planned, has_alternative))
 }
 
 /// Plans a plan without subqueries in its expressions.
@@ -102,7 +138,7 @@ fn plan_part(
     context: &PlanContext<'_>,
     fired: &mut Vec<&'static str>,
 ) -> Result<PhysicalPlan> {
-    let estimator = Estimator::new(&mut plan, context.tables);
+    let estimator = Estimator::new(&mut plan, context.tables, context.rows);
     let rules = RuleContext {
         estimator: &estimator,
         wanted,

@@ -10,7 +10,10 @@ use std::{borrow::Cow, sync::Arc};
 
 use crate::{
     DataType, Result,
-    bound::{AggregateCall, ColumnId, Expr, JoinKind, LockStrength, LockWaitPolicy},
+    bound::{
+        AggregateCall, ColumnId, Expr, FrameExclusion, JoinKind, LockStrength, LockWaitPolicy,
+        SharedId, TableFunction, WindowFunction,
+    },
     encoding::RowDecoder,
     engine::table::TableHandle,
     eval::CompiledExpr,
@@ -107,6 +110,62 @@ pub(crate) struct PlannedAggregate {
     pub(crate) arguments: Arc<[CompiledExpr]>,
     /// Its FILTER, over the input.
     pub(crate) filter: Option<Arc<CompiledExpr>>,
+    /// The order in which it takes its rows, over the input.
+    pub(crate) order_by: Arc<[PlannedSortKey]>,
+}
+
+/// One call of a function that gives rows.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedTableCall {
+    /// Which.
+    pub(crate) function: TableFunction,
+    /// Its arguments, without input columns.
+    pub(crate) arguments: Vec<PlannedExpr>,
+    /// The type of its column.
+    pub(crate) data_type: DataType,
+}
+
+/// One call of a window function, over the window's input.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedWindowCall {
+    /// Which function.
+    pub(crate) function: WindowFunction,
+    /// Its arguments.
+    pub(crate) arguments: Arc<[PlannedExpr]>,
+    /// FILTER.
+    pub(crate) filter: Option<PlannedExpr>,
+    /// Where its frame starts.
+    pub(crate) start: PlannedBound,
+    /// Where it ends.
+    pub(crate) end: PlannedBound,
+    /// Which rows of it do not count.
+    pub(crate) exclusion: FrameExclusion,
+}
+
+/// An end of a frame, as [`crate::bound::FrameBound`].
+#[derive(Clone, Debug)]
+pub(crate) enum PlannedBound {
+    /// The partition's end.
+    Unbounded,
+    /// The current row.
+    Row,
+    /// Rows before or after it.
+    Rows(PlannedExpr, bool),
+    /// The current row's peers.
+    Peers,
+    /// Groups of peers before or after them.
+    Groups(PlannedExpr, bool),
+    /// By value.
+    Range {
+        /// The distance.
+        offset: PlannedExpr,
+        /// What a row is found by.
+        key: PlannedExpr,
+        /// What the current row looks for.
+        target: PlannedExpr,
+        /// Keys descend.
+        descending: bool,
+    },
 }
 
 /// Through which order of a table its rows are reached.
@@ -207,6 +266,46 @@ pub(crate) enum PhysicalNode {
         /// Which of the statement's buffers.
         slot: usize,
     },
+    /// The rows of functions, side by side.
+    TableFunctions {
+        /// The calls.
+        calls: Arc<[PlannedTableCall]>,
+        /// Whether a last column numbers the rows.
+        ordinality: bool,
+    },
+    /// A plan that reads another's rows, which are kept.
+    With {
+        /// The id under which they are.
+        id: SharedId,
+        /// Its name.
+        name: String,
+        /// What is read.
+        definition: Box<PhysicalPlan>,
+        /// What reads it.
+        input: Box<PhysicalPlan>,
+    },
+    /// Kept rows.
+    SharedScan {
+        /// Whose.
+        id: SharedId,
+        /// Its name.
+        name: String,
+        /// The positions of the columns given.
+        positions: Arc<[usize]>,
+    },
+    /// A base, then a step again and again as long as it gives rows.
+    Recursive {
+        /// The id under which the step finds the rows given last.
+        id: SharedId,
+        /// Its name.
+        name: String,
+        /// Where it starts.
+        base: Box<PhysicalPlan>,
+        /// How it goes on.
+        step: Arc<PhysicalPlan>,
+        /// Whether rows that were there are dropped.
+        distinct: bool,
+    },
     /// Rows for which every conjunct is true.
     Filter {
         /// Input.
@@ -231,6 +330,22 @@ pub(crate) enum PhysicalNode {
         right: Box<PhysicalPlan>,
         /// Conjuncts over left ++ right.
         on: Arc<[PlannedExpr]>,
+    },
+    /// For every left row the right input is evaluated, once for each combination of values that
+    /// it depends on.
+    Apply {
+        /// Kind; not right or full.
+        kind: JoinKind,
+        /// Left, streamed.
+        left: Box<PhysicalPlan>,
+        /// Right, with parameters.
+        right: Arc<PhysicalPlan>,
+        /// The parameters and their values over the left.
+        bindings: Arc<[(usize, PlannedExpr)]>,
+        /// Conjuncts over left ++ right.
+        on: Arc<[PlannedExpr]>,
+        /// Whether equal parameters give equal rows, so that they may be kept.
+        repeatable: bool,
     },
     /// For every left row, rows of a table by key.
     LookupJoin {
@@ -268,11 +383,27 @@ pub(crate) enum PhysicalNode {
         keys: Arc<[PlannedExpr]>,
         /// Aggregates, the columns after them.
         aggregates: Arc<[PlannedAggregate]>,
+        /// With several sets of keys: which keys each has; the set's number is the last column.
+        sets: Option<Arc<[Vec<usize>]>>,
     },
-    /// Distinct rows.
+    /// Window functions over an input that is sorted by the partition's keys and then by the
+    /// window's order: the input's columns and one for each call.
+    Window {
+        /// Input.
+        input: Box<PhysicalPlan>,
+        /// PARTITION BY.
+        partition: Arc<[PlannedExpr]>,
+        /// ORDER BY: rows equal in these are peers.
+        order: Arc<[PlannedExpr]>,
+        /// The calls.
+        calls: Arc<[PlannedWindowCall]>,
+    },
+    /// Distinct rows: of equal ones the first.
     Distinct {
         /// Input.
         input: Box<PhysicalPlan>,
+        /// The positions of the columns that count; `None`: all.
+        on: Option<Arc<[usize]>>,
     },
     /// All rows in order.
     Sort {
@@ -319,13 +450,20 @@ impl PhysicalPlan {
     /// The inputs, in the order of printing.
     pub(crate) fn inputs(&self) -> Vec<&PhysicalPlan> {
         match &self.node {
-            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } | PhysicalNode::Buffered { .. } => {
-                Vec::new()
-            }
+            PhysicalNode::Scan(_)
+            | PhysicalNode::Values { .. }
+            | PhysicalNode::Buffered { .. }
+            | PhysicalNode::TableFunctions { .. }
+            | PhysicalNode::SharedScan { .. } => Vec::new(),
+            PhysicalNode::With {
+                definition, input, ..
+            } => vec![definition, input],
+            PhysicalNode::Recursive { base, step, .. } => vec![base, step],
             PhysicalNode::Filter { input, .. }
             | PhysicalNode::Project { input, .. }
             | PhysicalNode::HashAggregate { input, .. }
-            | PhysicalNode::Distinct { input }
+            | PhysicalNode::Window { input, .. }
+            | PhysicalNode::Distinct { input, .. }
             | PhysicalNode::Sort { input, .. }
             | PhysicalNode::TopN { input, .. }
             | PhysicalNode::Limit { input, .. } => vec![input],
@@ -333,6 +471,7 @@ impl PhysicalPlan {
             PhysicalNode::LookupJoin { left, .. } => vec![left],
             PhysicalNode::NestedLoopJoin { left, right, .. }
             | PhysicalNode::HashJoin { left, right, .. } => vec![left, right],
+            PhysicalNode::Apply { left, right, .. } => vec![left, right],
             PhysicalNode::UnionAll { inputs } => inputs.iter().map(|(input, _)| input).collect(),
         }
     }
@@ -340,13 +479,20 @@ impl PhysicalPlan {
     /// The inputs, to be changed.
     pub(crate) fn inputs_mut(&mut self) -> Vec<&mut PhysicalPlan> {
         match &mut self.node {
-            PhysicalNode::Scan(_) | PhysicalNode::Values { .. } | PhysicalNode::Buffered { .. } => {
-                Vec::new()
-            }
+            PhysicalNode::Scan(_)
+            | PhysicalNode::Values { .. }
+            | PhysicalNode::Buffered { .. }
+            | PhysicalNode::TableFunctions { .. }
+            | PhysicalNode::SharedScan { .. } => Vec::new(),
+            PhysicalNode::With {
+                definition, input, ..
+            } => vec![definition, input],
+            PhysicalNode::Recursive { base, step, .. } => vec![base, Arc::make_mut(step)],
             PhysicalNode::Filter { input, .. }
             | PhysicalNode::Project { input, .. }
             | PhysicalNode::HashAggregate { input, .. }
-            | PhysicalNode::Distinct { input }
+            | PhysicalNode::Window { input, .. }
+            | PhysicalNode::Distinct { input, .. }
             | PhysicalNode::Sort { input, .. }
             | PhysicalNode::TopN { input, .. }
             | PhysicalNode::Limit { input, .. } => vec![input],
@@ -354,6 +500,7 @@ impl PhysicalPlan {
             PhysicalNode::LookupJoin { left, .. } => vec![left],
             PhysicalNode::NestedLoopJoin { left, right, .. }
             | PhysicalNode::HashJoin { left, right, .. } => vec![left, right],
+            PhysicalNode::Apply { left, right, .. } => vec![left, Arc::make_mut(right)],
             PhysicalNode::UnionAll { inputs } => {
                 inputs.iter_mut().map(|(input, _)| input).collect()
             }

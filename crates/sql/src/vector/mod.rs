@@ -190,6 +190,7 @@ impl Builder<'_> {
                 input,
                 keys,
                 aggregates,
+                sets: None,
             } => {
                 let spec = AggregateSpec::new(keys, aggregates, &input.columns, &plan.columns)?;
                 let input = self.pipeline(input)?;
@@ -198,7 +199,7 @@ impl Builder<'_> {
                     Box::new(AggregateStream::new(spec, input, plan.id, limits)),
                 )
             }
-            PhysicalNode::Distinct { input } => {
+            PhysicalNode::Distinct { input, on: None } => {
                 let stream = self.pipeline(input)?.into_stream();
                 let distinct = DistinctStream::new(stream, &plan.columns, context)?;
                 self.breaker(plan, Box::new(distinct))
@@ -247,7 +248,15 @@ impl Builder<'_> {
             | PhysicalNode::LockRows { .. }
             | PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }
+            | PhysicalNode::TableFunctions { .. }
+            | PhysicalNode::With { .. }
+            | PhysicalNode::SharedScan { .. }
+            | PhysicalNode::Recursive { .. }
             | PhysicalNode::NestedLoopJoin { .. }
+            | PhysicalNode::Apply { .. }
+            | PhysicalNode::Window { .. }
+            | PhysicalNode::HashAggregate { .. }
+            | PhysicalNode::Distinct { .. }
             | PhysicalNode::LookupJoin { .. } => self.rows(plan),
         }
     }

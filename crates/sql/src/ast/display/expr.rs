@@ -461,8 +461,16 @@ impl Display for FunctionCall {
             separated(f, &self.order_by, ", ")?;
         }
         f.write_char(')')?;
+        if !self.within_group.is_empty() {
+            f.write_str(" WITHIN GROUP (ORDER BY ")?;
+            separated(f, &self.within_group, ", ")?;
+            f.write_char(')')?;
+        }
         if let Some(filter) = &self.filter {
             write!(f, " FILTER (WHERE {filter})")?;
+        }
+        if let Some(over) = &self.over {
+            write!(f, " OVER {over}")?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod merge;
 mod query;
 mod session;
 mod statement;
+mod window;
 
 use std::fmt::{self, Display, Formatter, Write as _};
 

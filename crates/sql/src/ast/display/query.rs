@@ -5,8 +5,9 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use super::{clause, list, separated};
 use crate::{
     ast::{
-        CommonTable, Distinct, JoinConstraint, JoinOperator, LockingClause, OrderItem, Query,
-        QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef, TableRefKind, With,
+        CommonTable, Distinct, GroupItem, JoinConstraint, JoinOperator, LockingClause, OrderItem,
+        Query, QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef, TableRefKind,
+        With,
     },
     bound::{LockStrength, LockWaitPolicy},
 };
@@ -121,14 +122,40 @@ impl Display for Select {
             separated(f, &self.from, ", ")?;
         }
         clause(f, "WHERE", self.filter.as_ref())?;
-        if let Some(keys) = &self.group_by {
+        if let Some(group_by) = &self.group_by {
             f.write_str(" GROUP BY ")?;
-            if keys.is_empty() {
-                f.write_str("()")?;
+            if group_by.distinct {
+                f.write_str("DISTINCT ")?;
             }
-            separated(f, keys, ", ")?;
+            separated(f, &group_by.items, ", ")?;
         }
-        clause(f, "HAVING", self.having.as_ref())
+        clause(f, "HAVING", self.having.as_ref())?;
+        for (at, (name, window)) in self.windows.iter().enumerate() {
+            f.write_str(if at == 0 { " WINDOW " } else { ", " })?;
+            write!(f, "{name} AS ({window})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for GroupItem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            GroupItem::Expr(expr) => write!(f, "{expr}"),
+            GroupItem::Empty => f.write_str("()"),
+            GroupItem::Rollup(list_of) => {
+                f.write_str("ROLLUP ")?;
+                list(f, list_of)
+            }
+            GroupItem::Cube(list_of) => {
+                f.write_str("CUBE ")?;
+                list(f, list_of)
+            }
+            GroupItem::Sets(items) => {
+                f.write_str("GROUPING SETS ")?;
+                list(f, items)
+            }
+        }
     }
 }
 
@@ -169,11 +196,18 @@ impl Display for TableRef {
                 }
                 write!(f, "({query})")?;
             }
-            TableRefKind::Function { call, lateral } => {
+            TableRefKind::Function {
+                call,
+                lateral,
+                ordinality,
+            } => {
                 if *lateral {
                     f.write_str("LATERAL ")?;
                 }
                 write!(f, "{call}")?;
+                if *ordinality {
+                    f.write_str(" WITH ORDINALITY")?;
+                }
             }
             TableRefKind::Join {
                 operator,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use rustling_storage::KeyspaceId;
+use rustling_storage::{KeyspaceId, Store};
 
 use crate::{
     Result,
@@ -41,6 +41,8 @@ pub(crate) struct CatalogSnapshot {
     /// The keyspace of the sequences' states.
     pub(crate) sequence_states: Option<KeyspaceId>,
     public_only: Vec<String>,
+    /// Tells how large keyspaces are.
+    store: Option<Store>,
 }
 
 impl CatalogSnapshot {
@@ -60,6 +62,7 @@ impl CatalogSnapshot {
             schemas: BTreeMap::from([(PUBLIC.to_owned(), 0)]),
             sequence_states: records.sequence_states,
             public_only: vec![PUBLIC.to_owned()],
+            store: None,
         };
         let mut handles: BTreeMap<TableId, TableHandle> = BTreeMap::new();
         for (record, statistics) in records.tables {
@@ -108,6 +111,18 @@ impl CatalogSnapshot {
             snapshot.schemas.insert(record.name, record.id);
         }
         Ok(snapshot)
+    }
+
+    /// Has the snapshot tell the tables' sizes as `store` knows them.
+    pub(crate) fn with_sizes(mut self, store: Store) -> CatalogSnapshot {
+        self.store = Some(store);
+        self
+    }
+
+    /// About how many rows a table has now.
+    pub(crate) fn rows_of(&self, handle: &TableHandle) -> Option<u64> {
+        let estimate = self.store.as_ref()?.keyspace_estimate(handle.keyspace);
+        estimate.ok().map(|estimate| estimate.entries)
     }
 
     /// A table by id.

@@ -8,6 +8,7 @@ use crate::{
     Error, Result, SqlState,
     bound::{ColumnId, CreateTable, LogicalPlan, OnCommit, Truncate},
     catalog::{Identity, IndexId, Sequence, Table, TableId},
+    engine::table::TableHandle,
     engine::{
         change::{ChangeAction, ChangeKind, apply::apply},
         session::{Session, StatementResult},
@@ -136,8 +137,10 @@ impl Session {
     fn fill(&mut self, id: TableId, source: LogicalPlan, columns: &[ColumnId]) -> Result<u64> {
         let catalog = self.catalog();
         let tables = |id| catalog.handle(id);
+        let rows = |handle: &TableHandle| catalog.rows_of(handle);
         let context = PlanContext {
             tables: &tables,
+            rows: &rows,
             parameters: 0,
             executor: self.settings.executor,
             optimizer: self.settings.optimizer,

@@ -13,6 +13,7 @@ mod query;
 mod session;
 mod statement;
 mod table_ref;
+mod window;
 
 use std::cell::Cell;
 

@@ -569,7 +569,7 @@ impl Builder {
                 let (call, depth) = self.call(name, call)?;
                 Built::above(
                     Expr {
-                        kind: ExprKind::Function(call),
+                        kind: ExprKind::Function(Box::new(call)),
                         span,
                     },
                     depth,
@@ -586,11 +586,12 @@ impl Builder {
             distinct: false,
             arguments: Vec::new(),
             order_by: Vec::new(),
+            within_group: Vec::new(),
             filter: None,
+            over: None,
         };
         let mut depth = 0;
         for part in children(node) {
-            let place = self.span(&part);
             match part.as_rule() {
                 Rule::star_argument => call.star = true,
                 Rule::distinct_word => call.distinct = true,
@@ -623,12 +624,16 @@ impl Builder {
                     call.filter = Some(Box::new(filter.expr));
                 }
                 Rule::within_group => {
-                    return Err(unsupported(
-                        "ordered-set aggregates (WITHIN GROUP) are",
-                        place,
-                    ));
+                    let order_by = child(part, "WITHIN GROUP's order")?;
+                    let (order_by, below) = self.measured(|| self.order_by(order_by))?;
+                    depth = depth.max(below);
+                    call.within_group = order_by;
                 }
-                Rule::over => return Err(unsupported("window functions (OVER) are", place)),
+                Rule::over => {
+                    let (over, below) = self.measured(|| self.over(part))?;
+                    depth = depth.max(below);
+                    call.over = Some(Box::new(over));
+                }
                 _ => {}
             }
         }
@@ -663,7 +668,7 @@ impl Operands {
 
     /// The operands as the arguments of an ordinary call.
     fn plain_call(&mut self, name: &str, span: crate::span::Span) -> ExprKind {
-        ExprKind::Function(FunctionCall {
+        ExprKind::Function(Box::new(FunctionCall {
             name: ObjectName {
                 parts: vec![Ident {
                     name: name.to_owned(),
@@ -680,8 +685,10 @@ impl Operands {
                 .map(|value| Argument { name: None, value })
                 .collect(),
             order_by: Vec::new(),
+            within_group: Vec::new(),
             filter: None,
-        })
+            over: None,
+        }))
     }
 }
 

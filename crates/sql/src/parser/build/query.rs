@@ -1,10 +1,10 @@
 //! Queries: WITH, set operations, SELECT, VALUES and the clauses behind them.
 
-use super::{Builder, Node, broken, child, children, has, syntax_error, unsupported};
+use super::{Builder, Node, broken, child, children, has, syntax_error};
 use crate::{
     ast::{
-        CommonTable, Distinct, Expr, ExprKind, LockingClause, OrderItem, Query, QueryBody, Select,
-        SelectItem, SetOperator, Statement, StatementKind, With,
+        CommonTable, Distinct, Expr, ExprKind, GroupBy, GroupItem, LockingClause, OrderItem, Query,
+        QueryBody, Select, SelectItem, SetOperator, Statement, StatementKind, With,
     },
     bound::{LockStrength, LockWaitPolicy},
     error::Result,
@@ -263,10 +263,10 @@ impl Builder {
             filter: None,
             group_by: None,
             having: None,
+            windows: Vec::new(),
             span: self.span(&node),
         };
         for part in children(node) {
-            let span = self.span(&part);
             match part.as_rule() {
                 Rule::quantifier if has(&part, Rule::distinct_word) => {
                     let on = self.expressions(part)?;
@@ -288,28 +288,39 @@ impl Builder {
                 Rule::having_clause => {
                     select.having = Some(self.expression(child(part, "a condition")?)?);
                 }
-                Rule::window_clause => return Err(unsupported("window functions are", span)),
+                Rule::window_clause => select.windows = self.windows(part)?,
                 _ => {}
             }
         }
         Ok(select)
     }
 
-    fn group_by(&self, node: Node<'_>) -> Result<Vec<Expr>> {
-        if has(&node, Rule::kw_distinct) {
-            return Err(unsupported("GROUP BY DISTINCT is", self.span(&node)));
-        }
-        let mut keys = Vec::new();
-        for item in children(node) {
-            let span = self.span(&item);
-            let inner = child(item, "a grouping")?;
-            match inner.as_rule() {
-                Rule::expression => keys.push(self.expression(inner)?),
-                Rule::grouping_sets => return Err(unsupported("GROUPING SETS are", span)),
-                _ => {}
+    fn group_by(&self, node: Node<'_>) -> Result<GroupBy> {
+        let mut group_by = GroupBy {
+            distinct: false,
+            items: Vec::new(),
+        };
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::distinct_word => group_by.distinct = true,
+                _ => group_by.items.push(self.group_item(part)?),
             }
         }
-        Ok(keys)
+        Ok(group_by)
+    }
+
+    fn group_item(&self, node: Node<'_>) -> Result<GroupItem> {
+        let span = self.span(&node);
+        let inner = child(node, "a grouping")?;
+        Ok(match inner.as_rule() {
+            Rule::expression => GroupItem::Expr(self.expression(inner)?),
+            Rule::grouping_rollup => GroupItem::Rollup(self.expressions(inner)?),
+            Rule::grouping_cube => GroupItem::Cube(self.expressions(inner)?),
+            Rule::grouping_sets => GroupItem::Sets(self.nested(span, 1, || {
+                children(inner).map(|item| self.group_item(item)).collect()
+            })?),
+            _ => GroupItem::Empty,
+        })
     }
 
     /// A `select_list`.

@@ -127,10 +127,12 @@ impl Builder {
                 }
                 Rule::table_function => {
                     let name = self.object_name(child(part.clone(), "a function's name")?)?;
+                    let ordinality = has(&part, Rule::ordinality);
                     let (call, depth) = self.call(name, part)?;
                     self.note(depth, place)?;
                     table = Some(TableRefKind::Function {
                         call: Box::new(call),
+                        ordinality,
                         lateral: lateral.is_some(),
                     });
                 }

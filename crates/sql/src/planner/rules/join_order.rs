@@ -15,7 +15,7 @@ use crate::{
 
 /// Up to this many relations every order is looked at (Selinger-style dynamic programming over
 /// subsets); beyond, the cheapest next join is taken each time.
-const EXHAUSTIVE: usize = 8;
+const EXHAUSTIVE: usize = 10;
 
 /// Takes trees of inner joins apart and joins their parts anew, small results first.
 pub(super) struct OrderJoins;

@@ -66,9 +66,12 @@ fn simplify(plan: &mut LogicalPlan, above: &[Expr]) -> bool {
             let none: &[Expr] = &[];
             let (for_left, for_right) = match kind {
                 JoinKind::Inner => (below.as_slice(), below.as_slice()),
-                JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) => {
-                    (above, none)
-                }
+                JoinKind::Left
+                | JoinKind::Single
+                | JoinKind::Semi
+                | JoinKind::Anti
+                | JoinKind::Mark(_)
+                | JoinKind::Exists(_) => (above, none),
                 JoinKind::Right => (none, above),
                 JoinKind::Full => (none, none),
             };

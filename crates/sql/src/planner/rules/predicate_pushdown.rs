@@ -34,7 +34,7 @@ fn reads_only(expr: &Expr, columns: &HashSet<ColumnId>) -> bool {
 }
 
 /// Splits off the predicates for which `test` holds.
-fn partition(predicates: Vec<Expr>, test: impl Fn(&Expr) -> bool) -> (Vec<Expr>, Vec<Expr>) {
+fn partition_by(predicates: Vec<Expr>, test: impl Fn(&Expr) -> bool) -> (Vec<Expr>, Vec<Expr>) {
     predicates.into_iter().partition(test)
 }
 
@@ -55,7 +55,7 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
             plan
         }
         LogicalPlan::Project { input, items } => {
-            let (down, up) = partition(predicates, |predicate| {
+            let (down, up) = partition_by(predicates, |predicate| {
                 let read = columns_of(predicate);
                 !is_volatile(predicate)
                     && !items
@@ -82,17 +82,29 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
             left,
             right,
             on,
-        } => push_into_join(kind, *left, *right, on, predicates, moved),
+        } => push_into_join(kind, None, *left, *right, on, predicates, moved),
+        LogicalPlan::Apply {
+            kind,
+            left,
+            right,
+            on,
+            bindings,
+        } => push_into_join(kind, Some(bindings), *left, *right, on, predicates, moved),
         LogicalPlan::Aggregate {
             input,
             keys,
             aggregates,
+            sets,
         } => {
             let plain_keys: HashSet<ColumnId> = keys.iter().map(|(id, _)| *id).collect();
-            let (down, up) = partition(predicates, |predicate| {
+            let (down, up) = partition_by(predicates, |predicate| {
                 let read = columns_of(predicate);
                 // Without keys there is a row even for no input: nothing may be moved below.
-                !keys.is_empty() && !is_volatile(predicate) && read.is_subset(&plain_keys)
+                // A key that is not in every set is NULL in some groups.
+                sets.is_none()
+                    && !keys.is_empty()
+                    && !is_volatile(predicate)
+                    && read.is_subset(&plain_keys)
             });
             let down = down
                 .into_iter()
@@ -111,13 +123,40 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
                     input,
                     keys,
                     aggregates,
+                    sets,
                 },
                 up,
             )
         }
-        LogicalPlan::Distinct { input } => LogicalPlan::Distinct {
+        LogicalPlan::Distinct { input, on: None } => LogicalPlan::Distinct {
             input: Box::new(push(*input, predicates, moved)),
+            on: None,
         },
+        LogicalPlan::Window {
+            input,
+            partition,
+            order,
+            calls,
+        } => {
+            // Whole partitions may be left out.
+            let fixed: HashSet<ColumnId> = partition
+                .iter()
+                .filter_map(|expr| match expr.kind {
+                    crate::bound::ExprKind::Column(id) => Some(id),
+                    _ => None,
+                })
+                .collect();
+            let (down, up) = partition_by(predicates, |predicate| {
+                !is_volatile(predicate) && reads_only(predicate, &fixed)
+            });
+            let plan = LogicalPlan::Window {
+                input: Box::new(push(*input, down, moved)),
+                partition,
+                order,
+                calls,
+            };
+            filtered(plan, up)
+        }
         LogicalPlan::Sort { input, keys } => LogicalPlan::Sort {
             input: Box::new(push(*input, predicates, moved)),
             keys,
@@ -148,11 +187,27 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
                 .collect();
             LogicalPlan::UnionAll { inputs, columns }
         }
-        // A limit decides which rows there are, a lock is taken of all of them; VALUES are few.
-        LogicalPlan::Limit { .. }
+        LogicalPlan::With {
+            id,
+            name,
+            definition,
+            input,
+        } => LogicalPlan::With {
+            id,
+            name,
+            definition: Box::new(push(*definition, Vec::new(), moved)),
+            input: Box::new(push(*input, predicates, moved)),
+        },
+        // A limit, and DISTINCT ON, decide which rows there are; a lock is taken of all of them;
+        // VALUES are few.
+        LogicalPlan::Distinct { .. }
         | LogicalPlan::LockRows { .. }
+        | LogicalPlan::Limit { .. }
         | LogicalPlan::Values { .. }
-        | LogicalPlan::Buffered { .. } => {
+        | LogicalPlan::Buffered { .. }
+        | LogicalPlan::TableFunctions { .. }
+        | LogicalPlan::SharedScan { .. }
+        | LogicalPlan::Recursive { .. } => {
             for input in inputs_mut(&mut plan) {
                 let whole = take(input);
                 *input = push(whole, Vec::new(), moved);
@@ -162,8 +217,10 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
     }
 }
 
+/// `bindings`: those of an apply.
 fn push_into_join(
     kind: JoinKind,
+    bindings: Option<Vec<(usize, Expr)>>,
     left: LogicalPlan,
     right: LogicalPlan,
     on: Vec<Expr>,
@@ -175,13 +232,19 @@ fn push_into_join(
     // Conditions from above the join.
     let keeps_left = matches!(
         kind,
-        JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_)
+        JoinKind::Inner
+            | JoinKind::Left
+            | JoinKind::Semi
+            | JoinKind::Anti
+            | JoinKind::Mark(_)
+            | JoinKind::Exists(_)
+            | JoinKind::Single
     );
     let keeps_right = matches!(kind, JoinKind::Inner | JoinKind::Right);
-    let (mut to_left, rest) = partition(predicates, |predicate| {
+    let (mut to_left, rest) = partition_by(predicates, |predicate| {
         keeps_left && !is_volatile(predicate) && reads_only(predicate, &left_ids)
     });
-    let (mut to_right, mut above) = partition(rest, |predicate| {
+    let (mut to_right, mut above) = partition_by(rest, |predicate| {
         keeps_right && !is_volatile(predicate) && reads_only(predicate, &right_ids)
     });
     let mut on = on;
@@ -193,21 +256,37 @@ fn push_into_join(
     let filters_left = matches!(kind, JoinKind::Inner | JoinKind::Right | JoinKind::Semi);
     let filters_right = matches!(
         kind,
-        JoinKind::Inner | JoinKind::Left | JoinKind::Semi | JoinKind::Anti
+        JoinKind::Inner
+            | JoinKind::Left
+            | JoinKind::Semi
+            | JoinKind::Anti
+            | JoinKind::Exists(_)
+            | JoinKind::Single
     );
-    let (own_left, rest) = partition(on, |predicate| {
+    let (own_left, rest) = partition_by(on, |predicate| {
         filters_left && !is_volatile(predicate) && reads_only(predicate, &left_ids)
     });
-    let (own_right, on) = partition(rest, |predicate| {
+    let (own_right, on) = partition_by(rest, |predicate| {
         filters_right && !is_volatile(predicate) && reads_only(predicate, &right_ids)
     });
     to_left.extend(own_left);
     to_right.extend(own_right);
-    let join = LogicalPlan::Join {
-        kind,
-        left: Box::new(push(left, to_left, moved)),
-        right: Box::new(push(right, to_right, moved)),
-        on,
+    let left = Box::new(push(left, to_left, moved));
+    let right = Box::new(push(right, to_right, moved));
+    let join = match bindings {
+        None => LogicalPlan::Join {
+            kind,
+            left,
+            right,
+            on,
+        },
+        Some(bindings) => LogicalPlan::Apply {
+            kind,
+            left,
+            right,
+            on,
+            bindings,
+        },
     };
     filtered(join, above)
 }

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use crate::{
     Result,
-    bound::{ColumnId, JoinKind, LogicalPlan},
+    bound::{ColumnId, Expr, JoinKind, LogicalPlan, SharedId},
     planner::{
         expr_tools::collect_columns,
-        plan_tools::output_ids,
+        plan_tools::{inputs_mut, output_ids, take},
         rules::{Rule, RuleContext},
     },
 };
@@ -64,6 +64,28 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
         }
         // Its rows are made elsewhere.
         LogicalPlan::Buffered { .. } => false,
+        LogicalPlan::TableFunctions { .. } => false,
+        LogicalPlan::With {
+            id,
+            definition,
+            input,
+            ..
+        } => {
+            let changed = prune(input, wanted);
+            let mut read = HashSet::new();
+            columns_read(input, *id, &mut read);
+            prune(definition, &read) || changed
+        }
+        LogicalPlan::SharedScan { columns, .. } => {
+            let before = columns.len();
+            columns.retain(|(id, ..)| wanted.contains(id));
+            columns.len() != before
+        }
+        // Which rows there are depends on all columns.
+        LogicalPlan::Recursive { base, step, .. } => {
+            let (of_base, of_step) = (output_ids(base), output_ids(step));
+            prune(base, &of_base) | prune(step, &of_step)
+        }
         LogicalPlan::Filter { input, predicates } => {
             let mut read = wanted.clone();
             predicates
@@ -86,21 +108,19 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             left,
             right,
             on,
-        } => {
-            let mut read = wanted.clone();
-            on.iter().for_each(|expr| collect_columns(expr, &mut read));
-            let changed = prune(left, &read);
-            if matches!(kind, JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_)) {
-                // Of the right only the condition's columns matter.
-                let right_ids = output_ids(right);
-                read.retain(|id| right_ids.contains(id));
-            }
-            prune(right, &read) || changed
-        }
+        } => prune_join(*kind, left, right, on, &[], wanted),
+        LogicalPlan::Apply {
+            kind,
+            left,
+            right,
+            on,
+            bindings,
+        } => prune_join(*kind, left, right, on, bindings, wanted),
         LogicalPlan::Aggregate {
             input,
             keys,
             aggregates,
+            ..
         } => {
             let before = aggregates.len();
             aggregates.retain(|(id, _)| wanted.contains(id));
@@ -108,17 +128,53 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             keys.iter()
                 .for_each(|(_, expr)| collect_columns(expr, &mut read));
             for (_, call) in aggregates.iter() {
-                call.arguments.iter().chain(&call.filter).for_each(|expr| {
-                    collect_columns(expr, &mut read);
-                });
+                call.arguments
+                    .iter()
+                    .chain(&call.filter)
+                    .chain(call.order_by.iter().map(|key| &key.expr))
+                    .for_each(|expr| collect_columns(expr, &mut read));
             }
             let changed = aggregates.len() != before;
             prune(input, &read) || changed
         }
+        LogicalPlan::Window {
+            input,
+            partition,
+            order,
+            calls,
+        } => {
+            let before = calls.len();
+            calls.retain(|(id, _)| wanted.contains(id));
+            let mut read = wanted.clone();
+            partition
+                .iter()
+                .chain(order.iter().map(|key| &key.expr))
+                .for_each(|expr| collect_columns(expr, &mut read));
+            for (_, call) in calls.iter_mut() {
+                for expr in call.exprs_mut() {
+                    collect_columns(expr, &mut read);
+                }
+            }
+            if calls.is_empty() {
+                *plan = take(input);
+                prune(plan, &read);
+                return true;
+            }
+            let changed = calls.len() != before;
+            prune(input, &read) || changed
+        }
         // Which rows are distinct depends on all columns.
-        LogicalPlan::Distinct { input } => {
+        LogicalPlan::Distinct { input, on: None } => {
             let all = output_ids(input);
             prune(input, &all)
+        }
+        LogicalPlan::Distinct {
+            input,
+            on: Some(columns),
+        } => {
+            let mut read = wanted.clone();
+            read.extend(columns.iter());
+            prune(input, &read)
         }
         LogicalPlan::Sort { input, keys } => {
             let mut read = wanted.clone();
@@ -146,4 +202,47 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             changed
         }
     }
+}
+
+/// The columns that the scans in `plan` read of a WITH query.
+fn columns_read(plan: &mut LogicalPlan, id: SharedId, read: &mut HashSet<ColumnId>) {
+    if let LogicalPlan::SharedScan {
+        id: scanned,
+        columns,
+        ..
+    } = plan
+        && *scanned == id
+    {
+        read.extend(columns.iter().map(|(_, source, _)| *source));
+    }
+    for input in inputs_mut(plan) {
+        columns_read(input, id, read);
+    }
+}
+
+fn prune_join(
+    kind: JoinKind,
+    left: &mut LogicalPlan,
+    right: &mut LogicalPlan,
+    on: &[Expr],
+    bindings: &[(usize, Expr)],
+    wanted: &HashSet<ColumnId>,
+) -> bool {
+    let mut read = wanted.clone();
+    on.iter().for_each(|expr| collect_columns(expr, &mut read));
+    let mut of_left = read.clone();
+    for (_, expr) in bindings {
+        collect_columns(expr, &mut of_left);
+    }
+    let changed = prune(left, &of_left);
+    let only_matches = matches!(
+        kind,
+        JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Exists(_)
+    );
+    if only_matches {
+        // Of the right only the condition's columns matter.
+        let right_ids = output_ids(right);
+        read.retain(|id| right_ids.contains(id));
+    }
+    prune(right, &read) || changed
 }

@@ -22,17 +22,31 @@ fn remove(plan: &mut LogicalPlan, renamed: &mut HashMap<ColumnId, ColumnId>) {
     }
     if !renamed.is_empty() {
         for_each_expr_mut(plan, |expr| replace_within(expr, renamed));
-        if let LogicalPlan::UnionAll { columns, .. } = plan {
-            for (_, ids, _) in columns {
-                for id in ids {
-                    *id = renamed.get(id).copied().unwrap_or(*id);
-                }
+        let ids: Vec<&mut ColumnId> = match plan {
+            LogicalPlan::UnionAll { columns, .. } => {
+                columns.iter_mut().flat_map(|(_, ids, _)| ids).collect()
             }
+            LogicalPlan::SharedScan { columns, .. } => {
+                columns.iter_mut().map(|(_, source, _)| source).collect()
+            }
+            LogicalPlan::Recursive { columns, .. } => columns
+                .iter_mut()
+                .flat_map(|(_, base, step, _)| [base, step])
+                .collect(),
+            LogicalPlan::Distinct { on: Some(ids), .. } => ids.iter_mut().collect(),
+            _ => Vec::new(),
+        };
+        for id in ids {
+            *id = renamed.get(id).copied().unwrap_or(*id);
         }
     }
     let LogicalPlan::Project { input, items } = plan else {
         return;
     };
+    // A column that is passed on under its own id goes by its new one from here on.
+    for (id, _) in items.iter_mut() {
+        *id = renamed.get(id).copied().unwrap_or(*id);
+    }
     let sources: Option<HashSet<ColumnId>> = items
         .iter()
         .map(|(_, expr)| match expr.kind {

@@ -16,7 +16,7 @@ use self::build::{BuildSide, NONE};
 use crate::{
     Error, Result, SqlState,
     bound::JoinKind,
-    executor::ExecContext,
+    executor::{ExecContext, more_than_one_row},
     planner::physical::{PlanColumn, PlannedExpr},
     vector::{
         BatchStream, Limits,
@@ -93,7 +93,7 @@ impl HashJoin {
         self.residual.is_empty()
             && matches!(
                 self.kind,
-                JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_)
+                JoinKind::Semi | JoinKind::Anti | JoinKind::Mark(_) | JoinKind::Exists(_)
             )
     }
 
@@ -194,7 +194,7 @@ impl HashJoin {
             JoinKind::Inner | JoinKind::Right => {
                 self.give_pairs(probe, left.into(), right.into(), emit)
             }
-            JoinKind::Left | JoinKind::Full => {
+            JoinKind::Left | JoinKind::Full | JoinKind::Single => {
                 let mut lefts = Vec::with_capacity(left.len());
                 let mut rights: Vec<Option<u32>> = Vec::with_capacity(left.len());
                 let mut pairs = left.into_iter().zip(right).peekable();
@@ -204,6 +204,9 @@ impl HashJoin {
                     {
                         lefts.push(left);
                         rights.push(Some(right));
+                    }
+                    if self.kind == JoinKind::Single && lefts.len() > before + 1 {
+                        return Err(more_than_one_row());
                     }
                     if lefts.len() == before {
                         lefts.push(row as u32);
@@ -218,6 +221,11 @@ impl HashJoin {
                     found[row as usize - range.start] = true;
                 }
                 let part = batch.slice(range.start, range.len());
+                if let JoinKind::Exists(_) = self.kind {
+                    let mut part = part;
+                    part.columns.push(Arc::new(BooleanArray::from(found)));
+                    return emit(part);
+                }
                 let JoinKind::Mark(_) = self.kind else {
                     let wanted = self.kind == JoinKind::Semi;
                     let mask: Vec<bool> = found.iter().map(|found| *found == wanted).collect();

@@ -1,0 +1,248 @@
+//! Columns by their names, and what to say where there is none.
+
+use super::{
+    Binder,
+    expr::{column_expr, with_hint},
+    internal, literal,
+    scope::Scope,
+    suggest, unsupported,
+};
+use crate::{
+    ast::{Ident, ObjectName},
+    bound::Expr,
+    error::{Error, Result, SqlState},
+    span::Span,
+};
+
+impl<'a> Binder<'a> {
+    /// A column by its name, qualified or not: of the innermost query that has it.
+    pub(super) fn column(&mut self, name: &'a ObjectName) -> Result<Expr> {
+        let wanted = match name.parts.as_slice() {
+            [column] => Wanted {
+                schema: None,
+                table: None,
+                column,
+            },
+            [table, column] => Wanted {
+                schema: None,
+                table: Some(table),
+                column,
+            },
+            [schema, table, column] => Wanted {
+                schema: Some(schema),
+                table: Some(table),
+                column,
+            },
+            _ => return Err(unsupported("names of other databases are", name.span)),
+        };
+        if self.scopes.is_empty() {
+            return self.no_columns_here(name);
+        }
+        for scope in self.scopes.iter().rev() {
+            if let Some(found) = wanted.find(scope, name.span)? {
+                return Ok(found);
+            }
+        }
+        match wanted.table {
+            Some(table) => self.missing_relation(&table.name, table.span),
+            None => self.missing_column(name),
+        }
+    }
+
+    fn no_columns_here(&self, name: &ObjectName) -> Result<Expr> {
+        let ident = name.last();
+        if ident.quoted && name.parts.len() == 1 && self.options.double_quoted_strings {
+            return Ok(literal::string(&ident.name, name.span));
+        }
+        Err(quotes_hint(
+            Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" does not exist", ident.name),
+            )
+            .at(name.span),
+            name,
+        ))
+    }
+
+    fn missing_relation(&self, table: &str, span: Span) -> Result<Expr> {
+        let Some(scope) = self.scopes.last() else {
+            return Err(internal("no scope", span));
+        };
+        // The table is there under an alias: SQL wants the alias then.
+        let aliased = scope.relations.iter().find(|relation| {
+            relation.name != table
+                && relation
+                    .table
+                    .as_ref()
+                    .is_some_and(|base| base.name == table)
+        });
+        let error = Error::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("there is no table \"{table}\" in this FROM clause"),
+        )
+        .at(span);
+        let hint = match aliased {
+            Some(relation) => Some(format!(
+                "The table has the alias \"{}\" here: use that.",
+                relation.name
+            )),
+            None => suggest::did_you_mean(
+                table,
+                scope
+                    .relations
+                    .iter()
+                    .map(|relation| relation.name.as_str()),
+            ),
+        };
+        Err(with_hint(error, hint))
+    }
+
+    fn missing_column(&self, name: &ObjectName) -> Result<Expr> {
+        let ident = name.last();
+        if ident.quoted && self.options.double_quoted_strings {
+            return Ok(literal::string(&ident.name, name.span));
+        }
+        let Some(scope) = self.scopes.last() else {
+            return Err(internal("no scope", name.span));
+        };
+        if scope
+            .relations
+            .iter()
+            .any(|relation| relation.name == ident.name)
+        {
+            return Err(unsupported("a whole row as a value is", name.span)
+                .hint(format!("For its columns write {}.*", ident.name)));
+        }
+        let mut error = Error::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{}\" does not exist", ident.name),
+        )
+        .at(name.span);
+        let nearest = suggest::nearest(
+            &ident.name,
+            self.scopes
+                .iter()
+                .rev()
+                .flat_map(|scope| scope.columns.iter())
+                .map(|column| column.name.as_str()),
+        );
+        error = match nearest {
+            Some(nearest) if ident.quoted => error.hint(format!(
+                "Did you mean \"{nearest}\"? Double quotes make a name; a string stands in single quotes: {}",
+                single_quoted(&ident.name)
+            )),
+            Some(nearest) => error.hint(format!("Did you mean \"{nearest}\"?")),
+            None => quotes_hint(error, name),
+        };
+        Err(error)
+    }
+}
+
+/// A column's name, taken apart.
+struct Wanted<'n> {
+    schema: Option<&'n Ident>,
+    table: Option<&'n Ident>,
+    column: &'n Ident,
+}
+
+impl Wanted<'_> {
+    /// The column in one query's scope; `None`: look further out.
+    fn find(&self, scope: &Scope, span: Span) -> Result<Option<Expr>> {
+        let ident = self.column;
+        let Some(table) = self.table else {
+            return unqualified(scope, ident, span);
+        };
+        let schema = self.schema.map(|schema| schema.name.as_str());
+        let relations = scope.relation(&table.name, schema);
+        match relations.as_slice() {
+            [] => Ok(None),
+            [relation] => match relation
+                .columns
+                .iter()
+                .filter(|column| column.name == ident.name)
+                .collect::<Vec<_>>()
+                .as_slice()
+            {
+                [column] => Ok(Some(column_expr(column, span))),
+                [] => {
+                    let hint = suggest::did_you_mean(
+                        &ident.name,
+                        relation.columns.iter().map(|column| column.name.as_str()),
+                    );
+                    Err(with_hint(
+                        Error::new(
+                            SqlState::UNDEFINED_COLUMN,
+                            format!("column {}.{} does not exist", table.name, ident.name),
+                        )
+                        .at(ident.span),
+                        hint,
+                    ))
+                }
+                _ => Err(ambiguous(&ident.name, span)),
+            },
+            _ => Err(Error::new(
+                SqlState("42P09"),
+                format!("table reference \"{}\" is ambiguous", table.name),
+            )
+            .at(table.span)),
+        }
+    }
+}
+
+fn unqualified(scope: &Scope, ident: &Ident, span: Span) -> Result<Option<Expr>> {
+    let mut found = scope
+        .columns
+        .iter()
+        .filter(|column| column.name == ident.name);
+    match (found.next(), found.next()) {
+        (Some(column), None) => Ok(Some(column_expr(column, span))),
+        (Some(_), Some(_)) => {
+            let tables: Vec<&str> = scope
+                .relations
+                .iter()
+                .filter(|relation| {
+                    relation
+                        .columns
+                        .iter()
+                        .any(|column| column.name == ident.name)
+                })
+                .map(|relation| relation.name.as_str())
+                .collect();
+            let error = ambiguous(&ident.name, span);
+            Err(match tables.first() {
+                Some(first) => error.hint(format!(
+                    "Say which table's it is, for example {first}.{} (there is one in {}).",
+                    ident.name,
+                    tables.join(" and ")
+                )),
+                None => error,
+            })
+        }
+        _ => Ok(None),
+    }
+}
+
+fn single_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// Someone may have meant a string.
+fn quotes_hint(error: Error, name: &ObjectName) -> Error {
+    let ident = name.last();
+    if ident.quoted && name.parts.len() == 1 {
+        error.hint(format!(
+            "Double quotes make a name; a string stands in single quotes: {}",
+            single_quoted(&ident.name)
+        ))
+    } else {
+        error
+    }
+}
+
+pub(super) fn ambiguous(name: &str, span: Span) -> Error {
+    Error::new(
+        SqlState::AMBIGUOUS_COLUMN,
+        format!("column reference \"{name}\" is ambiguous"),
+    )
+    .at(span)
+}
