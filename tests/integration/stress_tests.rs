@@ -128,6 +128,34 @@ fn readers_and_writers_share_a_small_cache() {
 }
 
 #[test]
+fn more_rows_than_memory_holds_are_changed_by_one_statement() {
+    let store = StoreOptions {
+        memory_budget: 8 << 20,
+        ..StoreOptions::default()
+    };
+    let options = DatabaseOptions {
+        store,
+        ..DatabaseOptions::default()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let db = Database::open_with(directory.path().join("a.db"), options).unwrap();
+    fill(&db, 60_000);
+    let changed = db.execute("UPDATE t SET name = name || '!'", ()).unwrap();
+    assert_eq!(changed, 60_000);
+    let removed = db.execute("DELETE FROM t WHERE part < 5", ()).unwrap();
+    assert_eq!(removed, 30_000);
+    assert_eq!(
+        rows::<(i64, i64)>(
+            &db,
+            "SELECT count(*), count(*) FILTER (WHERE name LIKE '%!') FROM t"
+        )
+        .unwrap(),
+        [(30_000, 30_000)]
+    );
+    assert!(db.store().verify().unwrap().is_clean());
+}
+
+#[test]
 fn a_statement_beyond_the_memory_budget_fails_cleanly_or_finishes() {
     let store = StoreOptions {
         memory_budget: 8 << 20,

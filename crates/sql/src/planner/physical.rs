@@ -236,6 +236,20 @@ impl ScanNode {
     }
 }
 
+impl PhysicalPlan {
+    /// Whether the rows are those of one table, each once, in the order of its own keys. What
+    /// comes later is then the same whatever becomes of rows that have come.
+    pub(crate) fn walks_one_table(&self) -> bool {
+        match &self.node {
+            PhysicalNode::Scan(scan) => scan.path == AccessPath::Table,
+            PhysicalNode::Filter { input, .. } | PhysicalNode::Project { input, .. } => {
+                input.walks_one_table()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Which rows a node locks, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedLock {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     Error, Result, SqlState, Value,
+    bound::ColumnId,
     engine::{
         change::{
             ChangeAction, ChangeKind, MergeStep, ReturningAction,
-            locking::{collect, lock_rows, lock_unchanged},
+            locking::{collect, lock_found, lock_rows, lock_unchanged},
             upsert::Upsert,
         },
         foreign_keys::{self, Written},
@@ -17,6 +18,9 @@ use crate::{
     },
     executor::{self, ExecContext, MemoryMeter, RowBuffer, row_bytes},
 };
+
+/// Rows found, and what they become, that are in memory at a time.
+const PORTION_BYTES: usize = 1 << 20;
 
 /// What came of a change.
 #[derive(Debug, Default)]
@@ -111,9 +115,73 @@ pub(crate) fn apply(
     begin(change, context)?;
     let work = match &change.kind {
         ChangeKind::Insert(None) if !change.reads_itself => Work::Direct,
+        ChangeKind::Update { row_key, ordinals } if takes_portions(change, ordinals) => {
+            return in_portions(session, change, *row_key, Some(ordinals), context);
+        }
+        ChangeKind::Delete { row_key } if takes_portions(change, &[]) => {
+            return in_portions(session, change, *row_key, None, context);
+        }
         _ => gather(change, context)?,
     };
     carry_out(session, change, work, context)
+}
+
+/// Whether rows can be changed while later ones are still being found: they come from a walk
+/// over the table, no row moves to where the walk still has to pass, and nothing is to be looked
+/// at once all are changed.
+fn takes_portions(change: &ChangeAction, ordinals: &[usize]) -> bool {
+    let table = &change.table.table;
+    let stay = ordinals.is_empty()
+        || (!ordinals.iter().any(|at| table.primary_key.contains(at))
+            && !change.table.indexes.iter().any(|index| index.unique)
+            && !table
+                .columns
+                .iter()
+                .any(|column| column.generated.is_some()));
+    stay && change.returning.is_none()
+        && table.foreign_keys.is_empty()
+        && change.table.referenced_by.is_empty()
+        && change.source.root.walks_one_table()
+}
+
+/// Runs an UPDATE or DELETE a portion of the rows at a time: a table may hold many more than
+/// memory does.
+fn in_portions(
+    session: &mut Session,
+    change: &ChangeAction,
+    row_key: ColumnId,
+    ordinals: Option<&[usize]>,
+    context: &mut ExecContext,
+) -> Result<Applied> {
+    let mut source = executor::build(&change.source.root, context, None)?;
+    let mut affected = 0;
+    let mut is_end = false;
+    while !is_end {
+        let mut memory = MemoryMeter::new(context, "changing rows")?;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        while bytes < PORTION_BYTES && !is_end {
+            let mut row = RowBuffer::new();
+            if source.next(context, &mut row)? {
+                let more = 2 * row_bytes(&row);
+                memory.grow(more)?;
+                bytes += more;
+                rows.push(row);
+            } else {
+                is_end = true;
+            }
+        }
+        let rows = lock_found(change, row_key, rows, context)?;
+        let work = match ordinals {
+            Some(ordinals) => updates(change, ordinals, rows, context)?,
+            None => Work::Delete(rows),
+        };
+        affected += carry_out(session, change, work, context)?.affected;
+    }
+    Ok(Applied {
+        affected,
+        rows: None,
+    })
 }
 
 /// Reads and locks the rows of a change whose writing is to wait, and gives what RETURNING makes
@@ -159,7 +227,6 @@ pub(crate) fn prepare(
 
 /// Reads the rows of a change and locks those that are there already.
 fn gather(change: &ChangeAction, context: &ExecContext) -> Result<Work> {
-    let width = change.table.table.columns.len();
     Ok(match &change.kind {
         ChangeKind::Insert(None) => {
             let (mut rows, _memory) = collect(change, context, "INSERT")?;
@@ -170,29 +237,40 @@ fn gather(change: &ChangeAction, context: &ExecContext) -> Result<Work> {
         }
         ChangeKind::Update { row_key, ordinals } => {
             let rows = lock_rows(change, *row_key, context)?;
-            let mut changes = Vec::with_capacity(rows.len());
-            let mut others = Vec::new();
-            for (key, mut row) in rows {
-                let mut rest = row.split_off(width.min(row.len()));
-                // The place of the key, which was taken.
-                let mut values = rest.split_off(1.min(rest.len()));
-                if change.returning.is_some() {
-                    others.push(values.split_off(ordinals.len().min(values.len())));
-                }
-                let mut new = row.clone();
-                for (ordinal, value) in ordinals.iter().zip(values) {
-                    if let Some(place) = new.get_mut(*ordinal) {
-                        *place = value;
-                    }
-                }
-                change.table.complete_row(&mut new, &context.eval())?;
-                changes.push(RowChange::new(key, row, new));
-            }
-            Work::Update(changes, others)
+            updates(change, ordinals, rows, context)?
         }
         ChangeKind::Delete { row_key } => Work::Delete(lock_rows(change, *row_key, context)?),
         ChangeKind::Insert(Some(_)) | ChangeKind::Merge { .. } => Work::Direct,
     })
+}
+
+/// The new rows of an UPDATE of these rows.
+fn updates(
+    change: &ChangeAction,
+    ordinals: &[usize],
+    rows: Vec<(Vec<u8>, RowBuffer)>,
+    context: &ExecContext,
+) -> Result<Work> {
+    let width = change.table.table.columns.len();
+    let mut changes = Vec::with_capacity(rows.len());
+    let mut others = Vec::new();
+    for (key, mut row) in rows {
+        let mut rest = row.split_off(width.min(row.len()));
+        // The place of the key, which was taken.
+        let mut values = rest.split_off(1.min(rest.len()));
+        if change.returning.is_some() {
+            others.push(values.split_off(ordinals.len().min(values.len())));
+        }
+        let mut new = row.clone();
+        for (ordinal, value) in ordinals.iter().zip(values) {
+            if let Some(place) = new.get_mut(*ordinal) {
+                *place = value;
+            }
+        }
+        change.table.complete_row(&mut new, &context.eval())?;
+        changes.push(RowChange::new(key, row, new));
+    }
+    Ok(Work::Update(changes, others))
 }
 
 /// Writes what [`gather`] has read.

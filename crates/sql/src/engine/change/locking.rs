@@ -40,9 +40,19 @@ pub(super) fn lock_rows(
     row_key: ColumnId,
     context: &ExecContext,
 ) -> Result<Vec<(Vec<u8>, RowBuffer)>> {
+    let (rows, _memory) = collect(change, context, "changing rows")?;
+    lock_found(change, row_key, rows, context)
+}
+
+/// As [`lock_rows`], of rows that have been found.
+pub(super) fn lock_found(
+    change: &ChangeAction,
+    row_key: ColumnId,
+    rows: Vec<RowBuffer>,
+    context: &ExecContext,
+) -> Result<Vec<(Vec<u8>, RowBuffer)>> {
     let table = &change.table;
     let width = table.table.columns.len();
-    let (rows, _memory) = collect(change, context, "changing rows")?;
     let mut found: Vec<(Vec<u8>, RowBuffer)> = Vec::with_capacity(rows.len());
     for mut row in rows {
         let Some(Value::Bytea(key)) = row.get_mut(width).map(std::mem::take) else {
