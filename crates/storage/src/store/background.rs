@@ -343,8 +343,11 @@ fn compact_loop(core: &Core) {
 }
 
 fn compact_if_due(core: &Core) -> Result<()> {
-    // The input of what has been compacted goes with a checkpoint; the next one may be far.
-    if core.compact_all()? && !core.trees.media.tables.is_closing() {
+    let changed = core.compact_all()?;
+    // The input of what has been compacted goes with a checkpoint; and runs above one that is
+    // still in memory can only be merged after one. The next checkpoint may be far.
+    let is_blocked = core.compaction_is_behind();
+    if (changed || is_blocked) && !core.trees.media.tables.is_closing() {
         core.checkpoint()?;
     }
     Ok(())

@@ -87,6 +87,11 @@ impl Core {
             })
     }
 
+    /// Whether writers are being slowed down.
+    pub(super) fn compaction_is_behind(&self) -> bool {
+        self.trees.media.tables.front_debt() > SLOW_FROM
+    }
+
     /// Starts a compaction in the background where one is due.
     pub(crate) fn compact_soon(&self) {
         self.state_front_debt();
@@ -162,7 +167,7 @@ impl Core {
     pub(crate) fn throttle_for_compaction(&self, batch: &Batch) {
         let tables = &self.trees.media.tables;
         let debt = tables.front_debt();
-        if debt <= SLOW_FROM || !self.writes_tables(batch) {
+        if !self.compaction_is_behind() || !self.writes_tables(batch) {
             return;
         }
         self.background.compact_soon(self);
