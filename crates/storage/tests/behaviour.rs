@@ -586,7 +586,7 @@ fn a_long_log_is_replayed_by_several_threads() {
             let mut batch = Batch::new();
             for _ in 0..50 {
                 let id = tables[random.usize(..2)];
-                // Long common beginnings, of which entries are sorted by the first bytes only.
+                // The beginnings by which entries are sorted first say nothing here.
                 let mut key = b"a beginning that all of them share ".to_vec();
                 key.extend_from_slice(&random.u32(..9_000).to_be_bytes());
                 if random.u8(..8) == 0 {

@@ -1,7 +1,10 @@
 //! Entries gathered from many commits, and how they go to their trees: sorted, each key once,
 //! and by several threads that take a range of keys each.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{
+    cmp::{Ordering, Reverse},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 
@@ -67,9 +70,10 @@ impl GatheredEntry {
         (!self.is_delete).then(|| &bytes[self.value..self.value + self.value_len as usize])
     }
 
-    /// What parts are made by: entries of one key are never in two.
-    fn place(&self) -> (u32, u128) {
-        (self.keyspace, self.head)
+    /// Keyspace by keyspace, in key order.
+    fn compare(&self, other: &GatheredEntry, bytes: &[u8]) -> Ordering {
+        let heads = (self.keyspace, self.head).cmp(&(other.keyspace, other.head));
+        heads.then_with(|| self.key(bytes).cmp(other.key(bytes)))
     }
 }
 
@@ -155,10 +159,11 @@ impl Gathered {
             keyspaces,
         } = self;
         let parts = (entries.len() / LEAST_PER_THREAD).clamp(1, threads.max(1));
+        let split = split(entries, parts, &bytes);
         let work = Arc::new(Work {
             bytes,
             keyspaces,
-            parts: Mutex::new(split(entries, parts)),
+            parts: Mutex::new(split),
             error: Mutex::new(None),
             lsn,
         });
@@ -181,19 +186,16 @@ impl Gathered {
     }
 }
 
-/// Splits entries into parts of ascending keys; of one key, their order stays.
-fn split(entries: Vec<GatheredEntry>, parts: usize) -> Vec<Vec<GatheredEntry>> {
+/// Splits entries into parts of ascending keys; all entries of a key are in one part, in their
+/// order.
+fn split(entries: Vec<GatheredEntry>, parts: usize, bytes: &[u8]) -> Vec<Vec<GatheredEntry>> {
     if parts < 2 {
         return vec![entries];
     }
     let step = (entries.len() / (parts * SAMPLES)).max(1);
-    let mut sample: Vec<_> = entries
-        .iter()
-        .step_by(step)
-        .map(GatheredEntry::place)
-        .collect();
-    sample.sort_unstable();
-    let bounds: Vec<_> = (1..parts)
+    let mut sample: Vec<GatheredEntry> = entries.iter().step_by(step).copied().collect();
+    sample.sort_unstable_by(|a, b| a.compare(b, bytes));
+    let bounds: Vec<GatheredEntry> = (1..parts)
         .filter_map(|part| sample.get(part * sample.len() / parts).copied())
         .collect();
     let mut split: Vec<Vec<GatheredEntry>> = Vec::new();
@@ -201,7 +203,7 @@ fn split(entries: Vec<GatheredEntry>, parts: usize) -> Vec<Vec<GatheredEntry>> {
         Vec::with_capacity(entries.len() / parts)
     });
     for entry in entries {
-        let part = bounds.partition_point(|bound| *bound <= entry.place());
+        let part = bounds.partition_point(|bound| bound.compare(&entry, bytes).is_le());
         split[part].push(entry);
     }
     split
@@ -236,13 +238,10 @@ impl Work {
         // Bytes are gathered in the order of commits: of one key, the last place is the newest.
         let bytes = &self.bytes;
         entries.sort_unstable_by(|a, b| {
-            let places = a.place().cmp(&b.place());
-            let keys = places.then_with(|| a.key(bytes).cmp(b.key(bytes)));
+            let keys = a.compare(b, bytes);
             keys.then_with(|| Reverse(a.key).cmp(&Reverse(b.key)))
         });
-        entries.dedup_by(|later, earlier| {
-            later.place() == earlier.place() && later.key(bytes) == earlier.key(bytes)
-        });
+        entries.dedup_by(|later, earlier| later.compare(earlier, bytes).is_eq());
         for entries in entries.chunk_by(|a, b| a.keyspace == b.keyspace) {
             let number = entries.first().map_or(0, |entry| entry.keyspace as usize);
             let Some((_, keyspace)) = self.keyspaces.get(number) else {
@@ -277,16 +276,20 @@ mod tests {
                 gathered.push(GatheredEntry::new(keyspace % 3, key, at, None));
             }
             let count = gathered.entries.len();
-            let split = split(gathered.entries, parts % 5 + 1);
+            let bytes = gathered.bytes;
+            let split = split(gathered.entries, parts % 5 + 1, &bytes);
+            let place = |entry: &GatheredEntry| (entry.keyspace, entry.key(&bytes).to_vec());
             let places: Vec<_> = split
                 .iter()
                 .filter_map(|part| {
-                    let lowest = part.iter().map(GatheredEntry::place).min()?;
-                    Some((lowest, part.iter().map(GatheredEntry::place).max()?))
+                    let lowest = part.iter().map(place).min()?;
+                    Some((lowest, part.iter().map(place).max()?))
                 })
                 .collect();
             let ascend = places.is_sorted_by(|a, b| a.1 < b.0);
-            let in_order = split.iter().all(|part| part.is_sorted_by(|a, b| a.place() != b.place() || a.key <= b.key));
+            let in_order = split.iter().all(|part| {
+                part.is_sorted_by(|a, b| a.compare(b, &bytes).is_ne() || a.key <= b.key)
+            });
             ascend && in_order && split.iter().map(Vec::len).sum::<usize>() == count
         }
     }
