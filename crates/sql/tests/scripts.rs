@@ -5,13 +5,15 @@
 
 use std::{collections::HashMap, path::Path};
 
-use rustling_sql::{Database, Error, Session, StatementResult, Value, split_statements};
+use rustling_sql::{
+    Database, Error, Session, StatementResult, Value, split_statements, types::TextStyle,
+};
 use rustling_testkit::golden;
 
-fn show_value(value: &Value) -> String {
+fn show_value(value: &Value, style: &TextStyle) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
-        value => value.to_string(),
+        value => value.display_in(style).to_string(),
     }
 }
 
@@ -31,7 +33,7 @@ fn show_error(error: &Error, sql: &str) -> String {
     text
 }
 
-fn show(result: Result<StatementResult, Error>, sql: &str) -> String {
+fn show(result: Result<StatementResult, Error>, sql: &str, style: &TextStyle) -> String {
     match result {
         Err(error) => show_error(&error, sql),
         Ok(StatementResult::Done { tag, notices, .. }) => notices
@@ -51,7 +53,7 @@ fn show(result: Result<StatementResult, Error>, sql: &str) -> String {
                     Ok(row) => lines.push(
                         row.values()
                             .iter()
-                            .map(show_value)
+                            .map(|value| show_value(value, style))
                             .collect::<Vec<_>>()
                             .join(" | "),
                     ),
@@ -109,7 +111,8 @@ fn runner(_: &Path) -> impl FnMut(&str) -> String + use<> {
             .into_iter()
             .map(|span| {
                 let statement = &sql[span.start..span.end];
-                without_times(show(session.run(statement, ()), statement))
+                let style = session.text_style();
+                without_times(show(session.run(statement, ()), statement, &style))
             })
             .collect();
         outputs.join("\n")

@@ -228,7 +228,7 @@ pub(super) fn power_float8(left: &Value, right: &Value) -> Result<Value> {
     if *a == 0.0 && *b < 0.0 {
         return Err(decimal::functions::zero_to_negative_power());
     }
-    if *a < 0.0 && a.is_finite() && b.is_finite() && b.fract() != 0.0 {
+    if *a < 0.0 && b.is_finite() && b.fract() != 0.0 {
         return Err(decimal::functions::negative_to_fraction());
     }
     let result = a.powf(*b);

@@ -130,7 +130,8 @@ pub(super) fn parse_timestamp(text: &str, conversion: &Conversion<'_>) -> Result
         match parts.special {
             Some(Special::Infinity) => Ok(TIMESTAMP_INFINITY),
             Some(Special::NegativeInfinity) => Ok(TIMESTAMP_NEGATIVE_INFINITY),
-            Some(special) => Ok(local_instant(special, conversion)?),
+            Some(special) => with_time(special, &parts, conversion)
+                .and_then(|instant| instant.ok_or_else(|| out_of_range(text))),
             None => combine(&parts).ok_or_else(|| out_of_range(text)),
         }
     };
@@ -145,10 +146,12 @@ pub(super) fn parse_timestamp_tz(text: &str, conversion: &Conversion<'_>) -> Res
             Some(Special::Infinity) => Ok(TIMESTAMP_INFINITY),
             Some(Special::NegativeInfinity) => Ok(TIMESTAMP_NEGATIVE_INFINITY),
             Some(Special::Epoch) => Ok(0),
-            Some(special) => Ok(conversion
-                .style
-                .time_zone
-                .to_utc(local_instant(special, conversion)?)),
+            Some(special) => {
+                let local =
+                    with_time(special, &parts, conversion)?.ok_or_else(|| out_of_range(text))?;
+                let zone = parts.zone.as_ref().unwrap_or(&conversion.style.time_zone);
+                Ok(zone.to_utc(local))
+            }
             None => {
                 let local = combine(&parts).ok_or_else(|| out_of_range(text))?;
                 let zone = parts.zone.as_ref().unwrap_or(&conversion.style.time_zone);
@@ -199,6 +202,21 @@ fn local_instant(special: Special, conversion: &Conversion<'_>) -> Result<i64, F
         Special::Infinity => Ok(TIMESTAMP_INFINITY),
         Special::NegativeInfinity => Ok(TIMESTAMP_NEGATIVE_INFINITY),
     }
+}
+
+/// A day named in words with the time that stands beside it; `None` where it is out of range.
+fn with_time(
+    special: Special,
+    parts: &Parts,
+    conversion: &Conversion<'_>,
+) -> Result<Option<i64>, Failure> {
+    let instant = local_instant(special, conversion)?;
+    Ok(match (special, parts.time) {
+        (Special::Day(_), Some(time)) => instant
+            .checked_add(time)
+            .filter(|instant| is_valid_timestamp(*instant)),
+        _ => Some(instant),
+    })
 }
 
 /// The month (1–12) of a name, full or of at least three letters as written commonly.
@@ -474,6 +492,11 @@ impl<'a> Reader<'a> {
                 }
                 // A name is the month wherever it stands.
                 let fields = [*first, *second, third];
+                let is_word = |field: &str| field.starts_with(|c: char| c.is_ascii_alphabetic());
+                if is_word(third) && !is_word(first) && !is_word(second) {
+                    // A month behind two numbers is not part of the run.
+                    return Err(Failure::Syntax);
+                }
                 for month in fields.iter().filter_map(|field| month_by_name(field)) {
                     self.date_month(month)?;
                 }
@@ -632,7 +655,8 @@ impl<'a> Reader<'a> {
             self.rest = self.rest.strip_prefix('.').unwrap_or(self.rest);
             return Ok(());
         }
-        if self.parts.time.is_none() && !self.has_date() {
+        let named_day = matches!(self.parts.special, Some(Special::Day(_)));
+        if self.parts.time.is_none() && !self.has_date() && !named_day {
             return Err(Failure::Syntax);
         }
         self.rest = start;
@@ -717,8 +741,9 @@ impl<'a> Reader<'a> {
         } else if self.era_given {
             return Err(Failure::Syntax);
         }
-        if self.parts.special.is_some() && (self.parts.date.is_some() || self.parts.time.is_some())
-        {
+        let with_time =
+            self.parts.time.is_some() && !matches!(self.parts.special, Some(Special::Day(_)));
+        if self.parts.special.is_some() && (self.parts.date.is_some() || with_time) {
             return Err(Failure::Syntax);
         }
         if self.parts.special.is_none() && self.parts.date.is_none() && self.parts.time.is_none() {

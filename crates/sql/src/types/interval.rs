@@ -27,14 +27,12 @@ enum Unit {
 }
 
 fn unit(word: &str) -> Option<Unit> {
-    let lower = word.to_ascii_lowercase();
+    // PostgreSQL tells words apart by their first ten letters.
+    let mut lower = word.to_ascii_lowercase();
+    lower.truncate(10);
     Some(match lower.as_str() {
-        "us" | "usec" | "usecs" | "useconds" | "microsecon" | "microsecond" | "microseconds" => {
-            Unit::Microsecond
-        }
-        "ms" | "msec" | "msecs" | "mseconds" | "millisecon" | "millisecond" | "milliseconds" => {
-            Unit::Millisecond
-        }
+        "us" | "usec" | "usecs" | "useconds" | "microsecon" => Unit::Microsecond,
+        "ms" | "msec" | "msecs" | "mseconds" | "millisecon" => Unit::Millisecond,
         "s" | "sec" | "secs" | "second" | "seconds" => Unit::Second,
         "m" | "min" | "mins" | "minute" | "minutes" => Unit::Minute,
         "h" | "hr" | "hrs" | "hour" | "hours" => Unit::Hour,

@@ -41,6 +41,10 @@ fn sine(degrees: f64) -> f64 {
     } else {
         quarter.to_radians().sin()
     };
+    // There is one zero.
+    if value == 0.0 {
+        return 0.0;
+    }
     if turned != (degrees < 0.0) {
         -value
     } else {
