@@ -9,7 +9,10 @@ use std::{
     thread,
 };
 
-use rustling_sql::{Database, DatabaseOptions, Result, SqlState, Value};
+use rustling_sql::{
+    Database, DatabaseOptions, Result, SqlState, Value,
+    bound::{IsolationLevel, TransactionModes},
+};
 
 fn one<T: rustling_sql::FromValue>(db: &Database, sql: &str) -> T {
     let row = db.query(sql, ()).unwrap().next().unwrap().unwrap();
@@ -299,8 +302,11 @@ fn serializable_keeps_a_rule_that_no_constraint_can_state() {
             let (db, left) = (&db, &left);
             scope.spawn(move || {
                 for round in 0..25 {
-                    let result = db.transaction(|tx| {
-                        tx.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", ())?;
+                    let serializable = TransactionModes {
+                        isolation: Some(IsolationLevel::Serializable),
+                        ..TransactionModes::default()
+                    };
+                    let result = db.transaction_with(serializable, |tx| {
                         let ward = who % 2;
                         let sql = "SELECT count(*) FROM doctor WHERE ward = $1 AND on_call";
                         let mut rows = tx.query(sql, (ward,))?;

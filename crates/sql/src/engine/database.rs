@@ -16,6 +16,7 @@ use rustling_txn::{Backoff, Transaction, TransactionManager, TransactionOptions}
 
 use crate::{
     Error, Result, SqlState,
+    bound::TransactionModes,
     catalog::Table,
     engine::{
         Params,
@@ -289,17 +290,49 @@ impl Database {
     ///
     /// # Errors
     /// What `body` or the commit fails with in the end.
-    pub fn transaction<R>(
+    pub fn transaction<R>(&self, body: impl FnMut(&mut SqlTransaction) -> Result<R>) -> Result<R> {
+        self.transaction_with(TransactionModes::default(), body)
+    }
+
+    /// As [`Database::transaction`], at another isolation level or read-only.
+    ///
+    /// ```
+    /// use rustling_sql::{Database, bound::{IsolationLevel, TransactionModes}};
+    ///
+    /// let db = Database::in_memory()?;
+    /// db.execute("CREATE TABLE on_call (doctor text PRIMARY KEY)", ())?;
+    /// db.execute("INSERT INTO on_call VALUES ('ada'), ('grace')", ())?;
+    /// let serializable = TransactionModes {
+    ///     isolation: Some(IsolationLevel::Serializable),
+    ///     ..TransactionModes::default()
+    /// };
+    /// // Somebody stays on call, however many leave at once.
+    /// db.transaction_with(serializable, |tx| {
+    ///     let left: Vec<(i64,)> = tx.query("SELECT count(*) FROM on_call", ())?.read_all()?;
+    ///     if left[0].0 > 1 {
+    ///         tx.execute("DELETE FROM on_call WHERE doctor = 'ada'", ())?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), rustling_sql::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What `body` or the commit fails with in the end.
+    pub fn transaction_with<R>(
         &self,
+        modes: TransactionModes,
         mut body: impl FnMut(&mut SqlTransaction) -> Result<R>,
     ) -> Result<R> {
         let mut backoff = Backoff::new(&self.inner.env, ATTEMPTS);
         loop {
-            let mut transaction = SqlTransaction::begin(self.session())?;
+            let mut transaction = SqlTransaction::begin(self.session(), modes)?;
             let result = body(&mut transaction).and_then(|result| {
                 transaction.commit()?;
                 Ok(result)
             });
+            // Its locks are not held while it waits for its next attempt.
+            drop(transaction);
             match result {
                 Err(error) if error.is_retryable() && backoff.pause() => {}
                 result => return result,

@@ -364,13 +364,21 @@ impl Session {
     /// # Errors
     /// 25001 where one is open.
     pub fn begin(&mut self) -> Result<()> {
+        self.begin_with(TransactionModes::default())
+    }
+
+    /// Opens a transaction block; what `modes` leaves open is as the session's settings have it.
+    ///
+    /// # Errors
+    /// As [`Session::begin`].
+    pub fn begin_with(&mut self, modes: TransactionModes) -> Result<()> {
         if self.open.is_some() {
             return Err(Error::new(
                 SqlState::ACTIVE_SQL_TRANSACTION,
                 "there is already a transaction in progress",
             ));
         }
-        self.open_transaction(TransactionModes::default())
+        self.open_transaction(modes)
     }
 
     /// Commits the transaction block; does nothing where none is open.

@@ -2,6 +2,7 @@
 
 use crate::{
     Result,
+    bound::TransactionModes,
     engine::{
         Params,
         rows::Rows,
@@ -17,8 +18,8 @@ pub struct SqlTransaction {
 }
 
 impl SqlTransaction {
-    pub(crate) fn begin(mut session: Session) -> Result<SqlTransaction> {
-        session.begin()?;
+    pub(crate) fn begin(mut session: Session, modes: TransactionModes) -> Result<SqlTransaction> {
+        session.begin_with(modes)?;
         Ok(SqlTransaction { session })
     }
 
