@@ -6,7 +6,7 @@
 //! - [`tables`]: CREATE TABLE, TRUNCATE.
 //! - [`alter`]: ALTER TABLE, by comparing the old definition with the new one.
 //! - [`indexes`]: CREATE INDEX, and filling indexes.
-//! - [`drop`]: DROP, with what depends on it.
+//! - [`mod@drop`]: DROP, with what depends on it.
 //! - [`schemas`]: schemas, views and sequences.
 
 mod alter;
