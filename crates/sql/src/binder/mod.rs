@@ -85,7 +85,24 @@ pub fn bind(
     options: &BindOptions,
 ) -> Result<Bound> {
     let mut binder = Binder::new(catalog, options);
-    let statement = binder.statement(statement)?;
+    let span = statement.span;
+    let mut statement = binder.statement(statement)?;
+    let changes = std::mem::take(&mut binder.changes);
+    if !changes.is_empty() {
+        if !matches!(
+            statement,
+            BoundStatement::Query { .. } | BoundStatement::Change(_)
+        ) {
+            return Err(unsupported(
+                "data-modifying WITH in this statement is",
+                span,
+            ));
+        }
+        statement = BoundStatement::With {
+            changes,
+            statement: Box::new(statement),
+        };
+    }
     let (parameters, parameter_names) = binder.finish_parameters()?;
     Ok(Bound {
         statement,
@@ -264,6 +281,8 @@ struct Binder<'a> {
     lateral: Scope,
     /// WITH queries in sight, innermost last.
     common_tables: Vec<with::CommonTable<'a>>,
+    /// Changes in WITH, in order, each with the buffer that its rows go to.
+    changes: Vec<(usize, crate::bound::Change)>,
     /// How many buffers the statement has.
     buffers: usize,
     /// The tables and views that were read, repetitions included.
@@ -295,6 +314,7 @@ impl<'a> Binder<'a> {
             scopes: Vec::new(),
             lateral: Scope::default(),
             common_tables: Vec::new(),
+            changes: Vec::new(),
             buffers: 0,
             tables_read: Vec::new(),
             view_depth: 0,

@@ -67,16 +67,12 @@ impl<'a> Binder<'a> {
                 )
                 .at(table.name.span));
             }
-            let StatementKind::Query(query) = &table.statement.kind else {
-                return Err(unsupported(
-                    "INSERT, UPDATE and DELETE inside WITH are",
-                    table.statement.span,
-                ));
-            };
-            let (mut bound, recursive) = if with.recursive {
-                self.recursive_table(table, query)?
-            } else {
-                (self.settled_query(query)?, false)
+            let (mut bound, recursive) = match &table.statement.kind {
+                StatementKind::Query(query) if with.recursive => {
+                    self.recursive_table(table, query)?
+                }
+                StatementKind::Query(query) => (self.settled_query(query)?, false),
+                _ => (self.changing_table(&table.statement)?, false),
             };
             rename(table, &mut bound.columns)?;
             let id = self.shared_id();
@@ -93,6 +89,46 @@ impl<'a> Binder<'a> {
             });
         }
         Ok(())
+    }
+
+    /// INSERT, UPDATE or DELETE in WITH: what it returns is put aside before the statement's own
+    /// query runs.
+    fn changing_table(&mut self, statement: &'a crate::ast::Statement) -> Result<BoundQuery> {
+        if !self.scopes.is_empty() || self.view_depth > 0 {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "WITH clause containing a data-modifying statement must be at the top level",
+            )
+            .at(statement.span));
+        }
+        let change = match &statement.kind {
+            StatementKind::Insert(insert) => {
+                self.within(insert.with.as_ref(), |binder| binder.insert_here(insert))?
+            }
+            StatementKind::Update(update) => {
+                self.within(update.with.as_ref(), |binder| binder.update_here(update))?
+            }
+            StatementKind::Delete(delete) => {
+                self.within(delete.with.as_ref(), |binder| binder.delete_here(delete))?
+            }
+            _ => return Err(unsupported("this statement inside WITH is", statement.span)),
+        };
+        let columns = change
+            .returning
+            .as_ref()
+            .map_or_else(Vec::new, |returning| returning.columns.clone());
+        let slot = self.buffer();
+        self.changes.push((slot, change));
+        Ok(BoundQuery {
+            plan: LogicalPlan::Buffered {
+                slot,
+                columns: columns
+                    .iter()
+                    .map(|column| (column.id, column.data_type))
+                    .collect(),
+            },
+            columns,
+        })
     }
 
     fn shared_id(&mut self) -> SharedId {
@@ -143,6 +179,18 @@ impl<'a> Binder<'a> {
                     .at(name.span));
                 }
                 (*id, columns.clone())
+            }
+            Kind::Ready { columns, plan, .. }
+                if columns.is_empty() && matches!(**plan, LogicalPlan::Buffered { .. }) =>
+            {
+                return Err(Error::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!(
+                        "WITH query \"{}\" does not have a RETURNING clause",
+                        name.name
+                    ),
+                )
+                .at(name.span));
             }
             Kind::Ready {
                 id,

@@ -161,6 +161,29 @@ pub(super) fn find(
     Ok(found)
 }
 
+impl Session {
+    /// The table of that name, looked up along the search path.
+    pub(super) fn table_named(&self, name: &str) -> Result<Arc<TableHandle>> {
+        let catalog = self.catalog();
+        let parts = crate::parser::parse_name(name)?;
+        let found = match parts.as_slice() {
+            [name] => self
+                .settings
+                .search_path
+                .iter()
+                .find_map(|schema| catalog.find(Some(schema), name)),
+            [schema, name] => catalog.find(Some(schema), name),
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            Error::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{name}\" does not exist"),
+            )
+        })
+    }
+}
+
 /// Fails for a view, which has no rows of its own.
 pub(super) fn stored(table: &TableHandle) -> Result<()> {
     if table.table.view().is_none() {

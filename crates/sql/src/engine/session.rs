@@ -19,7 +19,6 @@ use crate::{
         rows::Rows,
         sequences::SessionSequences,
         settings::{Settings, isolation_name},
-        table::TableHandle,
         temporary::Temporary,
         transaction_state::{OpenTransaction, limit},
     },
@@ -496,27 +495,6 @@ impl Session {
             double_quoted_strings: self.settings.double_quoted_strings,
             optimizer: self.settings.optimizer,
         }
-    }
-
-    /// The table of that name, looked up along the search path.
-    pub(super) fn table_named(&self, name: &str) -> Result<Arc<TableHandle>> {
-        let catalog = self.catalog();
-        let parts = crate::parser::parse_name(name)?;
-        let found = match parts.as_slice() {
-            [name] => self
-                .settings
-                .search_path
-                .iter()
-                .find_map(|schema| catalog.find(Some(schema), name)),
-            [schema, name] => catalog.find(Some(schema), name),
-            _ => None,
-        };
-        found.ok_or_else(|| {
-            Error::new(
-                SqlState::UNDEFINED_TABLE,
-                format!("relation \"{name}\" does not exist"),
-            )
-        })
     }
 
     /// The catalog that the next statement sees.
