@@ -67,6 +67,8 @@ pub(crate) fn serve(database: &Database, arguments: &args::Serve) -> Result<()> 
             socket.parent(),
             socket.extension().and_then(|port| port.to_str()),
         ) {
+            // psql takes a relative path for a host's name.
+            let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.into());
             text.push_str(&format!(
                 "From this machine: psql -h {} -p {port}\n",
                 directory.display()

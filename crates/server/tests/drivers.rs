@@ -131,6 +131,35 @@ fn statements_are_prepared_once_and_run_often() {
 }
 
 #[test]
+fn what_a_statement_gives_back_is_known_before_it_runs() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY, name text)");
+    let mut client = place.client();
+    let row = client
+        .query_one("INSERT INTO t VALUES (1, 'one') RETURNING name, id", &[])
+        .unwrap();
+    assert_eq!(row.get::<_, &str>(0), "one");
+    assert_eq!(row.get::<_, i32>(1), 1);
+    let row = client.query_one("SHOW server_encoding", &[]).unwrap();
+    assert_eq!(row.get::<_, &str>(0), "UTF8");
+    assert!(
+        !client
+            .query("EXPLAIN SELECT * FROM t", &[])
+            .unwrap()
+            .is_empty()
+    );
+    client
+        .batch_execute("PREPARE p AS SELECT id FROM t")
+        .unwrap();
+    if let Err(error) = client.query("EXECUTE p", &[]) {
+        assert_eq!(
+            *database_error(&error).code(),
+            SqlState::FEATURE_NOT_SUPPORTED
+        );
+    }
+    client.query_one("SELECT 1", &[]).unwrap();
+}
+
+#[test]
 fn transactions_commit_whole_or_not_at_all() {
     let place = Place::new("CREATE TABLE t (id int PRIMARY KEY)");
     let (mut one, mut other) = (place.client(), place.client());

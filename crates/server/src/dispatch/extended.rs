@@ -23,6 +23,8 @@ pub(super) struct Prepared {
     text: String,
     /// The parameters' type numbers: as the client declared them, or as they were found.
     types: Vec<u32>,
+    /// How many columns its result has, as the client is told.
+    columns: usize,
 }
 
 /// A statement with its parameters.
@@ -52,12 +54,12 @@ impl Dispatcher {
             ));
         }
         check_count(self.statements.len(), "prepared statements")?;
-        let (statement, found) = if text.trim().trim_end_matches(';').trim().is_empty() {
-            (None, Vec::new())
+        let (statement, found, columns) = if text.trim().trim_end_matches(';').trim().is_empty() {
+            (None, Vec::new(), 0)
         } else {
             let statement = self.session.prepare(text)?;
-            let found = self.session.describe(&statement)?.parameters;
-            (Some(statement), found)
+            let found = self.session.describe(&statement)?;
+            (Some(statement), found.parameters, found.columns.len())
         };
         let count = declared.len().max(found.len());
         let types = (0..count)
@@ -73,6 +75,7 @@ impl Dispatcher {
                 statement,
                 text: text.into(),
                 types,
+                columns,
             },
         );
         backend::parse_complete(&mut self.out);
@@ -197,6 +200,16 @@ impl Dispatcher {
                     let text = text.to_owned();
                     self.fail(&error, Some(&text));
                     return Ok(());
+                }
+                // The client reads rows by the columns that it was told: others it would mistake.
+                Ok(StatementResult::Rows(rows))
+                    if rows.columns().len() != portal.prepared.columns =>
+                {
+                    return Err(Error::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "the columns of this statement's result are not known before it runs",
+                    )
+                    .hint("Prepare it again, or send it by the simple protocol."));
                 }
                 Ok(StatementResult::Rows(rows)) => {
                     let formats = (0..rows.columns().len())

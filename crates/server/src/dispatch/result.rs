@@ -65,7 +65,10 @@ impl Sending {
 
     /// The tag of the statement once all its rows are sent.
     pub(super) fn tag(&self) -> String {
-        format!("SELECT {}", self.sent)
+        match self.rows.tag() {
+            Some(tag) => tag.to_owned(),
+            None => format!("SELECT {}", self.sent),
+        }
     }
 }
 

@@ -11,11 +11,12 @@ use crate::{
 };
 
 /// What a statement takes and gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatementDescription {
     /// The types of its parameters, `$1` first.
     pub parameters: Vec<DataType>,
-    /// The columns of its result; none for statements that give no rows.
+    /// The columns of its result; none for statements that give no rows, and for those of a
+    /// session (EXECUTE, FETCH), which show them only when they are run.
     pub columns: Vec<ResultColumn>,
 }
 
@@ -25,9 +26,11 @@ impl Session {
     /// # Errors
     /// Where the statement does not fit the tables (any more).
     pub fn describe(&self, statement: &Statement) -> Result<StatementDescription> {
-        let planned = statement
-            .prepared()
-            .plan(&self.catalog(), self.plan_options())?;
+        let prepared = statement.prepared();
+        if !prepared.has_plan() {
+            return Ok(StatementDescription::default());
+        }
+        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
         let text = |name: &str| {
             vec![ResultColumn {
                 name: name.to_owned(),
@@ -39,8 +42,7 @@ impl Session {
             Action::Explain { .. } => text("QUERY PLAN"),
             Action::Utility(BoundStatement::Show { name: Some(name) }) => text(name),
             Action::Utility(BoundStatement::Show { name: None }) => all_settings(),
-            Action::Query(query) => query.columns.to_vec(),
-            _ => Vec::new(),
+            action => action.columns().to_vec(),
         };
         Ok(StatementDescription {
             parameters: planned.parameters.clone(),

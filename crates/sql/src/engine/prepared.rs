@@ -143,6 +143,14 @@ impl Prepared {
         self
     }
 
+    /// Whether it is planned at all: what ends transactions or belongs to a session is not.
+    pub(crate) fn has_plan(&self) -> bool {
+        !matches!(
+            self.ast.kind,
+            ast::StatementKind::Transaction(_) | ast::StatementKind::Session(_)
+        )
+    }
+
     /// The plan for this catalog: the one at hand, or a new one.
     pub(crate) fn plan(
         &self,

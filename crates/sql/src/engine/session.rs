@@ -277,7 +277,9 @@ impl Session {
     pub fn prepare(&self, sql: &str) -> Result<Statement> {
         let prepared = self.database.prepared(sql)?;
         // Errors in the statement show now, not when it is run.
-        prepared.plan(&self.catalog(), self.plan_options())?;
+        if prepared.has_plan() {
+            prepared.plan(&self.catalog(), self.plan_options())?;
+        }
         Ok(Statement::over(self.database.clone(), prepared))
     }
 

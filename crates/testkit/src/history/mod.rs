@@ -20,7 +20,7 @@
 //! use rustling_testkit::history::{History, Level, Operation, Transaction};
 //!
 //! // Both read the two keys while they were empty; each then wrote one of them.
-//! let history: History = [(1, 2), (2, 1)]
+//! let mut history: History = [(1, 2), (2, 1)]
 //!     .into_iter()
 //!     .enumerate()
 //!     .map(|(at, (mine, other))| {
@@ -32,6 +32,10 @@
 //!         transaction
 //!     })
 //!     .collect();
+//! // A later reader shows that both are there.
+//! let mut reader = Transaction::committed(2);
+//! reader.operations = [1, 2].map(|key| Operation::ReadList { key, values: vec![7] }).to_vec();
+//! history.extend([reader]);
 //! assert!(history.check(Level::Snapshot).is_ok());
 //! assert!(history.check(Level::Serializable).is_err());
 //! ```
