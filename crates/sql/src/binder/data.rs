@@ -15,13 +15,23 @@ use crate::{
     ast::{self, Delete, ExprKind as A, Ident, Update},
     bound::{
         Assignment, BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, JoinKind,
-        LogicalPlan, Returning, ScalarFunction,
+        LogicalPlan, Returning, ScalarFunction, plan_walk,
     },
     catalog::{Table, TableKind},
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType, Value},
 };
+
+/// A column that may be NULL, as an expression.
+fn column(id: ColumnId, data_type: DataType) -> Expr {
+    Expr {
+        kind: ExprKind::Column(id),
+        data_type,
+        nullable: true,
+        span: Span::default(),
+    }
+}
 
 /// The rows that UPDATE or DELETE works on.
 pub(super) struct Target {
@@ -46,8 +56,33 @@ impl<'a> Binder<'a> {
             self.with(with)?;
         }
         let mut change = bind(self)?;
+        if self.common_tables.len() > outer {
+            self.compute_assignments(&mut change);
+        }
         self.settle_common_tables(outer, &mut change.source);
         Ok(change)
+    }
+
+    /// Has the source compute the new values of an UPDATE, which may read queries of WITH: these
+    /// are in sight of the source alone.
+    fn compute_assignments(&mut self, change: &mut Change) {
+        let ChangeKind::Update { assignments, .. } = &mut change.kind else {
+            return;
+        };
+        let mut items: Vec<(ColumnId, Expr)> = plan_walk::output(&change.source)
+            .into_iter()
+            .map(|(id, data_type)| (id, column(id, data_type)))
+            .collect();
+        for assignment in assignments {
+            let id = self.column_id();
+            let reference = column(id, assignment.value.data_type);
+            items.push((id, std::mem::replace(&mut assignment.value, reference)));
+        }
+        let input = std::mem::replace(&mut change.source, LogicalPlan::one_row());
+        change.source = LogicalPlan::Project {
+            input: Box::new(input),
+            items,
+        };
     }
 
     /// The number of a new buffer.
