@@ -165,6 +165,8 @@ pub struct Index {
     pub unique: bool,
     /// Whether it stands for a UNIQUE constraint.
     pub constraint: bool,
+    /// Storage parameters: name and value.
+    pub parameters: Vec<(String, String)>,
     /// The keyspace that holds it, as the storage's number.
     pub keyspace: u32,
 }
@@ -307,6 +309,8 @@ pub struct Table {
     pub keyspace: u32,
     /// How rows and index entries are stored.
     pub storage: TableStorage,
+    /// Storage parameters: name and value.
+    pub parameters: Vec<(String, String)>,
 }
 
 impl Table {
@@ -329,6 +333,7 @@ impl Table {
             indexes: Vec::new(),
             keyspace,
             storage: TableStorage::default(),
+            parameters: Vec::new(),
         }
     }
 

@@ -7,6 +7,15 @@ use crate::{
     span::Span,
 };
 
+/// A storage parameter: `fillfactor = 90`.
+#[derive(Clone, Debug)]
+pub struct StorageParameter {
+    /// Its name, with what stands before its dot.
+    pub name: ObjectName,
+    /// Its value as text; `None`: nothing is given, which stands for true.
+    pub value: Option<String>,
+}
+
 /// CREATE TABLE.
 #[derive(Clone, Debug)]
 pub struct CreateTable {
@@ -18,6 +27,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// USING: the table access method.
     pub method: Option<Ident>,
+    /// WITH: storage parameters.
+    pub parameters: Vec<StorageParameter>,
     /// Columns, or a query.
     pub body: TableBody,
 }
@@ -177,6 +188,8 @@ pub struct CreateIndex {
     pub elements: Vec<IndexElement>,
     /// INCLUDE.
     pub included: Vec<Ident>,
+    /// WITH: storage parameters.
+    pub parameters: Vec<StorageParameter>,
     /// WHERE.
     pub predicate: Option<Expr>,
 }
@@ -323,6 +336,10 @@ pub enum AlterAction {
     RenameConstraint(Ident, Ident),
     /// SET SCHEMA
     SetSchema(Ident),
+    /// SET (storage parameters)
+    SetParameters(Vec<StorageParameter>),
+    /// RESET (storage parameters)
+    ResetParameters(Vec<StorageParameter>),
 }
 
 /// A part of ALTER COLUMN.

@@ -18,8 +18,8 @@ mod window;
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
     ColumnDefinition, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView, Drop,
-    IndexElement, ObjectKind, References, SequenceOptions, TableBody, TableConstraint,
-    TableConstraintKind, TableElement,
+    IndexElement, ObjectKind, References, SequenceOptions, StorageParameter, TableBody,
+    TableConstraint, TableConstraintKind, TableElement,
 };
 pub use expr::{
     Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,

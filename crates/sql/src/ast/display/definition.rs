@@ -2,17 +2,39 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::{clause, list, separated};
+use super::{clause, list, separated, string};
 use crate::{
     ast::{
         AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint,
         ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateSchema, CreateSequence,
-        CreateTable, CreateView, Drop, IndexElement, References, SequenceOptions, TableBody,
-        TableConstraint, TableConstraintKind, TableElement,
+        CreateTable, CreateView, Drop, IndexElement, References, SequenceOptions, StorageParameter,
+        TableBody, TableConstraint, TableConstraintKind, TableElement,
     },
     bound::OnCommit,
     catalog::{CheckOption, Deferral, ReferentialAction},
 };
+
+/// `WITH (fillfactor=90)`
+fn with_parameters(f: &mut Formatter<'_>, parameters: &[StorageParameter]) -> fmt::Result {
+    if parameters.is_empty() {
+        return Ok(());
+    }
+    f.write_str(" WITH ")?;
+    list(f, parameters)
+}
+
+impl Display for StorageParameter {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        match &self.value {
+            None => Ok(()),
+            Some(value) => {
+                f.write_char('=')?;
+                string(f, value)
+            }
+        }
+    }
+}
 
 fn when(f: &mut Formatter<'_>, condition: bool, text: &str) -> fmt::Result {
     if condition { f.write_str(text) } else { Ok(()) }
@@ -41,6 +63,7 @@ impl Display for CreateTable {
                 separated(f, constraints, ", ")?;
                 f.write_char(')')?;
                 clause(f, "USING", self.method.as_ref())?;
+                with_parameters(f, &self.parameters)?;
                 f.write_str(on_commit)
             }
             TableBody::Query {
@@ -53,6 +76,7 @@ impl Display for CreateTable {
                     list(f, columns)?;
                 }
                 clause(f, "USING", self.method.as_ref())?;
+                with_parameters(f, &self.parameters)?;
                 write!(f, "{on_commit} AS {query}")?;
                 when(f, !with_data, " WITH NO DATA")
             }
@@ -205,6 +229,7 @@ impl Display for CreateIndex {
             f.write_str(" INCLUDE ")?;
             list(f, &self.included)?;
         }
+        with_parameters(f, &self.parameters)?;
         clause(f, "WHERE", self.predicate.as_ref())
     }
 }
@@ -352,6 +377,14 @@ impl Display for AlterAction {
                 write!(f, "RENAME CONSTRAINT {from} TO {to}")
             }
             AlterAction::SetSchema(schema) => write!(f, "SET SCHEMA {schema}"),
+            AlterAction::SetParameters(parameters) => {
+                f.write_str("SET ")?;
+                list(f, parameters)
+            }
+            AlterAction::ResetParameters(parameters) => {
+                f.write_str("RESET ")?;
+                list(f, parameters)
+            }
         }
     }
 }

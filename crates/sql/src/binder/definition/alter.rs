@@ -3,7 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{Draft, constraints::column_ids, relation_exists};
+use super::{
+    Draft,
+    constraints::column_ids,
+    parameters::{self, Target},
+    relation_exists,
+};
 use crate::{
     ast::{self, AlterAction, ColumnAction, Ident, ObjectKind},
     binder::{Binder, data::table_column, unsupported},
@@ -112,6 +117,18 @@ impl<'a> Binder<'a> {
             }
             return Err(no_relation(alter));
         };
+        if let [AlterAction::SetParameters(_) | AlterAction::ResetParameters(_)] =
+            alter.actions.as_slice()
+        {
+            let mut new = (*old).clone();
+            new.version = old.version + 1;
+            if let Some(index) = new.indexes.iter_mut().find(|index| index.name == *name) {
+                for action in &alter.actions {
+                    parameters::change(Target::Index, &mut index.parameters, action)?;
+                }
+            }
+            return Ok(altered(alter.object, old, new));
+        }
         let [AlterAction::Rename(to)] = alter.actions.as_slice() else {
             return Err(unsupported(
                 "ALTER INDEX other than RENAME is",
@@ -304,6 +321,9 @@ impl<'a> Binder<'a> {
                     return Err(no_constraint(&draft.table, from));
                 }
                 Ok(())
+            }
+            AlterAction::SetParameters(_) | AlterAction::ResetParameters(_) => {
+                parameters::change(Target::Table, &mut draft.table.parameters, action)
             }
             AlterAction::SetSchema(schema) => {
                 self.known_schema(schema)?;

@@ -646,6 +646,7 @@ fn unique(draft: &mut Draft, ordinals: &[usize], included: &[usize], name: Optio
         included: included.to_vec(),
         unique: true,
         constraint: true,
+        parameters: Vec::new(),
         keyspace: 0,
     });
 }

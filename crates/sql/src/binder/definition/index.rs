@@ -7,6 +7,7 @@ use super::{
     constraints::{refuse_subqueries, too_many_keys},
     must_be_table,
     names::limited,
+    parameters::{self, Target},
     relation_exists,
 };
 use crate::{
@@ -53,6 +54,7 @@ impl<'a> Binder<'a> {
             included: Vec::new(),
             unique: create.unique,
             constraint: false,
+            parameters: parameters::checked(Target::Index, &create.parameters)?,
             keyspace: 0,
         };
         let mut parts: Vec<String> = Vec::new();

@@ -5,6 +5,7 @@ mod constraints;
 mod drop;
 mod index;
 mod names;
+mod parameters;
 mod sequence;
 mod view;
 
@@ -17,6 +18,7 @@ use crate::{
     span::Span,
 };
 use names::Names;
+use parameters::Target;
 
 /// PostgreSQL's MaxHeapAttributeNumber.
 const MAX_COLUMNS: usize = 1600;
@@ -108,6 +110,7 @@ impl<'a> Binder<'a> {
         }
         let mut draft = Draft::of(Table::new(TableId(0), schema, name.name.clone(), 0));
         draft.table.storage = storage(create.method.as_ref())?;
+        draft.table.parameters = parameters::checked(Target::Table, &create.parameters)?;
         let mut source = None;
         let tag = match &create.body {
             TableBody::Definitions { .. } => "CREATE TABLE",

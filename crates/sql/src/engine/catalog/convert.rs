@@ -14,7 +14,7 @@ use crate::{
     engine::catalog::{
         record::{
             CheckRecord, ColumnRecord, ForeignKeyRecord, IndexColumnRecord, IndexRecord,
-            RowVersionRecord, SequenceRecord, TableRecord, ViewRecord,
+            ParameterRecord, RowVersionRecord, SequenceRecord, TableRecord, ViewRecord,
         },
         statistics::value_codec,
     },
@@ -38,6 +38,23 @@ fn numbers(ordinals: &[usize]) -> Vec<u32> {
     ordinals.iter().map(|ordinal| *ordinal as u32).collect()
 }
 
+fn parameters_of(records: Vec<ParameterRecord>) -> Vec<(String, String)> {
+    records
+        .into_iter()
+        .map(|parameter| (parameter.name, parameter.value))
+        .collect()
+}
+
+fn parameter_records(parameters: &[(String, String)]) -> Vec<ParameterRecord> {
+    parameters
+        .iter()
+        .map(|(name, value)| ParameterRecord {
+            name: name.clone(),
+            value: value.clone(),
+        })
+        .collect()
+}
+
 /// The definition that a record holds, its expressions bound.
 pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
     let mut table = Table::new(
@@ -47,6 +64,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
         record.keyspace,
     );
     table.version = record.version;
+    table.parameters = parameters_of(record.parameters);
     table.storage = TableStorage::ALL
         .get(record.storage as usize)
         .copied()
@@ -213,6 +231,7 @@ fn index_of(record: IndexRecord, table: &Table) -> Result<Index> {
         included: ordinals(&record.included),
         unique: record.unique,
         constraint: record.constraint,
+        parameters: parameters_of(record.parameters),
         keyspace: record.keyspace,
     })
 }
@@ -291,6 +310,7 @@ pub(crate) fn record_of(table: &Table) -> Result<TableRecord> {
             })
             .collect(),
         next_column: table.next_column,
+        parameters: parameter_records(&table.parameters),
         view: table.view().map(|view| ViewRecord {
             text: view.text.clone(),
             search_path: view.search_path.clone(),
@@ -328,6 +348,7 @@ fn index_record(index: &Index) -> IndexRecord {
         predicate: index.predicate.as_ref().map(|(text, _)| text.clone()),
         included: numbers(&index.included),
         constraint: index.constraint,
+        parameters: parameter_records(&index.parameters),
     }
 }
 

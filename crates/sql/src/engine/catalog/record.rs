@@ -108,6 +108,18 @@ pub(crate) struct TableRecord {
     /// The view that it is.
     #[prost(message, optional, tag = "14")]
     pub(crate) view: Option<ViewRecord>,
+    /// Storage parameters.
+    #[prost(message, repeated, tag = "16")]
+    pub(crate) parameters: Vec<ParameterRecord>,
+}
+
+/// A storage parameter.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ParameterRecord {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) value: String,
 }
 
 /// One form of stored rows.
@@ -249,6 +261,9 @@ pub(crate) struct IndexRecord {
     /// Whether it stands for a UNIQUE constraint.
     #[prost(bool, tag = "9")]
     pub(crate) constraint: bool,
+    /// Storage parameters.
+    #[prost(message, repeated, tag = "10")]
+    pub(crate) parameters: Vec<ParameterRecord>,
 }
 
 /// A key column of an index.

@@ -212,6 +212,14 @@ impl Builder {
                         if_not_exists: exists,
                     });
                 }
+                Rule::storage_parameters => {
+                    let parameters = self.storage_parameters(part)?;
+                    return Ok(if rule == Rule::set_parameters {
+                        AlterAction::SetParameters(parameters)
+                    } else {
+                        AlterAction::ResetParameters(parameters)
+                    });
+                }
                 _ => action = Some(self.column_action(part)?),
             }
         }

@@ -7,7 +7,47 @@ use crate::{
     parser::grammar::Rule,
 };
 
+/// The options of VACUUM in parentheses. Only ANALYZE asks for something that this storage does
+/// not do by itself.
+const VACUUM_OPTIONS: [&str; 11] = [
+    "analyze",
+    "buffer_usage_limit",
+    "disable_page_skipping",
+    "freeze",
+    "full",
+    "index_cleanup",
+    "parallel",
+    "process_toast",
+    "skip_locked",
+    "truncate",
+    "verbose",
+];
+
 impl Builder {
+    /// Options in parentheses, of which those in `known` are taken; whether ANALYZE is on.
+    pub(super) fn tool_options(
+        &self,
+        node: Node<'_>,
+        known: &[&str],
+        statement: &str,
+    ) -> Result<bool> {
+        let mut analyze = false;
+        for option in children(node) {
+            let (name, value) = self.explain_option(option)?;
+            if !known.contains(&name.name.as_str()) {
+                return Err(super::syntax_error(
+                    format!("unrecognized {statement} option \"{}\"", name.name),
+                    name.span,
+                ));
+            }
+            let on = !matches!(value.as_deref(), Some("off" | "false" | "0"));
+            if name.name == "analyze" {
+                analyze = on;
+            }
+        }
+        Ok(analyze)
+    }
+
     pub(super) fn prepare(&self, node: Node<'_>) -> Result<SessionStatement> {
         let mut name = None;
         let mut types = Vec::new();
@@ -152,6 +192,9 @@ impl Builder {
         for part in children(node) {
             match part.as_rule() {
                 Rule::vacuum_word => analyze |= has(&part, Rule::kw_analyze),
+                Rule::tool_options => {
+                    analyze |= self.tool_options(part, &VACUUM_OPTIONS, "VACUUM")?
+                }
                 _ => tables.push(self.object_name(super::child(part, "a table")?)?),
             }
         }

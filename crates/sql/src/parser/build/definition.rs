@@ -4,7 +4,8 @@ use super::{Builder, Node, broken, child, children, has, unsupported};
 use crate::{
     ast::{
         ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable,
-        IndexElement, References, TableBody, TableConstraint, TableConstraintKind, TableElement,
+        IndexElement, References, StorageParameter, TableBody, TableConstraint,
+        TableConstraintKind, TableElement,
     },
     bound::OnCommit,
     catalog::{Deferral, ReferentialAction},
@@ -67,6 +68,7 @@ impl Builder {
         let mut query = None;
         let mut with_data = true;
         let mut method = None;
+        let mut parameters = Vec::new();
         for part in children(node) {
             let span = self.span(&part);
             match part.as_rule() {
@@ -101,7 +103,11 @@ impl Builder {
                             continue;
                         }
                         "WITHOUT" => continue,
-                        _ => "storage parameters (WITH) are",
+                        _ => {
+                            let list = child(part, "storage parameters")?;
+                            parameters.extend(self.storage_parameters(list)?);
+                            continue;
+                        }
                     };
                     return Err(unsupported(feature, span));
                 }
@@ -134,6 +140,7 @@ impl Builder {
             name: name.ok_or_else(|| broken("CREATE TABLE's name"))?,
             if_not_exists,
             method,
+            parameters,
             body: match query {
                 Some(query) => TableBody::Query {
                     columns: names,
@@ -410,6 +417,32 @@ impl Builder {
         Ok(TableConstraintKind::PrimaryKey(columns))
     }
 
+    /// `(fillfactor = 90, autovacuum_enabled)`
+    pub(super) fn storage_parameters(&self, node: Node<'_>) -> Result<Vec<StorageParameter>> {
+        let mut parameters = Vec::new();
+        for parameter in children(node) {
+            let mut name = None;
+            let mut value = None;
+            for part in children(parameter) {
+                if part.as_rule() == Rule::storage_name {
+                    name = Some(self.object_name(part)?);
+                    continue;
+                }
+                let inner = child(part, "a parameter's value")?;
+                value = Some(match inner.as_rule() {
+                    Rule::string => self.string(inner)?,
+                    Rule::label => self.ident(inner)?.name,
+                    _ => inner.as_str().to_owned(),
+                });
+            }
+            parameters.push(StorageParameter {
+                name: name.ok_or_else(|| broken("a storage parameter's name"))?,
+                value,
+            });
+        }
+        Ok(parameters)
+    }
+
     pub(super) fn create_index(&self, node: Node<'_>) -> Result<CreateIndex> {
         let mut index = CreateIndex {
             unique: false,
@@ -423,6 +456,7 @@ impl Builder {
             method: None,
             elements: Vec::new(),
             included: Vec::new(),
+            parameters: Vec::new(),
             predicate: None,
         };
         for part in children(node) {
@@ -452,7 +486,8 @@ impl Builder {
                 Rule::nulls_distinct if has(&part, Rule::negation) => {
                     return Err(unsupported("NULLS NOT DISTINCT is", span));
                 }
-                Rule::index_options => return Err(unsupported("index options are", span)),
+                Rule::storage_parameters => index.parameters = self.storage_parameters(part)?,
+                Rule::index_tablespace => return Err(unsupported("tablespaces are", span)),
                 Rule::where_clause => {
                     index.predicate = Some(self.expression(child(part, "a condition")?)?);
                 }

@@ -222,7 +222,7 @@ impl Builder {
         })
     }
 
-    fn explain_option(&self, node: Node<'_>) -> Result<(Ident, Option<String>)> {
+    pub(super) fn explain_option(&self, node: Node<'_>) -> Result<(Ident, Option<String>)> {
         let mut name = None;
         let mut value = None;
         for part in children(node) {
@@ -245,6 +245,11 @@ impl Builder {
     pub(super) fn analyze(&self, node: Node<'_>) -> Result<StatementKind> {
         let mut tables = Vec::new();
         for part in children(node) {
+            if part.as_rule() == Rule::tool_options {
+                let known = ["verbose", "skip_locked", "buffer_usage_limit"];
+                self.tool_options(part, &known, "ANALYZE")?;
+                continue;
+            }
             let mut name = None;
             let mut columns = Vec::new();
             for piece in children(part) {

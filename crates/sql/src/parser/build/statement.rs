@@ -272,6 +272,7 @@ fn select_into(mut query: Query, temporary: bool) -> StatementKind {
             name,
             if_not_exists: false,
             method: None,
+            parameters: Vec::new(),
             body: TableBody::Query {
                 columns: Vec::new(),
                 query: Box::new(query),
