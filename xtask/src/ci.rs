@@ -51,7 +51,18 @@ pub fn run() -> Result<()> {
     )?;
     step("tests");
     if has_nextest() {
-        run_command(&mut command("cargo", &["nextest", "run", "--workspace"]))?;
+        run_command(&mut command(
+            "cargo",
+            &[
+                "nextest",
+                "run",
+                "--workspace",
+                "--features",
+                "rustling-tests/gates",
+                "--filterset",
+                "not binary(/^gate_/)",
+            ],
+        ))?;
     } else {
         run_command(&mut command(
             "cargo",
@@ -65,10 +76,9 @@ pub fn run() -> Result<()> {
         "cargo",
         &[
             "test",
-            "--package",
-            "rustling-txn",
+            "--workspace",
             "--features",
-            "shuttle",
+            "rustling-txn/shuttle",
             "--test",
             "interleavings",
         ],

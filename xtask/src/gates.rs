@@ -1,6 +1,6 @@
 //! `cargo xtask gate-a`, `gate-b` and so on: the reliability suites that decide whether a change
-//! may land. Each is a test target of the package in `tests`, built with optimisation and every
-//! debug assertion.
+//! may land. Each is a test target of the package in `tests`, with every debug assertion: in quick
+//! mode built as the other tests are, else optimised.
 
 use crate::{Result, command, run as run_command};
 
@@ -68,15 +68,10 @@ pub fn run(gate: Gate, mode: Mode) -> Result<()> {
 /// # Errors
 /// Where one finds a violation.
 pub fn run_all(gates: &[Gate], mode: Mode) -> Result<()> {
-    let mut arguments = vec![
-        "test",
-        "--profile",
-        "gate",
-        "--package",
-        "rustling-tests",
-        "--features",
-        "gates",
-    ];
+    let mut arguments = vec!["test", "--workspace", "--features", "rustling-tests/gates"];
+    if mode != Mode::Quick {
+        arguments.extend(["--profile", "gate"]);
+    }
     for gate in gates {
         arguments.extend(["--test", gate.target()]);
     }
