@@ -19,8 +19,8 @@ use std::{
 };
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
-    staging,
+    Batch, Direction, Durability, EngineKind, Env, KeyRange, KeyspaceId, KeyspaceOptions,
+    OpenStatistics, Store, StoreOptions, staging,
 };
 
 /// Keys of the data set that gets and puts draw from.
@@ -37,16 +37,10 @@ fn value(number: u64) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(100).collect()
 }
 
-fn create(store: &Store, staging: bool) -> KeyspaceId {
+fn create(store: &Store, engine: EngineKind, staging: bool) -> KeyspaceId {
     let id = store.allocate_keyspace_id();
     let mut batch = Batch::new();
-    batch.create_keyspace(
-        id,
-        KeyspaceOptions {
-            staging,
-            ..KeyspaceOptions::default()
-        },
-    );
+    batch.create_keyspace(id, KeyspaceOptions { engine, staging });
     store.commit(&batch, Durability::Sync).unwrap();
     id
 }
@@ -86,9 +80,7 @@ fn put(store: &Store, keyspace: KeyspaceId, number: u64, durability: Durability)
     store.commit(&batch, durability).unwrap();
 }
 
-fn load(env: &Env, store: &Store) -> KeyspaceId {
-    let keyspace = create(store, false);
-    let start = env.now();
+fn fill(store: &Store, keyspace: KeyspaceId) {
     for from in (0..KEYS).step_by(1000) {
         let mut batch = Batch::new();
         for number in from..from + 1000 {
@@ -97,6 +89,12 @@ fn load(env: &Env, store: &Store) -> KeyspaceId {
         store.commit(&batch, Durability::Async).unwrap();
     }
     store.flush().unwrap();
+}
+
+fn load(env: &Env, store: &Store) -> KeyspaceId {
+    let keyspace = create(store, EngineKind::BTree, false);
+    let start = env.now();
+    fill(store, keyspace);
     say(
         "load, sorted batches of 1,000, per row",
         KEYS as f64 / (env.now() - start).as_secs_f64(),
@@ -107,7 +105,10 @@ fn load(env: &Env, store: &Store) -> KeyspaceId {
 /// A table load as `etl` does it: through a staging keyspace, 150-byte rows.
 fn load_staged(env: &Env, store: &Store) {
     const ROWS: u64 = 340_000;
-    let (from, into) = (create(store, true), create(store, false));
+    let (from, into) = (
+        create(store, EngineKind::BTree, true),
+        create(store, EngineKind::BTree, false),
+    );
     let start = env.now();
     let row = vec![b'r'; 150];
     for first in (0..ROWS).step_by(1000) {
@@ -131,10 +132,17 @@ fn load_staged(env: &Env, store: &Store) {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, dir] = &arguments[..]
+    if let [mode, dir, load] = &arguments[..]
         && mode == "write-for-ever"
     {
-        write_for_ever(Path::new(dir));
+        let loads = [Load::Overwrites, Load::Appends];
+        let load = loads.into_iter().find(|one| format!("{one:?}") == *load);
+        write_for_ever(Path::new(dir), load.unwrap());
+    }
+    if let [mode, dir] = &arguments[..]
+        && mode == "recovery"
+    {
+        return recovery(&Env::system(), Path::new(dir));
     }
     if let [mode, dir] = &arguments[..]
         && mode == "open"
@@ -245,17 +253,49 @@ fn disk(env: &Env, dir: &Path) {
     env.vfs.remove_file(&path).unwrap();
 }
 
+/// What a process that will be killed writes, as fast as it can.
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    /// Random rows are overwritten, in batches.
+    Overwrites,
+    /// Rows come in the order of their keys, in batches that compress well.
+    Appends,
+}
+
+const ENGINES: [(&str, EngineKind); 3] = [
+    ("btree", EngineKind::BTree),
+    ("lsm", EngineKind::Lsm),
+    ("hybrid", EngineKind::Hybrid),
+];
+
 /// Writes until killed.
-fn write_for_ever(dir: &Path) -> ! {
+fn write_for_ever(dir: &Path, load: Load) -> ! {
     let store = Store::open(Env::system(), dir, StoreOptions::default()).unwrap();
     let (keyspace, _) = store.keyspaces()[0];
+    let next = AtomicU64::new(KEYS);
     std::thread::scope(|scope| {
-        for thread in 0..4 {
-            let store = &store;
+        for thread in 0..2 {
+            let (store, next) = (&store, &next);
             scope.spawn(move || {
                 let mut random = fastrand::Rng::with_seed(thread);
                 loop {
-                    put(store, keyspace, random.u64(..KEYS), Durability::Async);
+                    let mut batch = Batch::new();
+                    match load {
+                        Load::Overwrites => {
+                            for _ in 0..500 {
+                                let mut value = vec![0; 100];
+                                random.fill(&mut value);
+                                batch.put(keyspace, key(random.u64(..KEYS)), value);
+                            }
+                        }
+                        Load::Appends => {
+                            let first = next.fetch_add(500, Ordering::Relaxed);
+                            for number in first..first + 500 {
+                                batch.put(keyspace, key(number), value(number));
+                            }
+                        }
+                    }
+                    store.commit(&batch, Durability::Async).unwrap();
                 }
             });
         }
@@ -263,33 +303,34 @@ fn write_for_ever(dir: &Path) -> ! {
     unreachable!("the threads never end")
 }
 
+/// Kills a process at full write load, again and again, and opens what it leaves.
 fn recovery(env: &Env, dir: &Path) {
-    let mut times = Vec::new();
-    for _ in 0..5 {
-        let program = std::env::current_exe().unwrap();
-        let mut child = Command::new(program)
-            .arg("write-for-ever")
-            .arg(dir)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        env.sleep(Duration::from_millis(2500));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let start = env.now();
-        let store = Store::open(env.clone(), dir, StoreOptions::default()).unwrap();
-        times.push((env.now() - start, store.stats().wal_lag_bytes));
-        drop(store);
+    for (name, engine) in ENGINES {
+        let dir = dir.join(name);
+        let store = Store::open(env.clone(), &dir, StoreOptions::default()).unwrap();
+        let keyspace = create(&store, engine, false);
+        fill(&store, keyspace);
+        store.close().unwrap();
+        for load in [Load::Overwrites, Load::Appends] {
+            let mut worst = OpenStatistics::default();
+            for _ in 0..5 {
+                let mut child = Command::new(std::env::current_exe().unwrap())
+                    .arg("write-for-ever")
+                    .arg(&dir)
+                    .arg(format!("{load:?}"))
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap();
+                env.sleep(Duration::from_millis(2500));
+                child.kill().unwrap();
+                child.wait().unwrap();
+                let store = Store::open(env.clone(), &dir, StoreOptions::default()).unwrap();
+                let opening = store.stats().opening;
+                if opening.total > worst.total {
+                    worst = opening;
+                }
+            }
+            println!("open after kill -9, {name}, {load:?}, the worst of five: {worst:?}");
+        }
     }
-    println!("open after kill -9 at full write load, and log replayed: {times:?}");
-    let start = env.now();
-    let store = Store::open(env.clone(), dir, StoreOptions::default()).unwrap();
-    store.close().unwrap();
-    let opened = env.now();
-    drop(Store::open(env.clone(), dir, StoreOptions::default()).unwrap());
-    println!(
-        "open and close after that: {:?}; open clean: {:?}",
-        opened - start,
-        env.now() - opened
-    );
 }

@@ -110,6 +110,18 @@ impl Error {
         }
     }
 
+    /// Whether the disk, or what the user may have of it, is full. Make room and try again.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Error::Io { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            _ => false,
+        }
+    }
+
     /// Bytes at `offset` of `file` that do not verify.
     pub fn corrupt(file: impl Into<PathBuf>, offset: u64, reason: impl Into<String>) -> Error {
         Error::Corrupt {

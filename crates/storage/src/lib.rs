@@ -94,8 +94,8 @@ pub use crate::{
     page::{EvictionPolicyKind, PageSize},
     pins::PinStatistics,
     store::{
-        Cursor, Direction, KeyRange, KeyspaceEstimate, PageStatistics, Snapshot, Store,
-        StoreOptions, StoreStatistics, check,
+        Cursor, Direction, KeyRange, KeyspaceEstimate, OpenStatistics, PageStatistics, Snapshot,
+        Store, StoreOptions, StoreStatistics, check,
     },
     verify::{Finding, VerifyReport},
     vfs::{OpenMode, Vfs, VfsFile, VfsLock},

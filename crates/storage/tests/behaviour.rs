@@ -11,8 +11,9 @@ use std::{
 
 use rustling_storage::{
     Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    LogArchive, LogSegment, Lsn, MemoryVfs, Store, StoreOptions, Vfs, check, staging,
+    LogArchive, LogSegment, Lsn, MemoryVfs, OpenMode, Store, StoreOptions, Vfs, check, staging,
 };
+use rustling_testkit::sim::SimEnv;
 
 const DIR: &str = "/some/where/store";
 
@@ -618,6 +619,119 @@ fn a_long_log_is_replayed_by_several_threads() {
             }
         }
         assert!(found == expected, "{engine:?}");
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn what_is_replayed_is_bounded_however_well_it_compresses() {
+    const LIMIT: u64 = 256 << 10;
+    const ROWS: u64 = 300;
+    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+        let disk = SimEnv::new(7);
+        let options = || StoreOptions {
+            memory_budget: 16 << 20,
+            wal_segment_bytes: 256 << 10,
+            checkpoint_wal_bytes: LIMIT,
+            lock: false,
+            ..small()
+        };
+        let writing = StoreOptions {
+            background: true,
+            ..options()
+        };
+        let store = Store::open(disk.env_with_threads(), Path::new(DIR), writing).unwrap();
+        let id = store.allocate_keyspace_id();
+        let mut batch = Batch::new();
+        let staging = false;
+        batch.create_keyspace(id, KeyspaceOptions { engine, staging });
+        store.commit(&batch, Durability::None).unwrap();
+        // A commit is some 40 kB that shrink to almost nothing.
+        let (mut key, mut most) = (0_u64, 0);
+        for _ in 0..200 {
+            let mut batch = Batch::new();
+            for _ in 0..ROWS {
+                batch.put(id, key.to_be_bytes(), [b'x'; 120]);
+                key += 1;
+            }
+            store.commit(&batch, Durability::None).unwrap();
+            most = most.max(store.stats().replay_debt);
+        }
+        store.flush().unwrap();
+        let commit = ROWS * (64 + 8 + 120 + 8);
+        assert!(most <= 2 * LIMIT + commit, "{engine:?}: {most}");
+        let stats = store.stats();
+        assert!(stats.wal_bytes * 4 < key * 128, "the log is compressed");
+        let disk = disk.restart_process();
+        std::mem::forget(store);
+        let store = Store::open(disk.env(), Path::new(DIR), options()).unwrap();
+        let stats = store.stats();
+        let opening = stats.opening;
+        assert_eq!(opening.replayed_operations, opening.replayed_commits * ROWS);
+        assert!(opening.replayed_bytes <= 2 * LIMIT + commit, "{opening:?}");
+        assert_eq!(
+            stats.replay_debt,
+            opening.replayed_bytes + 64 * opening.replayed_operations
+        );
+        assert_eq!(
+            store.snapshot().get(id, &(key - 1).to_be_bytes()).unwrap(),
+            Some(vec![b'x'; 120])
+        );
+    }
+}
+
+#[test]
+fn a_store_at_rest_keeps_little_log_and_one_version_of_each_row() {
+    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+        let vfs = MemoryVfs::new();
+        let options = || StoreOptions {
+            page_size: 8192,
+            memory_budget: 8 << 20,
+            wal_segment_bytes: 4 << 20,
+            checkpoint_wal_bytes: 256 << 10,
+            background: true,
+            lock: false,
+            ..small()
+        };
+        let store = open(&vfs, options()).unwrap();
+        let id = store.allocate_keyspace_id();
+        let mut batch = Batch::new();
+        let staging = false;
+        batch.create_keyspace(id, KeyspaceOptions { engine, staging });
+        store.commit(&batch, Durability::None).unwrap();
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut expected = std::collections::BTreeMap::new();
+        for _ in 0..300 {
+            let mut batch = Batch::new();
+            for _ in 0..200 {
+                let key = random.u64(..18_000);
+                let mut value = vec![0; 100];
+                random.fill(&mut value);
+                batch.put(id, key.to_be_bytes(), value.clone());
+                expected.insert(key, value);
+            }
+            store.commit(&batch, Durability::None).unwrap();
+        }
+        store.vacuum().unwrap();
+        let len = |name: &std::path::Path| vfs.open(name, OpenMode::ReadOnly).unwrap().len();
+        let wal = Path::new(DIR).join("wal");
+        let names = vfs.read_dir(&wal).unwrap();
+        let log: u64 = names.iter().map(|name| len(&wal.join(name)).unwrap()).sum();
+        assert!(log <= 1 << 20, "{engine:?}: {log} bytes of log");
+        let logical = expected.len() as u64 * 108;
+        let rest = vfs.used() - log;
+        assert!(rest * 10 < logical * 12, "{engine:?}: {rest} of {logical}");
+        // It goes on from there, and what comes then is replayed.
+        let mut batch = Batch::new();
+        batch.put(id, 1_u64.to_be_bytes(), b"new");
+        expected.insert(1, b"new".to_vec());
+        store.commit(&batch, Durability::Sync).unwrap();
+        let store = open(&vfs.fork(), options()).unwrap();
+        let snapshot = store.snapshot();
+        for (key, value) in &expected {
+            let found = snapshot.get(id, &key.to_be_bytes()).unwrap();
+            assert!(found.as_ref() == Some(value), "{engine:?}: {key}");
+        }
         assert!(store.verify().unwrap().is_clean());
     }
 }

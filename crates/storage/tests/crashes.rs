@@ -11,8 +11,10 @@ use rustling_storage::{
 };
 use rustling_testkit::{
     harness::{Action, CrashPlan, Model, Outcome, Subject, check_crashes, record, sweep_faults},
-    sim::{Fault, FaultPlan, SimEnv},
+    sim::{Crash, Fault, FaultPlan, SimEnv},
 };
+
+const DIR: &str = "/dir/store";
 
 struct Program;
 
@@ -144,7 +146,7 @@ impl Subject for Program {
             ..StoreOptions::default()
         };
         let open = || -> Result<Store, Error> {
-            let store = Store::open(env.clone(), Path::new("/dir/store"), options)?;
+            let store = Store::open(env.clone(), Path::new(DIR), options)?;
             if !store.contains_keyspace(KeyspaceId(1)) {
                 Program::commit(&store, &Step::Create(1))?;
             }
@@ -335,6 +337,144 @@ fn an_error_at_any_operation_is_survived() {
                 "seed {seed}, {fault:?}: {}",
                 tally.violations[0]
             );
+        }
+    }
+}
+
+/// A store of one keyspace on a disk that fills up, and what must be in it.
+struct Filling {
+    disk: SimEnv,
+    store: Store,
+    options: StoreOptions,
+    keyspace: KeyspaceId,
+    expected: Model,
+    random: fastrand::Rng,
+}
+
+impl Filling {
+    fn new(engine: EngineKind, background: bool) -> Filling {
+        let options = StoreOptions {
+            page_size: 4096,
+            memory_budget: 1 << 20,
+            wal_segment_bytes: 16 << 10,
+            checkpoint_wal_bytes: 96 << 10,
+            background,
+            ..StoreOptions::default()
+        };
+        let disk = SimEnv::new(5);
+        let store = Store::open(disk.env_with_threads(), Path::new(DIR), options.clone()).unwrap();
+        let keyspace = store.allocate_keyspace_id();
+        let mut batch = Batch::new();
+        let staging = false;
+        batch.create_keyspace(keyspace, KeyspaceOptions { engine, staging });
+        store.commit(&batch, Durability::Sync).unwrap();
+        Filling {
+            disk,
+            store,
+            options,
+            keyspace,
+            expected: Model::new(),
+            random: fastrand::Rng::with_seed(6),
+        }
+    }
+
+    /// Commits a few rows; they are expected from then on if that worked.
+    fn write(&mut self) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        let mut rows = Vec::new();
+        for _ in 0..4 {
+            let key = self.random.u16(..).to_be_bytes().to_vec();
+            let value = vec![self.random.u8(..); self.random.usize(300..700)];
+            batch.put(self.keyspace, key.clone(), value.clone());
+            rows.push((key, value));
+        }
+        self.store.commit(&batch, Durability::Sync)?;
+        self.expected.extend(rows);
+        Ok(())
+    }
+
+    fn contents(&self, store: &Store) -> Model {
+        let snapshot = store.snapshot();
+        let cursor = snapshot.scan(self.keyspace, KeyRange::all(), Direction::Forward);
+        let mut cursor = cursor.unwrap();
+        let mut found = Model::new();
+        while let Some((key, value)) = cursor.next().unwrap() {
+            found.insert(key.to_vec(), value.to_vec());
+        }
+        found
+    }
+
+    fn check(&self) {
+        assert!(self.contents(&self.store) == self.expected);
+        let report = self.store.verify().unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
+    }
+
+    /// What the disk holds now, opened by another process: on a disk of that size.
+    fn check_after_kill(&self, capacity: Option<u64>) {
+        let image = self.disk.vfs.crash(&Crash::process());
+        let disk = SimEnv::from_image(&image, 9);
+        disk.vfs.set_capacity(capacity);
+        let quiet = StoreOptions {
+            background: false,
+            ..self.options.clone()
+        };
+        let store = Store::open(disk.env(), Path::new(DIR), quiet).unwrap();
+        assert!(self.contents(&store) == self.expected);
+        assert!(store.verify().unwrap().is_clean());
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_a_working_store_of_every_engine() {
+    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+        for background in [false, true] {
+            let mut filling = Filling::new(engine, background);
+            for round in 0..4_u64 {
+                let vfs = filling.disk.vfs.clone();
+                let capacity = vfs.used() + (90 << 10) * (round + 1);
+                vfs.set_capacity(Some(capacity));
+                let mut refused = 0;
+                for commits in 0.. {
+                    assert!(commits < 20_000, "the disk does not fill up");
+                    let Err(error) = filling.write() else {
+                        continue;
+                    };
+                    // Again and again: it is neither poisoned nor does it take more memory.
+                    assert!(error.is_disk_full(), "{engine:?}: {error}");
+                    let stats = filling.store.stats();
+                    let memtables = stats.tables.memtable_bytes;
+                    assert!(memtables <= (2 << 20) / 12 + 8192, "{memtables}");
+                    assert!(!background || stats.replay_debt <= (2 * 96 << 10) + 8192);
+                    refused += 1;
+                    if refused == 5 {
+                        break;
+                    }
+                }
+                filling.check();
+                filling.check_after_kill(None);
+                filling.check_after_kill(Some(vfs.used().max(capacity)));
+                // Reading on a full disk needs none of it, and room is all that is missing.
+                vfs.set_capacity(None);
+                for _ in 0..40 {
+                    filling.write().unwrap();
+                }
+                filling.check();
+                filling.store.checkpoint().unwrap();
+                filling.check();
+            }
+            let Filling {
+                disk,
+                store,
+                options,
+                ..
+            } = &filling;
+            store.clone().close().unwrap();
+            let disk = disk.restart_process();
+            let store = Store::open(disk.env_with_threads(), Path::new(DIR), options.clone());
+            let store = store.unwrap();
+            assert!(filling.contents(&store) == filling.expected, "{engine:?}");
+            assert!(store.verify().unwrap().is_clean());
         }
     }
 }

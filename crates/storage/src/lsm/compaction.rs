@@ -32,6 +32,8 @@ pub(super) const FRONT_TRIGGER: usize = 4;
 const LEVEL_RATIO: u64 = 10;
 /// Levels, the front not counted.
 const MAX_LEVELS: usize = 7;
+/// At rest a tree is merged into one level where one byte in so many is not in the deepest.
+const WORTHWHILE: u64 = 8;
 /// Versions between looks at whether the store closes.
 const PATIENCE: u32 = 1024;
 
@@ -104,6 +106,20 @@ impl Picker {
             (_, 0) => pick_front(version, front),
             (_, number) => self.pick_table(version, number),
         }
+    }
+
+    /// What there is to merge until everything is in one level.
+    fn pick_any(&self, version: &Version) -> Option<Job> {
+        let front = settled_front(version);
+        if !front.is_empty() {
+            return pick_front(version, front);
+        }
+        let is_full = |number: &usize| !level(version, *number).is_empty();
+        let highest = (1..=version.levels.len()).find(is_full)?;
+        let is_above = (highest + 1..=version.levels.len()).any(|number| is_full(&number));
+        is_above
+            .then(|| self.pick_table(version, highest))
+            .flatten()
     }
 
     fn pick_table(&self, version: &Version, number: usize) -> Option<Job> {
@@ -192,9 +208,43 @@ impl LsmTree {
     pub(crate) fn compact(&self, watermark: Lsn) -> Result<Compacted> {
         let mut picker = self.picker.lock();
         let version = self.version();
-        let Some(job) = picker.pick(&version, &self.space.options) else {
-            return Ok(Compacted::Nothing);
-        };
+        match picker.pick(&version, &self.space.options) {
+            Some(job) => self.run(job, &version, watermark, &mut picker),
+            None => Ok(Compacted::Nothing),
+        }
+    }
+
+    /// As [`LsmTree::compact`], until all tables are in one level: no version is left that another
+    /// hides from every snapshot at or above `watermark`.
+    ///
+    /// # Errors
+    /// As [`LsmTree::compact`].
+    pub(crate) fn compact_further(&self, watermark: Lsn) -> Result<Compacted> {
+        let mut picker = self.picker.lock();
+        let version = self.version();
+        match picker.pick_any(&version) {
+            Some(job) => self.run(job, &version, watermark, &mut picker),
+            None => Ok(Compacted::Nothing),
+        }
+    }
+
+    /// Whether tables that are not in the deepest level are so large a part of all that merging
+    /// everything is worth it.
+    pub(crate) fn wants_full_compaction(&self) -> bool {
+        let version = self.version();
+        let levels = version.levels.iter().map(Tables::bytes);
+        let deepest = levels.filter(|bytes| *bytes > 0).last().unwrap_or(0);
+        let all: u64 = version.tables().map(|table| table.len()).sum();
+        (all - deepest) * WORTHWHILE > all
+    }
+
+    fn run(
+        &self,
+        job: Job,
+        version: &Version,
+        watermark: Lsn,
+        picker: &mut Picker,
+    ) -> Result<Compacted> {
         let turn = job
             .table
             .as_ref()
@@ -204,9 +254,9 @@ impl LsmTree {
             let moved = job.upper();
             self.install(&job, &[], moved)
         } else {
-            match self.merge(&version, &job, watermark)? {
+            match self.merge(version, &job, watermark)? {
                 Some(outputs) => {
-                    let lower = level(&version, job.target)[job.overlapping.clone()].to_vec();
+                    let lower = level(version, job.target)[job.overlapping.clone()].to_vec();
                     self.finish_merge(&job, &lower, outputs)
                 }
                 None => false,

@@ -164,8 +164,10 @@ impl TableSpace {
         if !*has_dir {
             let dir = &self.dir;
             let made = self.env.vfs.create_dir_all(dir);
-            self.poison
-                .guard(made.map_err(|error| Error::io("create", dir, error)))?;
+            match made.map_err(|error| Error::io("create", dir, error)) {
+                Err(error) if error.is_disk_full() => return Err(error),
+                other => self.poison.guard(other)?,
+            }
             durability::sync_parent(&*self.env.vfs, dir, &self.poison)?;
             *has_dir = true;
         }

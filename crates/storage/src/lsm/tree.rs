@@ -212,14 +212,15 @@ impl LsmTree {
     /// durable. Versions that no snapshot at or above `watermark` sees are left out.
     ///
     /// # Errors
-    /// [`crate::Error::Io`], [`crate::Error::Corrupt`].
+    /// [`crate::Error::Io`], [`crate::Error::Corrupt`]. After a full disk it may be called again;
+    /// `frozen` has the tables that have been written.
     pub(crate) fn write_out(
         &self,
-        frozen: FrozenVersion,
+        frozen: &mut FrozenVersion,
         watermark: Lsn,
     ) -> Result<WrittenVersion> {
-        let mut written = Version::clone(&frozen.0);
-        for run in &mut written.front {
+        let version = Arc::make_mut(&mut frozen.0);
+        for run in &mut version.front {
             if let RunContent::Memory(memtable) = &run.content {
                 let table = self.write_memtable(memtable, run.staged, watermark)?;
                 let memtable = Arc::clone(memtable);
@@ -232,6 +233,7 @@ impl LsmTree {
                 }
             }
         }
+        let mut written = Version::clone(version);
         written.active = Arc::new(Memtable::new(&self.space));
         Ok(WrittenVersion(written))
     }

@@ -242,10 +242,12 @@ impl TableWriter {
         };
         self.pending.extend_from_slice(&footer.encode());
         self.write_out(0)?;
+        // A failed flush is never tried again: the file is given up, and its successor is another.
         let synced = self.file.sync_all();
-        self.space
-            .poison
-            .guard(synced.map_err(|error| Error::io("flush", &self.path, error)))?;
+        guard(
+            &self.space,
+            synced.map_err(|error| Error::io("flush", &self.path, error)),
+        )?;
         debug_assert!(self.written > FOOTER as u64);
         let record = TableRecord {
             number: self.identity.number,
@@ -270,14 +272,9 @@ impl Drop for TableWriter {
 /// Poisons the store for a failed write, unless the disk is full: nothing refers to a table that
 /// is being written, so it can be given up.
 fn guard<T>(space: &TableSpace, result: Result<T>) -> Result<T> {
-    let is_full = matches!(
-        &result,
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull
-    );
-    if is_full {
-        result
-    } else {
-        space.poison.guard(result)
+    match result {
+        Err(error) if error.is_disk_full() => Err(error),
+        other => space.poison.guard(other),
     }
 }
 

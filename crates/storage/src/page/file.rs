@@ -199,10 +199,8 @@ impl PageFile {
         // After the growth and before anything is written there: the next sync must see it.
         self.grown.store(true, Ordering::Release);
         grown.map_err(|source| {
-            use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-            let harmless = matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge);
             let error = Error::io("grow", &self.path, source);
-            if !harmless {
+            if !error.is_disk_full() {
                 self.poison.set(error.to_string());
             }
             error

@@ -315,6 +315,15 @@ impl PageStore {
         Ok(SpaceReservation { store: self, pages })
     }
 
+    /// Makes sure that the next checkpoint has room for metadata of `len` bytes.
+    ///
+    /// # Errors
+    /// As [`PageStore::reserve`].
+    pub(crate) fn reserve_metadata(&self, len: usize) -> Result<()> {
+        self.note_metadata(len);
+        self.reserve(0).map(drop)
+    }
+
     /// Bytes that the next checkpoint has to write.
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.space.unwritten() * self.options.page_size.bytes()

@@ -13,7 +13,11 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{core::Core, vacuum::Vacuum};
-use crate::{batch::Batch, env::JoinHandle, error::Result};
+use crate::{
+    batch::Batch,
+    env::JoinHandle,
+    error::{Error, Result},
+};
 
 /// A writer that is slowed down sleeps for no less than this at a time.
 pub(super) const SHORTEST_SLEEP: u64 = 1_000_000;
@@ -31,10 +35,11 @@ pub(crate) struct Background {
     state: Mutex<State>,
     /// Signalled when there is something to do.
     wake: Condvar,
-    /// Signalled when a checkpoint has ended.
+    /// Signalled when a checkpoint or a compaction has ended.
     paid: Condvar,
-    /// Whether the last checkpoint failed: there is no use in waiting for another.
-    failed: AtomicBool,
+    /// How checkpoints and compactions of the background threads went.
+    checkpoints: Attempts,
+    compactions: Attempts,
     flush_wanted: AtomicBool,
     checkpoint_wanted: AtomicBool,
     /// Whether there were commits since the checkpointer last found the store at rest.
@@ -43,9 +48,35 @@ pub(crate) struct Background {
     /// As above, for [`Core::throttle_for_compaction`].
     pub(super) owed_to_compaction: AtomicU64,
     compaction_wanted: AtomicBool,
-    /// Whether the last compaction failed.
-    compaction_failed: AtomicBool,
     core: Weak<Core>,
+}
+
+/// How what a thread does again and again has gone.
+#[derive(Debug, Default)]
+struct Attempts {
+    /// How many failed so far.
+    failures: AtomicU64,
+    /// Why the last one did, if it did.
+    failure: Mutex<Option<Error>>,
+}
+
+impl Attempts {
+    fn note(&self, done: Result<()>) {
+        let failed = done.is_err();
+        *self.failure.lock() = done.err();
+        if failed {
+            self.failures.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Acquire)
+    }
+
+    /// Why the last one failed, if it did.
+    fn failure(&self) -> Option<Error> {
+        self.failure.lock().clone()
+    }
 }
 
 #[derive(Default)]
@@ -74,14 +105,14 @@ impl Background {
             state: Mutex::default(),
             wake: Condvar::new(),
             paid: Condvar::new(),
-            failed: AtomicBool::new(false),
+            checkpoints: Attempts::default(),
+            compactions: Attempts::default(),
             flush_wanted: AtomicBool::new(false),
             checkpoint_wanted: AtomicBool::new(false),
             active: AtomicBool::new(false),
             owed_nanos: AtomicU64::new(0),
             owed_to_compaction: AtomicU64::new(0),
             compaction_wanted: AtomicBool::new(false),
-            compaction_failed: AtomicBool::new(false),
             core,
         }
     }
@@ -148,8 +179,15 @@ impl Background {
         }
     }
 
+    /// Asks for a checkpoint; where the last one failed, only in a while.
     pub(super) fn checkpoint_soon(&self, core: &Core) {
-        self.wake_checkpointer(core, &self.checkpoint_wanted);
+        let failed = self.checkpoints.failure().is_some();
+        let wanted = if failed {
+            &self.active
+        } else {
+            &self.checkpoint_wanted
+        };
+        self.wake_checkpointer(core, wanted);
     }
 
     /// There is something that a checkpoint in good time should hold.
@@ -194,6 +232,19 @@ impl Background {
     pub(crate) fn debt_paid(&self) {
         drop(self.state.lock());
         self.paid.notify_all();
+    }
+
+    /// Waits for a while, or until the threads shall end: what has failed would only fail again.
+    fn pause(&self, core: &Core) {
+        let end = core.env.now() + core.options.quiet_interval;
+        let mut state = self.state.lock();
+        loop {
+            let left = end.saturating_sub(core.env.now());
+            if state.stop || left.is_zero() {
+                return;
+            }
+            self.wake.wait_for(&mut state, left);
+        }
     }
 
     /// Waits for a request; `None` when the thread shall end.
@@ -273,7 +324,7 @@ impl Background {
 
 fn checkpoint_loop(core: &Core) {
     let background = &core.background;
-    let mut seen = core.written_bytes();
+    let mut seen = core.written_work();
     let mut last = core.env.now();
     while let Some(awake) = background.wait_to_checkpoint(core) {
         let done = match awake {
@@ -283,11 +334,12 @@ fn checkpoint_loop(core: &Core) {
                 checkpoint_if_due(core)
             }
             Awake::Tick => {
-                let at_rest = core.written_bytes() == seen;
-                seen = core.written_bytes();
+                let at_rest = core.written_work() == seen;
+                seen = core.written_work();
                 let overdue = core.env.now() >= last + core.options.checkpoint_interval;
                 let dirty = core.trees.media.pages.dirty_bytes() as u64;
-                if overdue || (at_rest && core.debt().max(dirty) >= QUIET_DEBT) {
+                let failed = background.checkpoints.failure().is_some();
+                if failed || overdue || (at_rest && core.debt().max(dirty) >= QUIET_DEBT) {
                     last = core.env.now();
                     core.checkpoint().and_then(|_| rest(core, seen))
                 } else {
@@ -295,11 +347,12 @@ fn checkpoint_loop(core: &Core) {
                 }
             }
         };
-        // A failure has poisoned the store, or was a full disk and the next commit meets it.
-        background.failed.store(done.is_err(), Ordering::Release);
+        // A failure has poisoned the store, or was a full disk: whoever has to wait for a
+        // checkpoint is told, and the next commits have it tried again.
         if done.is_err() {
             background.active.store(false, Ordering::Release);
         }
+        background.checkpoints.note(done);
         background.debt_paid();
     }
 }
@@ -307,7 +360,7 @@ fn checkpoint_loop(core: &Core) {
 /// After a checkpoint: gives room back until there are commits again.
 fn rest(core: &Core, seen: u64) -> Result<()> {
     let background = &core.background;
-    let at_rest = || core.written_bytes() == seen;
+    let at_rest = || core.written_work() == seen;
     if !at_rest() {
         return Ok(());
     }
@@ -335,10 +388,13 @@ fn compact_loop(core: &Core) {
     while let Some(state) = background.wait_for(&background.compaction_wanted) {
         drop(state);
         background.compaction_wanted.store(false, Ordering::Release);
-        background
-            .compaction_failed
-            .store(compact_if_due(core).is_err(), Ordering::Release);
+        let done = compact_if_due(core);
+        let failed = done.is_err();
+        background.compactions.note(done);
         background.debt_paid();
+        if failed {
+            background.pause(core);
+        }
     }
 }
 
@@ -369,32 +425,33 @@ impl Core {
     /// ended. So what a crash would leave to replay is bounded.
     ///
     /// # Errors
-    /// As [`Core::make_memtable_room`].
+    /// That of the checkpoint that should have been made, where the disk is full: the store stays
+    /// usable, and takes commits again once there is room. As [`Core::make_memtable_room`].
     pub(crate) fn throttle(&self, batch: &Batch) -> Result<()> {
         self.make_memtable_room()?;
         if self.options.background {
-            self.throttle_for_checkpoint(batch.byte_size());
+            self.throttle_for_checkpoint(batch.byte_size())?;
             self.throttle_for_compaction(batch);
         }
         Ok(())
     }
 
-    fn throttle_for_checkpoint(&self, bytes: usize) {
+    fn throttle_for_checkpoint(&self, bytes: usize) -> Result<()> {
         let (debt, limit) = (self.debt(), self.debt_limit());
         if debt < limit {
-            return;
+            return Ok(());
         }
         self.background.checkpoint_soon(self);
         let over = debt.saturating_sub(limit.saturating_add(limit / 2)) as f64 * 2.0 / limit as f64;
         if over <= 0.0 || self.sequencer.wal().is_none() {
-            return;
+            return Ok(());
         }
         if over >= 1.0 {
             let stop = limit.saturating_mul(2);
-            self.wait_points
+            return self
+                .wait_points
                 .debt
                 .time(|| self.wait_while(|| self.debt() >= stop));
-            return;
         }
         let owed = (bytes as f64 * over * over * SLOWEST) as u64;
         let total = self
@@ -409,23 +466,30 @@ impl Core {
             let nap = Duration::from_nanos(total);
             self.wait_points.debt.time(|| self.env.sleep(nap));
         }
+        Ok(())
     }
 
     /// Waits for checkpoints until `in_debt` says no, or none can help.
-    pub(super) fn wait_while(&self, in_debt: impl Fn() -> bool) {
+    ///
+    /// # Errors
+    /// Why a checkpoint failed that was made meanwhile, where that leaves the debt.
+    pub(super) fn wait_while(&self, in_debt: impl Fn() -> bool) -> Result<()> {
         let background = &self.background;
-        let can_help = |state: &State| {
-            state.checkpointer.is_some() && !background.failed.load(Ordering::Acquire)
-        };
-        self.wait_for_thread(in_debt, can_help, &background.checkpoint_wanted);
+        let before = background.checkpoints.failures();
+        let has_failed = || background.checkpoints.failures() != before;
+        let can_help = |state: &State| state.checkpointer.is_some() && !has_failed();
+        self.wait_for_thread(&in_debt, can_help, &background.checkpoint_wanted);
+        match background.checkpoints.failure() {
+            Some(error) if has_failed() && in_debt() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Waits for compactions until `in_debt` says no, or none can help.
     pub(super) fn wait_while_compacting(&self, in_debt: impl Fn() -> bool) {
         let background = &self.background;
-        let can_help = |state: &State| {
-            state.compactor.is_some() && !background.compaction_failed.load(Ordering::Acquire)
-        };
+        let can_help =
+            |state: &State| state.compactor.is_some() && background.compactions.failure().is_none();
         self.wait_for_thread(in_debt, can_help, &background.compaction_wanted);
     }
 
@@ -437,12 +501,12 @@ impl Core {
     ) {
         let mut state = self.background.state.lock();
         while in_debt() && !state.stop && can_help(&state) && !self.trees.poison.is_poisoned() {
-            self.background
-                .paid
-                .wait_for(&mut state, Duration::from_millis(100));
             if !wanted.swap(true, Ordering::AcqRel) {
                 self.background.wake.notify_all();
             }
+            self.background
+                .paid
+                .wait_for(&mut state, Duration::from_millis(100));
         }
     }
 }

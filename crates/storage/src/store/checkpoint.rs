@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{core::Core, engine::Engine};
+use super::{
+    core::{Checkpoints, Core},
+    engine::Engine,
+};
 use crate::{
     durability,
     error::Result,
@@ -11,12 +14,12 @@ use crate::{
     lsn::Lsn,
     manifest::Manifest,
     page::FrozenCheckpoint,
-    wal::WalPosition,
+    wal::{Wal, WalPosition},
 };
 
 /// The store at an LSN, in memory: what a checkpoint writes.
 #[derive(Debug)]
-struct FrozenStore {
+pub(crate) struct FrozenStore {
     pages: FrozenCheckpoint,
     /// Without the tables that the memtables will be written to.
     manifest: Manifest,
@@ -24,8 +27,11 @@ struct FrozenStore {
     trees: Vec<(usize, Arc<Keyspace>, FrozenVersion)>,
     lsn: Lsn,
     position: WalPosition,
-    written_bytes: u64,
+    written_work: u64,
+    log_bytes: u64,
     table_changes: u64,
+    /// The number of the next table then: where it has gone up, there are names to be made durable.
+    next_table: u64,
 }
 
 impl Core {
@@ -43,92 +49,124 @@ impl Core {
     }
 
     /// Makes a checkpoint, unless nothing has changed since the last one.
+    ///
+    /// # Errors
+    /// A full disk leaves the store as it was, with what was frozen to be written first the next
+    /// time. Whatever else fails poisons.
     pub(crate) fn write_checkpoint(&self) -> Result<Lsn> {
         self.trees.poison.check()?;
         let mut checkpoints = self.checkpoints.lock();
+        if let Some(frozen) = checkpoints.unwritten.take() {
+            self.write_frozen(&mut checkpoints, frozen)?;
+        }
         let freed = self.collect_garbage()?;
+        match self.freeze(&checkpoints, freed)? {
+            Some(frozen) => self.write_frozen(&mut checkpoints, frozen)?,
+            None => return Ok(checkpoints.lsn),
+        }
+        Ok(checkpoints.lsn)
+    }
+
+    /// Ends epoch and memtables under the barrier; `None` where nothing has changed since the
+    /// last checkpoint.
+    fn freeze(&self, last: &Checkpoints, freed: bool) -> Result<Option<FrozenStore>> {
         let tables = &self.trees.media.tables;
-        let frozen = {
-            let _change = self.trees.catalog.change.lock();
-            let _barrier = self.wait_points.barrier.time(|| self.barrier.write());
-            let (lsn, position) = match self.sequencer.wal() {
-                Some(wal) => wal.position(),
-                None => (self.sequencer.last(), NOWHERE),
-            };
-            let vacuumed = self.vacuumed.swap(false, Ordering::AcqRel);
-            let table_changes = tables.changes();
-            let changed = freed || vacuumed || table_changes != checkpoints.table_changes;
-            if lsn == checkpoints.lsn && !changed {
-                return Ok(lsn);
-            }
-            let (manifest, trees) = self.freeze_keyspaces(position);
-            let pages = self.trees.media.pages.freeze(lsn, Vec::new());
-            let pages = pages.inspect_err(|_| self.vacuumed.store(vacuumed, Ordering::Release))?;
-            FrozenStore {
-                pages,
-                manifest,
-                trees,
-                lsn,
-                position,
-                written_bytes: self.written_bytes(),
-                table_changes,
-            }
+        let _change = self.trees.catalog.change.lock();
+        let _barrier = self.wait_points.barrier.time(|| self.barrier.write());
+        let (lsn, position) = match self.sequencer.wal() {
+            Some(wal) => wal.position(),
+            None => (self.sequencer.last(), NOWHERE),
         };
-        let FrozenStore {
-            mut pages,
+        let vacuumed = self.vacuumed.swap(false, Ordering::AcqRel);
+        let table_changes = tables.changes();
+        let changed = freed || vacuumed || table_changes != last.table_changes;
+        if lsn == last.lsn && !changed {
+            return Ok(None);
+        }
+        let next_table = tables.next_number();
+        let (manifest, trees) = self.freeze_keyspaces(position);
+        let pages = self.trees.media.pages.freeze(lsn, Vec::new());
+        let pages = pages.inspect_err(|_| self.vacuumed.store(vacuumed, Ordering::Release))?;
+        Ok(Some(FrozenStore {
+            pages,
             manifest,
             trees,
             lsn,
             position,
-            written_bytes,
+            written_work: self.written_work(),
+            log_bytes: self.sequencer.wal().map_or(0, Wal::appended_bytes),
             table_changes,
-        } = frozen;
+            next_table,
+        }))
+    }
+
+    /// Makes what was frozen the durable checkpoint, and cuts the log.
+    fn write_frozen(&self, last: &mut Checkpoints, mut frozen: FrozenStore) -> Result<()> {
         // The superblock may not know of commits that the log could lose.
         self.sequencer.flush()?;
-        let written = self.write_tables(manifest, trees);
-        let (manifest, written) = self.trees.poison.guard(written)?;
-        pages.set_metadata(manifest.encode())?;
+        let prepared = self.write_tables(&mut frozen).and_then(|written| {
+            let metadata = frozen.manifest.encode();
+            self.trees.media.pages.reserve_metadata(metadata.len())?;
+            Ok((written, metadata))
+        });
+        let (written, metadata) = match prepared {
+            Ok(prepared) => prepared,
+            // Nothing refers to what could not be written.
+            Err(error) if error.is_disk_full() => {
+                last.unwritten = Some(frozen);
+                return Err(error);
+            }
+            Err(error) => return self.trees.poison.guard(Err(error)),
+        };
+        let FrozenStore {
+            mut pages,
+            lsn,
+            position,
+            written_work,
+            log_bytes,
+            table_changes,
+            ..
+        } = frozen;
+        pages.set_metadata(metadata)?;
         durability::install_checkpoint(&self.trees.media.pages, pages, || {
             if let Some(wal) = self.sequencer.wal() {
                 wal.retire_before(&position);
             }
-            checkpoints.tables = written;
-            tables.empty_trash();
+            last.tables = written;
+            self.trees.media.tables.empty_trash();
         })?;
-        checkpoints.lsn = lsn;
-        checkpoints.table_changes = table_changes;
+        last.lsn = lsn;
+        last.table_changes = table_changes;
         self.checkpointed_lsn.store(lsn.0, Ordering::Relaxed);
-        self.checkpointed_bytes
-            .store(written_bytes, Ordering::Relaxed);
+        self.checkpointed_work
+            .store(written_work, Ordering::Relaxed);
+        self.checkpointed_log.store(log_bytes, Ordering::Relaxed);
         self.background.debt_paid();
-        Ok(lsn)
+        Ok(())
     }
 
     /// Writes all frozen memtables to tables, and completes the manifest.
-    fn write_tables(
-        &self,
-        mut manifest: Manifest,
-        trees: Vec<(usize, Arc<Keyspace>, FrozenVersion)>,
-    ) -> Result<(Manifest, Vec<WrittenVersion>)> {
+    fn write_tables(&self, frozen: &mut FrozenStore) -> Result<Vec<WrittenVersion>> {
         let tables = &self.trees.media.tables;
         let watermark = self.pins.advance(self.sequencer.published());
-        let before = tables.next_number();
-        let mut written = Vec::with_capacity(trees.len());
-        for (place, keyspace, frozen) in trees {
-            let (Some(lsm), Some(record)) =
-                (keyspace.engine.lsm(), manifest.keyspaces.get_mut(place))
-            else {
+        let mut written = Vec::with_capacity(frozen.trees.len());
+        for (place, keyspace, version) in &mut frozen.trees {
+            let (Some(lsm), Some(record)) = (
+                keyspace.engine.lsm(),
+                frozen.manifest.keyspaces.get_mut(*place),
+            ) else {
                 continue;
             };
-            let version = lsm.write_out(frozen, watermark)?;
+            let version = lsm.write_out(version, watermark)?;
             record.engine.runs = version.records();
             written.push(version);
         }
-        manifest.next_table = tables.next_number();
-        if manifest.next_table != before {
+        let next_table = tables.next_number();
+        frozen.manifest.next_table = next_table;
+        if next_table != frozen.next_table {
             tables.sync_names()?;
         }
-        Ok((manifest, written))
+        Ok(written)
     }
 
     /// Ends all memtables, and lists what there is. The barrier is held alone.

@@ -101,6 +101,9 @@ impl Core {
                 return Err(error);
             }
         };
+        if let Some(wal) = self.sequencer.wal() {
+            wal.add_work(plan.moved_work());
+        }
         plan.change_catalog(&self.trees, ticket.lsn());
         let _barrier = parking_lot::RwLockWriteGuard::downgrade(barrier);
         let watermark = self.pins.advance(self.sequencer.published());

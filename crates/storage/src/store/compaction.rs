@@ -143,7 +143,7 @@ impl Core {
     /// waits at twice as much.
     ///
     /// # Errors
-    /// As [`Core::checkpoint`], where there are no background threads.
+    /// As [`Core::checkpoint`]: where the disk is full, memtables must not grow further.
     pub(crate) fn make_memtable_room(&self) -> Result<()> {
         let tables = &self.trees.media.tables;
         let limit = tables.memtable_limit();
@@ -155,9 +155,10 @@ impl Core {
         }
         self.background.checkpoint_soon(self);
         if tables.memtable_bytes() >= 2 * limit {
-            self.wait_points.memtable.time(|| {
-                self.wait_while(|| tables.memtable_bytes() >= 2 * limit);
-            });
+            return self
+                .wait_points
+                .memtable
+                .time(|| self.wait_while(|| tables.memtable_bytes() >= 2 * limit));
         }
         Ok(())
     }

@@ -7,7 +7,10 @@ use std::sync::{
 
 use parking_lot::{Mutex, RwLock};
 
-use super::{background::Background, options::StoreOptions, plan::Trees};
+use super::{
+    background::Background, checkpoint::FrozenStore, options::StoreOptions, plan::Trees,
+    stats::OpenStatistics,
+};
 use crate::{
     env::Env,
     error::{Error, Result},
@@ -44,8 +47,10 @@ pub(crate) struct Core {
     pub(crate) checkpoints: Mutex<Checkpoints>,
     /// The last durable checkpoint holds the commits up to here.
     pub(crate) checkpointed_lsn: AtomicU64,
-    /// What [`Core::written_bytes`] was when the last durable checkpoint was frozen.
-    pub(crate) checkpointed_bytes: AtomicU64,
+    /// What [`Core::written_work`] was when the last durable checkpoint was frozen.
+    pub(crate) checkpointed_work: AtomicU64,
+    /// What [`Wal::appended_bytes`](crate::wal::Wal::appended_bytes) was then.
+    pub(crate) checkpointed_log: AtomicU64,
     /// Bytes of keys and values committed, in memory.
     pub(crate) committed_bytes: AtomicU64,
     /// Held by whoever ingests.
@@ -56,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) vacuumed: AtomicBool,
     pub(crate) background: Background,
     pub(crate) closed: AtomicBool,
+    /// How it was opened.
+    pub(crate) opening: OpenStatistics,
     pub(crate) _lock: Option<Box<dyn VfsLock>>,
 }
 
@@ -84,6 +91,9 @@ pub(crate) struct Checkpoints {
     pub(crate) tables: Vec<WrittenVersion>,
     /// [`crate::lsm::TableSpace::changes`] when it was frozen.
     pub(crate) table_changes: u64,
+    /// The next one, where the disk had no room for its tables: it is written before another is
+    /// frozen.
+    pub(crate) unwritten: Option<FrozenStore>,
 }
 
 impl Core {
@@ -98,18 +108,19 @@ impl Core {
         self.trees.poison.check()
     }
 
-    /// Bytes written to the log (in memory: committed) since the store was opened.
-    pub(crate) fn written_bytes(&self) -> u64 {
+    /// Work that replaying everything since the store was opened would be, what was replayed
+    /// then included (in memory: bytes committed).
+    pub(crate) fn written_work(&self) -> u64 {
         match self.sequencer.wal() {
-            Some(wal) => wal.appended_bytes(),
+            Some(wal) => wal.appended_work(),
             None => self.committed_bytes.load(Ordering::Relaxed),
         }
     }
 
-    /// Bytes that would be replayed after a crash now (in memory: committed since the last
+    /// Work that a crash would leave to replay now (in memory: bytes committed since the last
     /// clean-up).
     pub(crate) fn debt(&self) -> u64 {
-        self.written_bytes()
-            .saturating_sub(self.checkpointed_bytes.load(Ordering::Relaxed))
+        self.written_work()
+            .saturating_sub(self.checkpointed_work.load(Ordering::Relaxed))
     }
 }

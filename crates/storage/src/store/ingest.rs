@@ -112,15 +112,24 @@ impl Core {
     /// is logged.
     pub(super) fn settle_ingested(&self, batch: &Batch) -> Result<()> {
         while self.merges_unlogged(batch) {
-            for operation in batch.operations() {
-                if let Operation::Merge { from, .. } = operation
-                    && let Some(keyspace) = self.trees.catalog.find_current(*from)
-                {
-                    // What is ingested from here on, beside the commit, says so again.
-                    keyspace.set_unlogged(false);
-                }
-            }
-            self.checkpoint()?;
+            let merged = batch
+                .operations()
+                .iter()
+                .filter_map(|operation| match operation {
+                    Operation::Merge { from, .. } => self.trees.catalog.find_current(*from),
+                    _ => None,
+                });
+            let unlogged: Vec<_> = merged.filter(|keyspace| keyspace.is_unlogged()).collect();
+            // What is ingested from here on, beside the commit, says so again.
+            unlogged
+                .iter()
+                .for_each(|keyspace| keyspace.set_unlogged(false));
+            // A full disk can fail it and leave a working store.
+            self.checkpoint().inspect_err(|_| {
+                unlogged
+                    .iter()
+                    .for_each(|keyspace| keyspace.set_unlogged(true))
+            })?;
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub use self::{
     options::StoreOptions,
     range::{Direction, KeyRange},
     snapshot::{Cursor, Snapshot},
-    stats::{KeyspaceEstimate, PageStatistics, StoreStatistics},
+    stats::{KeyspaceEstimate, OpenStatistics, PageStatistics, StoreStatistics},
 };
 use self::{core::Core, vacuum::Vacuum};
 pub use crate::durability::Durability;

@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
     },
+    time::Duration,
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -24,6 +25,7 @@ use super::{
     options::StoreOptions,
     plan::Trees,
     replay::{self, ReplayOptions},
+    stats::OpenStatistics,
 };
 use crate::{
     durability,
@@ -64,11 +66,13 @@ struct Parts {
     tables: Vec<WrittenVersion>,
     lock: Option<Box<dyn VfsLock>>,
     waits: Waits,
+    opening: OpenStatistics,
 }
 
 /// Opens the store in `dir`, or creates one.
 pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Core>> {
     options.check()?;
+    let start = env.now();
     let exists = has_data(&env, dir)?;
     if !exists {
         if options.read_only || !options.create {
@@ -81,11 +85,12 @@ pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Co
     let lock = lock(&env, dir, &options)?;
     let poison = Arc::new(Poison::new());
     // Somebody may have created it before we had the lock.
-    let parts = if exists || has_data(&env, dir)? {
+    let mut parts = if exists || has_data(&env, dir)? {
         recover(&env, dir, &options, poison, lock)?
     } else {
         create(&env, dir, &options, poison, lock)?
     };
+    parts.opening.total = env.now().saturating_sub(start);
     let core = assemble(env, options, parts);
     let keyspaces = core.trees.catalog.list(core.sequencer.published());
     if keyspaces
@@ -127,6 +132,7 @@ pub(super) fn in_memory(options: StoreOptions) -> Result<Arc<Core>> {
         tables: Vec::new(),
         lock: None,
         waits,
+        opening: OpenStatistics::default(),
     };
     Ok(assemble(env, options, parts))
 }
@@ -275,6 +281,7 @@ fn fill(
         tables: Vec::new(),
         lock,
         waits,
+        opening: OpenStatistics::default(),
     })
 }
 
@@ -291,6 +298,12 @@ fn recover(
     lock: Option<Box<dyn VfsLock>>,
 ) -> Result<Parts> {
     let read_only = options.read_only;
+    let mut last_step = env.now();
+    // The time since the last step.
+    let mut took = || {
+        let before = std::mem::replace(&mut last_step, env.now());
+        last_step.saturating_sub(before)
+    };
     let opened = PageStore::open(env, dir, options.pages()?, Arc::clone(&poison), read_only);
     let (pages, info) = opened?;
     if is_unfinished(&info) {
@@ -302,14 +315,17 @@ fn recover(
         };
     }
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
+    let page_table = took();
     let media = media(env, dir, options, pages, &poison);
     let trees = open_trees(media, &manifest, Arc::clone(&poison))?;
     let tables = trees.catalog.list(info.lsn);
     let tables = tables.iter().filter_map(|keyspace| keyspace.engine.lsm());
     let tables = tables.map(LsmTree::opened).collect();
+    let engines = took();
     let log_dir = dir.join(LOG_DIR);
     let how = replay_options(options);
-    let tail = replay::replay(env, &log_dir, &manifest, info.lsn, how, &trees)?;
+    let (tail, replayed) = replay::replay(env, &log_dir, &manifest, info.lsn, how, &trees)?;
+    let replaying = took();
     if !read_only {
         trees.media.pages.settle_if_in_doubt()?;
         tail.settle(&poison)?;
@@ -330,9 +346,21 @@ fn recover(
         &waits,
         tail,
     );
+    wal.add_work(replayed.work());
     if !read_only {
         wal.unlink_unreferenced();
     }
+    let opening = OpenStatistics {
+        total: Duration::ZERO,
+        page_table,
+        engines,
+        reading_log: replaying.saturating_sub(replayed.applying),
+        applying_log: replayed.applying,
+        settling: took(),
+        replayed_commits: replayed.commits,
+        replayed_operations: replayed.operations,
+        replayed_bytes: replayed.bytes,
+    };
     Ok(Parts {
         trees,
         id: manifest.store,
@@ -343,6 +371,7 @@ fn recover(
         tables,
         lock,
         waits,
+        opening,
     })
 }
 
@@ -422,6 +451,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         tables,
         lock,
         waits,
+        opening,
     } = parts;
     let poison = Arc::clone(&trees.poison);
     Arc::new_cyclic(|core| Core {
@@ -444,16 +474,19 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
             lsn: checkpoint,
             tables,
             table_changes: 0,
+            unwritten: None,
         }),
         table_memory: Mutex::new(None),
         checkpointed_lsn: AtomicU64::new(checkpoint.0),
-        checkpointed_bytes: AtomicU64::new(0),
+        checkpointed_work: AtomicU64::new(0),
+        checkpointed_log: AtomicU64::new(0),
         committed_bytes: AtomicU64::new(0),
         ingesting: Mutex::new(()),
         compressibility: Compressibility::default(),
         vacuumed: AtomicBool::new(false),
         background: Background::new(core.clone()),
         closed: AtomicBool::new(false),
+        opening,
         _lock: lock,
         env,
         options,

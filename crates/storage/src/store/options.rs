@@ -36,9 +36,10 @@ pub struct StoreOptions {
     pub wal_archive: Option<Arc<dyn LogArchive>>,
     /// Bytes of keys and values above which a commit is compressed in the log.
     pub wal_compress_above: usize,
-    /// Bytes of log after which a background checkpoint begins. Writers are slowed down when
-    /// there is half as much again and wait at twice as much, so this bounds how much is
-    /// replayed after a crash.
+    /// Bytes of log after which a background checkpoint begins, counted as the work of replaying
+    /// them: before compression, and 64 more for each entry. Writers are slowed down when there
+    /// is half as much again and wait at twice as much, so twice this and one commit bound how
+    /// much is replayed after a crash.
     pub checkpoint_wal_bytes: u64,
     /// A background checkpoint begins at the latest this long after the last one, where there
     /// were commits.

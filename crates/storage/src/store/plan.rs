@@ -20,7 +20,7 @@ use crate::{
     poison::Poison,
     staging,
     store::range::{Direction, KeyRange},
-    wal::LoggedOperation,
+    wal::{ENTRY_WORK, LoggedOperation},
 };
 
 /// Entries of a merge that go to the tree in one piece: about this many bytes.
@@ -46,6 +46,8 @@ pub(crate) struct Plan<'a> {
     /// Bytes and entries that go to pages directly.
     bytes: usize,
     entries: usize,
+    /// Work of replaying the plan that its log records do not show.
+    moved_work: u64,
 }
 
 #[derive(Debug)]
@@ -144,6 +146,7 @@ impl<'a> Plan<'a> {
             open_from: 0,
             bytes: 0,
             entries: 0,
+            moved_work: 0,
         }
     }
 
@@ -267,6 +270,9 @@ impl<'a> Plan<'a> {
             });
             self.set(into_id, Some(new));
         } else {
+            let estimate = from.engine.estimate()?;
+            let bytes = estimate.leaf_pages * trees.media.pages.payload_size() as u64;
+            self.moved_work += bytes + estimate.entries * ENTRY_WORK;
             self.steps.push(Step::Move { from, into });
         }
         self.open_from = self.steps.len();
@@ -321,6 +327,13 @@ impl<'a> Plan<'a> {
         let written = 2 * self.bytes / pages.payload_size();
         let steps = self.steps.iter().filter(|step| step.writes_pages()).count();
         written + self.entries + 4 * steps
+    }
+
+    /// How much replaying the plan is beside what its log records show, roughly, in the measure
+    /// of [`crate::wal::EncodedBatch::replay_work`]: moving what is staged takes a few bytes of
+    /// log.
+    pub(crate) fn moved_work(&self) -> u64 {
+        self.moved_work
     }
 
     /// Changes the catalog in the name of commit `lsn`. The caller holds the barrier alone, and

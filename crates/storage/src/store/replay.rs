@@ -6,7 +6,7 @@
 //! touching every page once, as one commit in the name of the last of them. A structural change
 //! ends a run of gathered entries.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
     gathered::{Gathered, GatheredEntry},
@@ -19,7 +19,7 @@ use crate::{
     keyspace::Keyspace,
     lsn::{KeyspaceId, Lsn},
     manifest::Manifest,
-    wal::{self, BatchReader, LoggedOperation, Tail},
+    wal::{self, BatchReader, ENTRY_WORK, LoggedOperation, Tail},
 };
 
 /// How a log is replayed.
@@ -33,6 +33,27 @@ pub(super) struct ReplayOptions {
     pub(super) gathered_bytes: usize,
 }
 
+/// What has been replayed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReplayCounts {
+    pub(super) commits: u64,
+    /// Operations of them.
+    pub(super) operations: u64,
+    /// Their bytes, decompressed.
+    pub(super) bytes: u64,
+    /// Work that these do not show; see [`Plan::moved_work`].
+    pub(super) moved_work: u64,
+    /// The time that applying them took; the rest went to reading the log.
+    pub(super) applying: Duration,
+}
+
+impl ReplayCounts {
+    /// The measure that [`wal::EncodedBatch::replay_work`] is in.
+    pub(super) fn work(&self) -> u64 {
+        self.bytes + self.operations * ENTRY_WORK + self.moved_work
+    }
+}
+
 /// Applies the log above the checkpoint at `checkpoint`.
 ///
 /// # Errors
@@ -44,13 +65,14 @@ pub(super) fn replay(
     checkpoint: Lsn,
     options: ReplayOptions,
     trees: &Trees,
-) -> Result<Tail> {
+) -> Result<(Tail, ReplayCounts)> {
     let mut replay = Replay {
         env,
         trees,
         options,
         gathered: Gathered::default(),
         last: checkpoint,
+        counts: ReplayCounts::default(),
     };
     let start = (manifest.replay_from, checkpoint);
     let named = |lsn: Lsn, error: Replayed| match error {
@@ -68,7 +90,7 @@ pub(super) fn replay(
     let store = manifest.store;
     let tail = wal::read(env, log_dir, store, start, options.read_only, &mut apply)?;
     replay.apply_gathered()?;
-    Ok(tail)
+    Ok((tail, replay.counts))
 }
 
 /// Why a commit could not be replayed.
@@ -96,13 +118,18 @@ struct Replay<'a> {
     options: ReplayOptions,
     gathered: Gathered,
     last: Lsn,
+    counts: ReplayCounts,
 }
 
 impl Replay<'_> {
     fn commit(&mut self, lsn: Lsn, payload: &[u8]) -> Result<(), Replayed> {
+        self.counts.commits += 1;
+        self.counts.bytes += payload.len() as u64;
         if !self.gather(payload)? {
             self.apply_gathered()?;
+            let start = self.env.now();
             self.structural(lsn, payload)?;
+            self.counts.applying += self.env.now().saturating_sub(start);
         }
         self.last = lsn;
         if self.gathered.bytes() >= self.options.gathered_bytes {
@@ -111,10 +138,11 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn structural(&self, lsn: Lsn, payload: &[u8]) -> Result<(), Replayed> {
+    fn structural(&mut self, lsn: Lsn, payload: &[u8]) -> Result<(), Replayed> {
         let mut reader = BatchReader::new(payload);
         // The payload has been read to its end before.
         let mut plan = Plan::replay(self.trees, || Ok(reader.next().unwrap_or_default()))?;
+        self.counts.moved_work += plan.moved_work();
         plan.change_catalog(self.trees, lsn);
         // The watermark stays below the commit: a deletion must be there until the commit is
         // applied, and keep its earlier steps out.
@@ -132,6 +160,7 @@ impl Replay<'_> {
         let mut reader = BatchReader::new(payload);
         let mut is_structural = false;
         while let Some(operation) = reader.next().map_err(nonsense)? {
+            self.counts.operations += 1;
             let (id, key, value) = match operation {
                 _ if is_structural => continue,
                 LoggedOperation::Put {
@@ -171,11 +200,14 @@ impl Replay<'_> {
 
     fn apply_gathered(&mut self) -> Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
-        gathered.apply(
+        let start = self.env.now();
+        let applied = gathered.apply(
             self.env,
             &self.trees.poison,
             self.last,
             self.options.threads,
-        )
+        );
+        self.counts.applying += self.env.now().saturating_sub(start);
+        applied
     }
 }

@@ -1,6 +1,6 @@
 //! Figures about an open store.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::core::Core;
 use crate::{
@@ -23,8 +23,13 @@ pub struct StoreStatistics {
     pub checkpointed: Lsn,
     /// Versions that only snapshots below this LSN could see may be gone.
     pub watermark: Lsn,
-    /// Bytes of log that would be replayed after a crash.
+    /// How the store was opened.
+    pub opening: OpenStatistics,
+    /// Bytes of log that would be replayed after a crash, as they lie on the disk.
     pub wal_lag_bytes: u64,
+    /// How much there would be to replay: bytes before compression, and 64 for each entry. What
+    /// [`crate::StoreOptions::checkpoint_wal_bytes`] bounds.
+    pub replay_debt: u64,
     /// Bytes of log written since the store was opened.
     pub wal_bytes: u64,
     /// Log segments on disk.
@@ -43,6 +48,30 @@ pub struct StoreStatistics {
     pub memory_limit: usize,
     /// Every named wait.
     pub waits: Vec<WaitStatistics>,
+}
+
+/// How a store was opened: where the time went, and what was replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenStatistics {
+    /// All of it.
+    pub total: Duration,
+    /// Superblock and page table.
+    pub page_table: Duration,
+    /// Engines as of the checkpoint: footers and indexes of tables.
+    pub engines: Duration,
+    /// Reading the log and decoding it.
+    pub reading_log: Duration,
+    /// Applying what was read.
+    pub applying_log: Duration,
+    /// Making durable what the log's end holds, and removing leftovers.
+    pub settling: Duration,
+    /// Commits that were replayed.
+    pub replayed_commits: u64,
+    /// Puts, deletions and other operations of them.
+    pub replayed_operations: u64,
+    /// Their bytes, decompressed.
+    pub replayed_bytes: u64,
 }
 
 /// The page cache and the data file.
@@ -109,10 +138,14 @@ impl Core {
             durable: self.sequencer.durable(),
             checkpointed: Lsn(self.checkpointed_lsn.load(Ordering::Relaxed)),
             watermark: self.pins.advance(published),
-            wal_lag_bytes: if self.sequencer.wal().is_some() {
-                self.debt()
-            } else {
-                0
+            opening: self.opening,
+            wal_lag_bytes: self.sequencer.wal().map_or(0, |wal| {
+                let checkpointed = self.checkpointed_log.load(Ordering::Relaxed);
+                wal.appended_bytes().saturating_sub(checkpointed)
+            }),
+            replay_debt: match self.sequencer.wal() {
+                Some(_) => self.debt(),
+                None => 0,
             },
             wal_bytes: self
                 .sequencer

@@ -6,8 +6,15 @@
 
 use std::sync::atomic::Ordering;
 
-use super::core::Core;
-use crate::{btree::BTree, error::Result, lsn::Lsn, page::PageId};
+use super::{core::Core, engine::Engine};
+use crate::{
+    btree::BTree,
+    error::Result,
+    lsm::{Compacted, LsmTree},
+    lsn::Lsn,
+    page::PageId,
+    wal::Wal,
+};
 
 /// Leaves that are worked on in one step.
 const LEAVES: usize = 32;
@@ -26,17 +33,29 @@ pub(crate) enum Vacuum {
 }
 
 impl Core {
-    /// Prunes and packs trees and shrinks the file, as long as `go_on` says so between steps;
+    /// Prunes and packs trees and shrinks data file and log, as long as `go_on` says so between steps;
     /// answers whether it came to the end.
     ///
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::Corrupt`], [`crate::Error::Poisoned`].
     pub(crate) fn vacuum(&self, what: Vacuum, go_on: &dyn Fn() -> bool) -> Result<bool> {
         self.collect_garbage()?;
-        for keyspace in self.trees.catalog.list(self.sequencer.published()) {
+        let keyspaces = self.trees.catalog.list(self.sequencer.published());
+        if what == Vacuum::Full && keyspaces.iter().any(|one| one.engine.lsm().is_some()) {
+            // Memtables to tables, and what goes down into trees before those are packed.
+            self.checkpoint()?;
+            self.compact_all()?;
+        }
+        for keyspace in keyspaces {
             // What is staged is short-lived, or becomes another keyspace's.
             if keyspace.options.staging {
                 continue;
+            }
+            if let Engine::Lsm(lsm) = &*keyspace.engine
+                && (what == Vacuum::Full || lsm.wants_full_compaction())
+                && !self.merge_all(lsm, go_on)?
+            {
+                return Ok(false);
             }
             let Some(tree) = keyspace.engine.tree() else {
                 continue;
@@ -58,7 +77,8 @@ impl Core {
             return Ok(false);
         }
         self.trees.media.pages.trim();
-        if self.trees.media.pages.is_cut_due() {
+        let shrunk = self.sequencer.wal().map_or(Ok(false), Wal::shrink)?;
+        if shrunk || self.trees.media.pages.is_cut_due() {
             self.vacuumed.store(true, Ordering::Release);
             self.checkpoint()?;
         }
@@ -87,6 +107,23 @@ impl Core {
             self.checkpoint()?;
         }
         Ok(true)
+    }
+
+    /// Merges all tables of a tree into one level; false where it was stopped.
+    fn merge_all(&self, lsm: &LsmTree, go_on: &dyn Fn() -> bool) -> Result<bool> {
+        loop {
+            if !go_on() {
+                return Ok(false);
+            }
+            self.check_writable()?;
+            let watermark = self.pins.advance(self.sequencer.published());
+            match lsm.compact_further(watermark)? {
+                Compacted::Nothing => return Ok(true),
+                Compacted::Stopped => return Ok(false),
+                // What has been merged goes with a checkpoint, and takes room until then.
+                Compacted::Some => self.write_checkpoint()?,
+            };
+        }
     }
 
     fn pack(&self, tree: &BTree, go_on: &dyn Fn() -> bool) -> Result<bool> {

@@ -18,6 +18,8 @@ use crate::{
 
 /// Batches larger than this pay for their memory from the budget.
 const FREE_BYTES: usize = 1 << 20;
+/// What replaying an entry costs beside its bytes, in the time that so many bytes take.
+pub(crate) const ENTRY_WORK: u64 = 64;
 /// Compression must save at least one part in this many.
 const WORTHWHILE: usize = 8;
 
@@ -76,6 +78,7 @@ pub(crate) struct EncodedBatch {
     raw: Vec<u8>,
     compressed: Vec<u8>,
     compress: bool,
+    replay_work: u64,
     reserved: Option<Reservation>,
 }
 
@@ -106,6 +109,7 @@ impl EncodedBatch {
     ) -> Result<()> {
         self.clear();
         self.compress = batch.byte_size() > compress_above && compressibility.is_likely();
+        self.replay_work = batch.operations().len() as u64 * ENTRY_WORK;
         for operation in batch.operations() {
             batch_codec::encode(operation, self);
             if self.bytes.len() > FREE_BYTES {
@@ -148,6 +152,7 @@ impl EncodedBatch {
     /// Makes a fragment of what is in `raw`.
     fn cut(&mut self) {
         let raw_len = self.raw.len();
+        self.replay_work += raw_len as u64;
         let mut lz4 = false;
         let start = self.bytes.len();
         if self.compress {
@@ -174,6 +179,12 @@ impl EncodedBatch {
     /// Bytes that the records will take.
     pub(crate) fn log_bytes(&self) -> usize {
         self.bytes.len() + self.fragments.len() * RECORD_HEADER
+    }
+
+    /// How much there is to do when the batch is replayed: its bytes before compression, and
+    /// [`ENTRY_WORK`] for each operation.
+    pub(crate) fn replay_work(&self) -> u64 {
+        self.replay_work
     }
 
     /// The fragments with their padded payloads.

@@ -72,6 +72,8 @@ pub(crate) struct Wal {
     segments: Mutex<BTreeSet<u64>>,
     durable: AtomicU64,
     appended_bytes: AtomicU64,
+    /// [`EncodedBatch::replay_work`] of all that was appended.
+    appended_work: AtomicU64,
     /// Whether the current segment is half full and has no successor yet.
     wants_segment: AtomicBool,
     fsync_wait: WaitPoint,
@@ -232,6 +234,7 @@ impl Wal {
             segments: Mutex::new(segments),
             durable: AtomicU64::new(last),
             appended_bytes: AtomicU64::new(0),
+            appended_work: AtomicU64::new(0),
             wants_segment: AtomicBool::new(false),
             fsync_wait: waits.point("wal.fsync"),
             append_wait: waits.point("wal.append"),
@@ -271,6 +274,7 @@ impl Wal {
             }
         };
         self.appended_bytes.fetch_add(needed, Ordering::Relaxed);
+        self.add_work(batch.replay_work());
         if pending > WRITE_BEHIND {
             self.write_out()?;
         }
@@ -328,6 +332,38 @@ impl Wal {
             self.prepare(0)?;
         }
         Ok(())
+    }
+
+    /// Goes on in a segment of the smallest size, where the current one or the one after it is
+    /// larger: the next checkpoint leaves no more than that of the log. For a store at rest.
+    /// Answers whether there is anything for that checkpoint to remove.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) where the disk has no room for another segment: nothing has
+    /// happened then. [`Error::Poisoned`](crate::Error::Poisoned).
+    pub(crate) fn shrink(&self) -> Result<bool> {
+        let smallest = FIRST_SIZE.min(self.segment_bytes);
+        let size = self.append.lock().segment.header.size;
+        self.creation.lock().next_size = smallest;
+        let large = |next: &mut Arc<Segment>| next.header.size > smallest;
+        let unfit = self.prepared.lock().take_if(large);
+        if let Some(unfit) = unfit {
+            self.unlink(unfit.header.sequence);
+        }
+        if size <= smallest {
+            return Ok(false);
+        }
+        self.prepare(0)?;
+        {
+            let mut append = self.append.lock();
+            self.poison.check()?;
+            if let Some(next) = self.prepared.lock().take() {
+                append.switch_to(next, self.durable.load(Ordering::Acquire));
+            }
+        }
+        // A record that waits to be written would keep the old segment open, and with it its room.
+        self.flush()?;
+        Ok(true)
     }
 
     /// Writes what is buffered without making it durable.
@@ -410,7 +446,18 @@ impl Wal {
         (Lsn(append.next_lsn - 1), position)
     }
 
-    /// Bytes appended since the log was opened.
+    /// How much there is to do to replay what was appended since the log was opened, and what was
+    /// replayed then; see [`EncodedBatch::replay_work`].
+    pub(crate) fn appended_work(&self) -> u64 {
+        self.appended_work.load(Ordering::Relaxed)
+    }
+
+    /// Counts work that a commit leaves to its replay beside its bytes.
+    pub(crate) fn add_work(&self, work: u64) {
+        self.appended_work.fetch_add(work, Ordering::Relaxed);
+    }
+
+    /// Bytes appended since the log was opened, and those replayed then.
     pub(crate) fn appended_bytes(&self) -> u64 {
         self.appended_bytes.load(Ordering::Relaxed)
     }

@@ -15,7 +15,7 @@ mod tests;
 
 pub use archive::{LogArchive, LogSegment};
 pub(crate) use batch_codec::{BatchReader, LoggedOperation, engine_code, engine_of};
-pub(crate) use encode::{Compressibility, EncodedBatch};
+pub(crate) use encode::{Compressibility, ENTRY_WORK, EncodedBatch};
 pub(crate) use format::StoreId;
 pub(crate) use log::{MIN_SEGMENT, Wal, WalOptions, WalPosition};
 pub(crate) use reader::{Tail, read};
