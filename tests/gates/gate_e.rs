@@ -30,10 +30,51 @@ const HELD: usize = 6;
 type Contents = BTreeMap<Vec<u8>, Vec<u8>>;
 type Change = (Vec<u8>, Option<Vec<u8>>);
 
+/// Commits between two states that a history keeps whole.
+const STATE_EVERY: usize = 128;
+
 /// What a writer has committed, in order.
 #[derive(Default)]
 struct History {
     commits: Vec<(Lsn, Vec<Change>)>,
+    /// The contents after all of them.
+    newest: Contents,
+    /// The contents before every so many commits, so that no question is answered from the
+    /// beginning.
+    states: Vec<Contents>,
+}
+
+fn apply(changes: &[Change], contents: &mut Contents) {
+    for (key, value) in changes {
+        match value {
+            Some(value) => contents.insert(key.clone(), value.clone()),
+            None => contents.remove(key),
+        };
+    }
+}
+
+impl History {
+    fn push(&mut self, lsn: Lsn, changes: Vec<Change>) {
+        if self.commits.len().is_multiple_of(STATE_EVERY) {
+            self.states.push(self.newest.clone());
+        }
+        apply(&changes, &mut self.newest);
+        self.commits.push((lsn, changes));
+    }
+
+    /// The contents as of the newest commit that is not above `at`.
+    fn at(&self, at: Lsn) -> Contents {
+        let count = self.commits.partition_point(|(lsn, _)| *lsn <= at);
+        let state = count / STATE_EVERY;
+        let Some(contents) = self.states.get(state) else {
+            return self.newest.clone();
+        };
+        let mut contents = contents.clone();
+        for (_, changes) in &self.commits[state * STATE_EVERY..count] {
+            apply(changes, &mut contents);
+        }
+        contents
+    }
 }
 
 struct World {
@@ -118,7 +159,7 @@ impl World {
                 let durability = all[random.usize(..40).min(2)];
                 self.store.commit(&batch, durability)
             };
-            history.commits.push((lsn.expect("commits"), changes));
+            history.push(lsn.expect("commits"), changes);
             drop(history);
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -152,17 +193,7 @@ impl World {
     fn expected(&self, at: Lsn) -> Contents {
         let mut contents = Contents::new();
         for history in &self.histories {
-            for (lsn, changes) in &lock(history).commits {
-                if *lsn > at {
-                    break;
-                }
-                for (key, value) in changes {
-                    match value {
-                        Some(value) => contents.insert(key.clone(), value.clone()),
-                        None => contents.remove(key),
-                    };
-                }
-            }
+            contents.append(&mut lock(history).at(at));
         }
         contents
     }
