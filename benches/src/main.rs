@@ -2,8 +2,11 @@
 //! process of its own. See `README.md` for the method.
 
 mod engines;
+mod footprint;
 mod keys;
+mod stalls;
 mod table;
+mod transactions;
 mod workloads;
 
 use std::{
@@ -31,6 +34,11 @@ struct Arguments {
 enum Task {
     /// Measure the engines in interleaved runs and print the medians side by side.
     Kv(Kv),
+    /// Write to RustlingDB's engines at full load, and print the longest stalls with the names of
+    /// their waits.
+    Stalls(Kv),
+    /// Read, write and scan many rows, and print how much memory that takes.
+    Footprint(Kv),
     /// One run of one engine in this process; prints a figure per line.
     #[command(hide = true)]
     Run(Run),
@@ -75,11 +83,20 @@ enum What {
     RandomInserts,
     WriteForEver,
     Open,
+    Transactions,
+    Stalls,
+    Footprint,
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().task {
-        Task::Kv(kv) => compare(&kv),
+        Task::Kv(kv) => compare(&kv, measure),
+        Task::Stalls(kv) => compare(&kv, |kv, engine, directory, table| {
+            measure_one(kv, "stalls", engine, directory, table)
+        }),
+        Task::Footprint(kv) => compare(&kv, |kv, engine, directory, table| {
+            measure_one(kv, "footprint", engine, directory, table)
+        }),
         Task::Run(run) => run_one(&run),
     }
 }
@@ -88,14 +105,25 @@ fn run_one(run: &Run) -> Result<()> {
     let settings = Settings {
         memory: run.memory << 20,
     };
-    let start = Instant::now();
-    let engine = engines::open(&run.engine, &run.directory, settings)?;
-    let opened = start.elapsed();
     let size = Size {
         rows: run.rows,
         time: Duration::from_secs_f64(run.seconds),
     };
     let mut report = |name: &str, figure: f64| println!("{name}\t{figure}");
+    let (name, path) = (&run.engine, &run.directory);
+    match run.what {
+        What::Transactions => {
+            return transactions::measure(name, path, settings, size, &mut report);
+        }
+        What::Stalls => {
+            let mut note = |what: &str| println!("# {what}");
+            return stalls::measure(name, path, settings, size, &mut report, &mut note);
+        }
+        _ => {}
+    }
+    let start = Instant::now();
+    let engine = engines::open(name, path, settings)?;
+    let opened = start.elapsed();
     match run.what {
         What::All => workloads::all(&*engine, &run.directory, size, &mut report),
         What::RandomInserts => {
@@ -106,10 +134,15 @@ fn run_one(run: &Run) -> Result<()> {
             report("open after kill, ms", opened.as_secs_f64() * 1e3);
             Ok(())
         }
+        What::Footprint => footprint::measure(&*engine, path, size, &mut report),
+        What::Transactions | What::Stalls => Ok(()),
     }
 }
 
-fn compare(kv: &Kv) -> Result<()> {
+/// How an engine is measured once, in an empty directory.
+type Measure = fn(&Kv, &str, &Path, &mut Table) -> Result<()>;
+
+fn compare(kv: &Kv, measure: Measure) -> Result<()> {
     let engines: Vec<String> = if kv.engines.is_empty() {
         engines::names().into_iter().map(String::from).collect()
     } else {
@@ -163,7 +196,27 @@ fn measure(kv: &Kv, engine: &str, directory: &Path, table: &mut Table) -> Result
     if let Some(status) = ended {
         return Err(format!("the writer of {engine} ended by itself: {status}").into());
     }
-    read(command(kv, "open", engine, &main)?, engine, table)
+    read(command(kv, "open", engine, &main)?, engine, table)?;
+    remove(&main)?;
+    if engines::is_ours(engine) {
+        for what in ["transactions", "stalls"] {
+            measure_one(kv, what, engine, &directory.join(what), table)?;
+        }
+    }
+    Ok(())
+}
+
+/// One run of one engine that needs a single process.
+fn measure_one(
+    kv: &Kv,
+    what: &str,
+    engine: &str,
+    directory: &Path,
+    table: &mut Table,
+) -> Result<()> {
+    std::fs::create_dir_all(directory)?;
+    read(command(kv, what, engine, directory)?, engine, table)?;
+    remove(directory)
 }
 
 fn command(kv: &Kv, what: &str, engine: &str, directory: &Path) -> Result<Command> {
@@ -183,6 +236,10 @@ fn read(mut command: Command, engine: &str, table: &mut Table) -> Result<()> {
         return Err(format!("the run of {engine} failed: {}", output.status).into());
     }
     for line in String::from_utf8(output.stdout)?.lines() {
+        if let Some(note) = line.strip_prefix("# ") {
+            table.note(format!("{engine}: {note}"));
+            continue;
+        }
         let (name, figure) = line
             .split_once('\t')
             .ok_or_else(|| format!("the run of {engine} answered {line:?}"))?;

@@ -10,6 +10,8 @@ pub struct Table {
     /// Workloads in the order they were first measured.
     workloads: Vec<String>,
     figures: HashMap<(String, String), Vec<f64>>,
+    /// What is to be said below the table.
+    notes: Vec<String>,
 }
 
 impl Table {
@@ -19,7 +21,13 @@ impl Table {
             engines: engines.to_vec(),
             workloads: Vec::new(),
             figures: HashMap::new(),
+            notes: Vec::new(),
         }
+    }
+
+    /// Takes something that is not a figure.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// Takes one figure of one run.
@@ -58,9 +66,9 @@ fn short(figure: f64) -> String {
 
 /// Whether less of it is better.
 fn is_cost(workload: &str) -> bool {
-    ["disk", "memory", "open"]
+    ["disk", "memory", "open", "ms"]
         .iter()
-        .any(|cost| workload.contains(cost))
+        .any(|cost| workload.split([' ', ',']).any(|word| word == *cost))
 }
 
 impl fmt::Display for Table {
@@ -99,6 +107,6 @@ impl fmt::Display for Table {
                 _ => writeln!(f, " – |")?,
             }
         }
-        Ok(())
+        self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
 }

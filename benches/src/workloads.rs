@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    engines::{Engine, KEY_BYTES, Key, Result, VALUE_BYTES, Value},
+    engines::{Engine, KEY_BYTES, Key, Result, SCANNED, VALUE_BYTES, Value},
     keys::{Zipfian, key, value},
 };
 
@@ -25,8 +25,12 @@ pub struct Size {
 
 /// Rows of a batch.
 const BATCH: usize = 1000;
-/// Rows of a range scan.
-const SCANNED: usize = 100;
+impl Size {
+    /// Bytes of keys and values of all rows.
+    pub fn logical_bytes(&self) -> f64 {
+        self.rows as f64 * (KEY_BYTES + VALUE_BYTES) as f64
+    }
+}
 
 /// Measures everything on an empty engine in `path`. `report` takes a figure's name and value.
 pub fn all(
@@ -35,7 +39,7 @@ pub fn all(
     size: Size,
     report: &mut dyn FnMut(&str, f64),
 ) -> Result<()> {
-    let logical = size.rows as f64 * (KEY_BYTES + VALUE_BYTES) as f64;
+    let logical = size.logical_bytes();
     let mut random = fastrand::Rng::with_seed(1);
     let start = Instant::now();
     engine.load(&mut (0..size.rows).map(|number| (key(number), value(&mut random))))?;
@@ -131,13 +135,15 @@ pub fn write_for_ever(engine: &dyn Engine, rows: u64) -> Result<()> {
     }
 }
 
-fn random_batch(random: &mut fastrand::Rng, rows: u64) -> Vec<(Key, Value)> {
+/// Random rows of the first `rows`, in a batch.
+pub fn random_batch(random: &mut fastrand::Rng, rows: u64) -> Vec<(Key, Value)> {
     (0..BATCH)
         .map(|_| (key(random.u64(..rows)), value(random)))
         .collect()
 }
 
-fn found(found: Option<usize>) -> Result<()> {
+/// Whether a row that must be there is, whole.
+pub fn found(found: Option<usize>) -> Result<()> {
     match found {
         Some(VALUE_BYTES) => Ok(()),
         other => Err(format!("a row's value has length {other:?}").into()),
@@ -189,7 +195,7 @@ fn ycsb(engine: &dyn Engine, size: Size, report: &mut dyn FnMut(&str, f64)) -> R
 }
 
 /// Operations per second of `threads` threads that each repeat `operation`.
-fn rate(
+pub fn rate(
     threads: u64,
     time: Duration,
     operation: impl Fn(&mut fastrand::Rng) -> Result<()> + Sync,
@@ -223,7 +229,7 @@ fn rate(
 }
 
 /// Bytes that the files below `path` take on the disk.
-fn disk_bytes(path: &Path) -> Result<f64> {
+pub fn disk_bytes(path: &Path) -> Result<f64> {
     use std::os::unix::fs::MetadataExt;
     let mut bytes = 0.0;
     for entry in std::fs::read_dir(path)? {
@@ -240,7 +246,7 @@ fn disk_bytes(path: &Path) -> Result<f64> {
 
 /// The most memory that this process has had resident, in MiB. For a memory-mapped engine that
 /// counts the parts of the file that were looked at.
-fn peak_memory() -> Result<f64> {
+pub fn peak_memory() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find_map(|line| {
         let rest = line.strip_prefix("VmHWM:")?;

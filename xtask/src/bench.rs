@@ -33,6 +33,18 @@ pub enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Write to RustlingDB's engines at full load: the longest stalls and what they waited for.
+    Stalls {
+        /// As for `kv`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// How much memory many rows take while they are read, written and scanned.
+    Footprint {
+        /// As for `kv`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// The 22 queries of TPC-H, checked against `SQLite` and timed beside it.
     Tpch {
         /// The scale factor: 1 is about a gigabyte of text.
@@ -53,7 +65,9 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Kv {
             with_rocksdb,
             options,
-        } => key_value(*with_rocksdb, options),
+        } => comparison("kv", *with_rocksdb, options),
+        Bench::Stalls { options } => comparison("stalls", false, options),
+        Bench::Footprint { options } => comparison("footprint", false, options),
         Bench::Tpch { sf } => run_command(
             command(
                 "cargo",
@@ -88,8 +102,8 @@ pub fn run(bench: &Bench) -> Result<()> {
     }
 }
 
-/// Builds the comparison, a workspace of its own, and runs it.
-fn key_value(with_rocksdb: bool, options: &[String]) -> Result<()> {
+/// Builds the comparison, a workspace of its own, and runs one of its tasks.
+fn comparison(task: &str, with_rocksdb: bool, options: &[String]) -> Result<()> {
     let mut build = command("cargo", &["run", "--release", "--manifest-path"]);
     build
         .arg("benches/Cargo.toml")
@@ -97,7 +111,7 @@ fn key_value(with_rocksdb: bool, options: &[String]) -> Result<()> {
     if with_rocksdb {
         build.args(["--features", "rocksdb"]);
     }
-    build.args(["--", "kv"]).args(options);
+    build.args(["--", task]).args(options);
     run_command(&mut build)
 }
 

@@ -10,14 +10,14 @@ mod sqlite;
 
 use std::{error::Error, path::Path};
 
-use rustling_storage::EngineKind;
-
-use self::rustling::Rustling;
+pub use self::rustling::Rustling;
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 16;
 /// Bytes of a value.
 pub const VALUE_BYTES: usize = 100;
+/// Rows of a range scan.
+pub const SCANNED: usize = 100;
 
 /// A key: 8 bytes that all share, then a big-endian number.
 pub type Key = [u8; KEY_BYTES];
@@ -62,6 +62,11 @@ pub trait Engine: Send + Sync {
     fn settle(&self) -> Result<()>;
 }
 
+/// Whether the engine called `name` is one of RustlingDB's.
+pub fn is_ours(name: &str) -> bool {
+    name.starts_with("rustling")
+}
+
 /// Names of the engines that this program was built with.
 pub fn names() -> Vec<&'static str> {
     let mut names = vec![
@@ -82,9 +87,7 @@ pub fn names() -> Vec<&'static str> {
 /// Opens or creates the engine called `name` in the directory `path`.
 pub fn open(name: &str, path: &Path, settings: Settings) -> Result<Box<dyn Engine>> {
     Ok(match name {
-        "rustling" => Box::new(Rustling::open(path, settings, EngineKind::BTree)?),
-        "rustling-lsm" => Box::new(Rustling::open(path, settings, EngineKind::Lsm)?),
-        "rustling-hybrid" => Box::new(Rustling::open(path, settings, EngineKind::Hybrid)?),
+        ours if is_ours(ours) => Box::new(Rustling::named(ours, path, settings)?),
         "redb" => Box::new(redb::Redb::open(path, settings)?),
         "fjall" => Box::new(fjall::Fjall::open(path, settings)?),
         "lmdb" => Box::new(lmdb::Lmdb::open(path, settings)?),

@@ -22,8 +22,28 @@ pub struct Rustling {
 }
 
 impl Rustling {
-    /// Opens or creates the store, with a keyspace of that engine.
-    pub fn open(path: &Path, settings: Settings, engine: EngineKind) -> Result<Rustling> {
+    /// Opens or creates the store, with a keyspace of the engine called `name`.
+    pub fn named(name: &str, path: &Path, settings: Settings) -> Result<Rustling> {
+        let engine = match name {
+            "rustling" => EngineKind::BTree,
+            "rustling-lsm" => EngineKind::Lsm,
+            "rustling-hybrid" => EngineKind::Hybrid,
+            other => return Err(format!("there is no engine called {other}").into()),
+        };
+        Rustling::open(path, settings, engine)
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The keyspace that holds all rows.
+    pub fn keyspace(&self) -> KeyspaceId {
+        self.keyspace
+    }
+
+    fn open(path: &Path, settings: Settings, engine: EngineKind) -> Result<Rustling> {
         let options = StoreOptions {
             memory_budget: settings.memory,
             ..StoreOptions::default()
