@@ -1,6 +1,9 @@
 //! What one commit changes: puts, deletes and keyspace changes, applied whole or not at all.
 
-use crate::{engine::KeyspaceOptions, lsn::KeyspaceId};
+use crate::{
+    engine::{EngineKind, KeyspaceOptions},
+    lsn::KeyspaceId,
+};
 
 /// One change of a [`Batch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,25 @@ pub enum Operation {
         from: KeyspaceId,
         /// Where its entries go.
         into: KeyspaceId,
+    },
+    /// Begins to change how a keyspace is stored: from this commit on, what is written to it
+    /// goes to its replacement too. [`crate::Store::change_engine`] makes such commits; dropping
+    /// the replacement ends it.
+    CreateReplacement {
+        /// The replacement's id, from [`crate::Store::allocate_keyspace_id`].
+        replacement: KeyspaceId,
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// How it will be stored.
+        engine: EngineKind,
+    },
+    /// Puts a keyspace's replacement, which [`crate::Store::change_engine`] has filled, in its
+    /// place. One small log record. Snapshots from before go on reading what was there.
+    Replace {
+        /// The keyspace.
+        keyspace: KeyspaceId,
+        /// Its replacement.
+        replacement: KeyspaceId,
     },
 }
 
@@ -95,6 +117,26 @@ impl Batch {
     /// Moves a staging keyspace's entries into another keyspace.
     pub fn merge(&mut self, from: KeyspaceId, into: KeyspaceId) {
         self.operations.push(Operation::Merge { from, into });
+    }
+
+    pub(crate) fn create_replacement(
+        &mut self,
+        replacement: KeyspaceId,
+        keyspace: KeyspaceId,
+        engine: EngineKind,
+    ) {
+        self.operations.push(Operation::CreateReplacement {
+            replacement,
+            keyspace,
+            engine,
+        });
+    }
+
+    pub(crate) fn replace(&mut self, keyspace: KeyspaceId, replacement: KeyspaceId) {
+        self.operations.push(Operation::Replace {
+            keyspace,
+            replacement,
+        });
     }
 
     /// The changes, in order.

@@ -83,7 +83,7 @@ pub(crate) struct DecidedKey(Option<Vec<u8>>);
 
 impl DecidedKey {
     /// Whether `key` is another one than last time; it is remembered.
-    fn is_new(&mut self, key: &[u8]) -> bool {
+    pub(crate) fn is_new(&mut self, key: &[u8]) -> bool {
         match &mut self.0 {
             Some(last) if last == key => return false,
             Some(last) => {

@@ -66,6 +66,9 @@ pub enum Error {
     /// A keyspace of this id exists already.
     #[error("keyspace {0} exists already")]
     KeyspaceExists(KeyspaceId),
+    /// Another engine is being given to the keyspace already. Retry when that has ended.
+    #[error("the engine of keyspace {0} is being changed")]
+    EngineChanging(KeyspaceId),
     /// A key or value is longer than the store takes.
     #[error("{what} of {len} bytes is over the limit of {limit}")]
     TooLarge {

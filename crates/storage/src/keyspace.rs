@@ -5,8 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use parking_lot::Mutex;
+
 use crate::{
-    engine::KeyspaceOptions,
+    btree::TreeEntry,
+    engine::{EngineKind, KeyspaceOptions},
     error::Result,
     lsn::{KeyspaceId, Lsn},
     manifest::KeyspaceRecord,
@@ -21,6 +24,15 @@ pub(crate) struct Keyspace {
     pub(crate) options: KeyspaceOptions,
     /// Shared with the keyspace that has adopted it, if one has.
     pub(crate) engine: Arc<Engine>,
+    /// The keyspace that will take this one's place with another engine: every commit goes to
+    /// both.
+    pub(crate) replacement: Option<Arc<Keyspace>>,
+    /// Whose place it will take.
+    pub(crate) replaces: Option<KeyspaceId>,
+    /// The commit with which it took the place of `before`; zero for none.
+    replaced: AtomicU64,
+    /// What snapshots from before that commit read, as long as there are any.
+    before: Mutex<Option<Arc<Keyspace>>>,
     created: AtomicU64,
     adopted: AtomicU64,
     dropped: AtomicU64,
@@ -37,6 +49,10 @@ impl Keyspace {
             id,
             options,
             engine,
+            replacement: None,
+            replaces: None,
+            replaced: AtomicU64::new(0),
+            before: Mutex::new(None),
             created: AtomicU64::new(NEVER),
             adopted: AtomicU64::new(0),
             dropped: AtomicU64::new(NEVER),
@@ -44,9 +60,47 @@ impl Keyspace {
         }
     }
 
+    /// What will take the place of keyspace `of`. Dropped, as all that is staged, where that has
+    /// not come to pass when the store opens.
+    pub(crate) fn replacement_of(
+        of: KeyspaceId,
+        id: KeyspaceId,
+        kind: EngineKind,
+        engine: Arc<Engine>,
+    ) -> Keyspace {
+        let options = KeyspaceOptions {
+            engine: kind,
+            staging: true,
+        };
+        Keyspace {
+            replaces: Some(of),
+            ..Keyspace::new(id, options, engine)
+        }
+    }
+
+    /// The same keyspace with another replacement, or none; [`Keyspace::inherit`] goes with it.
+    pub(crate) fn with_replacement(&self, replacement: Option<Arc<Keyspace>>) -> Keyspace {
+        Keyspace {
+            replacement,
+            ..Keyspace::new(self.id, self.options, Arc::clone(&self.engine))
+        }
+    }
+
+    /// The same keyspace with its replacement's engine; [`Keyspace::take_place_of`] goes with it.
+    pub(crate) fn with_engine_of(&self, replacement: &Keyspace) -> Keyspace {
+        let options = KeyspaceOptions {
+            engine: replacement.options.engine,
+            ..self.options
+        };
+        Keyspace::new(self.id, options, Arc::clone(&replacement.engine))
+    }
+
     /// A keyspace as a manifest records it.
     pub(crate) fn from_record(record: &KeyspaceRecord, engine: Engine) -> Keyspace {
-        let keyspace = Keyspace::new(record.id, record.options, Arc::new(engine));
+        let keyspace = Keyspace {
+            replaces: record.replaces,
+            ..Keyspace::new(record.id, record.options, Arc::new(engine))
+        };
         keyspace.created.store(record.created.0, Ordering::Release);
         keyspace.adopted.store(record.adopted.0, Ordering::Release);
         keyspace
@@ -60,6 +114,54 @@ impl Keyspace {
             engine: self.engine.record(),
             created: self.created(),
             adopted: self.adopted(),
+            replaces: self.replaces,
+        }
+    }
+
+    /// Takes over the history of `old`, whose engine it has.
+    pub(crate) fn inherit(&self, old: &Keyspace) {
+        self.set_created(old.created());
+        self.set_adopted(old.adopted());
+        let replaced = old.replaced.load(Ordering::Acquire);
+        self.replaced.store(replaced, Ordering::Release);
+        *self.before.lock() = old.before.lock().clone();
+    }
+
+    /// Becomes the keyspace with commit `lsn`; older snapshots go on reading `old`.
+    pub(crate) fn take_place_of(&self, old: &Arc<Keyspace>, lsn: Lsn) {
+        self.set_created(old.created());
+        self.replaced.store(lsn.0, Ordering::Release);
+        *self.before.lock() = Some(Arc::clone(old));
+    }
+
+    /// The keyspace as a snapshot at `at` reads it.
+    pub(crate) fn seen_at(self: &Arc<Keyspace>, at: Lsn) -> Arc<Keyspace> {
+        let mut seen = Arc::clone(self);
+        while at.0 < seen.replaced.load(Ordering::Acquire) {
+            let before = seen.before.lock().clone();
+            match before {
+                Some(before) => seen = before,
+                // Nobody reads at such an LSN any more.
+                None => break,
+            }
+        }
+        seen
+    }
+
+    /// Lets go of `gone`, which no snapshot reads any more.
+    pub(crate) fn forget(self: &Arc<Keyspace>, gone: &Arc<Keyspace>) {
+        let mut at = Arc::clone(self);
+        loop {
+            let mut before = at.before.lock();
+            if before
+                .as_ref()
+                .is_some_and(|before| Arc::ptr_eq(before, gone))
+            {
+                *before = None;
+            }
+            let Some(next) = before.clone() else { return };
+            drop(before);
+            at = next;
         }
     }
 
@@ -123,6 +225,35 @@ impl Keyspace {
         at: Lsn,
         read: impl FnOnce(Lsn, Option<&[u8]>) -> R,
     ) -> Result<Option<R>> {
+        if at.0 < self.replaced.load(Ordering::Acquire) {
+            return self.get_before(key, at, read);
+        }
+        self.get_here(key, at, read)
+    }
+
+    #[cold]
+    fn get_before<R>(
+        &self,
+        key: &[u8],
+        at: Lsn,
+        read: impl FnOnce(Lsn, Option<&[u8]>) -> R,
+    ) -> Result<Option<R>> {
+        let before = self.before.lock().clone();
+        match before {
+            Some(before) => before.seen_at(at).get_here(key, at, read),
+            // Nobody reads at such an LSN any more.
+            None => self.get_here(key, at, read),
+        }
+    }
+
+    /// As [`Keyspace::get`], of this engine.
+    #[inline]
+    fn get_here<R>(
+        &self,
+        key: &[u8],
+        at: Lsn,
+        read: impl FnOnce(Lsn, Option<&[u8]>) -> R,
+    ) -> Result<Option<R>> {
         let adopted = self.adopted();
         if at < adopted {
             return Ok(None);
@@ -131,5 +262,35 @@ impl Keyspace {
             Some(staged) if lsn < adopted => read(adopted, staging::decode(staged)),
             value => read(lsn.max(adopted), value),
         })
+    }
+
+    /// Adds a version at `lsn` of each entry's key, here and to the replacement; see
+    /// [`Engine::apply`].
+    #[inline]
+    pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn, watermark: Lsn) -> Result<()> {
+        self.engine.apply(entries, lsn, watermark)?;
+        match &self.replacement {
+            Some(replacement) => replacement.engine.apply(entries, lsn, watermark),
+            None => Ok(()),
+        }
+    }
+
+    /// The engines that commits go to.
+    pub(crate) fn written_engines(&self) -> impl Iterator<Item = &Engine> {
+        let replacement = self.replacement.as_ref();
+        let replacement = replacement.map(|replacement| replacement.engine.as_ref());
+        std::iter::once(self.engine.as_ref()).chain(replacement)
+    }
+
+    /// How many of the engines that commits go to change pages directly.
+    #[inline]
+    pub(crate) fn page_writers(&self) -> usize {
+        match self.replacement {
+            None => usize::from(self.engine.writes_pages()),
+            Some(_) => self
+                .written_engines()
+                .filter(|engine| engine.writes_pages())
+                .count(),
+        }
     }
 }

@@ -94,7 +94,8 @@ pub use crate::{
     page::{EvictionPolicyKind, PageSize},
     pins::PinStatistics,
     store::{
-        Cursor, Direction, KeyRange, KeyspaceEstimate, OpenStatistics, PageStatistics, Snapshot,
+        Cursor, Direction, EngineChange, KeyRange, KeyspaceEstimate, OpenStatistics,
+        PageStatistics, Snapshot,
         Store, StoreOptions, StoreStatistics, check,
     },
     verify::{Finding, VerifyReport},

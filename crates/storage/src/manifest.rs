@@ -70,6 +70,8 @@ struct StoredKeyspace {
     adopted_lsn: u64,
     #[prost(message, repeated, tag = "7")]
     runs: Vec<StoredRun>,
+    #[prost(uint32, tag = "8")]
+    replaces: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -132,6 +134,8 @@ pub(crate) struct KeyspaceRecord {
     pub(crate) created: Lsn,
     /// The commit that adopted a staging keyspace's engine: older versions hold staged values.
     pub(crate) adopted: Lsn,
+    /// The keyspace whose place it will take.
+    pub(crate) replaces: Option<KeyspaceId>,
 }
 
 impl Manifest {
@@ -165,6 +169,7 @@ impl Manifest {
                     created_lsn: keyspace.created.0,
                     adopted_lsn: keyspace.adopted.0,
                     runs: keyspace.engine.runs.iter().map(StoredRun::of).collect(),
+                    replaces: keyspace.replaces.map_or(0, |id| id.0),
                 })
                 .collect(),
             garbage: self
@@ -216,7 +221,11 @@ impl Manifest {
                 engine: check_engine(keyspace.engine)?,
                 staging: keyspace.staging,
             };
-            let kind = options.engine_kind();
+            let replaces = (keyspace.replaces != 0).then_some(KeyspaceId(keyspace.replaces));
+            let kind = match replaces {
+                Some(_) => options.engine,
+                None => options.engine_kind(),
+            };
             let root = kind.has_tree().then(|| check_root(keyspace.root_page));
             let runs = keyspace.runs.iter().map(StoredRun::record);
             let runs: Vec<RunRecord> = runs.collect();
@@ -239,6 +248,7 @@ impl Manifest {
                 },
                 created: Lsn(keyspace.created_lsn),
                 adopted: Lsn(keyspace.adopted_lsn),
+                replaces,
             });
         }
         let garbage: Result<_> = stored
@@ -263,6 +273,9 @@ impl Manifest {
             garbage: garbage?,
             next_table: stored.next_table,
         };
+        if !manifest.replacements_fit() {
+            return Err(corrupt("a replacement has no keyspace to replace"));
+        }
         let mut ids: Vec<_> = manifest
             .keyspaces
             .iter()
@@ -291,6 +304,19 @@ impl Manifest {
             return Err(corrupt("a table's number has not been given out"));
         }
         Ok(manifest)
+    }
+
+    /// Whether each replacement is staged for one keyspace that is there, and no other is.
+    fn replacements_fit(&self) -> bool {
+        let replacements = || self.keyspaces.iter().filter(|one| one.replaces.is_some());
+        let mut replaced: Vec<_> = replacements().filter_map(|one| one.replaces).collect();
+        replaced.sort_unstable();
+        replaced.is_sorted_by(|a, b| a < b)
+            && replacements().all(|one| one.options.staging)
+            && replaced.iter().all(|id| {
+                let mut all = self.keyspaces.iter();
+                all.any(|one| one.id == *id && !one.options.staging)
+            })
     }
 
     /// The numbers of all tables, sorted.
@@ -362,6 +388,7 @@ mod tests {
             },
             created: Lsn(u64::from(id)),
             adopted: Lsn(0),
+            replaces: None,
         };
         Manifest {
             store: [3; 16],

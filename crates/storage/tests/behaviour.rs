@@ -15,6 +15,9 @@ use rustling_storage::{
 };
 use rustling_testkit::sim::SimEnv;
 
+#[path = "behaviour/engine_change.rs"]
+mod engine_change;
+
 const DIR: &str = "/some/where/store";
 
 fn small() -> StoreOptions {

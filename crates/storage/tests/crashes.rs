@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use rustling_storage::{
-    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    Store, StoreOptions, staging,
+    Batch, Direction, Durability, EngineChange, EngineKind, Env, Error, KeyRange, KeyspaceId,
+    KeyspaceOptions, Store, StoreOptions, staging,
 };
 use rustling_testkit::{
     harness::{Action, CrashPlan, Model, Outcome, Subject, check_crashes, record, sweep_faults},
@@ -37,9 +37,21 @@ enum Step {
         create: bool,
         entries: Entries,
     },
+    /// Begins to give a keyspace another engine.
+    BeginChange(u32, EngineKind),
+    /// Switches a keyspace whose engine is being changed over.
+    FinishChange(u32),
+    GiveUpChange(u32),
     Checkpoint,
     Vacuum,
     Flush,
+}
+
+/// The store, and the changes of engines under way.
+struct Opened {
+    // Dropped before the store.
+    changes: Vec<EngineChange>,
+    store: Store,
 }
 
 fn key(number: u8) -> Vec<u8> {
@@ -54,17 +66,23 @@ fn value(number: u16) -> Vec<u8> {
     vec![number as u8; usize::from(number % 700)]
 }
 
+const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+
 /// Every engine in turn.
 fn kind(id: u32) -> KeyspaceOptions {
-    let all = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
     KeyspaceOptions {
-        engine: all[id as usize % all.len()],
+        engine: ENGINES[id as usize % ENGINES.len()],
         ..KeyspaceOptions::default()
     }
 }
 
 impl Program {
-    fn commit(store: &Store, step: &Step) -> Result<Outcome, Error> {
+    fn commit(opened: &mut Opened, step: &Step) -> Result<Outcome, Error> {
+        let Opened { store, changes } = opened;
+        let under_way = |changes: &Vec<EngineChange>, id: u32| {
+            let mut all = changes.iter();
+            all.position(|change| change.keyspace() == KeyspaceId(id))
+        };
         let mut batch = Batch::new();
         let mut durability = Durability::Sync;
         match step {
@@ -113,6 +131,27 @@ impl Program {
                 }
                 batch.merge(from, into);
             }
+            Step::BeginChange(id, engine) => {
+                changes.push(store.change_engine(KeyspaceId(*id), *engine)?);
+                return Ok(Outcome::Volatile);
+            }
+            Step::FinishChange(id) => {
+                // After a restart there is nothing under way.
+                let Some(at) = under_way(changes, *id) else {
+                    return Ok(Outcome::Volatile);
+                };
+                let change = changes.swap_remove(at);
+                let mut batch = Batch::new();
+                change.finish(&mut batch);
+                store.commit(&batch, Durability::Sync)?;
+                return Ok(Outcome::Durable);
+            }
+            Step::GiveUpChange(id) => {
+                if let Some(at) = under_way(changes, *id) {
+                    drop(changes.swap_remove(at));
+                }
+                return Ok(Outcome::Volatile);
+            }
             Step::Checkpoint => {
                 return store.checkpoint().map(|_| Outcome::Flushed);
             }
@@ -134,9 +173,9 @@ impl Program {
 
 impl Subject for Program {
     type Step = Step;
-    type Instance = Store;
+    type Instance = Opened;
 
-    fn open(&self, env: Env) -> Result<Store, String> {
+    fn open(&self, env: Env) -> Result<Opened, String> {
         let options = StoreOptions {
             page_size: 4096,
             memory_budget: 512 << 10,
@@ -145,18 +184,21 @@ impl Subject for Program {
             background: false,
             ..StoreOptions::default()
         };
-        let open = || -> Result<Store, Error> {
-            let store = Store::open(env.clone(), Path::new(DIR), options)?;
-            if !store.contains_keyspace(KeyspaceId(1)) {
-                Program::commit(&store, &Step::Create(1))?;
+        let open = || -> Result<Opened, Error> {
+            let mut opened = Opened {
+                changes: Vec::new(),
+                store: Store::open(env.clone(), Path::new(DIR), options)?,
+            };
+            if !opened.store.contains_keyspace(KeyspaceId(1)) {
+                Program::commit(&mut opened, &Step::Create(1))?;
             }
-            Ok(store)
+            Ok(opened)
         };
         open().map_err(|error| error.to_string())
     }
 
-    fn run(&self, store: &mut Store, step: &Step) -> Outcome {
-        match Program::commit(store, step) {
+    fn run(&self, opened: &mut Opened, step: &Step) -> Outcome {
+        match Program::commit(opened, step) {
             Ok(outcome) => outcome,
             Err(error @ (Error::Poisoned { .. } | Error::Io { .. })) => {
                 Outcome::Unknown(error.to_string())
@@ -173,7 +215,13 @@ impl Subject for Program {
                 model.retain(|key, _| key[..4] != id.to_be_bytes());
                 return;
             }
-            Step::Create(_) | Step::Checkpoint | Step::Vacuum | Step::Flush => return,
+            Step::Create(_)
+            | Step::BeginChange(..)
+            | Step::FinishChange(_)
+            | Step::GiveUpChange(_)
+            | Step::Checkpoint
+            | Step::Vacuum
+            | Step::Flush => return,
         };
         for (at, to) in entries {
             let key = [&id.to_be_bytes()[..], &key(*at)].concat();
@@ -184,7 +232,8 @@ impl Subject for Program {
         }
     }
 
-    fn contents(&self, store: &Store, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), String> {
+    fn contents(&self, opened: &Opened, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), String> {
+        let store = &opened.store;
         let mut read = || -> Result<(), Error> {
             let snapshot = store.snapshot();
             for (id, options) in store.keyspaces() {
@@ -201,8 +250,8 @@ impl Subject for Program {
         read().map_err(|error| error.to_string())
     }
 
-    fn verify(&self, store: &Store) -> Result<(), String> {
-        let report = store.verify().map_err(|error| error.to_string())?;
+    fn verify(&self, opened: &Opened) -> Result<(), String> {
+        let report = opened.store.verify().map_err(|error| error.to_string())?;
         if report.is_clean() {
             Ok(())
         } else {
@@ -210,7 +259,9 @@ impl Subject for Program {
         }
     }
 
-    fn close(&self, store: Store) -> Result<(), String> {
+    fn close(&self, opened: Opened) -> Result<(), String> {
+        let Opened { changes, store } = opened;
+        drop(changes);
         store.close().map_err(|error| error.to_string())
     }
 
@@ -285,30 +336,91 @@ fn script(seed: u64, steps: usize) -> Vec<Action<Step>> {
     script
 }
 
+/// A keyspace goes from one engine to another while it is written to; and one that gives up.
+fn script_of_changes(seed: u64, from: u32, to: EngineKind) -> Vec<Action<Step>> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let id = 9 + from;
+    let mut script = vec![Action::Step(Step::Create(id))];
+    let mut write = |script: &mut Vec<_>, sync: bool| {
+        let entries = (0..random.usize(4..12))
+            .map(|_| {
+                let value = (random.u8(..3) > 0).then(|| random.u16(..));
+                (random.u8(..30), value)
+            })
+            .collect();
+        script.push(Action::Step(Step::Write { id, entries, sync }));
+    };
+    write(&mut script, false);
+    write(&mut script, true);
+    let step = |script: &mut Vec<_>, step: Step| script.push(Action::Step(step));
+    step(&mut script, Step::Checkpoint);
+    write(&mut script, false);
+    step(&mut script, Step::BeginChange(id, to));
+    write(&mut script, true);
+    if seed.is_multiple_of(2) {
+        step(&mut script, Step::Checkpoint);
+    }
+    let load = Step::Load {
+        from: 40,
+        into: id,
+        create: false,
+        entries: vec![(3, Some(500)), (4, None), (50, Some(7))],
+    };
+    step(&mut script, load);
+    write(&mut script, false);
+    step(&mut script, Step::FinishChange(id));
+    write(&mut script, true);
+    step(&mut script, Step::Checkpoint);
+    step(&mut script, Step::BeginChange(id, kind(from).engine));
+    write(&mut script, true);
+    step(&mut script, Step::GiveUpChange(id));
+    write(&mut script, true);
+    script
+}
+
 /// How many seeds to run; a gate asks for more.
 fn seeds(usual: u64) -> u64 {
     let asked = std::env::var("RUSTLING_CRASH_SEEDS").ok();
     asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
 }
 
+/// Crashes `script` at every operation.
+fn check_all_crashes(seed: u64, script: &[Action<Step>]) {
+    let recorded = record(&Program, seed, script)
+        .unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    let plan = CrashPlan {
+        second_every: 300,
+        probe_every: 16,
+        ..CrashPlan::all()
+    };
+    let points = recorded.crash_points();
+    let tally = check_crashes(&Program, &recorded, &points, &plan, SimEnv::env);
+    assert!(
+        tally.violations.is_empty(),
+        "seed {seed}: {}",
+        tally.violations[0]
+    );
+    assert!(tally.images > 100, "{tally:?}");
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_in_a_crash() {
     for seed in 0..seeds(2) {
-        let recorded = record(&Program, seed, &script(seed, 22))
-            .unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-        let plan = CrashPlan {
-            second_every: 300,
-            probe_every: 16,
-            ..CrashPlan::all()
-        };
-        let points = recorded.crash_points();
-        let tally = check_crashes(&Program, &recorded, &points, &plan, SimEnv::env);
-        assert!(
-            tally.violations.is_empty(),
-            "seed {seed}: {}",
-            tally.violations[0]
-        );
-        assert!(tally.images > 100, "{tally:?}");
+        check_all_crashes(seed, &script(seed, 22));
+    }
+}
+
+#[test]
+fn a_change_of_engine_happens_whole_or_not_at_all() {
+    for round in 0..seeds(1) {
+        for from in 0..3 {
+            for (number, to) in (0..).zip(ENGINES) {
+                if kind(9 + from).engine != to {
+                    let seed = 10 * round + number + u64::from(from);
+                    check_all_crashes(seed, &script_of_changes(seed, from, to));
+                }
+            }
+        }
     }
 }
 
@@ -316,10 +428,13 @@ fn nothing_acknowledged_is_lost_in_a_crash() {
 fn an_error_at_any_operation_is_survived() {
     for seed in 100..100 + seeds(1) {
         // A failed closing may lose volatile commits, which the sweep does not expect.
-        let script: Vec<_> = script(seed, 12)
-            .into_iter()
+        let steps = script(seed, 12).into_iter();
+        let mut script: Vec<_> = steps
             .filter(|action| matches!(action, Action::Step(_)))
             .collect();
+        let engine = ENGINES[seed as usize % 2 + 1];
+        let change = [Step::BeginChange(1, engine), Step::FinishChange(1)];
+        script.extend(change.map(Action::Step));
         for fault in [
             Fault::IoError,
             Fault::NoSpace,

@@ -1,13 +1,14 @@
 //! The store against a model: random commits, snapshots, checkpoints, reopenings and kills.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 use std::{collections::BTreeMap, ops::Bound, path::Path};
 
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use rustling_storage::{
-    Batch, Codec, Direction, Durability, EngineKind, Env, Error, EvictionPolicyKind, KeyRange,
-    KeyspaceId, KeyspaceOptions, Lsn, MemoryVfs, Snapshot, Store, StoreOptions, check, staging,
+    Batch, Codec, Direction, Durability, EngineChange, EngineKind, Env, Error, EvictionPolicyKind,
+    KeyRange, KeyspaceId, KeyspaceOptions, Lsn, MemoryVfs, Snapshot, Store, StoreOptions, check,
+    staging,
 };
 
 const DIR: &str = "/store";
@@ -32,6 +33,17 @@ enum Action {
     },
     /// Leaves a staging keyspace behind.
     Abandon,
+    /// Begins to change a keyspace's engine.
+    BeginChange {
+        keyspace: u8,
+        engine: u8,
+    },
+    /// Switches to the new engine, or gives it up.
+    EndChange {
+        which: u8,
+        give_up: bool,
+        and_put: Option<u16>,
+    },
     Snapshot,
     Forget(u8),
     Scan {
@@ -75,6 +87,15 @@ impl Arbitrary for Action {
             16 => Action::Close,
             17 => Action::Kill,
             18 => Action::Refused,
+            19 | 20 => Action::BeginChange {
+                keyspace: u8::arbitrary(g),
+                engine: u8::arbitrary(g),
+            },
+            21 | 22 => Action::EndChange {
+                which: u8::arbitrary(g),
+                give_up: u8::arbitrary(g).is_multiple_of(4),
+                and_put: Option::arbitrary(g),
+            },
             _ => Action::Commit {
                 writes: Vec::arbitrary(g),
                 durability: u8::arbitrary(g),
@@ -122,11 +143,12 @@ fn value(number: u16) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len).collect()
 }
 
+const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+
 /// Every engine in turn.
 fn kind(id: KeyspaceId) -> KeyspaceOptions {
-    let all = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
     KeyspaceOptions {
-        engine: all[id.0 as usize % all.len()],
+        engine: ENGINES[id.0 as usize % ENGINES.len()],
         ..KeyspaceOptions::default()
     }
 }
@@ -156,6 +178,7 @@ struct Run {
     /// What every commit has left, by LSN; the first entry belongs to `base`.
     history: BTreeMap<Lsn, State>,
     snapshots: Vec<(Snapshot, State)>,
+    changes: Vec<(EngineChange, EngineKind)>,
     is_memory: bool,
 }
 
@@ -175,6 +198,7 @@ impl Run {
             store,
             history,
             snapshots: Vec::new(),
+            changes: Vec::new(),
             is_memory,
         }
     }
@@ -300,14 +324,19 @@ impl Run {
             Action::Reopen | Action::Close | Action::Kill if self.is_memory => {}
             Action::Reopen => {
                 self.snapshots.clear();
+                while let Some((change, _)) = self.changes.pop() {
+                    self.give_up(change);
+                }
                 let last = self.store.published_lsn();
                 self.reopen(|_, vfs| vfs.clone(), last);
             }
             Action::Close => {
                 self.snapshots.clear();
                 let last = self.store.published_lsn();
+                let changes = std::mem::take(&mut self.changes);
                 let close = |store: Store, vfs: &MemoryVfs| {
                     store.close().unwrap();
+                    drop(changes);
                     vfs.clone()
                 };
                 self.reopen(close, last);
@@ -315,9 +344,74 @@ impl Run {
             Action::Kill => {
                 self.snapshots.clear();
                 let durable = self.store.durable_lsn();
+                let changes = std::mem::take(&mut self.changes);
                 self.reopen(|_, vfs| vfs.fork(), durable);
+                drop(changes);
             }
             Action::Refused => self.refused(),
+            Action::BeginChange { keyspace, engine } => {
+                let Some(id) = self.pick(&state, keyspace) else {
+                    return;
+                };
+                let engine = ENGINES[usize::from(engine) % ENGINES.len()];
+                let under_way = self.changes.iter().any(|(one, _)| one.keyspace() == id);
+                match self.store.change_engine(id, engine) {
+                    Ok(change) => {
+                        assert!(!under_way);
+                        self.changes.push((change, engine));
+                        self.note_commit();
+                    }
+                    Err(Error::EngineChanging(of)) => assert!(under_way && of == id),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            Action::EndChange {
+                which,
+                give_up,
+                and_put,
+            } => {
+                if self.changes.is_empty() {
+                    return;
+                }
+                let which = usize::from(which) % self.changes.len();
+                let (change, engine) = self.changes.swap_remove(which);
+                let id = change.keyspace();
+                if give_up {
+                    return self.give_up(change);
+                }
+                if let Some(number) = and_put {
+                    batch.put(id, key(number), *b"switched");
+                }
+                change.finish(&mut batch);
+                if let Some(contents) = state.get_mut(&id) {
+                    if let Some(number) = and_put {
+                        contents.insert(key(number), b"switched".to_vec());
+                    }
+                    self.commit(&batch, state, Durability::Sync);
+                    let listed = self.store.keyspaces();
+                    let (_, options) = listed.iter().find(|(one, _)| *one == id).unwrap();
+                    assert_eq!((options.engine, options.staging), (engine, false));
+                } else {
+                    let refused = self.store.commit(&batch, Durability::Sync);
+                    assert!(matches!(refused, Err(Error::UnknownKeyspace(one)) if one == id));
+                }
+            }
+        }
+    }
+
+    /// Notes a commit that has changed nothing visible.
+    fn note_commit(&mut self) {
+        let before = *self.history.keys().next_back().unwrap();
+        assert_eq!(self.store.published_lsn(), before.next());
+        let state = self.state();
+        self.history.insert(before.next(), state);
+    }
+
+    fn give_up(&mut self, change: EngineChange) {
+        let exists = self.state().contains_key(&change.keyspace());
+        drop(change);
+        if exists {
+            self.note_commit();
         }
     }
 

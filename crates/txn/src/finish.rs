@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     spill::merged_by,
     state::{State, Writer},
+    write_set::Prepared,
 };
 
 impl State {
@@ -30,13 +31,19 @@ impl State {
             self.manager.counters.committed.increment();
             return Ok(store.published_lsn());
         }
-        let (batch, unused) = self.take_writes().into_batch();
+        let Prepared {
+            batch,
+            unused,
+            engine_changes,
+        } = self.take_writes().into_batch();
         self.discard(unused.iter().map(|layer| layer.staging));
         let result = if batch.is_empty() {
             Ok(store.published_lsn())
         } else {
             store.commit(&batch, self.durability)
         };
+        // Those that have not come about end here.
+        drop(engine_changes);
         match &result {
             Ok(_) if batch.is_empty() => self.commit_serializable(None),
             Ok(lsn) => self.commit_serializable(Some(*lsn)),

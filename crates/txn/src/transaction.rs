@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use parking_lot::MutexGuard;
-use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions, Lsn};
+use rustling_storage::{Direction, EngineKind, KeyRange, KeyspaceId, KeyspaceOptions, Lsn};
 
 use crate::{
     bulk::BulkWriter,
@@ -314,6 +314,35 @@ impl Transaction {
         }
         self.state
             .with_writes(|writes| writes.drop_keyspace(keyspace));
+        self.state.count_changes(1);
+        Ok(())
+    }
+
+    /// Gives a keyspace another engine with the commit. What it holds is copied now, and others
+    /// go on reading and writing it: no lock is taken. Where another transaction drops the
+    /// keyspace before the commit, the commit fails.
+    ///
+    /// # Errors
+    /// [`rustling_storage::Error::EngineChanging`] where this or another transaction is giving
+    /// it an engine already, [`rustling_storage::Error::UnknownKeyspace`] and what else
+    /// [`rustling_storage::Store::change_engine`] answers; [`Error::ReadOnly`].
+    pub fn set_engine(&self, keyspace: KeyspaceId, engine: EngineKind) -> Result<()> {
+        drop(self.writer()?);
+        let created = {
+            let writes = self.state.read_writes()?;
+            writes.check_not_dropped(keyspace)?;
+            writes.creates(keyspace)
+        };
+        if created {
+            self.state
+                .with_writes(|writes| writes.set_engine(keyspace, engine));
+        } else {
+            let store = &self.state.manager.store;
+            let change = store.change_engine(keyspace, engine)?;
+            let _writer = self.writer()?;
+            self.state
+                .with_writes(|writes| writes.change_engine(change));
+        }
         self.state.count_changes(1);
         Ok(())
     }

@@ -5,11 +5,11 @@
 //! is two lengths, that of the undo log and that of the list of layers; rolling back to it pops
 //! the first and cuts the second.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use rustling_storage::{
-    Batch, Direction, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions, Result,
-    Snapshot, staging,
+    Batch, Direction, EngineChange, EngineKind, Error as StorageError, KeyRange, KeyspaceId,
+    KeyspaceOptions, Result, Snapshot, staging,
 };
 
 use crate::spill::Portion;
@@ -27,6 +27,8 @@ struct Table {
     created: Option<KeyspaceOptions>,
     /// Set where this transaction drops the keyspace.
     dropped: bool,
+    /// Set where this transaction gives the keyspace another engine.
+    engine_change: Option<Arc<EngineChange>>,
 }
 
 /// Changes of a keyspace that are in the store already, aside.
@@ -51,6 +53,10 @@ enum Undo {
     },
     Created(KeyspaceId),
     Dropped(KeyspaceId),
+    EngineChanged {
+        keyspace: KeyspaceId,
+        created: Option<KeyspaceOptions>,
+    },
 }
 
 /// A point to return to.
@@ -79,6 +85,17 @@ pub(crate) struct WriteSet {
     undo: Vec<Undo>,
     savepoints: Vec<Mark>,
     bytes: usize,
+}
+
+/// What a commit consists of.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The changes.
+    pub(crate) batch: Batch,
+    /// Layers that the batch does not use up.
+    pub(crate) unused: Vec<Layer>,
+    /// To be kept until the batch is committed.
+    pub(crate) engine_changes: Vec<Arc<EngineChange>>,
 }
 
 /// Bytes that a change of `key` adds at most.
@@ -226,6 +243,24 @@ impl WriteSet {
     pub(crate) fn drop_keyspace(&mut self, keyspace: KeyspaceId) {
         self.tables.entry(keyspace).or_default().dropped = true;
         self.log(Undo::Dropped(keyspace));
+    }
+
+    /// Notes that a keyspace that the transaction creates has another engine.
+    pub(crate) fn set_engine(&mut self, keyspace: KeyspaceId, engine: EngineKind) {
+        let table = self.tables.entry(keyspace).or_default();
+        let created = table.created;
+        if let Some(options) = &mut table.created {
+            options.engine = engine;
+        }
+        self.log(Undo::EngineChanged { keyspace, created });
+    }
+
+    /// Notes that the transaction gives a keyspace that was there before another engine.
+    pub(crate) fn change_engine(&mut self, change: EngineChange) {
+        let keyspace = change.keyspace();
+        self.tables.entry(keyspace).or_default().engine_change = Some(Arc::new(change));
+        let created = None;
+        self.log(Undo::EngineChanged { keyspace, created });
     }
 
     fn log(&mut self, undo: Undo) {
@@ -430,12 +465,17 @@ impl WriteSet {
                     table.dropped = false;
                 }
             }
+            Undo::EngineChanged { keyspace, created } => {
+                if let Some(table) = self.tables.get_mut(&keyspace) {
+                    table.engine_change = None;
+                    table.created = created;
+                }
+            }
         }
     }
 
-    /// Everything in the order in which it must be applied, and the layers that a commit does
-    /// not use up.
-    pub(crate) fn into_batch(self) -> (Batch, Vec<Layer>) {
+    /// Everything in the order in which it must be applied.
+    pub(crate) fn into_batch(self) -> Prepared {
         let WriteSet { tables, layers, .. } = self;
         let mut batch = Batch::new();
         for (keyspace, table) in &tables {
@@ -444,6 +484,7 @@ impl WriteSet {
             }
         }
         let mut unused = Vec::new();
+        let mut engine_changes = Vec::new();
         for layer in layers {
             if tables
                 .get(&layer.keyspace)
@@ -467,8 +508,16 @@ impl WriteSet {
                     None => batch.delete(keyspace, key),
                 }
             }
+            if let Some(change) = table.engine_change {
+                change.finish(&mut batch);
+                engine_changes.push(change);
+            }
         }
-        (batch, unused)
+        Prepared {
+            batch,
+            unused,
+            engine_changes,
+        }
     }
 
     /// The staging keyspaces that a rollback leaves behind.
@@ -489,7 +538,7 @@ impl Undo {
                         .as_ref()
                         .map_or(0, |previous| cost(key, previous.as_deref()))
             }
-            Undo::Created(_) | Undo::Dropped(_) => 0,
+            Undo::Created(_) | Undo::Dropped(_) | Undo::EngineChanged { .. } => 0,
         }
     }
 }

@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use rustling_storage::{
-    Direction, Durability, Env, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,
-    Store, StoreOptions,
+    Direction, Durability, EngineKind, Env, Error as StorageError, KeyRange, KeyspaceId,
+    KeyspaceOptions, Store, StoreOptions,
 };
 use rustling_testkit::{
     harness::{Action, CrashPlan, Model, Outcome, Subject, check_crashes, record},
@@ -18,7 +18,9 @@ use rustling_txn::{
     Error, IsolationLevel, ManagerOptions, Transaction, TransactionManager, TransactionOptions,
 };
 
-const TABLES: usize = 2;
+/// One table of each.
+const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+const TABLES: usize = ENGINES.len();
 
 struct Program;
 
@@ -53,6 +55,11 @@ enum Change {
         table: usize,
         entries: Vec<(u8, Vec<u8>)>,
     },
+    /// Another engine for a table.
+    Engine {
+        table: usize,
+        engine: EngineKind,
+    },
     /// Changes that are rolled back to a savepoint.
     Undone(Vec<Change>),
 }
@@ -76,6 +83,10 @@ fn changes(random: &mut fastrand::Rng, size: usize, depth: u32) -> Vec<Change> {
                         .collect();
                     Change::Bulk { table, entries }
                 }
+                19 if random.u8(..4) == 0 => Change::Engine {
+                    table,
+                    engine: ENGINES[random.usize(..ENGINES.len())],
+                },
                 _ if depth < 2 => Change::Undone(changes(random, size / 2, depth + 1)),
                 _ => Change::Delete { table, key },
             }
@@ -107,7 +118,7 @@ fn apply(changes: &[Change], model: &mut Model) {
                         .map(|(at, value)| (key(*table, *at), value.clone())),
                 );
             }
-            Change::Undone(_) => {}
+            Change::Engine { .. } | Change::Undone(_) => {}
         }
     }
 }
@@ -125,6 +136,13 @@ fn run(transaction: &Transaction, tables: &[KeyspaceId], changes: &[Change]) -> 
                     .collect();
                 writer.write(&entries)?;
                 writer.finish()?;
+            }
+            Change::Engine { table, engine } => {
+                match transaction.set_engine(tables[*table], *engine) {
+                    // One change at a time.
+                    Err(Error::Storage(StorageError::EngineChanging(_))) => {}
+                    other => other?,
+                }
             }
             Change::Undone(changes) => {
                 let savepoint = transaction.savepoint();
@@ -195,8 +213,11 @@ impl Subject for Program {
             let manager = TransactionManager::with_options(store, env.clone(), share);
             if manager.store().keyspaces().is_empty() {
                 manager.transaction(TransactionOptions::default(), |transaction| {
-                    for _ in 0..TABLES {
-                        transaction.create_keyspace(KeyspaceOptions::default())?;
+                    for engine in ENGINES {
+                        transaction.create_keyspace(KeyspaceOptions {
+                            engine,
+                            ..KeyspaceOptions::default()
+                        })?;
                     }
                     Ok(())
                 })?;

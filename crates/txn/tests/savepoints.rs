@@ -1,14 +1,20 @@
 //! Savepoints against a model that copies everything: rows, keyspaces created and dropped, bulk
 //! loads, with so little memory that portions of the write set spill all the time.
 
+#![expect(clippy::panic, reason = "a broken promise ends the test")]
+
 mod common;
 
 use std::collections::BTreeMap;
 
 use common::{begin, manager_with};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
-use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
-use rustling_txn::{IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager};
+use rustling_storage::{
+    Direction, EngineKind, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,
+};
+use rustling_txn::{
+    Error, IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -17,6 +23,7 @@ enum Step {
     Bulk(u8, Vec<(u8, u8)>),
     Create,
     Drop(u8),
+    Engine(u8, u8),
     Savepoint,
     RollbackTo(u8),
     Release(u8),
@@ -37,7 +44,8 @@ impl Arbitrary for Step {
             ),
             22 => Step::Create,
             23 => Step::Drop(table),
-            24..=31 => Step::Savepoint,
+            24 => Step::Engine(table, value),
+            25..=31 => Step::Savepoint,
             32..=35 => Step::RollbackTo(value),
             36..=38 => Step::Release(value),
             _ => Step::Commit,
@@ -88,6 +96,17 @@ fn undoes_like_the_model(level: IsolationLevel, write_set_bytes: usize, steps: &
         ..ManagerOptions::default()
     };
     let (manager, table) = manager_with(options);
+    // The first table of this kind reserves memory for all there will be.
+    let of_tables = KeyspaceOptions {
+        engine: EngineKind::Lsm,
+        ..KeyspaceOptions::default()
+    };
+    let first = begin(&manager, level);
+    let passing = first.create_keyspace(of_tables).expect("create");
+    first.commit().expect("commit");
+    let second = begin(&manager, level);
+    second.drop_keyspace(passing).expect("drop");
+    second.commit().expect("commit");
     let reserved = manager.store().memory().used();
     let mut tables = Tables::from([(table, BTreeMap::new())]);
     let mut committed = tables.clone();
@@ -142,6 +161,18 @@ fn undoes_like_the_model(level: IsolationLevel, write_set_bytes: usize, steps: &
                 transaction.drop_keyspace(table).expect("drop");
                 assert!(transaction.get(table, b"a").is_err());
                 tables.remove(&table);
+            }
+            Step::Engine(which, engine) => {
+                let Some(table) = pick(&tables, *which) else {
+                    continue;
+                };
+                let engines = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+                match transaction.set_engine(table, engines[usize::from(*engine) % 3]) {
+                    Ok(()) => {}
+                    // One change at a time.
+                    Err(Error::Storage(StorageError::EngineChanging(of))) => assert_eq!(of, table),
+                    Err(error) => panic!("{error}"),
+                }
             }
             Step::Savepoint => savepoints.push((transaction.savepoint(), tables.clone())),
             Step::RollbackTo(which) if !savepoints.is_empty() => {

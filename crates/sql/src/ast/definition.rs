@@ -340,6 +340,8 @@ pub enum AlterAction {
     SetParameters(Vec<StorageParameter>),
     /// RESET (storage parameters)
     ResetParameters(Vec<StorageParameter>),
+    /// SET ENGINE, in PostgreSQL's words SET ACCESS METHOD
+    SetStorage(Ident),
 }
 
 /// A part of ALTER COLUMN.

@@ -135,6 +135,8 @@ pub struct AlterTable {
     pub cascade: bool,
     /// What the user should know beside.
     pub notices: Vec<String>,
+    /// Whether nothing changes but how the table is stored.
+    pub only_storage: bool,
 }
 
 /// DROP.

@@ -48,6 +48,9 @@ pub(crate) fn storage_error(error: StorageError) -> Error {
             .hint("Use a newer version of this program."),
         StorageError::UnknownKeyspace(_) => Error::new(SqlState::UNDEFINED_TABLE, "the table was dropped by a concurrent transaction")
             .detail(message),
+        StorageError::EngineChanging(_) => Error::new(OBJECT_IN_USE, "the table is being moved to another engine")
+            .detail(message)
+            .hint("Try again when the transaction that moves it has ended."),
         StorageError::TooLarge { .. } => Error::new(TOO_LARGE, message),
         StorageError::OutOfMemory { purpose, requested, limit } => {
             Error::new(SqlState::OUT_OF_MEMORY, "out of memory")

@@ -10,6 +10,7 @@
 use std::{ops::Range as IndexRange, sync::Arc};
 
 use super::{
+    outputs::Outputs,
     range::Range,
     run::{Run, RunCursor, Tables},
     space::{TableCounters, TableOptions},
@@ -17,11 +18,10 @@ use super::{
     table_cursor::Access,
     tree::LsmTree,
     version::Version,
-    writer::TableWriter,
 };
 use crate::{
     cursor::{MergeCursor, VersionCollector, VersionCursor},
-    error::{Error, Result},
+    error::Result,
     lsn::Lsn,
     store::Direction,
 };
@@ -31,7 +31,7 @@ pub(super) const FRONT_TRIGGER: usize = 4;
 /// How much larger a level may be than the one above it.
 const LEVEL_RATIO: u64 = 10;
 /// Levels, the front not counted.
-const MAX_LEVELS: usize = 7;
+pub(super) const MAX_LEVELS: usize = 7;
 /// At rest a tree is merged into one level where one byte in so many is not in the deepest.
 const WORTHWHILE: u64 = 8;
 /// Versions between looks at whether the store closes.
@@ -84,7 +84,7 @@ pub(super) fn settled_front(version: &Version) -> &[Run] {
 }
 
 /// Bytes that a level should not exceed.
-fn level_limit(options: &TableOptions, level: usize) -> u64 {
+pub(super) fn level_limit(options: &TableOptions, level: usize) -> u64 {
     let ratio = LEVEL_RATIO.saturating_pow(level as u32 - 1);
     options.level_bytes.saturating_mul(ratio).max(1)
 }
@@ -204,7 +204,7 @@ impl LsmTree {
     /// dropped on the way.
     ///
     /// # Errors
-    /// [`Error::Io`] (a full disk leaves everything as it was), [`Error::Corrupt`].
+    /// [`crate::Error::Io`] (a full disk leaves everything as it was), [`crate::Error::Corrupt`].
     pub(crate) fn compact(&self, watermark: Lsn) -> Result<Compacted> {
         let mut picker = self.picker.lock();
         let version = self.version();
@@ -363,15 +363,12 @@ impl LsmTree {
             ));
         }
         let deeper = version.levels.get(job.target..).unwrap_or_default();
-        let is_bottom = |key: &[u8]| {
-            !self.is_front && deeper.iter().all(|tables| tables.table_of(key).is_none())
-        };
+        let is_front = self.is_front();
+        let is_bottom =
+            |key: &[u8]| !is_front && deeper.iter().all(|tables| tables.table_of(key).is_none());
         let mut merged = MergeCursor::new(sources, Direction::Forward);
         let mut collector = VersionCollector::new(watermark);
-        let mut outputs = Outputs {
-            tables: Vec::new(),
-            writer: None,
-        };
+        let mut outputs = Outputs::new(space, job.target);
         let mut patience = PATIENCE;
         while let Some(found) = merged.next_version()? {
             patience -= 1;
@@ -385,44 +382,8 @@ impl LsmTree {
             if !collector.keeps(found, is_bottom) {
                 continue;
             }
-            // All versions of a key stay together.
-            if outputs.writer.as_ref().is_some_and(|writer| {
-                writer.key_value_bytes() >= space.options.table_bytes
-                    && writer.last_key() != found.key
-            }) {
-                outputs.end_table()?;
-            }
-            let writer = match &mut outputs.writer {
-                Some(writer) => writer,
-                none => none.insert(TableWriter::create(space, job.target)?),
-            };
-            writer.add(found)?;
+            outputs.add(found)?;
         }
-        outputs.end_table()?;
-        if !outputs.tables.is_empty() {
-            space.sync_names()?;
-        }
-        Ok(Some(std::mem::take(&mut outputs.tables)))
-    }
-}
-
-/// The tables that a merge has written. Dropping it gives them up.
-struct Outputs {
-    tables: Vec<Arc<Table>>,
-    writer: Option<TableWriter>,
-}
-
-impl Outputs {
-    fn end_table(&mut self) -> Result<(), Error> {
-        if let Some(writer) = self.writer.take() {
-            self.tables.push(writer.finish()?);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Outputs {
-    fn drop(&mut self) {
-        self.tables.iter().for_each(|table| table.retire());
+        Ok(Some(outputs.finish()?))
     }
 }

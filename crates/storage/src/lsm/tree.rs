@@ -1,6 +1,9 @@
 //! The LSM tree's face: point reads, applying a batch, cursors, and the changes of its version.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{
+    Arc, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use parking_lot::Mutex;
@@ -35,8 +38,8 @@ pub(crate) struct LsmTree {
     change: Mutex<Ownership>,
     /// Held by whoever compacts.
     pub(super) picker: Mutex<Picker>,
-    /// Whether older versions may lie in another tree below this one.
-    pub(super) is_front: bool,
+    /// Whether older versions may lie below this tree: in another one, or yet to come.
+    is_front: AtomicBool,
 }
 
 /// Whose the tables are.
@@ -90,7 +93,7 @@ impl LsmTree {
     /// The same tree above another one, which holds older versions.
     pub(crate) fn in_front(self) -> LsmTree {
         LsmTree {
-            is_front: true,
+            is_front: AtomicBool::new(true),
             ..self
         }
     }
@@ -101,8 +104,18 @@ impl LsmTree {
             current: ShardedLock::new(Arc::new(version)),
             change: Mutex::new(Ownership::Own),
             picker: Mutex::default(),
-            is_front: false,
+            is_front: AtomicBool::new(false),
         }
+    }
+
+    /// Whether older versions may lie below this tree.
+    pub(super) fn is_front(&self) -> bool {
+        self.is_front.load(Ordering::Acquire)
+    }
+
+    /// Says that nothing lies below this tree any more. The picker's lock is held.
+    pub(super) fn settle_on_ground(&self) {
+        self.is_front.store(false, Ordering::Release);
     }
 
     #[inline]

@@ -59,11 +59,23 @@ impl Catalog {
         garbage: Vec<(Lsn, Arc<Keyspace>)>,
         next: u32,
     ) -> Catalog {
-        let keyspaces = keyspaces
+        let mut all: KeyspaceMap = keyspaces
             .into_iter()
-            .map(|keyspace| (keyspace.id, Arc::new(keyspace)));
+            .map(|keyspace| (keyspace.id, Arc::new(keyspace)))
+            .collect();
+        let replacements: Vec<_> = all
+            .values()
+            .filter_map(|one| Some((one.replaces?, Arc::clone(one))))
+            .collect();
+        for (replaced, replacement) in replacements {
+            if let Some(listed) = all.get_mut(&replaced) {
+                let keyspace = listed.with_replacement(Some(replacement));
+                keyspace.inherit(listed);
+                *listed = Arc::new(keyspace);
+            }
+        }
         Catalog {
-            keyspaces: ShardedLock::new(keyspaces.collect()),
+            keyspaces: ShardedLock::new(all),
             change: Mutex::new(()),
             garbage: Mutex::new(garbage),
             next: AtomicU32::new(next),
@@ -108,7 +120,8 @@ impl Catalog {
     pub(crate) fn find(&self, id: KeyspaceId, at: Lsn) -> Result<Arc<Keyspace>> {
         let map = self.read();
         let keyspace = map.get(&id).filter(|keyspace| keyspace.exists_at(at));
-        keyspace.cloned().ok_or(Error::UnknownKeyspace(id))
+        let keyspace = keyspace.ok_or(Error::UnknownKeyspace(id))?;
+        Ok(keyspace.seen_at(at))
     }
 
     /// The keyspace `id` unless it has been dropped, whether published yet or not.

@@ -231,16 +231,18 @@ impl Core {
             .collect();
         catalog.update(|map| {
             for (_, keyspace) in &unseen {
-                if map
-                    .get(&keyspace.id)
-                    .is_some_and(|listed| Arc::ptr_eq(listed, keyspace))
-                {
-                    map.remove(&keyspace.id);
+                match map.get(&keyspace.id) {
+                    Some(listed) if Arc::ptr_eq(listed, keyspace) => {
+                        map.remove(&keyspace.id);
+                    }
+                    Some(listed) => listed.forget(keyspace),
+                    None => {}
                 }
             }
         });
         let mut freed = false;
-        for (dropped, keyspace) in unseen {
+        // What has taken another's place may hold it: the newest goes first.
+        for (dropped, keyspace) in unseen.into_iter().rev() {
             match Arc::try_unwrap(keyspace) {
                 // Where another keyspace has adopted the engine, only this share of it goes.
                 Ok(keyspace) => {

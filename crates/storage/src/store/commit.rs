@@ -25,7 +25,7 @@ impl Core {
             return Ok(self.sequencer.published());
         }
         self.throttle(batch)?;
-        self.settle_ingested(batch)?;
+        self.settle_unlogged(batch)?;
         let mut encoded = SCRATCH.take().unwrap_or_default();
         let done = if self.sequencer.wal().is_some() {
             let above = self.options.wal_compress_above;
@@ -83,7 +83,7 @@ impl Core {
         let _change = self.trees.catalog.change.lock();
         self.reserve_table_memory(batch)?;
         let barrier = self.wait_points.barrier.time(|| self.barrier.write());
-        if self.merges_unlogged(batch) {
+        if self.uses_unlogged(batch) {
             let reason = "entries were ingested while their keyspace was being merged";
             return Err(Error::InvalidOption(reason.into()));
         }

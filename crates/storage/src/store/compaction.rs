@@ -116,6 +116,7 @@ impl Core {
     pub(crate) fn reserve_table_memory(&self, batch: &Batch) -> Result<()> {
         let creates = batch.operations().iter().any(|operation| match operation {
             Operation::CreateKeyspace { options, .. } => options.engine_kind().has_tables(),
+            Operation::CreateReplacement { engine, .. } => engine.has_tables(),
             _ => false,
         });
         if creates {
@@ -199,7 +200,10 @@ impl Core {
                 return false;
             }
             let found = self.trees.catalog.find_current(*keyspace);
-            found.is_some_and(|keyspace| keyspace.engine.lsm().is_some())
+            found.is_some_and(|keyspace| {
+                let mut engines = keyspace.written_engines();
+                engines.any(|engine| engine.lsm().is_some())
+            })
         })
     }
 

@@ -75,11 +75,23 @@ impl Engine {
     ///
     /// # Errors
     /// As [`BTree::create`].
-    pub(crate) fn create(media: &Media, options: KeyspaceOptions) -> Result<Engine> {
-        Ok(match options.engine_kind() {
+    pub(crate) fn create(media: &Media, kind: EngineKind) -> Result<Engine> {
+        Ok(match kind {
             EngineKind::BTree => Engine::BTree(BTree::create(Arc::clone(&media.pages))?),
             EngineKind::Lsm => Engine::Lsm(LsmTree::create(&media.tables)),
             EngineKind::Hybrid => Engine::Hybrid(HybridTree::create(&media.pages, &media.tables)?),
+        })
+    }
+
+    /// An empty engine that takes the place of another: [`Engine::lay_below`] completes it, after
+    /// newer versions have come.
+    ///
+    /// # Errors
+    /// As [`BTree::create`].
+    pub(crate) fn create_replacement(media: &Media, kind: EngineKind) -> Result<Engine> {
+        Ok(match kind {
+            EngineKind::Lsm => Engine::Lsm(LsmTree::create(&media.tables).in_front()),
+            kind => Engine::create(media, kind)?,
         })
     }
 

@@ -255,7 +255,7 @@ impl Work {
                         value: entry.value(bytes),
                     })
                     .collect();
-                keyspace.engine.apply(&some, self.lsn, self.lsn)?;
+                keyspace.apply(&some, self.lsn, self.lsn)?;
             }
         }
         Ok(())

@@ -97,30 +97,28 @@ impl Core {
         keyspace.engine.apply(&entries, published, watermark)
     }
 
-    /// Whether `batch` merges what neither the log nor a checkpoint holds.
-    pub(super) fn merges_unlogged(&self, batch: &Batch) -> bool {
-        batch.operations().iter().any(|operation| match operation {
-            Operation::Merge { from, .. } => {
-                let keyspace = self.trees.catalog.find_current(*from);
-                keyspace.is_some_and(|keyspace| keyspace.is_unlogged())
-            }
-            _ => false,
-        })
+    /// Whether `batch` uses up what neither the log nor a checkpoint holds.
+    pub(super) fn uses_unlogged(&self, batch: &Batch) -> bool {
+        batch
+            .operations()
+            .iter()
+            .filter_map(Operation::uses_up)
+            .filter_map(|id| self.trees.catalog.find_current(id))
+            .any(|keyspace| keyspace.is_unlogged())
     }
 
-    /// Makes durable what `batch` merges without its being in the log. Called before the batch
+    /// Makes durable what `batch` uses up without its being in the log. Called before the batch
     /// is logged.
-    pub(super) fn settle_ingested(&self, batch: &Batch) -> Result<()> {
-        while self.merges_unlogged(batch) {
-            let merged = batch
+    pub(super) fn settle_unlogged(&self, batch: &Batch) -> Result<()> {
+        while self.uses_unlogged(batch) {
+            let unlogged: Vec<_> = batch
                 .operations()
                 .iter()
-                .filter_map(|operation| match operation {
-                    Operation::Merge { from, .. } => self.trees.catalog.find_current(*from),
-                    _ => None,
-                });
-            let unlogged: Vec<_> = merged.filter(|keyspace| keyspace.is_unlogged()).collect();
-            // What is ingested from here on, beside the commit, says so again.
+                .filter_map(Operation::uses_up)
+                .filter_map(|id| self.trees.catalog.find_current(id))
+                .filter(|keyspace| keyspace.is_unlogged())
+                .collect();
+            // What is added from here on, beside the commit, says so again.
             unlogged
                 .iter()
                 .for_each(|keyspace| keyspace.set_unlogged(false));

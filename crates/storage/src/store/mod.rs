@@ -8,6 +8,7 @@ mod commit;
 mod compaction;
 mod core;
 mod engine;
+mod engine_change;
 mod gathered;
 mod ingest;
 mod open;
@@ -27,6 +28,7 @@ use std::{
 pub(crate) use self::engine::{Engine, EngineRecord};
 pub use self::{
     check::check,
+    engine_change::EngineChange,
     options::StoreOptions,
     range::{Direction, KeyRange},
     snapshot::{Cursor, Snapshot},

@@ -411,6 +411,7 @@ pub(super) fn open_trees(media: Media, manifest: &Manifest, poison: Arc<Poison>)
         },
         created: Lsn::ZERO,
         adopted: Lsn::ZERO,
+        replaces: None,
     };
     let garbage = manifest
         .garbage
@@ -433,6 +434,15 @@ fn drop_staging(catalog: &Catalog, last: Lsn) {
         .filter(|keyspace| keyspace.options.staging)
         .collect();
     let mut garbage = catalog.garbage.lock();
+    catalog.update(|map| {
+        for replaced in staging.iter().filter_map(|keyspace| keyspace.replaces) {
+            if let Some(listed) = map.get_mut(&replaced) {
+                let keyspace = Arc::new(listed.with_replacement(None));
+                keyspace.inherit(listed);
+                garbage.push((last, std::mem::replace(listed, keyspace)));
+            }
+        }
+    });
     for keyspace in staging {
         keyspace.set_dropped(last);
         garbage.push((last, keyspace));

@@ -13,6 +13,7 @@ use crate::{
     batch::Operation,
     btree::{MAX_KEY, MAX_VALUE, TreeEntry},
     cursor::{DecidedKey, VersionCursor},
+    engine::EngineKind,
     error::{Error, Result},
     keyspace::Keyspace,
     lsn::{KeyspaceId, Lsn},
@@ -75,6 +76,17 @@ enum Change {
         from: Arc<Keyspace>,
         new: Arc<Keyspace>,
     },
+    /// `new` is `old` with another replacement, or without one.
+    Exchange {
+        old: Arc<Keyspace>,
+        new: Arc<Keyspace>,
+    },
+    /// `new` takes the place of `old` with the engine of its replacement.
+    Replace {
+        old: Arc<Keyspace>,
+        replacement: Arc<Keyspace>,
+        new: Arc<Keyspace>,
+    },
     /// `into` takes over the contents of `from`, which is dropped by another change.
     Attach {
         from: Arc<Keyspace>,
@@ -110,6 +122,22 @@ impl Operation {
                 from: *from,
                 into: *into,
             },
+            Operation::CreateReplacement {
+                replacement,
+                keyspace,
+                engine,
+            } => LoggedOperation::CreateReplacement {
+                replacement: *replacement,
+                keyspace: *keyspace,
+                engine: *engine,
+            },
+            Operation::Replace {
+                keyspace,
+                replacement,
+            } => LoggedOperation::Replace {
+                keyspace: *keyspace,
+                replacement: *replacement,
+            },
         }
     }
 
@@ -119,7 +147,9 @@ impl Operation {
             Operation::Put { .. } | Operation::Delete { .. } => false,
             Operation::CreateKeyspace { .. }
             | Operation::DropKeyspace { .. }
-            | Operation::Merge { .. } => true,
+            | Operation::Merge { .. }
+            | Operation::CreateReplacement { .. }
+            | Operation::Replace { .. } => true,
         }
     }
 }
@@ -187,7 +217,11 @@ impl<'a> Plan<'a> {
             .into_iter()
             .filter_map(|change| match change {
                 Change::Create(keyspace) => Some(keyspace),
-                Change::Drop(_) | Change::Adopt { .. } | Change::Attach { .. } => None,
+                Change::Drop(_)
+                | Change::Adopt { .. }
+                | Change::Attach { .. }
+                | Change::Exchange { .. }
+                | Change::Replace { .. } => None,
             })
             .collect();
         for keyspace in created {
@@ -223,24 +257,98 @@ impl<'a> Plan<'a> {
                 keyspace: id,
                 options,
             } => {
-                let planned = self.overlay.iter().any(|(known, _)| *known == id);
-                if planned || trees.catalog.read().contains_key(&id) {
-                    return Err(Error::KeyspaceExists(id));
-                }
-                let engine = Arc::new(Engine::create(&trees.media, options)?);
+                self.check_new(&trees.catalog, id)?;
+                let engine = Arc::new(Engine::create(&trees.media, options.engine_kind())?);
                 let keyspace = Arc::new(Keyspace::new(id, options, engine));
                 self.changes.push(Change::Create(Arc::clone(&keyspace)));
                 self.set(id, Some(keyspace));
                 Ok(())
             }
-            LoggedOperation::Drop { keyspace: id } => {
-                let keyspace = self.find(&trees.catalog, id)?;
-                self.changes.push(Change::Drop(keyspace));
-                self.set(id, None);
-                Ok(())
-            }
+            LoggedOperation::Drop { keyspace: id } => self.drop_keyspace(&trees.catalog, id),
             LoggedOperation::Merge { from, into } => self.merge(trees, from, into),
+            LoggedOperation::CreateReplacement {
+                replacement,
+                keyspace,
+                engine,
+            } => self.create_replacement(trees, replacement, keyspace, engine),
+            LoggedOperation::Replace {
+                keyspace,
+                replacement,
+            } => self.replace(&trees.catalog, keyspace, replacement),
         }
+    }
+
+    fn check_new(&self, catalog: &Catalog, id: KeyspaceId) -> Result<()> {
+        let planned = self.overlay.iter().any(|(known, _)| *known == id);
+        match planned || catalog.read().contains_key(&id) {
+            true => Err(Error::KeyspaceExists(id)),
+            false => Ok(()),
+        }
+    }
+
+    /// Drops a keyspace, and its replacement; a replacement's keyspace goes on without.
+    fn drop_keyspace(&mut self, catalog: &Catalog, id: KeyspaceId) -> Result<()> {
+        let keyspace = self.find(catalog, id)?;
+        if let Some(replaced) = keyspace.replaces {
+            let old = self.find(catalog, replaced)?;
+            self.exchange(old, None);
+        }
+        if let Some(replacement) = &keyspace.replacement {
+            self.changes.push(Change::Drop(Arc::clone(replacement)));
+            self.set(replacement.id, None);
+        }
+        self.changes.push(Change::Drop(keyspace));
+        self.set(id, None);
+        Ok(())
+    }
+
+    fn create_replacement(
+        &mut self,
+        trees: &Trees,
+        id: KeyspaceId,
+        of: KeyspaceId,
+        kind: EngineKind,
+    ) -> Result<()> {
+        self.check_new(&trees.catalog, id)?;
+        let old = self.find(&trees.catalog, of)?;
+        if old.options.staging {
+            let reason = format!("{of} is a staging keyspace, whose engine does not change");
+            return Err(Error::InvalidOption(reason));
+        }
+        if old.replacement.is_some() {
+            return Err(Error::EngineChanging(of));
+        }
+        let engine = Arc::new(Engine::create_replacement(&trees.media, kind)?);
+        let replacement = Arc::new(Keyspace::replacement_of(of, id, kind, engine));
+        self.changes.push(Change::Create(Arc::clone(&replacement)));
+        self.set(id, Some(Arc::clone(&replacement)));
+        self.exchange(old, Some(replacement));
+        Ok(())
+    }
+
+    fn exchange(&mut self, old: Arc<Keyspace>, replacement: Option<Arc<Keyspace>>) {
+        let new = Arc::new(old.with_replacement(replacement));
+        self.set(new.id, Some(Arc::clone(&new)));
+        self.changes.push(Change::Exchange { old, new });
+    }
+
+    fn replace(&mut self, catalog: &Catalog, id: KeyspaceId, by: KeyspaceId) -> Result<()> {
+        let old = self.find(catalog, id)?;
+        let replacement = self.find(catalog, by)?;
+        let prepared = old.replacement.as_ref();
+        if !prepared.is_some_and(|prepared| Arc::ptr_eq(prepared, &replacement)) {
+            let reason = format!("{by} is no replacement of {id}");
+            return Err(Error::InvalidOption(reason));
+        }
+        let new = Arc::new(old.with_engine_of(&replacement));
+        self.set(by, None);
+        self.set(id, Some(Arc::clone(&new)));
+        self.changes.push(Change::Replace {
+            old,
+            replacement,
+            new,
+        });
+        Ok(())
     }
 
     fn merge(&mut self, trees: &Trees, from_id: KeyspaceId, into_id: KeyspaceId) -> Result<()> {
@@ -258,6 +366,16 @@ impl<'a> Plan<'a> {
             .steps
             .iter()
             .any(|step| step.touches(from_id) || step.touches(into_id));
+        if let Some(replacement) = &into.replacement {
+            // It has to be written twice, and can only be given away once.
+            let replacement = Arc::clone(replacement);
+            let from = Arc::clone(&from);
+            self.steps.push(Step::Move {
+                from,
+                into: replacement,
+            });
+        }
+        let untouched = untouched && into.replacement.is_none();
         if untouched && into.engine.can_attach(&from.engine) {
             self.changes.push(Change::Attach { from, into });
         } else if untouched && into.engine.can_adopt(&from.engine)? {
@@ -303,18 +421,16 @@ impl<'a> Plan<'a> {
                 && keyspace.id == id
             {
                 entries.push(entry);
-                if keyspace.engine.writes_pages() {
-                    self.bytes += bytes;
-                    self.entries += 1;
-                }
+                let pages = keyspace.page_writers();
+                self.bytes += pages * bytes;
+                self.entries += pages;
                 return Ok(());
             }
         }
         let keyspace = self.find(catalog, id)?;
-        if keyspace.engine.writes_pages() {
-            self.bytes += bytes;
-            self.entries += 1;
-        }
+        let pages = keyspace.page_writers();
+        self.bytes += pages * bytes;
+        self.entries += pages;
         self.steps.push(Step::Write {
             keyspace,
             entries: SmallVec::from_iter([entry]),
@@ -357,6 +473,22 @@ impl<'a> Plan<'a> {
                         keyspace.set_dropped(lsn);
                         garbage.push((lsn, keyspace));
                     }
+                    Change::Exchange { old, new } => {
+                        new.inherit(&old);
+                        map.insert(new.id, new);
+                        garbage.push((lsn, old));
+                    }
+                    Change::Replace {
+                        old,
+                        replacement,
+                        new,
+                    } => {
+                        new.take_place_of(&old, lsn);
+                        map.insert(new.id, new);
+                        garbage.push((lsn, old));
+                        replacement.set_dropped(lsn);
+                        garbage.push((lsn, replacement));
+                    }
                     Change::Attach { from, into } => into.engine.attach(&from.engine, lsn),
                     Change::Adopt { old, from, new } => {
                         drop(from);
@@ -383,7 +515,7 @@ impl<'a> Plan<'a> {
                     mut entries,
                 } => {
                     sort_last_wins(&mut entries);
-                    keyspace.engine.apply(&entries, lsn, watermark)?;
+                    keyspace.apply(&entries, lsn, watermark)?;
                 }
                 Step::Move { from, into } => move_entries(&from, &into, lsn, watermark)?,
             }
@@ -395,9 +527,8 @@ impl<'a> Plan<'a> {
 impl Step<'_> {
     fn writes_pages(&self) -> bool {
         match self {
-            Step::Write { keyspace, .. } | Step::Move { into: keyspace, .. } => {
-                keyspace.engine.writes_pages()
-            }
+            Step::Write { keyspace, .. } => keyspace.page_writers() > 0,
+            Step::Move { into, .. } => into.engine.writes_pages(),
         }
     }
 

@@ -105,6 +105,7 @@ impl From<Error> for Replayed {
         match error {
             Error::UnknownKeyspace(_)
             | Error::KeyspaceExists(_)
+            | Error::EngineChanging(_)
             | Error::InvalidOption(_)
             | Error::TooLarge { .. } => Replayed::Nonsense(error.to_string()),
             other => Replayed::Failed(other),

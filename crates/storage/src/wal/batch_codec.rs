@@ -7,6 +7,8 @@
 //! create    = 3 keyspace engine flags  engine, flags: one byte each
 //! drop      = 4 keyspace
 //! merge     = 5 from-keyspace into-keyspace
+//! prepare   = 6 replacement-keyspace keyspace engine
+//! replace   = 7 keyspace replacement-keyspace
 //! ```
 
 use crate::{
@@ -20,6 +22,8 @@ const DELETE: u8 = 2;
 const CREATE: u8 = 3;
 const DROP: u8 = 4;
 const MERGE: u8 = 5;
+const CREATE_REPLACEMENT: u8 = 6;
+const REPLACE: u8 = 7;
 
 const ENGINE_BTREE: u8 = 1;
 const ENGINE_LSM: u8 = 2;
@@ -46,6 +50,17 @@ pub(crate) enum LoggedOperation<'a> {
     Drop { keyspace: KeyspaceId },
     /// Moves a staging keyspace's entries.
     Merge { from: KeyspaceId, into: KeyspaceId },
+    /// Creates what will take a keyspace's place.
+    CreateReplacement {
+        replacement: KeyspaceId,
+        keyspace: KeyspaceId,
+        engine: EngineKind,
+    },
+    /// Puts a replacement in its keyspace's place.
+    Replace {
+        keyspace: KeyspaceId,
+        replacement: KeyspaceId,
+    },
 }
 
 /// The engine's number on disk.
@@ -148,6 +163,24 @@ pub(crate) fn encode(operation: &Operation, out: &mut impl Sink) {
             head.varint(from.0.into());
             head.varint(into.0.into());
         }
+        Operation::CreateReplacement {
+            replacement,
+            keyspace,
+            engine,
+        } => {
+            head.byte(CREATE_REPLACEMENT);
+            head.varint(replacement.0.into());
+            head.varint(keyspace.0.into());
+            head.byte(engine_code(*engine));
+        }
+        Operation::Replace {
+            keyspace,
+            replacement,
+        } => {
+            head.byte(REPLACE);
+            head.varint(keyspace.0.into());
+            head.varint(replacement.0.into());
+        }
     }
     out.extend(head.written());
 }
@@ -239,6 +272,15 @@ impl<'a> BatchReader<'a> {
                 from: self.keyspace()?,
                 into: self.keyspace()?,
             },
+            CREATE_REPLACEMENT => LoggedOperation::CreateReplacement {
+                replacement: self.keyspace()?,
+                keyspace: self.keyspace()?,
+                engine: engine_of(self.byte()?).ok_or("a batch names an unknown engine")?,
+            },
+            REPLACE => LoggedOperation::Replace {
+                keyspace: self.keyspace()?,
+                replacement: self.keyspace()?,
+            },
             _ => return Err("a batch holds an unknown operation"),
         };
         Ok(Some(operation))
@@ -276,6 +318,8 @@ mod tests {
         batch.delete(KeyspaceId(2), *b"gone");
         batch.merge(KeyspaceId(u32::MAX), KeyspaceId(1));
         batch.drop_keyspace(KeyspaceId(300));
+        batch.create_replacement(KeyspaceId(301), KeyspaceId(1), EngineKind::Hybrid);
+        batch.replace(KeyspaceId(1), KeyspaceId(301));
         let mut payload = Vec::new();
         for operation in batch.operations() {
             encode(operation, &mut payload);
@@ -301,6 +345,22 @@ mod tests {
                 }
                 LoggedOperation::Drop { keyspace } => Operation::DropKeyspace { keyspace },
                 LoggedOperation::Merge { from, into } => Operation::Merge { from, into },
+                LoggedOperation::CreateReplacement {
+                    replacement,
+                    keyspace,
+                    engine,
+                } => Operation::CreateReplacement {
+                    replacement,
+                    keyspace,
+                    engine,
+                },
+                LoggedOperation::Replace {
+                    keyspace,
+                    replacement,
+                } => Operation::Replace {
+                    keyspace,
+                    replacement,
+                },
             };
             assert_eq!(&read, operation);
         }

@@ -385,6 +385,7 @@ impl Display for AlterAction {
                 f.write_str("RESET ")?;
                 list(f, parameters)
             }
+            AlterAction::SetStorage(method) => write!(f, "SET ENGINE {method}"),
         }
     }
 }

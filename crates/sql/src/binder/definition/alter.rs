@@ -103,6 +103,10 @@ impl<'a> Binder<'a> {
                 dropped_sequences,
                 cascade,
                 notices,
+                only_storage: alter
+                    .actions
+                    .iter()
+                    .all(|action| matches!(action, AlterAction::SetStorage(_))),
             }),
         )))
     }
@@ -334,6 +338,10 @@ impl<'a> Binder<'a> {
                     return Err(relation_exists(&draft.table.name, schema.span));
                 }
                 draft.table.schema.clone_from(&schema.name);
+                Ok(())
+            }
+            AlterAction::SetStorage(method) => {
+                draft.table.storage = super::storage(Some(method))?;
                 Ok(())
             }
         }
@@ -679,6 +687,7 @@ fn altered(object: ObjectKind, old: Arc<Table>, new: Table) -> BoundStatement {
         dropped_sequences: Vec::new(),
         cascade: false,
         notices: Vec::new(),
+        only_storage: false,
     })))
 }
 

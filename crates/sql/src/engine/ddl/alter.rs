@@ -25,7 +25,7 @@ use crate::{
     executor::ExecContext,
 };
 
-use super::{drop_keyspaces, new_keyspace};
+use super::{drop_keyspaces, engine_of, new_keyspace};
 
 /// How many rows are rewritten at once.
 const BATCH: usize = 1024;
@@ -45,11 +45,18 @@ impl Session {
             dropped_sequences,
             cascade,
             notices,
+            only_storage,
         } = alter;
         let mut notices: Vec<String> = notices
             .into_iter()
             .map(|notice| format!("NOTICE:  {notice}"))
             .collect();
+        if only_storage {
+            // Nobody else has to wait.
+            move_to_engine(transaction, &old, &new)?;
+            self.put_table(transaction, &new)?;
+            return Ok(StatementResult::noted("ALTER TABLE", notices));
+        }
         let handle = self.lock_table(transaction, &old)?;
         let is_table = old.view().is_none();
         for (ordinal, definition) in sequences {
@@ -74,6 +81,7 @@ impl Session {
         }
         if is_table {
             self.change_storage(transaction, &handle, &mut new, &values)?;
+            move_to_engine(transaction, &old, &new)?;
         }
         self.put_table(transaction, &new)?;
         let same_columns = old.columns.len() == new.columns.len()
@@ -533,4 +541,25 @@ fn violated_by_some_row(check: &str, table: &str) -> Error {
         SqlState::CHECK_VIOLATION,
         format!("check constraint \"{check}\" of relation \"{table}\" is violated by some row"),
     )
+}
+
+/// Gives rows and indexes that stay where they are the engine of the new definition. They are
+/// copied while others read and write them.
+fn move_to_engine(transaction: &Transaction, old: &Table, new: &Table) -> Result<()> {
+    if old.storage == new.storage {
+        return Ok(());
+    }
+    let keyspaces = |table: &Table| -> Vec<u32> {
+        let indexes = table.indexes.iter().map(|index| index.keyspace);
+        indexes.chain([table.keyspace]).collect()
+    };
+    let before = keyspaces(old);
+    for keyspace in keyspaces(new) {
+        if before.contains(&keyspace) {
+            transaction
+                .set_engine(KeyspaceId(keyspace), engine_of(new.storage))
+                .map_err(txn_error)?;
+        }
+    }
+    Ok(())
 }

@@ -241,14 +241,19 @@ fn is_temporary(statement: &StatementKind) -> bool {
     }
 }
 
+/// The engine of a table that is stored so.
+fn engine_of(storage: TableStorage) -> EngineKind {
+    match storage {
+        TableStorage::BTree => EngineKind::BTree,
+        TableStorage::Lsm => EngineKind::Lsm,
+        TableStorage::Hybrid => EngineKind::Hybrid,
+    }
+}
+
 /// A new keyspace for rows or index entries of a table that is stored so.
 fn new_keyspace(transaction: &Transaction, storage: TableStorage) -> Result<u32> {
     let options = KeyspaceOptions {
-        engine: match storage {
-            TableStorage::BTree => EngineKind::BTree,
-            TableStorage::Lsm => EngineKind::Lsm,
-            TableStorage::Hybrid => EngineKind::Hybrid,
-        },
+        engine: engine_of(storage),
         ..KeyspaceOptions::default()
     };
     Ok(transaction.create_keyspace(options).map_err(txn_error)?.0)

@@ -244,6 +244,7 @@ impl Builder {
             Rule::rename_to => AlterAction::Rename(next()?),
             Rule::rename_constraint => AlterAction::RenameConstraint(next()?, next()?),
             Rule::rename_column => AlterAction::RenameColumn(next()?, next()?),
+            Rule::set_storage => AlterAction::SetStorage(next()?),
             _ => AlterAction::SetSchema(next()?),
         })
     }
