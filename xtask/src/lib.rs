@@ -5,6 +5,7 @@
 //! | `ci` | everything that must be green before a change lands |
 //! | `tidy` | house rules that no compiler checks |
 //! | `gate-a` … `gate-e` | the reliability gates, `--mode quick`, `full` or `deep` |
+//! | `miri` | tests of the storage layer in an interpreter that finds undefined behaviour |
 //! | `conformance` | scores against sqllogictest, sqltest and PostgreSQL's regression tests |
 //! | `demo` | loads the sample data and answers five questions about it |
 //! | `bench` | measurements, beside rivals where there are any |
@@ -27,6 +28,7 @@ pub mod ci;
 pub mod conformance;
 pub mod demo;
 pub mod gates;
+pub mod miri;
 pub mod tidy;
 
 /// A failed task.

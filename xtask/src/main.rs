@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::{
     bench, ci, conformance, demo,
     gates::{self, Gate, Mode},
-    tidy, workspace_root,
+    miri, tidy, workspace_root,
 };
 
 /// Developer tasks of RustlingDB.
@@ -34,6 +34,8 @@ enum Task {
     GateD(GateArguments),
     /// Gate E, compaction: snapshots held open stay as they are while tables are merged.
     GateE(GateArguments),
+    /// Run tests of the storage layer under Miri (needs a nightly toolchain with it).
+    Miri,
     /// Score the database against public conformance corpora.
     Conformance(conformance::Options),
     /// Load the sample data into a new database and answer five questions about it.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
         Task::GateD(arguments) => gates::run(Gate::D, arguments.mode),
         Task::GateE(arguments) => gates::run(Gate::E, arguments.mode),
+        Task::Miri => miri::run(),
         Task::Conformance(options) => conformance::run(&options),
         Task::Demo => demo::run(),
         Task::Bench(bench) => bench::run(&bench),

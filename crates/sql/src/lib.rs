@@ -50,6 +50,8 @@ pub mod eval;
 #[cfg(feature = "engine")]
 pub(crate) mod executor;
 pub mod functions;
+#[cfg(all(any(test, fuzzing), feature = "engine"))]
+pub mod fuzzing;
 pub mod parser;
 #[cfg(feature = "engine")]
 pub(crate) mod planner;

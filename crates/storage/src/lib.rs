@@ -62,6 +62,8 @@ pub mod durability;
 pub mod engine;
 pub mod env;
 pub mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub(crate) mod hybrid;
 mod keyspace;
 pub(crate) mod lsm;

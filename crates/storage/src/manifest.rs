@@ -368,6 +368,24 @@ impl StoredRun {
     }
 }
 
+/// Arbitrary manifests.
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing {
+    use std::path::Path;
+
+    use super::Manifest;
+
+    /// What decodes encodes to what decodes to the same.
+    pub(crate) fn any_manifest(data: &[u8]) {
+        let file = Path::new("data");
+        if let Ok(manifest) = Manifest::decode(data, file) {
+            let again = Manifest::decode(&manifest.encode(), file);
+            assert!(again.is_ok_and(|again| again == manifest), "{manifest:?}");
+            let _ = manifest.table_numbers();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use quickcheck::quickcheck;

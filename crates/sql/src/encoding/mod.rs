@@ -10,6 +10,8 @@
 
 pub(crate) mod composite;
 pub(crate) mod decode;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod key;
 mod key_decimal;
 pub(crate) mod row;

@@ -30,6 +30,8 @@ mod cell;
 mod cursor;
 mod destroy;
 mod estimate;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod key;
 mod layout;
 mod merge;

@@ -26,6 +26,8 @@ mod cache;
 mod compaction;
 mod filter;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod ground;
 mod hash;
 mod memtable;

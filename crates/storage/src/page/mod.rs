@@ -24,6 +24,8 @@ mod chunked;
 mod delta;
 mod eviction;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod guard;
 mod image;
 mod open;

@@ -162,6 +162,25 @@ impl Superblock {
     }
 }
 
+/// Gives `copy` a checksum that matches.
+#[cfg(any(test, fuzzing))]
+pub(super) fn reseal(copy: &mut [u8]) {
+    let checksum = crc32c::crc32c(&copy[MAGIC_AT..]);
+    copy[CHECKSUM..CHECKSUM + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// The bytes of a copy as a true copy number `copy`.
+#[cfg(any(test, fuzzing))]
+pub(super) fn as_copy(bytes: &[u8], copy: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes.resize(COPY_SIZE, 0);
+    bytes[MAGIC_AT..MAGIC_AT + MAGIC.len()].copy_from_slice(MAGIC);
+    bytes[VERSION..VERSION + 2].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    bytes[COPY..COPY + 4].copy_from_slice(&(copy as u32).to_le_bytes());
+    reseal(&mut bytes);
+    bytes
+}
+
 /// Why a copy does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unreadable {

@@ -9,6 +9,8 @@ mod compaction;
 mod core;
 mod engine;
 mod engine_change;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gathered;
 mod ingest;
 mod open;

@@ -93,6 +93,37 @@ pub(super) fn replay(
     Ok((tail, replay.counts))
 }
 
+/// Replays `payloads` as consecutive commits, until one makes no sense.
+///
+/// # Errors
+/// As [`replay`].
+#[cfg(any(test, fuzzing))]
+pub(super) fn replay_payloads(env: &Env, trees: &Trees, payloads: &[&[u8]]) -> Result<()> {
+    let mut replay = Replay {
+        env,
+        trees,
+        options: ReplayOptions {
+            read_only: false,
+            threads: 1,
+            gathered_bytes: 64,
+        },
+        gathered: Gathered::default(),
+        last: Lsn::ZERO,
+    };
+    let mut lsn = Lsn::ZERO;
+    let mut all = || -> Result<(), Replayed> {
+        for payload in payloads {
+            lsn = lsn.next();
+            replay.commit(lsn, payload)?;
+        }
+        Ok(replay.apply_gathered()?)
+    };
+    all().map_err(|error| match error {
+        Replayed::Nonsense(reason) => Error::InvalidOption(reason),
+        Replayed::Failed(error) => error,
+    })
+}
+
 /// Why a commit could not be replayed.
 enum Replayed {
     /// What is logged makes no sense.

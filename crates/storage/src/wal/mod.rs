@@ -7,6 +7,8 @@ mod archive;
 mod batch_codec;
 mod encode;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod log;
 mod reader;
 mod segment;

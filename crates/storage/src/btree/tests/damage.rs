@@ -7,66 +7,14 @@ use fastrand::Rng;
 use super::{BTree, TreeEntry, tiny_pages};
 use crate::{
     btree::{
-        build,
-        cell::{CellValue, LeafEntry},
-        key::{Place, Tails},
-        layout::{KIND_INNER, KIND_LEAF, NodeResult, malformed},
-        node::Node,
-        prune,
+        fuzzing::use_node,
+        layout::{KIND_INNER, KIND_LEAF},
     },
     cursor::VersionCursor,
     lsn::Lsn,
-    page::PageId,
     store::{Direction, KeyRange},
     verify::VerifyReport,
 };
-
-/// No key has a tail.
-struct NoTails;
-
-impl Tails for NoTails {
-    fn load(&self, _: PageId, _: usize, _: &mut Vec<u8>) -> NodeResult<()> {
-        malformed("no tails here")
-    }
-}
-
-fn use_node(page: &mut [u8], key: &[u8]) -> NodeResult<()> {
-    let place = Place::at(key, Lsn(9));
-    let mut out = Vec::new();
-    let node = Node::parse(page)?;
-    let _ = (node.low(), node.high(), node.prefix(), node.used());
-    let _ = node.find_child(place, true, &NoTails);
-    for index in 0..=node.count() {
-        let _ = node.child(index);
-        if let Ok(cell) = node.leaf_cell(index) {
-            let _ = node.whole_key(&cell.key, &NoTails, &mut out);
-        }
-        if let Ok(cell) = node.inner_cell(index) {
-            let _ = node.whole_key(&cell.key, &NoTails, &mut out);
-        }
-    }
-    let entry = LeafEntry {
-        inline: &key[..key.len().min(node.inline_limit())],
-        tail: None,
-        lsn: Lsn(9),
-        value: CellValue::Inline(b"value"),
-    };
-    if let Ok((index, _)) = node.find(place, &NoTails) {
-        let _ = build::insert_leaf(page, index, &entry);
-    }
-    let mut freed = Vec::new();
-    let _ = prune::prune_leaf(page, Lsn(7), &NoTails, &mut freed);
-    let _ = prune::prune_key(page, place, Lsn(8), &NoTails, &mut freed);
-    let _ = build::retain(page, |index| index % 2 == 0);
-    let node = Node::parse(page)?;
-    if node.count() > 0
-        && let Ok(cell) = node.leaf_cell(node.count() / 2)
-    {
-        let index = node.count() / 2;
-        build::remove(page, index, cell.size)?;
-    }
-    Ok(())
-}
 
 /// Random bytes behind a plausible beginning.
 #[test]

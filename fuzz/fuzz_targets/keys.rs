@@ -1,0 +1,7 @@
+//! See `fuzzing::keys` of the crate that it calls.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| rustling_sql::fuzzing::keys(data));

@@ -1,0 +1,7 @@
+//! See `fuzzing::parser` of the crate that it calls.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| rustling_sql::fuzzing::parser(data));

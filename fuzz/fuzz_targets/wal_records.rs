@@ -1,0 +1,7 @@
+//! See `fuzzing::wal_records` of the crate that it calls.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| rustling_storage::fuzzing::wal_records(data));
