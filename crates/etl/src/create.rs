@@ -124,6 +124,7 @@ pub(crate) fn create_table(table: &str, columns: &[(ColumnSpec, DataType)]) -> R
             },
             if_not_exists: false,
             method: None,
+            parameters: Vec::new(),
             body: TableBody::Definitions {
                 elements: columns,
                 constraints: Vec::new(),
