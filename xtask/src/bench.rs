@@ -51,6 +51,8 @@ pub enum Bench {
         #[arg(long, default_value = "0.1")]
         sf: String,
     },
+    /// The server beside PostgreSQL, both under pgbench and psql.
+    Pgbench(crate::pgbench::Options),
     /// Throughput, latency, checkpoint, recovery and memory of the database itself.
     Performance,
 }
@@ -62,6 +64,7 @@ pub enum Bench {
 pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Load { runs } => load(*runs),
+        Bench::Pgbench(options) => crate::pgbench::run(options),
         Bench::Kv {
             with_rocksdb,
             options,

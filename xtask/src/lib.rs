@@ -5,6 +5,7 @@
 //! | `ci` | everything that must be green before a change lands |
 //! | `tidy` | house rules that no compiler checks |
 //! | `gate-a` … `gate-e` | the reliability gates, `--mode quick`, `full` or `deep` |
+//! | `gate-f` | the server under unmodified clients, and killed at work |
 //! | `miri` | tests of the storage layer in an interpreter that finds undefined behaviour |
 //! | `conformance` | scores against sqllogictest, sqltest and PostgreSQL's regression tests |
 //! | `demo` | loads the sample data and answers five questions about it |
@@ -27,8 +28,11 @@ pub mod bench;
 pub mod ci;
 pub mod conformance;
 pub mod demo;
+pub mod gate_f;
 pub mod gates;
 pub mod miri;
+pub mod pgbench;
+pub mod servers;
 pub mod tidy;
 
 /// A failed task.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, conformance, demo,
+    bench, ci, conformance, demo, gate_f,
     gates::{self, Gate, Mode},
     miri, tidy, workspace_root,
 };
@@ -34,6 +34,8 @@ enum Task {
     GateD(GateArguments),
     /// Gate E, compaction: snapshots held open stay as they are while tables are merged.
     GateE(GateArguments),
+    /// Gate F, the server: unmodified clients, pgbench, kill -9 without losing what was acknowledged.
+    GateF(GateArguments),
     /// Run tests of the storage layer under Miri (needs a nightly toolchain with it).
     Miri,
     /// Score the database against public conformance corpora.
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
         Task::GateD(arguments) => gates::run(Gate::D, arguments.mode),
         Task::GateE(arguments) => gates::run(Gate::E, arguments.mode),
+        Task::GateF(arguments) => gate_f::run(arguments.mode),
         Task::Miri => miri::run(),
         Task::Conformance(options) => conformance::run(&options),
         Task::Demo => demo::run(),

@@ -148,7 +148,8 @@ fn standard_input() -> Result<String> {
 
 fn run_text(database: &Database, common: &Common, sql: &str) -> Result<()> {
     let mut session = database.session();
-    to_standard_output(common, |to| run_sql(&mut session, sql, to))
+    let mut data = io::stdin().lock();
+    to_standard_output(common, |to| run_sql(&mut session, sql, &mut data, to))
 }
 
 fn write(common: &Common, result: StatementResult) -> Result<()> {

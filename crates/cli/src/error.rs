@@ -94,6 +94,14 @@ impl Error {
     }
 }
 
+/// For `map_err`: an input error.
+pub(crate) fn input(source: io::Error) -> Error {
+    Error::Io {
+        action: "cannot read the input",
+        source,
+    }
+}
+
 /// For `map_err`: an output error.
 pub(crate) fn output(source: io::Error) -> Error {
     Error::Io {

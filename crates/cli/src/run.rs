@@ -1,11 +1,11 @@
 //! Running SQL text and writing what it gives.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 
-use rustling_sql::{Session, StatementResult, parser::split_statements};
+use rustling_sql::{CopyIn, Session, StatementResult, parser::split_statements};
 
 use crate::{
-    error::{Error, Result, output},
+    error::{Error, Result, input, output},
     output::{Column, Format, Layout, RowWriter, TableWriter, writer},
 };
 
@@ -25,29 +25,110 @@ pub(crate) struct Output<'a> {
     pub(crate) tags: bool,
 }
 
-/// Runs each statement of `sql` and writes what it gives.
+/// Bytes of COPY's data that are passed on at once.
+const COPY_BYTES: usize = 64 << 10;
+
+/// Runs each statement of `sql` and writes what it gives. COPY FROM STDIN takes its data from
+/// `data`, up to a line `\.` or the end.
 ///
 /// # Errors
 /// At the first statement that fails; those before it are done.
-pub(crate) fn run(session: &mut Session, sql: &str, to: &mut Output<'_>) -> Result<()> {
+pub(crate) fn run(
+    session: &mut Session,
+    sql: &str,
+    data: &mut dyn BufRead,
+    to: &mut Output<'_>,
+) -> Result<()> {
     for span in split_statements(sql).map_err(|error| Error::sql(error, sql))? {
         let statement = sql.get(span.start..span.end).unwrap_or_default();
         if statement.trim().is_empty() {
             continue;
         }
-        run_one(session, statement, to)?;
+        run_one(session, statement, data, to)?;
     }
     Ok(())
 }
 
-fn run_one(session: &mut Session, statement: &str, to: &mut Output<'_>) -> Result<()> {
+fn run_one(
+    session: &mut Session,
+    statement: &str,
+    data: &mut dyn BufRead,
+    to: &mut Output<'_>,
+) -> Result<()> {
     let result = session
         .run(statement, ())
         .map_err(|error| Error::sql(error, statement))?;
-    write_result(result, to).map_err(|error| match error {
+    let written = match result {
+        StatementResult::CopyIn(copy) => copy_in(session, *copy, data, to),
+        result => write_result(result, to),
+    };
+    written.map_err(|error| match error {
         Error::Database(error) => Error::sql(error, statement),
         other => other,
     })
+}
+
+/// Feeds a COPY FROM STDIN.
+fn copy_in(
+    session: &mut Session,
+    mut copy: CopyIn,
+    data: &mut dyn BufRead,
+    to: &mut Output<'_>,
+) -> Result<()> {
+    let whole = copy.is_binary();
+    let mut block = Vec::with_capacity(COPY_BYTES);
+    loop {
+        let before = block.len();
+        let count = if whole {
+            let ready = data.fill_buf().map_err(input)?;
+            block.extend_from_slice(ready);
+            let count = ready.len();
+            data.consume(count);
+            count
+        } else {
+            data.read_until(b'\n', &mut block).map_err(input)?
+        };
+        let line = block.get(before..).unwrap_or_default();
+        let is_mark = !whole && matches!(line, b"\\." | b"\\.\n" | b"\\.\r\n");
+        let is_end = count == 0 || is_mark;
+        if is_mark {
+            block.truncate(before);
+        }
+        if block.len() >= COPY_BYTES || is_end {
+            let taken = copy.write(session, &block);
+            block.clear();
+            if let Err(error) = taken {
+                if !is_end {
+                    pass_over(data, whole)?;
+                }
+                return Err(Error::Database(error));
+            }
+        }
+        if is_end {
+            break;
+        }
+    }
+    let count = copy.finish(session).map_err(Error::Database)?;
+    say_copied(count, to)
+}
+
+/// Passes over the rest of COPY's data, which must not be taken for statements.
+fn pass_over(data: &mut dyn BufRead, whole: bool) -> Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let count = data.read_until(b'\n', &mut line).map_err(input)?;
+        if count == 0 || (!whole && matches!(line.trim_ascii_end(), b"\\.")) {
+            return Ok(());
+        }
+    }
+}
+
+fn say_copied(count: u64, to: &mut Output<'_>) -> Result<()> {
+    if to.tags {
+        writeln!(to.messages, "COPY {count}").map_err(output)?;
+    }
+    to.out.flush().map_err(output)
 }
 
 /// Writes what a statement gives.
@@ -57,6 +138,16 @@ fn run_one(session: &mut Session, statement: &str, to: &mut Output<'_>) -> Resul
 pub(crate) fn write_result(result: StatementResult, to: &mut Output<'_>) -> Result<()> {
     let mut rows = match result {
         StatementResult::Rows(rows) => rows,
+        StatementResult::CopyOut(copy) => {
+            let count = copy.write_to(to.out).map_err(Error::Database)?;
+            return say_copied(count, to);
+        }
+        StatementResult::CopyIn(_) => {
+            return Err(Error::Usage {
+                message: "COPY FROM STDIN needs data, and there is none here".into(),
+                hint: "use rustling query or the shell, or name a file".into(),
+            });
+        }
         StatementResult::Done { tag, notices, .. } => {
             for notice in notices {
                 writeln!(to.messages, "NOTICE:  {notice}").map_err(output)?;

@@ -74,6 +74,11 @@ impl Place {
         child.wait_with_output().unwrap().into()
     }
 
+    /// The shell, fed with a script.
+    fn shell(&self, script: &str) -> Answer {
+        self.pipe(&["shell"], script.as_bytes())
+    }
+
     /// A load that must fail with a message that holds each of `expected`, and leave no table.
     fn refuses(&self, content: &[u8], options: &[&str], expected: &[&str]) {
         self.file("bad.csv", content);
@@ -404,4 +409,25 @@ fn a_directory_without_permission_or_in_use_is_named() {
         "{}",
         not_a_directory.err
     );
+}
+
+#[test]
+fn data_is_copied_in_and_out() {
+    let place = Place::new();
+    place.file("t.csv", b"n,name\n1,one\n2,\n");
+    let made = place.shell("CREATE TABLE t (n int PRIMARY KEY, name text);\n");
+    assert!(made.success, "{}", made.err);
+    // A file, named as psql's \copy names it.
+    let copied = place.shell("\\copy t FROM 't.csv' CSV HEADER\n");
+    assert!(copied.success && copied.out.contains("COPY 2"), "{}{}", copied.out, copied.err);
+    // Data between statements; a bad line does not make statements of the rest.
+    let script = "COPY t FROM STDIN;\n3\tthree\n\\.\nSELECT count(*) FROM t;\n\
+                  COPY t FROM STDIN;\nfour\tbad\nDROP TABLE t;\n\\.\nSELECT max(n) FROM t;\n";
+    let answer = place.shell(script);
+    assert!(!answer.success);
+    assert!(answer.err.contains("CONTEXT:  COPY t, line 1, column n: \"four\""), "{}", answer.err);
+    assert!(answer.out.contains('3'), "{}", answer.out);
+    let dumped = place.run(&["query", "COPY t TO STDOUT (FORMAT csv, NULL '-')"]);
+    assert_eq!(dumped.out, "1,one\n2,-\n3,three\n");
+    assert!(dumped.err.contains("COPY 3"), "{}", dumped.err);
 }

@@ -204,6 +204,27 @@ pub(crate) fn data_row(
     result
 }
 
+/// COPY begins: `kind` G for data from the client, H for data to it.
+pub(crate) fn copy_response(out: &mut BytesMut, kind: u8, binary: bool, columns: usize) {
+    message(out, kind, |out| {
+        out.put_u8(u8::from(binary));
+        count(out, columns);
+        for _ in 0..columns {
+            out.put_u16(u16::from(binary));
+        }
+    });
+}
+
+/// A part of COPY's data.
+pub(crate) fn copy_data<R>(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut) -> R) -> R {
+    message(out, b'd', body)
+}
+
+/// The end of COPY's data.
+pub(crate) fn copy_done(out: &mut BytesMut) {
+    empty(out, b'c');
+}
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Severity {
@@ -241,6 +262,9 @@ pub(crate) fn report(
         }
         if let Some(hint) = error.hint_text() {
             field(b'H', hint);
+        }
+        if let Some(context) = error.context_text() {
+            field(b'W', context);
         }
         // Positions count characters, from 1.
         let before = error

@@ -3,15 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use rustling_sql::{Database, Error as SqlError, SqlState};
+use rustling_sql::{Database, Error as SqlError, FileAccess, SqlState};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
-    task::block_in_place,
+    task::{block_in_place, spawn_blocking},
     time::timeout,
 };
 
 use crate::{
+    busy::{self, Left, Session, Socket, is_over},
     cancel::CancelRegistry,
     dispatch::{Dispatcher, Progress},
     options::ServerOptions,
@@ -63,21 +64,29 @@ pub(crate) async fn serve(
         // Whoever takes too long to say who he is is not told anything.
         Err(_) | Ok(Wanted::Nothing) => {}
         Ok(Wanted::Cancel { process, secret }) => shared.cancels.cancel(process, &secret),
-        Ok(Wanted::Session(startup)) => session(&shared, startup, phase).await,
+        Ok(Wanted::Session(startup)) => session(&shared, startup, peer_is_owner, phase).await,
     }
 }
 
 /// Serves a session.
-async fn session(shared: &Shared, startup: Startup, mut phase: watch::Receiver<Phase>) {
+async fn session(
+    shared: &Shared,
+    startup: Startup,
+    peer_is_owner: bool,
+    mut phase: watch::Receiver<Phase>,
+) {
     let Startup {
         mut stream,
-        mut input,
+        input,
         user,
         settings,
         long_secret,
         out,
     } = startup;
-    let session = shared.database.session();
+    let mut session = shared.database.session();
+    if !peer_is_owner {
+        session.set_file_access(FileAccess::Beneath(shared.options.file_directories.clone()));
+    }
     let registration = shared.cancels.register(session.cancel_token(), long_secret);
     let mut dispatcher = Dispatcher::new(session, shared.options.limits.message_bytes);
     dispatcher.out = out;
@@ -93,34 +102,50 @@ async fn session(shared: &Shared, startup: Startup, mut phase: watch::Receiver<P
         (None, Ok(registration)) => registration,
     };
     dispatcher.welcome(&user, registration.process, &registration.secret);
+    let mut session = Box::new(Session { dispatcher, input });
     loop {
-        // Statements read files and wait for locks: the other tasks of this thread move on.
-        let progress = block_in_place(|| dispatcher.run(&mut input));
-        if progress == Progress::Closed {
-            drop(timeout(PARTING, stream.write_all(&dispatcher.out)).await);
-            break;
-        }
-        if stream.write_all(&dispatcher.out).await.is_err() {
-            break;
-        }
-        dispatcher.out.clear();
-        let now = *phase.borrow();
-        let idle = progress == Progress::NeedsInput && input.is_empty();
-        if now == Phase::Closing || (now == Phase::Draining && idle && !dispatcher.in_transaction())
-        {
-            return part(stream, dispatcher, &shutting_down()).await;
-        }
-        if progress == Progress::HasOutput {
-            continue;
-        }
-        if stream.flush().await.is_err() {
-            break;
-        }
+        stream = if matches!(stream, Stream::Tls(_)) {
+            // Statements read files and wait for locks: the other tasks of this thread move on.
+            let progress = block_in_place(|| session.dispatcher.run(&mut session.input));
+            if stream.write_all(&session.dispatcher.out).await.is_err()
+                || progress == Progress::Closed
+            {
+                break;
+            }
+            session.dispatcher.out.clear();
+            if is_over(*phase.borrow(), progress, &session) {
+                return part(stream, session.dispatcher, &shutting_down()).await;
+            }
+            if progress == Progress::HasOutput {
+                continue;
+            }
+            if stream.flush().await.is_err() {
+                break;
+            }
+            stream
+        } else {
+            let Ok(socket) = Socket::of(stream) else {
+                return;
+            };
+            let watched = phase.clone();
+            let busy = spawn_blocking(move || busy::run(socket, session, &watched));
+            match busy.await {
+                Ok(Left::Idle(stream, idle)) => {
+                    session = idle;
+                    if is_over(*phase.borrow(), Progress::NeedsInput, &session) {
+                        return part(stream, session.dispatcher, &shutting_down()).await;
+                    }
+                    stream
+                }
+                Ok(Left::Ended) | Err(_) => return,
+            }
+        };
+        let Session { dispatcher, input } = &mut *session;
         give_back(&mut dispatcher.out);
-        give_back(&mut input);
+        give_back(input);
         input.reserve(READ_BYTES);
         tokio::select! {
-            read = stream.read_buf(&mut input) => match read {
+            read = stream.read_buf(input) => match read {
                 Ok(count) if count > 0 => {}
                 _ => break,
             },
@@ -138,7 +163,8 @@ async fn part(mut stream: Stream, mut dispatcher: Dispatcher, error: &SqlError) 
     drop(timeout(PARTING, stream.shutdown()).await);
 }
 
-fn shutting_down() -> SqlError {
+/// What a client is told when the server ends.
+pub(crate) fn shutting_down() -> SqlError {
     SqlError::new(
         SqlState("57P01"),
         "terminating connection due to administrator command",
@@ -146,7 +172,7 @@ fn shutting_down() -> SqlError {
 }
 
 /// Gives an empty buffer's memory back where it is large.
-fn give_back(buffer: &mut BytesMut) {
+pub(crate) fn give_back(buffer: &mut BytesMut) {
     if buffer.is_empty() && buffer.capacity() > KEPT_BYTES {
         *buffer = BytesMut::new();
     }

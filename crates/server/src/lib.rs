@@ -27,12 +27,13 @@
 //! |--------------------------------------------|---------------------------------------------|
 //! | listening, limits, the end                 | `server`                                    |
 //! | TLS, the startup message                   | `startup`, [`authentication`](Users)        |
-//! | a connection's reading and writing         | `connection`, `stream`                      |
+//! | a connection's reading and writing         | `connection`, `busy`, `stream`              |
 //! | messages → statements → answers            | `frontend`, `dispatch`, `backend`, `values` |
 //! | requests to end another session's statement | `cancel`                                   |
 
 mod authentication;
 mod backend;
+mod busy;
 mod cancel;
 mod connection;
 mod dispatch;

@@ -35,6 +35,9 @@ pub struct ServerOptions {
     pub certificate: Option<Certificate>,
     /// Whether TCP connections must use TLS.
     pub require_tls: bool,
+    /// Directories that COPY may read and write files in, in sessions that have proven who they
+    /// are by a password. (Sessions of the system's user that runs the server may reach all files.)
+    pub file_directories: Vec<PathBuf>,
     /// What clients may take up.
     pub limits: Limits,
     /// Threads that serve connections; 0: one per core.
@@ -53,6 +56,7 @@ impl ServerOptions {
             trust: false,
             certificate: None,
             require_tls: false,
+            file_directories: Vec::new(),
             limits: Limits::default(),
             threads: 0,
         }

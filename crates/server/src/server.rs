@@ -86,7 +86,9 @@ impl Server {
         builder
             .enable_io()
             .enable_time()
-            .thread_name("rustling-server");
+            .thread_name("rustling-server")
+            // One for each session at work, and some for the rest.
+            .max_blocking_threads(options.limits.connections.saturating_add(16));
         if options.threads > 0 {
             builder.worker_threads(options.threads);
         }

@@ -321,3 +321,81 @@ fn a_shutdown_lets_transactions_finish() {
     assert_eq!(rows.read_all::<(i64,)>().unwrap(), [(2,)]);
     assert!(std::net::TcpStream::connect(address).is_err());
 }
+
+#[test]
+fn data_is_copied_both_ways() {
+    use std::io::{Read as _, Write as _};
+
+    let place = Place::new("CREATE TABLE t (n int PRIMARY KEY, name text)");
+    let mut client = place.client();
+    let mut writer = client.copy_in("COPY t FROM STDIN").unwrap();
+    for n in 0..10_000 {
+        writeln!(writer, "{n}\tnumber {n}").unwrap();
+    }
+    assert_eq!(writer.finish().unwrap(), 10_000);
+    let mut text = String::new();
+    client
+        .copy_out("COPY (SELECT * FROM t WHERE n < 3 ORDER BY n) TO STDOUT (FORMAT csv, HEADER)")
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, "n,name\n0,number 0\n1,number 1\n2,number 2\n");
+    // A part of many kilobytes comes whole.
+    let mut bytes = Vec::new();
+    client
+        .copy_out("COPY t TO STDOUT (FORMAT binary)")
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    assert!(bytes.starts_with(b"PGCOPY\n\xff\r\n\0") && bytes.ends_with(b"\xff\xff"));
+
+    // An error in the data, with its place; the session goes on.
+    let mut writer = client.copy_in("COPY t FROM STDIN").unwrap();
+    writer.write_all(b"10000\tgood\nx\tbad\n").unwrap();
+    let error = writer.finish().unwrap_err();
+    let error = database_error(&error);
+    assert_eq!(error.code().code(), "22P02");
+    assert_eq!(error.where_(), Some("COPY t, line 2, column n: \"x\""));
+    // A writer that is dropped takes its data back.
+    let mut writer = client.copy_in("COPY t FROM STDIN").unwrap();
+    writer.write_all(b"10001\tgood\n").unwrap();
+    drop(writer);
+    let count = |client: &mut Client| -> i64 {
+        client
+            .query_one("SELECT count(*) FROM t", &[])
+            .unwrap()
+            .get(0)
+    };
+    assert_eq!(count(&mut client), 10_000);
+
+    // Within a transaction.
+    let mut transaction = client.transaction().unwrap();
+    let mut writer = transaction.copy_in("COPY t FROM STDIN").unwrap();
+    writer.write_all(b"10002\tgood\n").unwrap();
+    writer.finish().unwrap();
+    transaction.rollback().unwrap();
+    assert_eq!(count(&mut client), 10_000);
+
+    // By the simple protocol a COPY to the client works as well; one that fails on the way does
+    // so in its place, and files are for others.
+    let error = client
+        .copy_out("COPY (SELECT 1 / (2 - n) FROM t WHERE n < 5 ORDER BY n) TO STDOUT")
+        .and_then(|mut reader| {
+            let mut text = String::new();
+            let read = reader.read_to_string(&mut text).map(drop);
+            Err(*read
+                .unwrap_err()
+                .into_inner()
+                .unwrap()
+                .downcast::<postgres::Error>()
+                .unwrap())
+        })
+        .map(|()| ())
+        .unwrap_err();
+    assert_eq!(database_error(&error).code().code(), "22012");
+    for sql in ["COPY t TO '/tmp/never'", "COPY t FROM '/etc/passwd'"] {
+        let error = client.batch_execute(sql).unwrap_err();
+        assert_eq!(database_error(&error).code().code(), "42501", "{sql}");
+    }
+    assert_eq!(count(&mut client), 10_000);
+}

@@ -39,6 +39,9 @@ impl Error {
         if let Some(hint) = self.hint_text() {
             text.push_str(&format!("HINT:  {hint}\n"));
         }
+        if let Some(context) = self.context_text() {
+            text.push_str(&format!("CONTEXT:  {context}\n"));
+        }
         text
     }
 }

@@ -70,6 +70,12 @@ sql_states! {
     DATETIME_FIELD_OVERFLOW = "22008";
     /// invalid_datetime_format
     INVALID_DATETIME_FORMAT = "22007";
+    /// bad_copy_file_format
+    BAD_COPY_FILE_FORMAT = "22P04";
+    /// character_not_in_repertoire (bytes that are no text)
+    CHARACTER_NOT_IN_REPERTOIRE = "22021";
+    /// insufficient_privilege
+    INSUFFICIENT_PRIVILEGE = "42501";
     /// invalid_parameter_value
     INVALID_PARAMETER_VALUE = "22023";
     /// cardinality_violation
@@ -129,6 +135,7 @@ struct ErrorFields {
     span: Option<Span>,
     detail: Option<String>,
     hint: Option<String>,
+    context: Option<String>,
 }
 
 impl Error {
@@ -140,6 +147,7 @@ impl Error {
             span: None,
             detail: None,
             hint: None,
+            context: None,
         }))
     }
 
@@ -174,6 +182,13 @@ impl Error {
         self
     }
 
+    /// Says where in the data it happened, unless that is known already.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Error {
+        self.0.context.get_or_insert_with(|| context.into());
+        self
+    }
+
     /// The SQLSTATE.
     #[must_use]
     pub fn state(&self) -> SqlState {
@@ -202,6 +217,12 @@ impl Error {
     #[must_use]
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// Where in the data: `COPY t, line 2, column n`.
+    #[must_use]
+    pub fn context_text(&self) -> Option<&str> {
+        self.0.context.as_deref()
     }
 
     /// Whether the same transaction may succeed when tried again.

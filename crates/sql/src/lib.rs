@@ -36,6 +36,8 @@
 //! touches no file and starts no thread.
 
 pub mod ast;
+#[cfg(feature = "engine")]
+pub mod binary;
 pub mod binder;
 pub mod bound;
 pub mod catalog;
@@ -62,7 +64,8 @@ pub(crate) mod vector;
 
 #[cfg(feature = "engine")]
 pub use crate::engine::{
-    BulkLoader, BulkOptions, CancelToken, Database, DatabaseOptions, FromRow, Params, RefusedRow,
+    BulkLoader, BulkOptions, CancelToken, CopyIn, CopyOut, Database, DatabaseOptions, FileAccess,
+    FromRow, Params, RefusedRow,
     ResultColumn, Row, RowIndex, Rows, Session, SqlTransaction, Statement, StatementDescription,
     StatementResult,
 };

@@ -31,6 +31,7 @@ fn show(result: Result<StatementResult, Error>) -> String {
         Err(error) => return show_error(&error),
         Ok(StatementResult::Done { tag, .. }) => return tag,
         Ok(StatementResult::Rows(rows)) => rows,
+        Ok(other) => return format!("{other:?}"),
     };
     let mut shown = Vec::new();
     for row in rows {

@@ -1,6 +1,7 @@
 //! Golden SQL scripts: statements in, results out, as text. See `scripts/*.golden`.
 //!
-//! A block is a script of statements. A line `@name` before them chooses the session that runs
+//! A block is a script of statements. A `COPY … FROM STDIN` that begins a block is followed by its
+//! data. A line `@name` before them chooses the session that runs
 //! them (sessions come into being when first named and live as long as the file's database).
 
 use std::{collections::HashMap, path::Path};
@@ -30,6 +31,9 @@ fn show_error(error: &Error, sql: &str) -> String {
     if let Some(hint) = error.hint_text() {
         text.push_str(&format!("\nHINT: {hint}"));
     }
+    if let Some(context) = error.context_text() {
+        text.push_str(&format!("\nCONTEXT: {context}"));
+    }
     text
 }
 
@@ -41,6 +45,14 @@ fn show(result: Result<StatementResult, Error>, sql: &str, style: &TextStyle) ->
             .chain([tag])
             .collect::<Vec<_>>()
             .join("\n"),
+        Ok(StatementResult::CopyIn(_)) => "(waits for data)".to_owned(),
+        Ok(StatementResult::CopyOut(copy)) => {
+            let mut out = Vec::new();
+            match copy.write_to(&mut out) {
+                Ok(count) => format!("{}COPY {count}", String::from_utf8_lossy(&out)),
+                Err(error) => show_error(&error, sql),
+            }
+        }
         Ok(StatementResult::Rows(rows)) => {
             let names: Vec<&str> = rows
                 .columns()
@@ -67,6 +79,13 @@ fn show(result: Result<StatementResult, Error>, sql: &str, style: &TextStyle) ->
             lines.join("\n")
         }
     }
+}
+
+/// A COPY FROM STDIN and the data behind it.
+fn copy_with_data(block: &str) -> Option<(&str, &str)> {
+    let (statement, data) = block.split_once(";\n")?;
+    let upper = statement.to_uppercase();
+    (upper.starts_with("COPY ") && upper.contains("FROM STDIN")).then_some((statement, data))
 }
 
 /// Times differ from run to run.
@@ -103,6 +122,14 @@ fn runner(_: &Path) -> impl FnMut(&str) -> String + use<> {
         let session = sessions
             .entry(name.to_owned())
             .or_insert_with(|| database.session());
+        if let Some((statement, data)) = copy_with_data(sql) {
+            // What ends a block's line is no part of it.
+            let data = data.replace("<CR>", "\r").replace("<END>", "");
+            return match session.copy_in(statement, format!("{data}\n").as_bytes()) {
+                Ok(count) => format!("COPY {count}"),
+                Err(error) => show_error(&error, statement),
+            };
+        }
         let spans = match split_statements(sql) {
             Ok(spans) => spans,
             Err(error) => return show_error(&error, sql),

@@ -35,6 +35,26 @@ pub trait Vfs: Send + Sync + std::fmt::Debug {
     /// `NotFound`, `AlreadyExists`, `PermissionDenied` and whatever the system answers.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>>;
 
+    /// As [`Vfs::open`], of a file in `directory` or below: `relative` does not lead out of it,
+    /// neither by `..` nor by symbolic links, also where others change the directory meanwhile.
+    ///
+    /// What is here does for file systems without links; others must do better.
+    ///
+    /// # Errors
+    /// `PermissionDenied` where it leads out, `Unsupported` where the system cannot tell, and
+    /// as [`Vfs::open`].
+    fn open_beneath(
+        &self,
+        directory: &Path,
+        relative: &Path,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn VfsFile>> {
+        if !is_plain(relative) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.open(&directory.join(relative), mode)
+    }
+
     /// Whether a file or directory of that name exists.
     ///
     /// # Errors
@@ -77,6 +97,13 @@ pub trait Vfs: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `WouldBlock` when another holder excludes this one.
     fn lock(&self, path: &Path, exclusive: bool) -> io::Result<Box<dyn VfsLock>>;
+}
+
+/// Whether a relative path goes nowhere but down.
+pub(crate) fn is_plain(relative: &Path) -> bool {
+    let mut components = relative.components().peekable();
+    components.peek().is_some()
+        && components.all(|component| matches!(component, std::path::Component::Normal(_)))
 }
 
 /// A held directory lock; dropping it releases the lock.

@@ -66,6 +66,52 @@ impl Vfs for OsVfs {
         }))
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn open_beneath(
+        &self,
+        directory: &Path,
+        relative: &Path,
+        mode: OpenMode,
+    ) -> io::Result<Arc<dyn VfsFile>> {
+        use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+        if !crate::vfs::is_plain(relative) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let directory = open_with(&options(false), directory)?;
+        let flags = OFlags::CLOEXEC
+            | match mode {
+                OpenMode::ReadOnly => OFlags::RDONLY,
+                OpenMode::ReadWrite => OFlags::RDWR,
+                OpenMode::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            };
+        // Rights for all, as far as the process's mask lets them through.
+        let rights = if mode == OpenMode::CreateNew {
+            Mode::from_raw_mode(0o666)
+        } else {
+            Mode::empty()
+        };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&directory, relative, flags, rights, resolve) {
+            Ok(file) => Ok(Arc::new(OsFile { file: file.into() })),
+            // Something on the way leads out.
+            Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn open_beneath(
+        &self,
+        _directory: &Path,
+        _relative: &Path,
+        _mode: OpenMode,
+    ) -> io::Result<Arc<dyn VfsFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn exists(&self, path: &Path) -> io::Result<bool> {
         path.try_exists()
     }

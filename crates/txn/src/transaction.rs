@@ -297,6 +297,14 @@ impl Transaction {
         Ok(keyspace)
     }
 
+    /// Whether this transaction has created the keyspace, so that nobody else can see it yet.
+    ///
+    /// # Errors
+    /// [`Error::Finished`].
+    pub fn creates_keyspace(&self, keyspace: KeyspaceId) -> Result<bool> {
+        Ok(self.state.read_writes()?.creates(keyspace))
+    }
+
     /// Drops a keyspace, which is locked exclusively until the end.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ fn run_record(session: &mut Session, record: &Record) -> Result<(), String> {
         (Expected::Ok, Ok(StatementResult::Rows(rows))) => {
             return rows.values().map(drop).map_err(|error| error.to_string());
         }
-        (Expected::Ok, Ok(StatementResult::Done { .. })) | (Expected::Error, Err(_)) => {
+        (Expected::Ok, Ok(_)) | (Expected::Error, Err(_)) => {
             return Ok(());
         }
         (Expected::Error, Ok(StatementResult::Rows(rows))) => {

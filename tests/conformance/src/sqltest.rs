@@ -86,7 +86,7 @@ fn run_test(test: &Test) -> Result<(), (String, String)> {
             Ok(StatementResult::Rows(rows)) => {
                 rows.values().map_err(|error| fail(sql, error))?;
             }
-            Ok(StatementResult::Done { .. }) => {}
+            Ok(_) => {}
             Err(error) => return Err(fail(sql, error)),
         }
     }

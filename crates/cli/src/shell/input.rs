@@ -38,6 +38,11 @@ impl<R: BufRead> InputReader<R> {
         }
     }
 
+    /// The stream behind what was read last: COPY's data stands there.
+    pub(super) fn data(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
     /// The next thing to do; `None` at the end.
     ///
     /// # Errors

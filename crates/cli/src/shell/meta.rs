@@ -1,7 +1,7 @@
 //! The shell's own commands.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufRead, Write},
     path::PathBuf,
     sync::Arc,
 };
@@ -21,6 +21,7 @@ use crate::{
 const MAX_NESTED_FILES: usize = 16;
 
 const HELP: &str = "\
+\\copy T FROM 'F'  copy between a table and a file, as COPY does
 \\d                list tables
 \\d TABLE          show a table's columns, keys and indexes
 \\i FILE           run the statements of a file
@@ -36,12 +37,14 @@ A statement ends with a semicolon and may take several lines. Ctrl-C ends a stat
 
 impl Shell {
     /// Runs a command.
-    pub(super) fn command(&mut self, line: &str) -> Result<Flow> {
+    pub(super) fn command(&mut self, line: &str, data: &mut dyn BufRead) -> Result<Flow> {
         let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let argument = argument.trim().trim_end_matches(';').trim();
         match name.trim_end_matches(';') {
             "\\q" | ".quit" | ".exit" => return Ok(Flow::Quit),
             "\\?" | "\\h" | ".help" => self.print(HELP)?,
+            // The shell and the database are one process: their files are the same.
+            "\\copy" => self.sql(line.trim_start_matches('\\'), data)?,
             "\\d" | "\\dt" | ".tables" | ".schema" if argument.is_empty() => self.list_tables()?,
             "\\d" | ".schema" => self.describe(argument)?,
             "\\timing" | ".timing" => {

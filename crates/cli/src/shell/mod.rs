@@ -7,7 +7,7 @@ mod input;
 mod meta;
 
 use std::{
-    io::{self, BufReader, IsTerminal, Write},
+    io::{self, BufRead, BufReader, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -114,7 +114,7 @@ impl Shell {
                     } else {
                         Input::Sql(text)
                     };
-                    if self.handle(&input)? == Flow::Quit {
+                    if self.handle(&input, &mut io::stdin().lock())? == Flow::Quit {
                         break;
                     }
                 }
@@ -135,7 +135,7 @@ impl Shell {
             match next {
                 None => return Ok(Flow::Continue),
                 Some(input) => {
-                    if self.handle(&input)? == Flow::Quit {
+                    if self.handle(&input, reader.data())? == Flow::Quit {
                         return Ok(Flow::Quit);
                     }
                 }
@@ -144,11 +144,11 @@ impl Shell {
     }
 
     /// Does one thing and reports its failure; only a lost output ends the shell.
-    fn handle(&mut self, input: &Input) -> Result<Flow> {
+    fn handle(&mut self, input: &Input, data: &mut dyn BufRead) -> Result<Flow> {
         let started = self.session.database().env().now();
         let result = match input {
-            Input::Command(command) => self.command(command),
-            Input::Sql(sql) => self.sql(sql).map(|()| Flow::Continue),
+            Input::Command(command) => self.command(command, data),
+            Input::Sql(sql) => self.sql(sql, data).map(|()| Flow::Continue),
         };
         match result {
             Ok(flow) => {
@@ -170,7 +170,7 @@ impl Shell {
         }
     }
 
-    fn sql(&mut self, sql: &str) -> Result<()> {
+    fn sql(&mut self, sql: &str, data: &mut dyn BufRead) -> Result<()> {
         let mut out = io::BufWriter::new(io::stdout().lock());
         let mut to = Output {
             out: &mut out,
@@ -180,7 +180,7 @@ impl Shell {
             expanded: self.expanded,
             tags: true,
         };
-        run(&mut self.session, sql, &mut to)
+        run(&mut self.session, sql, data, &mut to)
     }
 
     /// What completion offers.

@@ -1,12 +1,15 @@
 //! The extended protocol: Parse, Bind, Describe, Execute, Close.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rustling_sql::{
-    DataType, Error, Result, SqlState, Statement, StatementDescription, StatementResult, Value,
+    DataType, Error, Result, SqlState, Statement, StatementResult, Value,
 };
 
 use super::{
     Dispatcher, MAX_NAMED, controls_transactions,
+    copy::Asker,
     result::{Sending, Sent, write_done},
 };
 use crate::{
@@ -16,7 +19,6 @@ use crate::{
 };
 
 /// A prepared statement.
-#[derive(Clone)]
 pub(super) struct Prepared {
     /// `None` for an empty text, which is a statement that does nothing.
     statement: Option<Statement>,
@@ -29,7 +31,7 @@ pub(super) struct Prepared {
 
 /// A statement with its parameters.
 pub(super) struct Portal {
-    prepared: Prepared,
+    prepared: Arc<Prepared>,
     parameters: Vec<Value>,
     formats: Vec<i16>,
     state: State,
@@ -71,12 +73,12 @@ impl Dispatcher {
             .collect();
         self.statements.insert(
             name,
-            Prepared {
+            Arc::new(Prepared {
                 statement,
                 text: text.into(),
                 types,
                 columns,
-            },
+            }),
         );
         backend::parse_complete(&mut self.out);
         Ok(())
@@ -91,7 +93,7 @@ impl Dispatcher {
         parameters: Vec<Option<Bytes>>,
         result_formats: Vec<i16>,
     ) -> Result<()> {
-        let prepared = self.prepared(statement)?.clone();
+        let prepared = Arc::clone(self.prepared(statement)?);
         if !portal.is_empty() && self.portals.contains_key(&portal) {
             return Err(Error::new(
                 SqlState("42P03"),
@@ -157,11 +159,8 @@ impl Dispatcher {
             }
         };
         let columns = match &prepared.statement {
-            Some(statement) => {
-                let StatementDescription { columns, .. } = self.session.describe(statement)?;
-                columns
-            }
-            None => Vec::new(),
+            Some(statement) => self.session.result_columns(statement)?,
+            None => Arc::default(),
         };
         let formats = formats.to_vec();
         if matches!(target, Target::Statement(_)) {
@@ -218,6 +217,14 @@ impl Dispatcher {
                     let sending = Sending::new(rows, formats, self.session.text_style());
                     portal.state = State::Sending(Box::new(sending));
                 }
+                Ok(StatementResult::CopyIn(copy)) => {
+                    self.begin_copy_in(copy, Asker::Portal(name));
+                    return Ok(());
+                }
+                Ok(StatementResult::CopyOut(copy)) => {
+                    self.begin_copy_out(copy, Asker::Portal(name));
+                    return Ok(());
+                }
                 Ok(done @ StatementResult::Done { .. }) => {
                     write_done(&done, &mut self.out);
                     if let StatementResult::Done { tag, .. } = done {
@@ -271,6 +278,16 @@ impl Dispatcher {
         }
     }
 
+    /// Notes that a portal has nothing more to give.
+    pub(super) fn portal_is_done(&mut self, name: &str, tag: String) {
+        if let Some(portal) = self.portals.get_mut(name) {
+            portal.state = State::Done(tag);
+        }
+        if !self.session.in_transaction() {
+            self.implicit = false;
+        }
+    }
+
     /// Forgets a statement or portal; one that is not there is no error.
     pub(super) fn close(&mut self, target: &Target) {
         match target {
@@ -280,7 +297,7 @@ impl Dispatcher {
         backend::close_complete(&mut self.out);
     }
 
-    fn prepared(&self, name: &str) -> Result<&Prepared> {
+    fn prepared(&self, name: &str) -> Result<&Arc<Prepared>> {
         self.statements.get(name).ok_or_else(|| {
             let message = match name {
                 "" => "unnamed prepared statement does not exist".to_owned(),

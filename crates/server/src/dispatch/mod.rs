@@ -5,10 +5,13 @@
 //! the connection sends that and calls again, and only then are more rows computed. A client
 //! that reads slowly thus slows its own query and nothing else.
 
+mod copy;
 mod extended;
 mod reported;
 mod result;
 mod script;
+
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use hashbrown::HashMap;
@@ -18,6 +21,7 @@ use crate::{
     backend::{self, Severity, Status},
     frontend::{Frontend, decode, peek_frame, take_frame},
 };
+use copy::Copying;
 use extended::{Portal, Prepared};
 use reported::Reported;
 use script::Script;
@@ -44,12 +48,14 @@ pub(crate) struct Dispatcher {
     session: Session,
     /// Answers not yet sent.
     pub(crate) out: BytesMut,
-    statements: HashMap<String, Prepared>,
+    statements: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
     /// Statements of a simple query that are still to be run.
     script: Option<Script>,
     /// The portal being executed: its name and how many rows the client wants yet; `None`: all.
     executing: Option<(String, Option<u64>)>,
+    /// The COPY under way.
+    copying: Option<Copying>,
     /// After an error in the extended protocol: everything up to Sync is passed over.
     skipping: bool,
     /// Whether the open transaction block was opened here, around a series of messages.
@@ -68,6 +74,7 @@ impl Dispatcher {
             portals: HashMap::new(),
             script: None,
             executing: None,
+            copying: None,
             skipping: false,
             implicit: false,
             reported: Reported::default(),
@@ -97,7 +104,15 @@ impl Dispatcher {
             if self.out.len() >= ENOUGH_OUTPUT {
                 return Progress::HasOutput;
             }
-            if self.script.is_some() {
+            let copying = match self.copying.take() {
+                Some(Copying::Out(copy, asker)) => {
+                    self.continue_copy_out(copy, asker);
+                    continue;
+                }
+                Some(Copying::In(copy, asker)) => Some((copy, asker)),
+                None => None,
+            };
+            if copying.is_none() && self.script.is_some() {
                 self.continue_script();
                 continue;
             }
@@ -106,7 +121,10 @@ impl Dispatcher {
                 continue;
             }
             let message = match take_frame(input, self.message_limit) {
-                Ok(None) => return Progress::NeedsInput,
+                Ok(None) => {
+                    self.copying = copying.map(|(copy, asker)| Copying::In(copy, asker));
+                    return Progress::NeedsInput;
+                }
                 Ok(Some((kind, body))) => decode(kind, body),
                 Err(error) => Err(error),
             };
@@ -115,6 +133,12 @@ impl Dispatcher {
                 // Where the next message begins is not known any more.
                 Err(error) => return self.disconnect(&error.into()),
             };
+            if let Some((copy, asker)) = copying {
+                if self.copy_message(copy, asker, message) {
+                    continue;
+                }
+                return Progress::Closed;
+            }
             match message {
                 Frontend::Terminate => return Progress::Closed,
                 Frontend::Sync => self.sync(),

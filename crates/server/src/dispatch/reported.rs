@@ -23,6 +23,8 @@ const COMPATIBLE_VERSION: &str = "15.0";
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     values: Vec<String>,
+    /// The settings' version that they are of.
+    version: Option<u64>,
 }
 
 impl Reported {
@@ -44,11 +46,17 @@ impl Reported {
             parameter_status(out, name, value);
         }
         self.values.clear();
+        self.version = None;
         self.changed(session, out);
     }
 
     /// Tells what has changed.
     pub(super) fn changed(&mut self, session: &Session, out: &mut BytesMut) {
+        let version = Some(session.settings_version());
+        if self.version == version {
+            return;
+        }
+        self.version = version;
         self.values.resize(FOLLOWED.len(), String::new());
         for (name, known) in FOLLOWED.iter().zip(&mut self.values) {
             let value = session.setting(&name.to_lowercase()).unwrap_or_default();

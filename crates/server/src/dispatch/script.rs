@@ -6,6 +6,7 @@ use rustling_sql::{Error, Result, Span, StatementResult, split_statements};
 
 use super::{
     Dispatcher, controls_transactions,
+    copy::Asker,
     result::{Sending, Sent, write_done},
 };
 use crate::{
@@ -19,6 +20,13 @@ pub(super) struct Script {
     statements: vec::IntoIter<Span>,
     /// The statement whose rows are being sent, with where it begins.
     sending: Option<(Sending, usize)>,
+}
+
+impl Script {
+    /// Its text, of which errors tell the place.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
 }
 
 impl Dispatcher {
@@ -103,13 +111,19 @@ impl Dispatcher {
                 sending.describe(&mut self.out)?;
                 script.sending = Some((sending, span.start));
             }
+            StatementResult::CopyIn(copy) => {
+                self.begin_copy_in(copy, Asker::Script(span.start));
+            }
+            StatementResult::CopyOut(copy) => {
+                self.begin_copy_out(copy, Asker::Script(span.start));
+            }
             done @ StatementResult::Done { .. } => write_done(&done, &mut self.out),
         }
         Ok(true)
     }
 
     /// The end of a simple query, after an error (with the text that it points into) or not.
-    fn end_script(&mut self, error: Option<(&Error, &str)>) {
+    pub(super) fn end_script(&mut self, error: Option<(&Error, &str)>) {
         if let Some((error, text)) = error {
             self.session.fail_transaction();
             backend::report(&mut self.out, Severity::Error, error, Some(text));

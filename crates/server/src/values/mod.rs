@@ -1,11 +1,9 @@
 //! Values on the wire: PostgreSQL's type numbers, and the text and binary forms of each type.
 
-mod binary;
-
 use std::fmt::Write as _;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use rustling_sql::{DataType, Error, Result, SqlState, Value, types::TextStyle};
+use rustling_sql::{DataType, Error, Result, SqlState, Value, binary, types::TextStyle};
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,23 +174,7 @@ pub(crate) fn read_parameter(
 ) -> Result<Value> {
     match (bytes, format) {
         (None, _) => Ok(Value::Null),
-        (Some(bytes), Format::Text) => text(&bytes),
+        (Some(bytes), Format::Text) => binary::text(&bytes),
         (Some(bytes), Format::Binary) => binary::read(&bytes, data_type),
     }
-}
-
-fn text(bytes: &[u8]) -> Result<Value> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        Error::new(
-            SqlState("22021"),
-            format!("invalid byte sequence for encoding \"UTF8\": {error}"),
-        )
-    })?;
-    if text.contains('\0') {
-        return Err(Error::new(
-            SqlState("22021"),
-            "invalid byte sequence for encoding \"UTF8\": 0x00",
-        ));
-    }
-    Ok(Value::Text(text.into()))
 }

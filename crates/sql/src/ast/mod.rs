@@ -5,6 +5,7 @@
 //! ([`crate::parser::MAX_DEPTH`]): long operator chains, lists and set operations are vectors, so
 //! recursion over a tree is safe.
 
+mod copy;
 mod definition;
 mod display;
 mod expr;
@@ -15,6 +16,7 @@ mod statement;
 mod walk;
 mod window;
 
+pub use copy::{Copy, CopyDirection, CopyOption, CopyPlace, CopySubject, CopyValue};
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
     ColumnDefinition, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView, Drop,

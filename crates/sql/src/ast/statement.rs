@@ -1,7 +1,7 @@
 //! Statements.
 
 use super::{
-    AlterSequence, AlterTable, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView,
+    AlterSequence, AlterTable, Copy, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView,
     Drop, Expr, Ident, ObjectName, Query, Select, SessionStatement, TableRef, With,
 };
 use crate::{
@@ -32,6 +32,8 @@ pub enum StatementKind {
     Delete(Box<Delete>),
     /// MERGE.
     Merge(Box<Merge>),
+    /// COPY.
+    Copy(Box<Copy>),
     /// TRUNCATE.
     Truncate(Truncate),
     /// CREATE TABLE.

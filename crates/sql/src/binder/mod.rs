@@ -8,6 +8,8 @@ mod chains;
 mod coerce;
 mod columns;
 mod concatenation;
+mod copy;
+mod copy_options;
 mod data;
 mod definition;
 mod expr;
@@ -338,6 +340,7 @@ impl<'a> Binder<'a> {
             S::Update(update) => self.update(update),
             S::Delete(delete) => self.delete(delete),
             S::Merge(merge) => self.merge_rows(merge),
+            S::Copy(copy) => self.copy(copy),
             S::Truncate(truncate) => self.truncate(truncate),
             S::CreateTable(create) => self.create_table(create),
             S::CreateIndex(create) => self.create_index(create),

@@ -1,6 +1,7 @@
 //! A statement after binding: names resolved, types decided, conversions explicit.
 
 mod change;
+mod copy;
 mod definition;
 mod expr;
 mod plan;
@@ -13,6 +14,7 @@ mod window;
 pub use change::{
     Arbiter, Assignment, Change, ChangeKind, ConflictUpdate, InsertConflict, MergeAction, Returning,
 };
+pub use copy::{CopyFormat, CopyFrom, CopyHeader, CopyOptions, CopyTo};
 pub use definition::{
     AlterTable, CreateIndex, CreateTable, CreateView, Definition, Drop, OnCommit,
     SequenceDefinition, Truncate,

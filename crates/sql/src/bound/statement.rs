@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    bound::{Change, Definition, LogicalPlan, OutputColumn},
+    bound::{Change, CopyFrom, CopyTo, Definition, LogicalPlan, OutputColumn},
     catalog::{Table, TableId},
     types::Value,
 };
@@ -28,6 +28,10 @@ pub enum BoundStatement {
         /// The statement.
         statement: Box<BoundStatement>,
     },
+    /// COPY … FROM.
+    CopyFrom(Box<CopyFrom>),
+    /// COPY … TO.
+    CopyTo(Box<CopyTo>),
     /// What changes the catalog.
     Definition(Box<Definition>),
     /// SET CONSTRAINTS.

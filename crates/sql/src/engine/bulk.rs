@@ -78,6 +78,20 @@ pub struct RefusedRow {
     pub error: Error,
 }
 
+/// An error of a load, with the place of the row that it is about.
+pub(super) struct PlacedError {
+    /// Counted from 0; `None`: it is about none.
+    pub(super) place: Option<usize>,
+    /// What is wrong.
+    pub(super) error: Error,
+}
+
+impl From<Error> for PlacedError {
+    fn from(error: Error) -> PlacedError {
+        PlacedError { place: None, error }
+    }
+}
+
 type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl Database {
@@ -273,10 +287,26 @@ impl BulkLoader {
     /// # Errors
     /// 42804 and constraint violations, for the first row that has one; 23505 where a key is
     /// there already. Part of the rows may be written then: drop the loader.
-    pub fn append(&self, mut rows: Vec<Vec<Value>>) -> Result<()> {
-        for row in &mut rows {
-            self.check(row)?;
+    pub fn append(&self, rows: Vec<Vec<Value>>) -> Result<()> {
+        self.append_placed(rows).map_err(|placed| placed.error)
+    }
+
+    /// As [`BulkLoader::append`]; errors come with the place of the row that they are about.
+    pub(super) fn append_placed(
+        &self,
+        mut rows: Vec<Vec<Value>>,
+    ) -> Result<(), PlacedError> {
+        for (place, row) in rows.iter_mut().enumerate() {
+            self.check(row).map_err(|error| PlacedError {
+                place: Some(place),
+                error,
+            })?;
         }
+        self.write(&rows)
+    }
+
+    /// Writes rows that have been checked.
+    fn write(&self, rows: &[Vec<Value>]) -> Result<(), PlacedError> {
         self.context.check()?;
         let keyed = self.table.codec.key.is_some();
         let first = if keyed {
@@ -304,18 +334,18 @@ impl BulkLoader {
         for index in &self.table.indexes {
             index_entries.push(encode_entries(
                 index,
-                &rows,
+                rows,
                 &entries,
                 &self.context.eval(),
             )?);
         }
         if keyed {
             entries.sort_unstable();
-            check_batch(&entries).map_err(|key| self.duplicate_row(&rows, &key))?;
+            check_batch(&entries).map_err(|key| self.duplicate_row(rows, &key))?;
             match self.rows.insert(&entries) {
                 Ok(()) => {}
-                Err(TxnError::KeyExists { key, .. }) => return Err(self.duplicate_row(&rows, &key)),
-                Err(error) => return Err(txn_error(error)),
+                Err(TxnError::KeyExists { key, .. }) => return Err(self.duplicate_row(rows, &key)),
+                Err(error) => return Err(txn_error(error).into()),
             }
         } else {
             self.rows.write(&entries).map_err(txn_error)?;
@@ -327,13 +357,13 @@ impl BulkLoader {
             .zip(&self.indexes)
             .zip(index_entries)
         {
-            let duplicate = |key: &[u8]| self.duplicate_entry(index, &rows, key);
+            let duplicate = |key: &[u8]| self.duplicate_entry(index, rows, key);
             check_batch(&unique).map_err(|key| duplicate(&key))?;
             if !unique.is_empty() {
                 match writer.insert(&unique) {
                     Ok(()) => {}
                     Err(TxnError::KeyExists { key, .. }) => return Err(duplicate(&key)),
-                    Err(error) => return Err(txn_error(error)),
+                    Err(error) => return Err(txn_error(error).into()),
                 }
             }
             if !plain.is_empty() {
@@ -446,26 +476,40 @@ impl BulkLoader {
     }
 
     #[cold]
-    fn duplicate_row(&self, rows: &[Vec<Value>], key: &[u8]) -> Error {
+    fn duplicate_row(&self, rows: &[Vec<Value>], key: &[u8]) -> PlacedError {
         let of = |row: &&Vec<Value>| {
             let mut own = Vec::new();
             self.table.codec.encode_key(row, &mut own).is_ok() && own == key
         };
-        self.table
-            .primary_key_exists(rows.iter().find(of).map_or(&[], Vec::as_slice))
+        let place = rows.iter().position(|row| of(&row));
+        let row = place.and_then(|place| rows.get(place));
+        PlacedError {
+            place,
+            error: self
+                .table
+                .primary_key_exists(row.map_or(&[], Vec::as_slice)),
+        }
     }
 
     #[cold]
-    fn duplicate_entry(&self, index: &IndexHandle, rows: &[Vec<Value>], key: &[u8]) -> Error {
+    fn duplicate_entry(
+        &self,
+        index: &IndexHandle,
+        rows: &[Vec<Value>],
+        key: &[u8],
+    ) -> PlacedError {
         let eval = self.context.eval();
-        let found = rows.iter().find_map(|row| {
+        let found = rows.iter().enumerate().find_map(|(place, row)| {
             let keyed = index.keyed(row, &eval).ok()??;
             let mut own = Vec::new();
             index.entry(&keyed, &[], &mut own).ok()?;
-            (own == key).then_some(keyed)
+            (own == key).then_some((place, keyed))
         });
-        self.table
-            .index_key_exists(index, found.as_deref().unwrap_or(&[]))
+        let keyed = found.as_ref().map_or(&[][..], |(_, keyed)| keyed);
+        PlacedError {
+            place: found.as_ref().map(|(place, _)| *place),
+            error: self.table.index_key_exists(index, keyed),
+        }
     }
 
     /// Ends the load: the rows become part of the session's transaction, or, where the loader

@@ -11,7 +11,7 @@ use std::{
 
 use hashbrown::HashMap;
 use parking_lot::{Mutex, RwLock};
-use rustling_storage::{Env, Store, StoreOptions};
+use rustling_storage::{Env, Store, StoreOptions, Vfs};
 use rustling_txn::{Backoff, Transaction, TransactionManager, TransactionOptions};
 
 use crate::{
@@ -83,6 +83,8 @@ pub struct Database {
 pub(crate) struct Inner {
     pub(crate) manager: TransactionManager,
     pub(crate) env: Env,
+    /// Where COPY finds its files: with a database in memory too, those of the system.
+    pub(crate) files: Arc<dyn Vfs>,
     /// Where operators put rows that do not fit into memory.
     pub(crate) spill: Option<Arc<SpillSpace>>,
     pub(crate) catalog_store: CatalogStore,
@@ -140,7 +142,8 @@ impl Database {
             let vfs = Arc::clone(&options.env.vfs);
             Some(Arc::new(SpillSpace::open(vfs, &path.join(TEMPORARY))?))
         };
-        Database::build(store, options.env, name, Some(path.to_owned()), spill)
+        let files = Arc::clone(&options.env.vfs);
+        Database::build(store, options.env, name, Some(path.to_owned()), spill, files)
     }
 
     /// A database that lives and dies with this process.
@@ -157,7 +160,8 @@ impl Database {
     /// As [`Database::in_memory`].
     pub fn in_memory_with(options: StoreOptions) -> Result<Database> {
         let store = Store::in_memory(options).map_err(storage_error)?;
-        Database::from_store(store, Env::in_memory(), "memory".to_owned())
+        let files = Arc::clone(&Env::system().vfs);
+        Database::build(store, Env::in_memory(), "memory".to_owned(), None, None, files)
     }
 
     /// A database over a store that is open already.
@@ -165,7 +169,8 @@ impl Database {
     /// # Errors
     /// Where the store holds something other than an SQL database.
     pub fn from_store(store: Store, env: Env, name: String) -> Result<Database> {
-        Database::build(store, env, name, None, None)
+        let files = Arc::clone(&env.vfs);
+        Database::build(store, env, name, None, None, files)
     }
 
     fn build(
@@ -174,6 +179,7 @@ impl Database {
         name: String,
         directory: Option<PathBuf>,
         spill: Option<Arc<SpillSpace>>,
+        files: Arc<dyn Vfs>,
     ) -> Result<Database> {
         let manager = TransactionManager::new(store, env.clone());
         let catalog_store = CatalogStore::open(&manager)?;
@@ -184,6 +190,7 @@ impl Database {
             let shared_sequences = Arc::new(SessionSequences::shared(Weak::clone(weak)));
             Inner {
                 manager,
+                files,
                 env,
                 spill,
                 catalog_store,

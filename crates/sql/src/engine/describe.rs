@@ -1,5 +1,7 @@
 //! What statements take and give, known before they are run.
 
+use std::sync::Arc;
+
 use crate::{
     DataType, Result,
     bound::BoundStatement,
@@ -21,6 +23,22 @@ pub struct StatementDescription {
 }
 
 impl Session {
+    /// The columns that a statement gives; none where [`StatementDescription::columns`] has none.
+    /// Costs nothing for a query that is planned.
+    ///
+    /// # Errors
+    /// As [`Session::describe`].
+    pub fn result_columns(&self, statement: &Statement) -> Result<Arc<[ResultColumn]>> {
+        let prepared = statement.prepared();
+        if prepared.has_plan() {
+            let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+            if let Action::Query(query) = &planned.action {
+                return Ok(Arc::clone(&query.columns));
+            }
+        }
+        Ok(self.describe(statement)?.columns.into())
+    }
+
     /// What a statement takes and gives, with the tables as this session sees them.
     ///
     /// # Errors

@@ -49,6 +49,14 @@ impl Action {
         }
     }
 
+    /// What changes rows: the statement itself, or the one whose rows COPY takes.
+    fn changing(&self) -> &Action {
+        match self {
+            Action::CopyTo(copy) => &copy.action,
+            action => action,
+        }
+    }
+
     /// The command tag after it.
     fn tag(&self, affected: u64) -> String {
         match self {
@@ -78,12 +86,13 @@ impl Session {
         let mut held = None;
         let mut backoff = self.database.inner.backoff();
         loop {
-            match self.try_change(&planned.action, params.clone(), held.take()) {
+            let action = planned.action.changing();
+            match self.try_change(action, params.clone(), held.take()) {
                 Ok(Outcome::Done(applied)) => {
-                    let tag = planned.action.tag(applied.affected);
+                    let tag = action.tag(applied.affected);
                     return Ok(match applied.rows {
                         Some(rows) => {
-                            let columns: Vec<ResultColumn> = planned.action.columns().to_vec();
+                            let columns: Vec<ResultColumn> = action.columns().to_vec();
                             StatementResult::Rows(Rows::fixed(columns, rows).with_tag(tag))
                         }
                         None => StatementResult::Done {

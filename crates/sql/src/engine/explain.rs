@@ -48,7 +48,7 @@ impl Session {
                 )
                 .hint("Explain its parts one by one."));
             }
-            Action::Explain { .. } | Action::Utility(_) => {
+            Action::Explain { .. } | Action::CopyTo(_) | Action::Utility(_) => {
                 return Ok(Rows::text("QUERY PLAN", ["Utility statement".to_owned()]));
             }
         };

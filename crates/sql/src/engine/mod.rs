@@ -7,7 +7,7 @@
 //! - [`foreign_keys`]: what must hold between tables.
 //! - [`sequences`], [`temporary`]: numbers without transactions, tables of a session.
 //! - [`rows`]: what queries give.
-//! - [`bulk`]: loading many rows.
+//! - [`bulk`]: loading many rows; [`copy`]: COPY.
 //! - [`table`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
 //! - [`catalog`]: definitions of tables, stored and in memory.
 
@@ -17,6 +17,7 @@ pub(crate) mod cancel;
 pub(crate) mod catalog;
 mod change;
 mod constraints;
+mod copy;
 mod cursors;
 mod database;
 mod ddl;
@@ -46,6 +47,7 @@ mod write;
 
 pub use bulk::{BulkLoader, BulkOptions, RefusedRow};
 pub use cancel::CancelToken;
+pub use copy::{CopyIn, CopyOut, FileAccess};
 pub use database::{Database, DatabaseOptions};
 pub use describe::StatementDescription;
 pub use params::Params;

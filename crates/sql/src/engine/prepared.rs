@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use crate::{
     DataType, Result, ast,
     binder::{BindOptions, Bound, bind},
-    bound::{BoundStatement, ColumnId},
+    bound::{BoundStatement, ColumnId, CopyOptions},
     engine::table::TableHandle,
     engine::{
         Params,
@@ -24,7 +24,7 @@ use crate::{
         },
         database::Database,
         rows::{ResultColumn, Rows},
-        session::{Session, StatementResult},
+        session::{Session, StatementResult, needs_client},
     },
     planner::{PlanContext, choose_executor::ExecutorSetting, physical::QueryPlan},
 };
@@ -90,6 +90,8 @@ pub(crate) enum Action {
         /// The statement.
         action: Box<Action>,
     },
+    /// COPY … TO.
+    CopyTo(Box<CopyToAction>),
     /// Anything else: it needs no plan.
     Utility(BoundStatement),
 }
@@ -104,9 +106,20 @@ impl Action {
                 .as_ref()
                 .map_or(&[], |returning| &returning.columns),
             Action::With { statement, .. } => statement.columns(),
-            Action::Explain { .. } | Action::Utility(_) => &[],
+            Action::Explain { .. } | Action::CopyTo(_) | Action::Utility(_) => &[],
         }
     }
+}
+
+/// COPY … TO.
+#[derive(Debug)]
+pub(crate) struct CopyToAction {
+    /// What gives the rows.
+    pub(crate) action: Action,
+    /// Where they go.
+    pub(crate) place: ast::CopyPlace,
+    /// How they are to look.
+    pub(crate) options: CopyOptions,
 }
 
 /// A query.
@@ -252,6 +265,11 @@ fn action_of(statement: BoundStatement, planner: &mut StatementPlanner<'_>) -> R
             analyze: explain.analyze,
             action: Box::new(action_of(*explain.statement, planner)?),
         },
+        BoundStatement::CopyTo(copy) => Action::CopyTo(Box::new(CopyToAction {
+            action: action_of(copy.statement, planner)?,
+            place: copy.place,
+            options: copy.options,
+        })),
         other => Action::Utility(other),
     })
 }
@@ -342,6 +360,7 @@ impl Statement {
         {
             StatementResult::Done { affected, .. } => Ok(affected),
             StatementResult::Rows(rows) => Ok(rows.values()?.len() as u64),
+            StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => Err(needs_client()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
         Params,
         cancel::CancelToken,
         catalog::CatalogSnapshot,
+        copy::{CopyIn, CopyOut, FileAccess},
         cursors::SessionObjects,
         database::Database,
         describe::all_settings,
@@ -31,6 +32,10 @@ use crate::{
 pub enum StatementResult {
     /// Rows, computed as they are read.
     Rows(Rows),
+    /// COPY … FROM STDIN: it waits for its data.
+    CopyIn(Box<CopyIn>),
+    /// COPY … TO STDOUT: its data, computed as it is taken.
+    CopyOut(Box<CopyOut>),
     /// It is done.
     Done {
         /// PostgreSQL's command tag: `INSERT 0 3`, `CREATE TABLE`.
@@ -62,10 +67,14 @@ impl StatementResult {
     }
 
     /// The rows; none (and no columns) for statements that give none.
+    ///
+    /// # Errors
+    /// 42601 for a COPY that reads from or writes to the client.
     pub(crate) fn into_rows(self) -> Result<Rows> {
         Ok(match self {
             StatementResult::Rows(rows) => rows,
             StatementResult::Done { .. } => Rows::fixed(Vec::new(), Vec::new()),
+            StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => return Err(needs_client()),
         })
     }
 }
@@ -100,8 +109,12 @@ pub struct Session {
     pub(super) temporary: Temporary,
     /// Prepared statements and cursors.
     pub(super) objects: SessionObjects,
+    /// Which files COPY may reach.
+    pub(super) files: FileAccess,
     /// What the settings become at the end of the open block, where it has changed some.
     saved: Option<Box<SavedSettings>>,
+    /// Counts the changes of settings.
+    settings_version: u64,
 }
 
 /// Settings to go back to.
@@ -140,7 +153,9 @@ impl Session {
             sequences: Arc::clone(&database.inner.shared_sequences),
             temporary: Temporary::default(),
             objects: SessionObjects::default(),
+            files: FileAccess::default(),
             saved: None,
+            settings_version: 0,
             database,
         }
     }
@@ -192,6 +207,12 @@ impl Session {
             (Some(open), "transaction_isolation") => Ok(isolation_name(open.isolation).to_owned()),
             _ => self.settings.show(name),
         }
+    }
+
+    /// A number that is another one whenever a setting may have changed.
+    #[must_use]
+    pub fn settings_version(&self) -> u64 {
+        self.settings_version
     }
 
     /// How this session writes values as text: [`Value::display_in`] takes it.
@@ -254,6 +275,7 @@ impl Session {
 
     /// What follows from changed settings.
     fn settings_changed(&mut self) {
+        self.settings_version += 1;
         self.settle_search_path();
         let path = &self.settings.search_path;
         self.info = Arc::new(SessionInfo {
@@ -313,6 +335,9 @@ impl Session {
     /// As [`Session::run`].
     pub fn execute(&mut self, sql: &str, params: impl Params) -> Result<u64> {
         match self.run(sql, params)? {
+            StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => {
+                Err(self.failing(needs_client()))
+            }
             StatementResult::Done { affected, .. } => Ok(affected),
             StatementResult::Rows(mut rows) => {
                 let mut row = Vec::new();
@@ -353,6 +378,9 @@ impl Session {
                         fixed = fixed.with_tag(tag);
                     }
                     StatementResult::Rows(fixed)
+                }
+                StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => {
+                    return Err(self.failing(needs_client()));
                 }
                 done => done,
             });
@@ -554,6 +582,8 @@ impl Session {
                 let rows = self.run_explain(prepared, *analyze, action, params)?;
                 Ok(StatementResult::Rows(rows))
             }
+            Action::CopyTo(copy) => self.run_copy_to(prepared, &planned, copy, params),
+            Action::Utility(BoundStatement::CopyFrom(_)) => self.run_copy_from(prepared, planned),
             Action::Utility(statement) => self.run_utility(statement),
         }
     }
@@ -687,6 +717,7 @@ impl Session {
                     return Err(must_roll_back());
                 }
                 self.settings.set_modes(modes);
+                self.settings_version += 1;
                 Ok(StatementResult::done("SET"))
             }
             TransactionStatement::Commit if self.open.is_none() => {
@@ -814,6 +845,16 @@ fn is_definition(kind: &StatementKind) -> bool {
             | StatementKind::Truncate(_)
             | StatementKind::Analyze { .. }
     )
+}
+
+/// The answer to a COPY where nobody gives or takes its data.
+#[cold]
+pub(super) fn needs_client() -> Error {
+    Error::new(
+        SqlState::SYNTAX_ERROR,
+        "COPY FROM STDIN or TO STDOUT cannot run here: nobody gives or takes its data",
+    )
+    .hint("Use copy_in or copy_out, or name a file.")
 }
 
 /// The answer to anything but ROLLBACK after an error.

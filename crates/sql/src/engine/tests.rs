@@ -387,6 +387,6 @@ fn results_say_what_was_done() {
         StatementResult::Done { tag, affected, .. } => {
             assert_eq!((tag.as_str(), affected), ("X", 0))
         }
-        StatementResult::Rows(_) => panic!("no rows"),
+        other => panic!("{other:?}"),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// First words of statements, with the feature's name. `*` stands for any word.
-const STATEMENTS: [(&[&str], &str); 46] = [
+const STATEMENTS: [(&[&str], &str); 45] = [
     (&["alter", "*"], "ALTER"),
     (&["create", "materialized", "view"], "materialized views"),
     (&["create", "function"], "functions (CREATE FUNCTION)"),
@@ -55,7 +55,6 @@ const STATEMENTS: [(&[&str], &str); 46] = [
     ),
     (&["grant"], "privileges (GRANT)"),
     (&["revoke"], "privileges (REVOKE)"),
-    (&["copy"], "COPY"),
     (&["reindex"], "REINDEX"),
     (&["cluster"], "CLUSTER"),
     (&["comment"], "COMMENT"),

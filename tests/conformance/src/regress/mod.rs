@@ -51,6 +51,7 @@ fn run_text(session: &mut Session, sql: &str) -> Result<Answer, rustling_sql::Er
             tag,
             ..Answer::default()
         },
+        StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => Answer::default(),
         StatementResult::Rows(rows) => {
             let lines = rows
                 .values()?

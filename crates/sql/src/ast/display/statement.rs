@@ -19,6 +19,7 @@ impl Display for Statement {
             StatementKind::Update(update) => write!(f, "{update}"),
             StatementKind::Delete(delete) => write!(f, "{delete}"),
             StatementKind::Merge(merge) => write!(f, "{merge}"),
+            StatementKind::Copy(copy) => write!(f, "{copy}"),
             StatementKind::Truncate(truncate) => write!(f, "{truncate}"),
             StatementKind::CreateTable(create) => write!(f, "{create}"),
             StatementKind::CreateIndex(create) => write!(f, "{create}"),

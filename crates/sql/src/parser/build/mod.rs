@@ -1,6 +1,7 @@
 //! Makes the syntax tree of what the grammar matched.
 
 mod alter;
+mod copy;
 mod cursor;
 mod definition;
 mod expr;

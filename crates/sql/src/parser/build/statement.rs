@@ -33,6 +33,7 @@ impl Builder {
             Rule::update => StatementKind::Update(Box::new(self.update(node)?)),
             Rule::delete => StatementKind::Delete(Box::new(self.delete(node)?)),
             Rule::merge => StatementKind::Merge(Box::new(self.merge(node)?)),
+            Rule::copy => StatementKind::Copy(Box::new(self.copy(node)?)),
             Rule::truncate => StatementKind::Truncate(self.truncate(node)?),
             Rule::create_table => StatementKind::CreateTable(Box::new(self.create_table(node)?)),
             Rule::create_index => StatementKind::CreateIndex(Box::new(self.create_index(node)?)),

@@ -1,7 +1,9 @@
-//! The binary form of values: PostgreSQL's send and receive functions.
+//! The binary form of values: PostgreSQL's send and receive functions, which COPY's binary format
+//! and the wire protocol share.
 
 use bytes::{BufMut, BytesMut};
-use rustling_sql::{DataType, Decimal, Error, Interval, Result, SqlState, Value};
+
+use crate::{DataType, Decimal, Error, Interval, Result, SqlState, Value};
 
 /// Days from 1970-01-01, where our dates begin, to 2000-01-01, where PostgreSQL's do.
 const EPOCH_DAYS: i32 = 10_957;
@@ -12,7 +14,7 @@ const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 ///
 /// # Errors
 /// 22003 where a number has more digits than the form can say.
-pub(super) fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
+pub fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
     match value {
         Value::Boolean(value) => out.put_u8(u8::from(*value)),
         Value::Int1(value) => out.put_i16((*value).into()),
@@ -47,7 +49,7 @@ pub(super) fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
 ///
 /// # Errors
 /// 22P03 for bytes that are none.
-pub(super) fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
+pub fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
     Ok(match data_type {
         DataType::Boolean => match bytes {
             [byte] => Value::Boolean(*byte != 0),
@@ -103,8 +105,26 @@ pub(super) fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
             Value::parse(&text, DataType::Uuid)?
         }
         // Strings, and types that travel as their text.
-        _ => super::text(bytes)?,
+        _ => text(bytes)?,
     })
+}
+
+/// Bytes as a string.
+///
+/// # Errors
+/// 22021 where they are not UTF-8, or hold a zero.
+pub fn text(bytes: &[u8]) -> Result<Value> {
+    let invalid = |what: &dyn std::fmt::Display| {
+        Error::new(
+            SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            format!("invalid byte sequence for encoding \"UTF8\": {what}"),
+        )
+    };
+    let text = std::str::from_utf8(bytes).map_err(|error| invalid(&error))?;
+    if text.contains('\0') {
+        return Err(invalid(&"0x00"));
+    }
+    Ok(Value::Text(text.into()))
 }
 
 fn read_micros(bytes: &[u8], data_type: DataType) -> Result<i64> {
@@ -243,7 +263,7 @@ fn read_decimal(bytes: &[u8]) -> Option<Decimal> {
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use rustling_sql::{DataType, Value};
+    use crate::{DataType, Value};
 
     use super::{read, write};
 

@@ -1,0 +1,70 @@
+"""SQLAlchemy: a model, its tables made and dropped, sessions, queries, errors."""
+
+import os
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, declarative_base, relationship
+
+Base = declarative_base()
+
+
+class Author(Base):
+    __tablename__ = "sa_author"
+    id = sa.Column(sa.Integer, primary_key=True)
+    name = sa.Column(sa.String(50), nullable=False, unique=True)
+    books = relationship("Book", back_populates="author", order_by="Book.title")
+
+
+class Book(Base):
+    __tablename__ = "sa_book"
+    id = sa.Column(sa.Integer, primary_key=True)
+    title = sa.Column(sa.Text, nullable=False)
+    price = sa.Column(sa.Numeric(8, 2))
+    author_id = sa.Column(sa.ForeignKey("sa_author.id"), nullable=False)
+    author = relationship("Author", back_populates="books")
+
+
+url = sa.engine.URL.create(
+    "postgresql+psycopg2" if sa.__version__ < "2" else "postgresql+psycopg",
+    username=os.environ["PGUSER"],
+    password=os.environ["PGPASSWORD"],
+    host=os.environ["PGHOST"],
+    port=int(os.environ["PGPORT"]),
+    database="gate",
+)
+engine = sa.create_engine(url)
+with engine.begin() as connection:
+    connection.execute(sa.text("DROP TABLE IF EXISTS sa_book"))
+    connection.execute(sa.text("DROP TABLE IF EXISTS sa_author"))
+Base.metadata.create_all(engine)
+with Session(engine) as session:
+    ada = Author(name="Ada")
+    ada.books = [Book(title="Notes", price=12.5), Book(title="Letters", price=7)]
+    session.add_all([ada, Author(name="Grace")])
+    session.commit()
+    total = session.execute(
+        sa.select(Author.name, sa.func.sum(Book.price))
+        .join(Book, isouter=True)
+        .group_by(Author.name)
+        .order_by(Author.name)
+    ).all()
+    assert [(name, str(price)) for name, price in total] == [("Ada", "19.50"), ("Grace", "None")], total
+    assert [book.title for book in session.get(Author, ada.id).books] == ["Letters", "Notes"]
+    ada.books[0].price = 8
+    session.commit()
+    session.add(Author(name="Ada"))
+    try:
+        session.commit()
+        raise AssertionError("no error")
+    except sa.exc.IntegrityError:
+        session.rollback()
+    session.delete(ada.books[0])
+    session.commit()
+    assert session.scalar(sa.select(sa.func.count()).select_from(Book)) == 1
+columns = {column["name"]: column for column in sa.inspect(engine).get_columns("sa_book")}
+assert list(columns) == ["id", "title", "price", "author_id"], columns
+assert not columns["title"]["nullable"] and columns["price"]["nullable"]
+assert sa.inspect(engine).get_pk_constraint("sa_book")["constrained_columns"] == ["id"]
+assert sa.inspect(engine).get_foreign_keys("sa_book")[0]["referred_table"] == "sa_author"
+Base.metadata.drop_all(engine)
+print("SQLAlchemy", sa.__version__)
