@@ -1,9 +1,10 @@
-//! Key-value workloads on RustlingDB's storage and its rivals, in interleaved runs, each in a
-//! process of its own. See `README.md` for the method.
+//! Key-value and SQL workloads on RustlingDB and its rivals, in interleaved runs, each in a process of
+//! its own. See `README.md` for the method.
 
 mod engines;
 mod footprint;
 mod keys;
+mod sql;
 mod stalls;
 mod table;
 mod transactions;
@@ -24,7 +25,7 @@ use crate::{
 };
 
 #[derive(Parser)]
-#[command(about = "Key-value workloads on RustlingDB's storage and its rivals")]
+#[command(about = "Workloads on RustlingDB and its rivals")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -39,9 +40,16 @@ enum Task {
     Stalls(Kv),
     /// Read, write and scan many rows, and print how much memory that takes.
     Footprint(Kv),
+    /// Measure small SQL statements on embedded databases.
+    Sql(sql::Small),
+    /// Measure TPC-C on embedded databases.
+    Tpcc(sql::Tpcc),
     /// One run of one engine in this process; prints a figure per line.
     #[command(hide = true)]
     Run(Run),
+    /// One run of one SQL database in this process; prints a figure per line.
+    #[command(hide = true)]
+    RunSql(sql::Run),
 }
 
 #[derive(clap::Args)]
@@ -98,6 +106,9 @@ fn main() -> Result<()> {
             measure_one(kv, "footprint", engine, directory, table)
         }),
         Task::Run(run) => run_one(&run),
+        Task::Sql(small) => sql::compare_small(&small),
+        Task::Tpcc(tpcc) => sql::compare_tpcc(&tpcc),
+        Task::RunSql(run) => sql::run(&run),
     }
 }
 

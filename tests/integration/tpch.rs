@@ -1,11 +1,15 @@
 //! TPC-H: the 22 queries over generated data must give what SQLite gives.
 //!
 //! `RUSTLING_TPCH_SF` sets the scale factor; `cargo xtask bench tpch` runs this optimised, with
-//! larger data, and shows the times of both.
+//! larger data, and shows the times of both, and, where `RUSTLING_TPCH_RIVALS` names a Python that
+//! has their modules, of DuckDB and DataFusion too.
 #![expect(clippy::disallowed_methods, reason = "measures with the real clock")]
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -20,6 +24,7 @@ use tpchgen::{
 };
 
 const QUERIES: &str = include_str!("../data/tpch/queries.sql");
+const RIVALS: &str = include_str!("../data/tpch/rivals.py");
 
 /// What a column holds.
 #[derive(Clone, Copy)]
@@ -212,7 +217,13 @@ fn value(kind: Kind, text: &str) -> Value {
     }
 }
 
-fn load(session: &Session, connection: &mut rusqlite::Connection, scale: f64) {
+/// Loads both databases, and writes the tables into text files in `files`, if wanted.
+fn load(
+    session: &Session,
+    connection: &mut rusqlite::Connection,
+    scale: f64,
+    files: Option<&Path>,
+) {
     let database = session.database();
     // The generator's own pool of text takes 300 MB: comments are cut out of it.
     let pool = TextPool::new(4 << 20, Distributions::static_default());
@@ -231,11 +242,22 @@ fn load(session: &Session, connection: &mut rusqlite::Connection, scale: f64) {
                 table.name, table.key
             )
         };
-        let ours = columns(&|kind| match kind {
+        let type_of = |kind: Kind| match kind {
             Int => "integer",
             Money => "numeric(15, 2)",
             Date => "date",
             Text => "text",
+        };
+        let ours = columns(&type_of);
+        let mut file = files.map(|directory| {
+            let types = table
+                .columns
+                .iter()
+                .map(|(name, kind)| format!("{name} {}\n", type_of(*kind)));
+            let path = directory.join(format!("{}.columns", table.name));
+            std::fs::write(path, types.collect::<String>()).expect("a file");
+            let path = directory.join(format!("{}.csv", table.name));
+            std::io::BufWriter::new(std::fs::File::create(path).expect("a file"))
         });
         let theirs = columns(&|kind| match kind {
             Int => "integer",
@@ -260,6 +282,9 @@ fn load(session: &Session, connection: &mut rusqlite::Connection, scale: f64) {
                 let pair = fields.iter().take(2).cloned().collect::<Vec<_>>();
                 if table.name == "partsupp" && !pairs.insert(pair) {
                     return;
+                }
+                if let Some(file) = &mut file {
+                    writeln!(file, "{}", fields.join("|")).expect("a line");
                 }
                 insert
                     .execute(rusqlite::params_from_iter(&fields))
@@ -296,8 +321,12 @@ fn with_years(sql: &str, with: impl Fn(&str) -> String) -> String {
     result + rest
 }
 
+fn in_our_words(sql: &str) -> String {
+    with_years(sql, |column| format!("extract(year FROM {column})"))
+}
+
 fn ours(session: &mut Session, sql: &str) -> Vec<Vec<String>> {
-    let sql = with_years(sql, |column| format!("extract(year FROM {column})"));
+    let sql = in_our_words(sql);
     session
         .query(&sql, ())
         .and_then(|rows| {
@@ -340,6 +369,35 @@ fn theirs(connection: &rusqlite::Connection, sql: &str) -> Vec<Vec<String>> {
     result
 }
 
+/// Milliseconds by engine and query of what is installed of other engines.
+fn rivals(python: &str, directory: &Path) -> Vec<(String, HashMap<usize, f64>)> {
+    let script = directory.join("rivals.py");
+    std::fs::write(&script, RIVALS).expect("a file");
+    std::fs::write(directory.join("queries.sql"), QUERIES).expect("a file");
+    let output = Command::new(python)
+        .args([&script, directory])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect(python);
+    assert!(output.status.success(), "{python} {}", output.status);
+    let mut engines: Vec<(String, HashMap<usize, f64>)> = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let mut fields = line.split('\t');
+        let mut next = || fields.next().expect("a field");
+        let (engine, query, time) = (next(), next(), next());
+        if engines.last().is_none_or(|(name, _)| name != engine) {
+            engines.push((engine.to_owned(), HashMap::new()));
+        }
+        if let Some((_, times)) = engines.last_mut() {
+            times.insert(
+                query.parse().expect("a number"),
+                time.parse().expect("a time"),
+            );
+        }
+    }
+    engines
+}
+
 /// Whether two values are the same, numbers up to what adding floats loses.
 fn agree(left: &str, right: &str) -> bool {
     if left == right {
@@ -364,7 +422,10 @@ fn queries_agree_with_sqlite() {
     let mut session = database.session();
     let mut connection =
         rusqlite::Connection::open(directory.path().join("sqlite.db")).expect("a database");
-    load(&session, &mut connection, scale);
+    let python = std::env::var("RUSTLING_TPCH_RIVALS").ok();
+    let files = python.as_ref().map(|_| directory.path());
+    load(&session, &mut connection, scale, files);
+    let rivals = python.map_or_else(Vec::new, |python| rivals(&python, directory.path()));
     for table in &TABLES {
         session
             .execute(&format!("ANALYZE {}", table.name), ())
@@ -386,6 +447,8 @@ fn queries_agree_with_sqlite() {
     assert_eq!(queries.len(), 22);
     for (at, sql) in queries.iter().enumerate() {
         let start = Instant::now();
+        session.prepare(&in_our_words(sql)).expect("a plan");
+        let planned = start.elapsed();
         let found = ours(&mut session, sql);
         let ours_took = start.elapsed();
         let start = Instant::now();
@@ -395,10 +458,17 @@ fn queries_agree_with_sqlite() {
         totals.1 += theirs_took;
         logarithms += (theirs_took.as_secs_f64() / ours_took.as_secs_f64().max(1e-9)).ln();
         if setting.is_some() {
+            let others: String = rivals
+                .iter()
+                .filter_map(|(name, times)| {
+                    Some(format!("   {name} {:>8.1} ms", times.get(&(at + 1))?))
+                })
+                .collect();
             println!(
-                "Q{:<3} {:>10.1} ms   SQLite {:>10.1} ms   {} rows",
+                "Q{:<3} {:>10.1} ms   planned in {:>6.2} ms   SQLite {:>10.1} ms{others}   {} rows",
                 at + 1,
                 ours_took.as_secs_f64() * 1000.0,
+                planned.as_secs_f64() * 1000.0,
                 theirs_took.as_secs_f64() * 1000.0,
                 found.len()
             );
@@ -420,5 +490,13 @@ fn queries_agree_with_sqlite() {
             totals.1.as_secs_f64() * 1000.0,
             (logarithms / queries.len() as f64).exp()
         );
+        for (name, times) in &rivals {
+            let logarithms: f64 = times.values().map(|time| time.ln()).sum();
+            println!(
+                "{name}: all {:>10.1} ms   geometric mean {:.1} ms",
+                times.values().sum::<f64>(),
+                (logarithms / times.len().max(1) as f64).exp()
+            );
+        }
     }
 }

@@ -45,11 +45,30 @@ pub enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Small SQL statements embedded, beside `SQLite`: point reads, single-row changes, TPC-B; see
+    /// `benches/README.md`.
+    Sql {
+        /// What the comparison is told: `--branches`, `--runs`, `--seconds`, `--memory`,
+        /// `--databases`, `--directory`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// TPC-C embedded, beside `SQLite`, its consistency conditions checked after the run and
+    /// after a crash in it; see `benches/README.md`.
+    Tpcc {
+        /// What the comparison is told: `--warehouses`, `--clients`, `--runs`, `--seconds`,
+        /// `--memory`, `--databases`, `--directory`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// The 22 queries of TPC-H, checked against `SQLite` and timed beside it.
     Tpch {
         /// The scale factor: 1 is about a gigabyte of text.
         #[arg(long, default_value = "0.1")]
         sf: String,
+        /// A Python with the modules `duckdb` and `datafusion`, to run these beside.
+        #[arg(long)]
+        rivals: Option<String>,
     },
     /// The server beside PostgreSQL, both under pgbench and psql.
     Pgbench(crate::pgbench::Options),
@@ -68,11 +87,13 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Kv {
             with_rocksdb,
             options,
-        } => comparison("kv", *with_rocksdb, options),
-        Bench::Stalls { options } => comparison("stalls", false, options),
-        Bench::Footprint { options } => comparison("footprint", false, options),
-        Bench::Tpch { sf } => run_command(
-            command(
+        } => compare("kv", *with_rocksdb, options),
+        Bench::Stalls { options } => compare("stalls", false, options),
+        Bench::Footprint { options } => compare("footprint", false, options),
+        Bench::Sql { options } => compare("sql", false, options),
+        Bench::Tpcc { options } => compare("tpcc", false, options),
+        Bench::Tpch { sf, rivals } => {
+            let mut test = command(
                 "cargo",
                 &[
                     "test",
@@ -84,9 +105,13 @@ pub fn run(bench: &Bench) -> Result<()> {
                     "--",
                     "--nocapture",
                 ],
-            )
-            .env("RUSTLING_TPCH_SF", sf),
-        ),
+            );
+            test.env("RUSTLING_TPCH_SF", sf);
+            if let Some(python) = rivals {
+                test.env("RUSTLING_TPCH_RIVALS", python);
+            }
+            run_command(&mut test)
+        }
         Bench::Performance => run_command(&mut command(
             "cargo",
             &[
@@ -105,8 +130,8 @@ pub fn run(bench: &Bench) -> Result<()> {
     }
 }
 
-/// Builds the comparison, a workspace of its own, and runs one of its tasks.
-fn comparison(task: &str, with_rocksdb: bool, options: &[String]) -> Result<()> {
+/// Builds the comparisons, a workspace of its own, and runs one.
+fn compare(comparison: &str, with_rocksdb: bool, options: &[String]) -> Result<()> {
     let mut build = command("cargo", &["run", "--release", "--manifest-path"]);
     build
         .arg("benches/Cargo.toml")
@@ -114,7 +139,7 @@ fn comparison(task: &str, with_rocksdb: bool, options: &[String]) -> Result<()> 
     if with_rocksdb {
         build.args(["--features", "rocksdb"]);
     }
-    build.args(["--", task]).args(options);
+    build.args(["--", comparison]).args(options);
     run_command(&mut build)
 }
 
