@@ -444,3 +444,78 @@ fn random_queries_agree_with_sqlite() {
     }
     assert!(refused < count, "SQLite refused all queries");
 }
+
+/// A query without WHERE, and a predicate for it.
+struct Partitioned {
+    from: String,
+    items: String,
+    predicate: String,
+}
+
+impl Queries {
+    fn partitioned(&mut self) -> Partitioned {
+        let (from, scope) = self.item(2, &[]);
+        let items: Vec<String> = (0..3).map(|_| self.value(1, &scope)).collect();
+        Partitioned {
+            from,
+            items: items.join(", "),
+            predicate: self.predicate(2, &scope),
+        }
+    }
+}
+
+/// Two oracles that need no other database. Every row is one for which a predicate is true, false
+/// or unknown (TLP: Rigger and Su, "Finding bugs in database systems via query partitioning",
+/// 2020). And as many rows pass a filter as there are for which its predicate, computed where no
+/// rule can move it, is true (NoREC: Rigger and Su, "Detecting optimization bugs in database
+/// engines via non-optimizing reference engine construction", 2020).
+#[test]
+fn predicates_divide_the_rows_in_three() {
+    let seed = number("RUSTLING_SEED", 1);
+    let count = number("RUSTLING_QUERIES", 100);
+    let mut queries = Queries {
+        random: Rng::with_seed(seed),
+        aliases: 0,
+    };
+    for round in 0..count.div_ceil(25) {
+        let database = Database::in_memory().expect("a database");
+        let mut session = database.session();
+        for sql in fill(&mut Rng::with_seed(seed ^ round << 32)) {
+            session.execute(&sql, ()).expect(&sql);
+        }
+        for _ in 0..25 {
+            let Partitioned {
+                from,
+                items,
+                predicate,
+            } = queries.partitioned();
+            for executor in ["row", "vector"] {
+                session.set("executor", executor).expect("a setting");
+                let mut run = |sql: &str| ours(&mut session, sql).expect(sql);
+                let whole = run(&format!("SELECT {items} FROM {from}"));
+                let parts = [
+                    predicate.clone(),
+                    format!("NOT ({predicate})"),
+                    format!("({predicate}) IS NULL"),
+                ];
+                let parts =
+                    parts.map(|part| run(&format!("SELECT {items} FROM {from} WHERE {part}")));
+                let passing = parts[0].len();
+                let mut together = parts.concat();
+                together.sort();
+                assert_eq!(
+                    together, whole,
+                    "executor {executor}, seed {seed}: SELECT {items} FROM {from} by {predicate}"
+                );
+                let counted = format!(
+                    "SELECT coalesce(sum(CASE WHEN {predicate} THEN 1 ELSE 0 END), 0) FROM {from}"
+                );
+                assert_eq!(
+                    run(&counted),
+                    [[passing.to_string()]],
+                    "executor {executor}, seed {seed}: rows of {from} for which {predicate}"
+                );
+            }
+        }
+    }
+}

@@ -144,7 +144,7 @@ fn an_index_made_under_writes_misses_nothing() {
         .unwrap();
     assert!(
         plan.iter()
-            .any(|(line,)| line.contains("Index Scan using t_v")),
+            .any(|(line,)| line.contains("Index Only Scan using t_v")),
         "{plan:?}"
     );
     for v in (0..10).chain(100..110) {

@@ -47,13 +47,15 @@ pub(super) fn set(
 
 impl<'a> Binder<'a> {
     pub(super) fn explain(&mut self, explain: &'a ast::Explain) -> Result<BoundStatement> {
+        let mut json = false;
         for (name, value) in &explain.options {
             let on = !matches!(value.as_deref(), Some("off" | "false" | "0"));
             match (name.name.as_str(), value.as_deref()) {
-                ("format", Some("text")) => {}
+                ("format", Some("text")) => json = false,
+                ("format", Some("json")) => json = true,
                 ("format", _) => {
                     return Err(unsupported(
-                        "EXPLAIN in another format than text is",
+                        "EXPLAIN in another format than text and json is",
                         name.span,
                     ));
                 }
@@ -88,6 +90,7 @@ impl<'a> Binder<'a> {
         let statement = self.statement(&explain.statement)?;
         Ok(BoundStatement::Explain(Explain {
             analyze: explain.analyze,
+            json,
             statement: Box::new(statement),
         }))
     }

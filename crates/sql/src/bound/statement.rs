@@ -144,6 +144,8 @@ pub enum IsolationLevel {
 pub struct Explain {
     /// Run it and add what happened.
     pub analyze: bool,
+    /// As JSON instead of text.
+    pub json: bool,
     /// What to explain.
     pub statement: Box<BoundStatement>,
 }

@@ -6,6 +6,7 @@ use crate::{
     DataType, Result,
     bound::BoundStatement,
     engine::{
+        explain::plan_column,
         prepared::{Action, Statement},
         rows::ResultColumn,
         session::Session,
@@ -57,7 +58,7 @@ impl Session {
             }]
         };
         let columns = match &planned.action {
-            Action::Explain { .. } => text("QUERY PLAN"),
+            Action::Explain { json, .. } => vec![plan_column(*json)],
             Action::Utility(BoundStatement::Show { name: Some(name) }) => text(name),
             Action::Utility(BoundStatement::Show { name: None }) => all_settings(),
             action => action.columns().to_vec(),

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, Result, SqlState, Value,
+    DataType, Error, Result, SqlState, Value,
     engine::{
         change::{ChangeAction, ChangeKind},
         error::txn_error,
         prepared::{Action, Prepared},
         query::run_init_plans,
-        rows::Rows,
+        rows::{ResultColumn, Rows},
         session::Session,
         table::TableHandle,
         transaction_state::transaction_options,
     },
     executor::{self, ExecContext, Measurements, RowBuffer},
-    planner::explain::{Run, explain},
+    planner::explain::{Explained, Run},
 };
 
 /// The line above the plan of a data-changing statement.
@@ -29,12 +29,32 @@ fn heading(change: &ChangeAction) -> String {
     format!("{what} on {}", change.table.table.name)
 }
 
+/// The column of EXPLAIN.
+pub(super) fn plan_column(json: bool) -> ResultColumn {
+    ResultColumn {
+        name: "QUERY PLAN".to_owned(),
+        data_type: if json { DataType::Json } else { DataType::Text },
+        nullable: false,
+    }
+}
+
+/// The rows that show a plan.
+fn shown(plan: &Explained, json: bool) -> Rows {
+    if !json {
+        return Rows::text("QUERY PLAN", plan.text());
+    }
+    Rows::fixed(
+        vec![plan_column(true)],
+        vec![vec![Value::Json(plan.json().as_str().into())]],
+    )
+}
+
 impl Session {
-    /// Prints the plan of `action`, after running it where `analyze`.
+    /// Prints the plan of `action`, after running it where `analyze`, in JSON where `json`.
     pub(super) fn run_explain(
         &mut self,
         prepared: &Arc<Prepared>,
-        analyze: bool,
+        (analyze, json): (bool, bool),
         action: &Action,
         params: Vec<Value>,
     ) -> Result<Rows> {
@@ -53,7 +73,7 @@ impl Session {
             }
         };
         if !analyze {
-            return Ok(Rows::text("QUERY PLAN", explain(plan, head, None)));
+            return Ok(shown(&Explained::new(plan, head, None), json));
         }
         // How long planning takes is measured by doing it again.
         let env = self.database.env().clone();
@@ -83,7 +103,7 @@ impl Session {
             execution: env.now().saturating_sub(start),
             peak_memory: self.database.store().memory().peak(),
         };
-        Ok(Rows::text("QUERY PLAN", explain(plan, head, Some(&run))))
+        Ok(shown(&Explained::new(plan, head, Some(&run)), json))
     }
 
     fn analyze_change(

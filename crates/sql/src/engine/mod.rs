@@ -3,12 +3,13 @@
 //! - [`database`]: [`Database`], what programs hold.
 //! - [`session`]: [`Session`], a connection with its transaction and settings.
 //! - [`prepared`] and [`plan_cache`]: statements parsed and planned once.
+//! - [`point_read`]: one row by its key, without ceremony.
 //! - [`query`], [`dml`], [`change`], [`ddl`], [`analyze`]: running them.
 //! - [`foreign_keys`]: what must hold between tables.
 //! - [`sequences`], [`temporary`]: numbers without transactions, tables of a session.
 //! - [`rows`]: what queries give.
 //! - [`bulk`]: loading many rows; [`copy`]: COPY.
-//! - [`table`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
+//! - [`table`], [`index_entry`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
 //! - [`catalog`]: definitions of tables, stored and in memory.
 
 mod analyze;
@@ -26,9 +27,11 @@ mod dml;
 pub(crate) mod error;
 mod explain;
 mod foreign_keys;
+pub(crate) mod index_entry;
 pub(crate) mod key_range;
 mod params;
 mod plan_cache;
+mod point_read;
 mod prepared;
 mod query;
 mod row_numbers;

@@ -11,7 +11,7 @@ use std::{
 use parking_lot::RwLock;
 
 use crate::{
-    DataType, Result, ast,
+    DataType, Result, Value, ast,
     binder::{BindOptions, Bound, bind},
     bound::{BoundStatement, ColumnId, CopyOptions},
     engine::table::TableHandle,
@@ -23,6 +23,7 @@ use crate::{
             plan::{StatementPlanner, result_columns},
         },
         database::Database,
+        point_read::PointRead,
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult, needs_client},
     },
@@ -87,6 +88,8 @@ pub(crate) enum Action {
     Explain {
         /// Whether to run it.
         analyze: bool,
+        /// As JSON instead of text.
+        json: bool,
         /// The statement.
         action: Box<Action>,
     },
@@ -129,6 +132,8 @@ pub(crate) struct QueryAction {
     pub(crate) plan: QueryPlan,
     /// Its result columns.
     pub(crate) columns: Arc<[ResultColumn]>,
+    /// The shorter way to its row, where it asks for one by its primary key.
+    pub(crate) point: Option<PointRead>,
 }
 
 impl Prepared {
@@ -193,6 +198,15 @@ impl Prepared {
 const OUTGROWN: u64 = 8;
 
 impl Planned {
+    /// Whether the values are of its parameters' types as they are.
+    fn takes(&self, values: &[Value]) -> bool {
+        values.len() == self.parameters.len()
+            && values
+                .iter()
+                .zip(&self.parameters)
+                .all(|(value, of)| value.data_type().is_none_or(|given| given == *of))
+    }
+
     /// Whether a table has grown or shrunk so much that another plan may be better. It is looked
     /// at after 1, 2, 4, 8 … uses.
     fn is_outgrown(&self, catalog: &CatalogSnapshot) -> bool {
@@ -248,8 +262,10 @@ fn action_of(statement: BoundStatement, planner: &mut StatementPlanner<'_>) -> R
     Ok(match statement {
         BoundStatement::Query { plan, columns } => {
             let wanted: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
+            let plan = planner.query(plan, &wanted)?;
             Action::Query(QueryAction {
-                plan: planner.query(plan, &wanted)?,
+                point: PointRead::of(&plan),
+                plan,
                 columns: result_columns(columns),
             })
         }
@@ -263,6 +279,7 @@ fn action_of(statement: BoundStatement, planner: &mut StatementPlanner<'_>) -> R
         },
         BoundStatement::Explain(explain) => Action::Explain {
             analyze: explain.analyze,
+            json: explain.json,
             action: Box::new(action_of(*explain.statement, planner)?),
         },
         BoundStatement::CopyTo(copy) => Action::CopyTo(Box::new(CopyToAction {
@@ -344,8 +361,17 @@ impl Statement {
     /// # Errors
     /// What the statement fails with.
     pub fn query(&self, params: impl Params) -> Result<Rows> {
+        let params = params.into_values();
+        let planned = self.planned()?;
+        if let Action::Query(query) = &planned.action
+            && let Some(point) = &query.point
+            && planned.takes(&params)
+        {
+            let row = self.database.read_point(point, &params)?;
+            return Ok(Rows::one(Arc::clone(&query.columns), row));
+        }
         self.session()
-            .run_prepared(&self.prepared, params.into_values())?
+            .run_prepared(&self.prepared, params)?
             .into_rows()
     }
 

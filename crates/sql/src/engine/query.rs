@@ -69,6 +69,11 @@ impl Session {
 
     /// Starts a query.
     pub(super) fn run_query(&mut self, query: &QueryAction, params: Vec<Value>) -> Result<Rows> {
+        let tracks_reads = self.open.is_none()
+            && self.settings.isolation == crate::bound::IsolationLevel::Serializable;
+        if let (Some(point), false) = (&query.point, tracks_reads) {
+            return self.run_point(query, point, &params);
+        }
         let transaction = self.statement_transaction(query.plan.locks_rows())?;
         let mut context = self.exec_context(transaction, params, None);
         run_init_plans(&query.plan.init, &mut context)?;

@@ -48,6 +48,7 @@ pub struct Rows {
 
 enum Source {
     Fixed(std::vec::IntoIter<Vec<Value>>),
+    One(RowBuffer),
     Running(Box<Running>),
     Ended,
 }
@@ -87,6 +88,15 @@ impl Rows {
             columns: columns.into(),
             tag: None,
             source: Source::Fixed(rows.into_iter()),
+        }
+    }
+
+    /// One row, if there is one, that is there already.
+    pub(crate) fn one(columns: Arc<[ResultColumn]>, row: Option<RowBuffer>) -> Rows {
+        Rows {
+            columns,
+            tag: None,
+            source: row.map_or(Source::Ended, Source::One),
         }
     }
 
@@ -156,6 +166,11 @@ impl Rows {
                 }
                 None => Ok(false),
             },
+            Source::One(next) => {
+                *row = std::mem::take(next);
+                self.source = Source::Ended;
+                Ok(true)
+            }
             Source::Running(running) => {
                 let more = match &mut running.operator {
                     Some(operator) => operator.next(&running.context, row),

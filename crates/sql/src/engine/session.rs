@@ -578,8 +578,12 @@ impl Session {
         match &planned.action {
             Action::Query(query) => Ok(StatementResult::Rows(self.run_query(query, params)?)),
             Action::Change(_) | Action::With { .. } => self.run_change(prepared, planned, params),
-            Action::Explain { analyze, action } => {
-                let rows = self.run_explain(prepared, *analyze, action, params)?;
+            Action::Explain {
+                analyze,
+                json,
+                action,
+            } => {
+                let rows = self.run_explain(prepared, (*analyze, *json), action, params)?;
                 Ok(StatementResult::Rows(rows))
             }
             Action::CopyTo(copy) => self.run_copy_to(prepared, &planned, copy, params),

@@ -138,6 +138,14 @@ impl OpenTransaction {
         }
     }
 
+    /// Ends a statement whose result has been read: where no other is being read, a transaction
+    /// without a snapshot of its own gives the statement's back.
+    pub(crate) fn end_statement(&self) {
+        if Arc::strong_count(&self.transaction) == 1 {
+            self.transaction.end_statement();
+        }
+    }
+
     /// LOCK TABLE.
     pub(crate) fn lock_tables(
         &self,

@@ -170,6 +170,25 @@ impl Accumulator {
         Ok(Accumulator(state))
     }
 
+    /// The state after `count` numerics that come to `number`: their sum for `sum` and `avg`, the
+    /// one looked for by `min` and `max`.
+    pub(crate) fn of_decimals(
+        call: &AggregateCall,
+        number: Decimal,
+        count: i64,
+    ) -> Result<Accumulator> {
+        let mut state = Accumulator::new(call)?;
+        if count > 0 {
+            match &mut state.0 {
+                State::SumDecimal(sum) => *sum = Some(number),
+                State::AvgDecimal { sum, count: of } => (*sum, *of) = (number, count),
+                State::Extreme { best, .. } => *best = Value::Decimal(number),
+                _ => return Err(internal("an aggregate is not one of numerics")),
+            }
+        }
+        Ok(state)
+    }
+
     /// Takes in the arguments of one row. NULLs do not count, except for `count(*)`.
     ///
     /// # Errors

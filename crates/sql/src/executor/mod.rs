@@ -28,10 +28,9 @@ mod window;
 use std::sync::Arc;
 
 use crate::{
-    Result, SqlState, Value,
+    Result, Value,
     bound::ColumnId,
-    planner::choose_executor::all_rows,
-    planner::physical::{ExecutorKind, PhysicalNode, PhysicalPlan, PlannedExpr},
+    planner::physical::{ExecutorKind, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr},
     vector,
 };
 
@@ -81,47 +80,21 @@ pub(crate) fn build_with(
     // The vector executor measures its nodes itself. A row that is put in a scan's place is
     // one row: whatever the plan says, it takes the way of rows.
     if plan.executor == ExecutorKind::Vector && substitutes.is_empty() {
-        let vectors = vector::build(plan, context)?;
-        return Ok(match &context.spill {
-            Some(_) => Box::new(VectorsOrRows {
-                running: Some(vectors),
-                plan: Some(plan.clone()),
-            }),
-            None => vectors,
-        });
+        return vector::build(plan, context);
     }
     build_as_rows(plan, context, substitutes)
 }
 
-/// A part of a plan in the vector executor, which keeps everything in memory: where the memory
-/// budget does not suffice, the row executor begins anew, with temporary files.
-struct VectorsOrRows {
-    running: Option<Box<dyn Operator>>,
-    /// The plan, until a row has been given.
-    plan: Option<PhysicalPlan>,
-}
-
-impl Operator for VectorsOrRows {
-    fn next(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
-        let Some(running) = &mut self.running else {
-            return Ok(false);
-        };
-        match running.next(context, row) {
-            Err(error) if error.state() == SqlState::OUT_OF_MEMORY && self.plan.is_some() => {
-                self.running = None;
-                let Some(mut plan) = self.plan.take() else {
-                    return Err(error);
-                };
-                all_rows(&mut plan, "the vectors did not fit into memory");
-                let rows = self.running.insert(build(&plan, context, None)?);
-                rows.next(context, row)
-            }
-            result => {
-                self.plan = None;
-                result
-            }
-        }
-    }
+/// The distinct rows of `input`, which has `columns`.
+pub(crate) fn distinct(
+    input: Box<dyn Operator>,
+    columns: &[PlanColumn],
+    context: &ExecContext,
+) -> Result<Box<dyn Operator>> {
+    let types = columns.iter().map(|column| column.data_type).collect();
+    Ok(Box::new(distinct::Distinct::new(
+        input, types, None, context,
+    )?))
 }
 
 /// The operator of `plan` in the row executor, whatever its root says; its inputs may be

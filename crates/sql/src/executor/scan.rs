@@ -164,10 +164,18 @@ impl Operator for Scan {
                         .map_err(txn_error)?
                     {
                         None => false,
-                        Some(row_key) => {
-                            self.row_key = row_key;
-                            self.fetch(context, row)?
-                        }
+                        Some(row_key) => match &self.node.entries {
+                            Some(entries) => {
+                                row.resize(self.node.width(), Value::Null);
+                                let (table, scratch) = (&self.node.table, &mut self.scratch);
+                                entries.decode(table, &key, &row_key, scratch, row)?;
+                                true
+                            }
+                            None => {
+                                self.row_key = row_key;
+                                self.fetch(context, row)?
+                            }
+                        },
                     }
                 }
                 Source::Table(cursor) => {
@@ -187,6 +195,15 @@ impl Operator for Scan {
                     let Some((key, value)) = cursor.next().map_err(txn_error)? else {
                         return Ok(false);
                     };
+                    if let Some(entries) = &self.node.entries {
+                        row.resize(self.node.width(), Value::Null);
+                        let (table, scratch) = (&self.node.table, &mut self.scratch);
+                        entries.decode(table, key, value, scratch, row)?;
+                        if passes(&self.node.filter, row, context)? {
+                            return Ok(true);
+                        }
+                        continue;
+                    }
                     let AccessPath::Index(index) = self.node.path else {
                         return Ok(false);
                     };

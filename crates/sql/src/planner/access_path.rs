@@ -6,7 +6,7 @@ use crate::{
     DataType, Result, Value,
     bound::{BinaryOp, ColumnId, Expr, ExprKind, ScanColumn},
     encoding::{KeyColumn, RowDecoder},
-    engine::table::TableHandle,
+    engine::{index_entry::EntryDecoder, table::TableHandle},
     planner::{
         cost::Estimator,
         expr_tools::{column, is_comparison, is_stable_constant, literal, mirrored},
@@ -33,6 +33,39 @@ pub(crate) struct KeyTest {
     pub(crate) op: BinaryOp,
     /// What it is compared with, of the column's type.
     pub(crate) value: Expr,
+}
+
+/// What a scan has to give.
+pub(crate) struct Wanted {
+    ordinals: Vec<usize>,
+    /// Whether the rows' keys are wanted too.
+    row_key: bool,
+}
+
+impl Wanted {
+    /// These columns, and the row's key where `row_key`.
+    pub(crate) fn new(columns: &[ScanColumn], row_key: bool) -> Wanted {
+        Wanted {
+            ordinals: columns.iter().map(|column| column.ordinal).collect(),
+            row_key,
+        }
+    }
+
+    /// What reads it out of the entries of the index at position `at`, if these hold it.
+    pub(crate) fn entries(&self, table: &TableHandle, at: usize) -> Option<EntryDecoder> {
+        if self.row_key {
+            return None;
+        }
+        EntryDecoder::new(table, at, &self.ordinals)
+    }
+
+    /// As [`Wanted::entries`], for a path.
+    pub(crate) fn entries_of(&self, table: &TableHandle, path: AccessPath) -> Option<EntryDecoder> {
+        match path {
+            AccessPath::Table => None,
+            AccessPath::Index(at) => self.entries(table, at),
+        }
+    }
 }
 
 /// How a path would be used.
@@ -175,6 +208,7 @@ pub(crate) fn match_paths(
     tests: &[KeyTest],
     table_rows: f64,
     selectivity: &dyn Fn(usize) -> f64,
+    wanted: &Wanted,
 ) -> Vec<PathMatch> {
     let paths =
         std::iter::once(AccessPath::Table).chain((0..table.indexes.len()).map(AccessPath::Index));
@@ -229,8 +263,8 @@ pub(crate) fn match_paths(
         found.cost = SEEK
             + found.rows
                 * match path {
-                    AccessPath::Table => NEXT_ROW,
-                    AccessPath::Index(_) => FETCH,
+                    AccessPath::Index(at) if wanted.entries(table, at).is_none() => FETCH,
+                    _ => NEXT_ROW,
                 };
         matches.push(found);
     }
@@ -336,7 +370,8 @@ pub(crate) fn plan_scan(
             .map_or(1.0, |expr| estimator.selectivity(expr))
     };
     let full_cost = table_rows * NEXT_ROW;
-    let best = match_paths(&table, &tests, table_rows, &selectivity)
+    let wanted = Wanted::new(columns, row_key.is_some());
+    let best = match_paths(&table, &tests, table_rows, &selectivity, &wanted)
         .into_iter()
         .next()
         .filter(|found| found.path == AccessPath::Table || found.cost < full_cost);
@@ -379,11 +414,11 @@ pub(crate) fn plan_scan(
             rest.push(conjunct);
         }
     }
-    let ordinals: Vec<usize> = columns.iter().map(|column| column.ordinal).collect();
     let node = ScanNode {
-        decoder: RowDecoder::new(Arc::clone(&table.codec), &ordinals),
+        decoder: RowDecoder::new(Arc::clone(&table.codec), &wanted.ordinals),
+        entries: wanted.entries_of(&table, path),
         table,
-        ordinals,
+        ordinals: wanted.ordinals,
         row_key,
         path,
         condition,

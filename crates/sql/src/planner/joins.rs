@@ -9,12 +9,10 @@ use crate::{
     },
     encoding::RowDecoder,
     planner::{
-        access_path::{FETCH, NEXT_ROW, SEEK, condition_of, key_tests, match_paths},
+        access_path::{NEXT_ROW, Wanted, condition_of, key_tests, match_paths},
         build::Builder,
         expr_tools::{columns_of, is_volatile},
-        physical::{
-            AccessPath, Estimate, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr, ScanNode,
-        },
+        physical::{Estimate, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr, ScanNode},
     },
 };
 
@@ -254,17 +252,12 @@ impl Builder<'_> {
             on.get(at)
                 .map_or(1.0, |expr| self.estimator.selectivity(expr))
         };
-        let found = match_paths(&handle, &tests, table_rows, &selectivity)
+        let wanted = Wanted::new(columns, false);
+        let found = match_paths(&handle, &tests, table_rows, &selectivity, &wanted)
             .into_iter()
             .find(|found| !found.equal.is_empty());
         let Some(found) = found else { return Ok(None) };
-        let each = SEEK
-            + found.rows
-                * if found.path == AccessPath::Table {
-                    NEXT_ROW
-                } else {
-                    FETCH
-                };
+        let each = found.cost;
         let hash = table_rows * (NEXT_ROW + self.estimator.all(filter) * KEEP)
             + left.estimate.rows * PROBE;
         if left.estimate.rows * each >= hash {
@@ -276,6 +269,7 @@ impl Builder<'_> {
             .collect();
         let ordinals: Vec<usize> = columns.iter().map(|column| column.ordinal).collect();
         let scan = ScanNode {
+            entries: wanted.entries_of(&handle, found.path),
             decoder: RowDecoder::new(Arc::clone(&handle.codec), &ordinals),
             ordinals,
             row_key: None,

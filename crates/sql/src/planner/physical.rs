@@ -15,7 +15,7 @@ use crate::{
         SharedId, TableFunction, WindowFunction,
     },
     encoding::RowDecoder,
-    engine::table::TableHandle,
+    engine::{index_entry::EntryDecoder, table::TableHandle},
     eval::CompiledExpr,
 };
 
@@ -227,6 +227,9 @@ pub(crate) struct ScanNode {
     pub(crate) backward: bool,
     /// Reads `ordinals` out of stored rows.
     pub(crate) decoder: RowDecoder,
+    /// Reads them out of the entries of the index that is the path, where those hold them all:
+    /// the rows themselves are not looked at then.
+    pub(crate) entries: Option<EntryDecoder>,
 }
 
 impl ScanNode {

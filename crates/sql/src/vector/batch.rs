@@ -1,10 +1,16 @@
 //! Batches: some rows, column by column.
 
+use std::sync::Arc;
+
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
 use arrow_schema::ArrowError;
 use arrow_select::{concat::concat, filter::FilterBuilder, take::take};
 
-use crate::{Error, Result, SqlState, planner::physical::PlanColumn, vector::convert::empty_array};
+use crate::{
+    Error, Result, SqlState,
+    planner::physical::PlanColumn,
+    vector::{convert::empty_array, decimal},
+};
 
 /// Rows as Arrow arrays of one length. A batch may have no column and still have rows.
 #[derive(Clone, Debug)]
@@ -89,11 +95,9 @@ impl Batch {
             _ => Ok(Batch {
                 columns: (0..columns.len())
                     .map(|at| {
-                        let parts: Vec<&dyn Array> = batches
-                            .iter()
-                            .filter_map(|batch| batch.columns.get(at))
-                            .map(AsRef::as_ref)
-                            .collect();
+                        let parts = batches.iter().filter_map(|batch| batch.columns.get(at));
+                        let parts = decimal::unify(parts.map(Arc::clone).collect());
+                        let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
                         concat(&parts).map_err(arrow_error)
                     })
                     .collect::<Result<_>>()?,

@@ -9,14 +9,12 @@
 //! | bytea                      | BinaryView                                                  |
 //! | date, time                 | Date32, Time64(µs)                                          |
 //! | timestamp, timestamptz     | Timestamp(µs), Timestamp(µs, UTC)                           |
-//! | numeric                    | BinaryView: scale (u16), digits, both big-endian            |
+//! | numeric                    | Decimal128 or BinaryView: see [`super::decimal`]            |
 //! | interval                   | FixedSizeBinary(16): months, days, µs, little-endian        |
 //! | uuid                       | FixedSizeBinary(16)                                         |
 //! | json                       | Utf8View                                                    |
 //! | jsonb, arrays              | BinaryView: the bytes that rows hold                        |
 //!
-//! A numeric keeps the scale each value has, which its display shows and which the type of an
-//! expression does not tell; Arrow's Decimal128 has one scale per column and 38 digits.
 //! Arrow's month-day-nano interval cannot hold SQL's range of microseconds.
 
 use std::sync::Arc;
@@ -31,13 +29,15 @@ use arrow_array::{
     },
 };
 use arrow_schema::{DataType as ArrowType, TimeUnit};
-use smallvec::SmallVec;
 use uuid::Uuid;
 
 use crate::{
-    DataType, Decimal, Interval, Result, Value,
+    DataType, Interval, Result, Value,
     encoding::{ValueRef, composite, corrupt, wrong_type},
-    vector::batch::arrow_error,
+    vector::{
+        batch::arrow_error,
+        decimal::{self, DecimalBuilder},
+    },
 };
 
 const WIDE: i32 = 16;
@@ -55,7 +55,9 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Unknown | DataType::Text | DataType::Varchar(_) | DataType::Char(_) => {
             ArrowType::Utf8View
         }
-        DataType::Bytea | DataType::Decimal(_) => ArrowType::BinaryView,
+        DataType::Bytea => ArrowType::BinaryView,
+        // Of values: others than NULL may have the other form, and another scale.
+        DataType::Decimal(_) => decimal::fixed_type(0),
         DataType::Date => ArrowType::Date32,
         DataType::Time => ArrowType::Time64(TimeUnit::Microsecond),
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, None),
@@ -82,42 +84,6 @@ fn interval_bytes(interval: &Interval) -> [u8; 16] {
     bytes
 }
 
-/// The bytes that stand for a numeric in an array.
-pub(crate) fn decimal_bytes(number: &Decimal) -> SmallVec<[u8; 24]> {
-    let mut bytes = SmallVec::new();
-    match number.small_parts() {
-        Some((digits, scale)) => push_small_decimal(digits, scale, &mut bytes),
-        None => {
-            let (digits, scale) = number.to_parts();
-            bytes.extend_from_slice(&scale.to_be_bytes());
-            bytes.extend_from_slice(&digits.to_signed_bytes_be());
-        }
-    }
-    bytes
-}
-
-/// Appends the bytes of `digits × 10^-scale`.
-pub(crate) fn push_small_decimal(digits: i64, scale: u16, bytes: &mut SmallVec<[u8; 24]>) {
-    bytes.extend_from_slice(&scale.to_be_bytes());
-    bytes.extend_from_slice(&digits.to_be_bytes());
-}
-
-/// The numeric that `bytes` stand for.
-#[inline]
-pub(crate) fn decimal_of(bytes: &[u8]) -> Result<Decimal> {
-    let Some((scale, digits)) = bytes.split_first_chunk::<2>() else {
-        return Err(corrupt("a numeric value has no scale"));
-    };
-    let value = ValueRef::Decimal {
-        scale: u16::from_be_bytes(*scale),
-        digits,
-    };
-    match value.to_value(DataType::Decimal(None))? {
-        Value::Decimal(number) => Ok(number),
-        _ => Err(corrupt("a numeric value is out of range")),
-    }
-}
-
 /// Row `at` of an array that holds values of type `data_type`.
 #[inline]
 pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Result<Value> {
@@ -136,7 +102,7 @@ pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Res
             Value::Text(array.as_string_view().value(at).into())
         }
         DataType::Bytea => Value::Bytea(array.as_binary_view().value(at).to_vec()),
-        DataType::Decimal(_) => Value::Decimal(decimal_of(array.as_binary_view().value(at))?),
+        DataType::Decimal(_) => Value::Decimal(decimal::value(array, at)?),
         DataType::Date => Value::Date(array.as_primitive::<Date32Type>().value(at)),
         DataType::Time => Value::Time(array.as_primitive::<Time64MicrosecondType>().value(at)),
         DataType::Timestamp => {
@@ -189,7 +155,7 @@ enum Kind {
     Float8(b::Float64Builder),
     Text(b::StringViewBuilder),
     Bytes(b::BinaryViewBuilder),
-    Decimal(b::BinaryViewBuilder),
+    Decimal(DecimalBuilder),
     Date(b::Date32Builder),
     Time(b::Time64MicrosecondBuilder),
     Timestamp(b::TimestampMicrosecondBuilder),
@@ -197,7 +163,7 @@ enum Kind {
 }
 
 macro_rules! each_builder {
-    ($kind:expr, $builder:ident => $body:expr) => {
+    ($kind:expr, $builder:ident => $body:expr, decimal $decimal:ident => $of_decimal:expr) => {
         match $kind {
             Kind::Boolean($builder) => $body,
             Kind::Int1($builder) => $body,
@@ -208,7 +174,7 @@ macro_rules! each_builder {
             Kind::Float8($builder) => $body,
             Kind::Text($builder) => $body,
             Kind::Bytes($builder) => $body,
-            Kind::Decimal($builder) => $body,
+            Kind::Decimal($decimal) => $of_decimal,
             Kind::Date($builder) => $body,
             Kind::Time($builder) => $body,
             Kind::Timestamp($builder) => $body,
@@ -232,7 +198,7 @@ impl ColumnBuilder {
                 Kind::Text(b::StringViewBuilder::with_capacity(rows))
             }
             DataType::Bytea => Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows)),
-            DataType::Decimal(_) => Kind::Decimal(b::BinaryViewBuilder::with_capacity(rows)),
+            DataType::Decimal(_) => Kind::Decimal(DecimalBuilder::with_capacity(rows)),
             DataType::Date => Kind::Date(b::Date32Builder::with_capacity(rows)),
             DataType::Time => Kind::Time(b::Time64MicrosecondBuilder::with_capacity(rows)),
             DataType::Timestamp | DataType::TimestampTz => Kind::Timestamp(
@@ -253,7 +219,11 @@ impl ColumnBuilder {
 
     /// Appends NULL.
     pub(crate) fn append_null(&mut self) {
-        each_builder!(&mut self.kind, builder => builder.append_null());
+        each_builder!(
+            &mut self.kind,
+            builder => builder.append_null(),
+            decimal builder => builder.append_null()
+        );
     }
 
     /// Appends a value as the row decoder gives it.
@@ -272,10 +242,7 @@ impl ColumnBuilder {
             (Kind::Float8(of), ValueRef::Float8(value)) => of.append_value(value),
             (Kind::Timestamp(of), ValueRef::Integer(value)) => of.append_value(value),
             (Kind::Decimal(of), ValueRef::Decimal { scale, digits }) => {
-                let mut bytes: SmallVec<[u8; 24]> = SmallVec::new();
-                bytes.extend_from_slice(&scale.to_be_bytes());
-                bytes.extend_from_slice(digits);
-                of.append_value(&bytes);
+                of.append_ref(scale, digits);
             }
             (Kind::Boolean(of), ValueRef::Boolean(value)) => of.append_value(value),
             (Kind::Int1(of), ValueRef::Integer(value)) => {
@@ -319,7 +286,7 @@ impl ColumnBuilder {
             (Kind::Bytes(of), Value::Array(_) | Value::Jsonb(_)) => of.append_value(
                 composite::encode(value).ok_or_else(|| wrong_type(self.data_type, value))?,
             ),
-            (Kind::Decimal(of), Value::Decimal(value)) => of.append_value(decimal_bytes(value)),
+            (Kind::Decimal(of), Value::Decimal(value)) => of.append(value),
             (Kind::Date(of), Value::Date(value)) => of.append_value(*value),
             (Kind::Time(of), Value::Time(value)) => of.append_value(*value),
             (Kind::Timestamp(of), Value::Timestamp(value) | Value::TimestampTz(value)) => {
@@ -339,13 +306,18 @@ impl ColumnBuilder {
 
     /// The array; the builder is empty again.
     pub(crate) fn finish(&mut self) -> ArrayRef {
-        each_builder!(&mut self.kind, builder => Arc::new(builder.finish()))
+        each_builder!(
+            &mut self.kind,
+            builder => Arc::new(builder.finish()),
+            decimal builder => builder.finish()
+        )
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Decimal;
 
     #[test]
     fn values_come_back_as_they_went_in() {
@@ -394,7 +366,9 @@ mod tests {
             builder.append(&value).unwrap();
             builder.append(&Value::Null).unwrap();
             let array = builder.finish();
-            assert_eq!(array.data_type(), &arrow_type(data_type));
+            if !matches!(data_type, DataType::Decimal(_)) {
+                assert_eq!(array.data_type(), &arrow_type(data_type));
+            }
             let back = value_at(&array, data_type, 0).unwrap();
             assert_eq!(format!("{back:?}"), format!("{value:?}"));
             assert_eq!(value_at(&array, data_type, 1).unwrap(), Value::Null);

@@ -6,7 +6,7 @@
 //! bytes differ (`-0`, NaN, numerics of several scales, intervals, blank-padded strings) are
 //! brought to one form first.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{borrow::Cow, hash::BuildHasher, sync::Arc};
 
 use arrow_array::{
     Array, ArrayRef, PrimitiveArray, StringViewArray,
@@ -157,6 +157,32 @@ fn bits(data_type: DataType) -> Option<u32> {
         DataType::Int2 => 16,
         DataType::Int4 | DataType::Date => 32,
         DataType::Int8 | DataType::Time | DataType::Timestamp | DataType::TimestampTz => 64,
+        _ => return None,
+    })
+}
+
+/// The values of a column of integers, days or microseconds; what stands in the place of NULL
+/// means nothing.
+pub(crate) fn integers(column: &ArrayRef, data_type: DataType) -> Option<Cow<'_, [i64]>> {
+    macro_rules! wide {
+        ($type:ty) => {{
+            let values = column.as_primitive_opt::<$type>()?.values();
+            Cow::Owned(values.iter().map(|value| i64::from(*value)).collect())
+        }};
+    }
+    macro_rules! as_is {
+        ($type:ty) => {
+            Cow::Borrowed(&column.as_primitive_opt::<$type>()?.values()[..])
+        };
+    }
+    Some(match data_type {
+        DataType::Int1 => wide!(Int8Type),
+        DataType::Int2 => wide!(Int16Type),
+        DataType::Int4 => wide!(Int32Type),
+        DataType::Date => wide!(Date32Type),
+        DataType::Int8 => as_is!(Int64Type),
+        DataType::Time => as_is!(Time64MicrosecondType),
+        DataType::Timestamp | DataType::TimestampTz => as_is!(TimestampMicrosecondType),
         _ => return None,
     })
 }

@@ -4,10 +4,11 @@
 //! the row world; inside, data travels in [`batch::Batch`]es of some thousand rows. Nodes of the
 //! subtree that say `Row` run in the row executor, and their rows are packed into batches.
 //!
-//! - [`convert`]: how SQL types stand in Arrow arrays.
+//! - [`convert`], [`decimal`]: how SQL types stand in Arrow arrays.
 //! - [`expr`]: expressions, by kernels or row by row.
 //! - [`scan`], [`pipeline`]: reading tables and driving batches through stages in parallel.
 //! - [`aggregate`], [`join`], [`sort`], [`streams`]: what the nodes do.
+//! - [`distinct`], [`memory`]: what is done where memory does not suffice.
 //! - [`keys`]: hashing, comparing and sorting by columns.
 //!
 //! Results equal the row executor's, including their order; only sums of floats may differ in
@@ -16,9 +17,12 @@
 mod aggregate;
 mod batch;
 mod convert;
+mod decimal;
+mod distinct;
 mod expr;
 mod join;
 mod keys;
+mod memory;
 mod pipeline;
 mod scan;
 mod sort;
@@ -29,10 +33,12 @@ mod tests;
 use std::sync::Arc;
 
 use self::{
-    aggregate::{AggregateSpec, AggregateStream, DistinctStream},
+    aggregate::{AggregateSpec, AggregateStream},
     batch::Batch,
+    distinct::DistinctStream,
     expr::VectorExpr,
     join::{HashJoin, OuterTail},
+    memory::VectorsOrRows,
     pipeline::{Pipeline, Source},
     scan::ScanSource,
     sort::{SortSpec, SortStream, TopNStream},
@@ -120,7 +126,7 @@ pub(crate) fn build_with(
     limits: Limits,
 ) -> Result<Box<dyn Operator>> {
     let builder = Builder { context, limits };
-    let stream = builder.pipeline(plan)?.into_stream();
+    let stream = builder.stream(plan)?;
     Ok(Box::new(BatchesAsRows::new(stream, &plan.columns)))
 }
 
@@ -138,7 +144,7 @@ impl Builder<'_> {
         match &plan.node {
             PhysicalNode::Scan(node) if scans(node) => {
                 self.start(plan.id);
-                let scan = ScanSource::open(node, &plan.columns, context)?;
+                let scan = ScanSource::open(node, &plan.columns, plan.estimate, limits, context)?;
                 Ok(Pipeline::new(Source::Scan(Box::new(scan)), plan.id, limits))
             }
             PhysicalNode::Filter { input, predicates } => {
@@ -200,8 +206,8 @@ impl Builder<'_> {
                 )
             }
             PhysicalNode::Distinct { input, on: None } => {
-                let stream = self.pipeline(input)?.into_stream();
-                let distinct = DistinctStream::new(stream, &plan.columns, context)?;
+                let stream = self.stream(input)?;
+                let distinct = DistinctStream::new(stream, &plan.columns, limits, context)?;
                 self.breaker(plan, Box::new(distinct))
             }
             PhysicalNode::Sort { input, keys } => {
@@ -232,15 +238,13 @@ impl Builder<'_> {
                 offset,
             } => {
                 let window = limit_bounds(limit.as_ref(), offset.as_ref(), context)?;
-                let stream = self.pipeline(input)?.into_stream();
+                let stream = self.stream(input)?;
                 self.breaker(plan, Box::new(LimitStream::new(stream, window)))
             }
             PhysicalNode::UnionAll { inputs } => {
                 let inputs = inputs
                     .iter()
-                    .map(|(input, positions)| {
-                        Ok((self.pipeline(input)?.into_stream(), positions.clone()))
-                    })
+                    .map(|(input, positions)| Ok((self.stream(input)?, positions.clone())))
                     .collect::<Result<_>>()?;
                 self.breaker(plan, Box::new(UnionStream::new(inputs)))
             }
@@ -261,6 +265,20 @@ impl Builder<'_> {
         }
     }
 
+    /// What a node gives.
+    fn stream(&self, plan: &PhysicalPlan) -> Result<Box<dyn BatchStream>> {
+        let stream = self.pipeline(plan)?.into_stream();
+        Ok(self.or_rows(plan, stream))
+    }
+
+    /// `stream`, which works for `plan`, or rows where there is no memory for it.
+    fn or_rows(&self, plan: &PhysicalPlan, stream: Box<dyn BatchStream>) -> Box<dyn BatchStream> {
+        if self.context.spill.is_none() || plan.executor == ExecutorKind::Row {
+            return stream;
+        }
+        Box::new(VectorsOrRows::new(stream, plan, self.limits))
+    }
+
     /// A node (and what is below it) in the row executor.
     fn rows(&self, plan: &PhysicalPlan) -> Result<Pipeline> {
         let operator = executor::build_rows(plan, self.context)?;
@@ -274,6 +292,7 @@ impl Builder<'_> {
 
     /// A stream that works for `plan` as the source of a new pipeline.
     fn breaker(&self, plan: &PhysicalPlan, stream: Box<dyn BatchStream>) -> Result<Pipeline> {
+        let stream = self.or_rows(plan, stream);
         let stream = if self.context.measurements.is_some() {
             self.start(plan.id);
             Box::new(MeasuredStream {

@@ -12,7 +12,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ use crate::{
     vector::{
         BatchStream, Limits,
         batch::Batch,
+        join::KeyFilter,
         scan::{Chunk, ScanSource},
     },
 };
@@ -34,6 +38,17 @@ pub(crate) trait Stage: Send + Sync {
     /// pipeline.
     fn prepare(&self, _context: &ExecContext) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether the first columns of what it gives are those of its input.
+    fn keeps_columns(&self) -> bool {
+        false
+    }
+
+    /// Input columns, each with what rows must pass that the stage does not drop. Only asked once
+    /// it is prepared.
+    fn key_filters(&self) -> Vec<(usize, Arc<KeyFilter>)> {
+        Vec::new()
     }
 
     /// Works on `batch`.
@@ -110,10 +125,21 @@ impl Pipeline {
         }
     }
 
-    fn prepare(&self, context: &ExecContext) -> Result<()> {
-        self.stages
-            .iter()
-            .try_for_each(|(_, stage)| stage.prepare(context))
+    fn prepare(&mut self, context: &ExecContext) -> Result<()> {
+        for (_, stage) in &self.stages {
+            stage.prepare(context)?;
+        }
+        if let Source::Scan(scan) = &mut self.source {
+            let mut filters = Vec::new();
+            for (_, stage) in &self.stages {
+                filters.extend(stage.key_filters());
+                if !stage.keeps_columns() {
+                    break;
+                }
+            }
+            scan.set_key_filters(filters)?;
+        }
+        Ok(())
     }
 
     /// Runs everything into sinks, one for every thread that took part.
@@ -145,14 +171,18 @@ impl Pipeline {
                 let work = |sink: Option<S>| -> Result<Option<S>> {
                     let mut chunk = Chunk::default();
                     let mut sink = sink;
-                    while !failed.load(Ordering::Relaxed) && scan.fill(&mut chunk, rows)? {
-                        context.check()?;
-                        let batch = read(scan, &mut chunk, node, stages, context)?;
-                        let to = match &mut sink {
-                            Some(sink) => sink,
-                            None => sink.insert(make()?),
-                        };
-                        consume(to, chunk.number, batch)?;
+                    while let Some(part) = scan.take_part() {
+                        while !failed.load(Ordering::Relaxed)
+                            && scan.fill_part(part, &mut chunk, rows)?
+                        {
+                            context.check()?;
+                            let batch = read(scan, &mut chunk, node, stages, context)?;
+                            let to = match &mut sink {
+                                Some(sink) => sink,
+                                None => sink.insert(make()?),
+                            };
+                            consume(to, chunk.number, batch)?;
+                        }
                     }
                     Ok(sink)
                 };

@@ -1,25 +1,41 @@
 //! Reading tables into batches.
 //!
-//! One cursor serves all workers: under its lock a worker copies the bytes of some thousand
-//! rows, then decodes them on its own. So the table is read in one order, whatever the number
-//! of threads, and each holds one chunk of bytes at most.
+//! The table (or the range of it that is wanted) is cut into parts by key, each with a cursor of
+//! its own. Workers take parts, copy the bytes of some thousand rows, then decode them; whoever
+//! pulls takes the parts one after the other. Chunks are numbered so that their order is that of
+//! the table, whoever reads which.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
+use arrow_array::{ArrayRef, UInt32Array, cast::AsArray};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use parking_lot::Mutex;
-use rustling_storage::Direction;
+use rustling_storage::{Direction, KeyRange};
 use rustling_txn::TransactionCursor;
 
 use crate::{
     DataType, Result,
-    encoding::ValueRef,
+    bound::ColumnId,
+    encoding::{RowDecoder, ValueRef},
     engine::error::txn_error,
     executor::{ExecContext, key_range_of},
-    planner::physical::{PlanColumn, ScanNode},
+    planner::{
+        expr_tools::columns_of,
+        physical::{Estimate, PlanColumn, ScanNode},
+    },
     vector::{
+        Limits,
         batch::Batch,
         convert::ColumnBuilder,
         expr::{self, VectorExpr},
+        join::KeyFilter,
     },
 };
 
@@ -44,52 +60,188 @@ impl Chunk {
 /// Chunks end early at this many bytes.
 const CHUNK_BYTES: usize = 4 << 20;
 
+/// Bits of a chunk's number that count the chunks of a part.
+const CHUNK_BITS: u32 = 20;
+
+/// Parts per thread: enough that threads whose parts turn out small find others to read.
+const PARTS_PER_THREAD: usize = 8;
+
+/// A part of a table, being read.
+struct Part {
+    /// `None`: all has been read.
+    cursor: Option<TransactionCursor>,
+    chunks: u64,
+}
+
 /// A table being scanned.
 pub(crate) struct ScanSource {
     node: Arc<ScanNode>,
-    /// `None`: no row can match, or all have been read.
-    cursor: Mutex<(Option<TransactionCursor>, u64)>,
+    parts: Vec<Mutex<Part>>,
+    /// The first part that nobody has taken.
+    free: AtomicUsize,
     filter: Vec<VectorExpr>,
+    late: Option<Late>,
+    columns: Vec<PlanColumn>,
 }
 
+/// How rows are read of which the filter leaves few: first the columns that the filter looks at,
+/// then the others of the rows that it lets through.
+struct Late {
+    filter: Vec<VectorExpr>,
+    /// What joins ask of the columns at these places of those that are read first.
+    key_filters: Vec<(usize, DataType, Arc<KeyFilter>)>,
+    /// Positions of the columns that are read first, and what reads them.
+    first: (Vec<usize>, RowDecoder),
+    rest: (Vec<usize>, RowDecoder),
+}
+
+impl Late {
+    /// `None`: there is no filter, or it looks at all columns.
+    fn new(
+        node: &ScanNode,
+        columns: &[PlanColumn],
+        key_filters: Vec<(usize, Arc<KeyFilter>)>,
+    ) -> Result<Option<Late>> {
+        let asked = key_filters.iter().filter_map(|(at, _)| columns.get(*at));
+        let mut read: HashSet<ColumnId> = asked.map(|column| column.id).collect();
+        for predicate in node.filter.iter() {
+            read.extend(columns_of(&predicate.expr));
+        }
+        let (first, rest): (Vec<usize>, Vec<usize>) =
+            (0..columns.len()).partition(|at| read.contains(&columns[*at].id));
+        let is_useless = first.is_empty() || rest.is_empty() && key_filters.is_empty();
+        if is_useless || node.row_key.is_some() {
+            return Ok(None);
+        }
+        let chosen: Vec<PlanColumn> = first.iter().map(|at| columns[*at]).collect();
+        let decoder = |positions: &[usize]| {
+            let ordinals = positions.iter().filter_map(|at| node.ordinals.get(*at));
+            let ordinals: Vec<usize> = ordinals.copied().collect();
+            RowDecoder::new(Arc::clone(&node.table.codec), &ordinals)
+        };
+        let key_filters = key_filters.into_iter().filter_map(|(column, filter)| {
+            let place = first.iter().position(|at| *at == column)?;
+            Some((place, columns.get(column)?.data_type, filter))
+        });
+        Ok(Some(Late {
+            key_filters: key_filters.collect(),
+            filter: VectorExpr::all(node.filter.iter().map(|of| &of.expr), &chosen)?,
+            first: (first.clone(), decoder(&first)),
+            rest: (rest.clone(), decoder(&rest)),
+        }))
+    }
+}
+
+/// Below this part of the rows, the filter is worth a look before the other columns are read.
+const FEW: f64 = 0.5;
+
 impl ScanSource {
-    /// Opens a scan of the table itself. It sees the table as it is now.
+    /// Opens a scan of the table itself, which is to read and give about as many rows as
+    /// `estimate` says. It sees the table as it is now.
     pub(crate) fn open(
         node: &Arc<ScanNode>,
         columns: &[PlanColumn],
+        estimate: Estimate,
+        limits: Limits,
         context: &ExecContext,
     ) -> Result<ScanSource> {
+        let rows = estimate.rows.max(estimate.cost);
         let direction = if node.backward {
             Direction::Backward
         } else {
             Direction::Forward
         };
         let layout = node.table.codec.key.as_ref();
-        let cursor = match key_range_of(layout, &node.condition, &[], context)? {
-            Some(range) => Some(
-                context
-                    .transaction
-                    .scan(node.table.keyspace, range, direction)
-                    .map_err(txn_error)?,
-            ),
-            None => None,
+        let range = key_range_of(layout, &node.condition, &[], context)?;
+        let cursor = |range: KeyRange, direction| {
+            let keyspace = node.table.keyspace;
+            let cursor = context.transaction.scan(keyspace, range, direction);
+            cursor.map_err(txn_error)
+        };
+        let threads = limits.threads();
+        let ranges = match range {
+            None => Vec::new(),
+            Some(range) if threads > 1 && rows > limits.batch_rows as f64 * 2.0 => {
+                let first = cursor(range.clone(), Direction::Forward)?;
+                let last = cursor(range.clone(), Direction::Backward)?;
+                let bounds = bounds_between(first, last, threads * PARTS_PER_THREAD)?;
+                let mut ranges = cut(range, bounds);
+                if node.backward {
+                    ranges.reverse();
+                }
+                ranges
+            }
+            Some(range) => vec![range],
+        };
+        let part = |range| {
+            Ok(Mutex::new(Part {
+                cursor: Some(cursor(range, direction)?),
+                chunks: 0,
+            }))
+        };
+        let late = if estimate.rows < rows * FEW {
+            Late::new(node, columns, Vec::new())?
+        } else {
+            None
         };
         Ok(ScanSource {
+            late,
+            columns: columns.to_vec(),
             node: Arc::clone(node),
-            cursor: Mutex::new((cursor, 0)),
+            parts: ranges.into_iter().map(part).collect::<Result<_>>()?,
+            free: AtomicUsize::new(0),
             filter: VectorExpr::all(node.filter.iter().map(|of| &of.expr), columns)?,
         })
     }
 
-    /// Makes `chunk` the next rows, at most `rows` of them; `false`: there are none.
+    /// Has rows read whole only where they pass `filters`, each over a column.
+    pub(crate) fn set_key_filters(&mut self, filters: Vec<(usize, Arc<KeyFilter>)>) -> Result<()> {
+        let filters: Vec<_> = filters
+            .into_iter()
+            .filter(|(column, _)| *column < self.columns.len())
+            .collect();
+        if !filters.is_empty() {
+            self.late = Late::new(&self.node, &self.columns, filters)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a part that nobody has taken; `None`: there is none left.
+    pub(crate) fn take_part(&self) -> Option<usize> {
+        let part = self.free.fetch_add(1, Ordering::Relaxed);
+        (part < self.parts.len()).then_some(part)
+    }
+
+    /// Makes `chunk` the next rows of the table, at most `rows` of them; `false`: there are none.
     pub(crate) fn fill(&self, chunk: &mut Chunk, rows: usize) -> Result<bool> {
+        loop {
+            let part = self.free.load(Ordering::Acquire);
+            if part >= self.parts.len() {
+                return Ok(false);
+            }
+            if self.fill_part(part, chunk, rows)? {
+                return Ok(true);
+            }
+            let next = part + 1;
+            // Who comes too late finds the part empty as well.
+            let _ = self
+                .free
+                .compare_exchange(part, next, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// Makes `chunk` the next rows of a part, at most `rows` of them; `false`: there are none.
+    pub(crate) fn fill_part(&self, part: usize, chunk: &mut Chunk, rows: usize) -> Result<bool> {
         chunk.bytes.clear();
         chunk.ends.clear();
-        let mut guard = self.cursor.lock();
-        let (cursor, number) = &mut *guard;
-        let Some(open) = cursor else {
+        let Some(of) = self.parts.get(part) else {
             return Ok(false);
         };
+        let mut of = of.lock();
+        let Some(open) = &mut of.cursor else {
+            return Ok(false);
+        };
+        let mut is_end = false;
         while chunk.ends.len() < rows && chunk.bytes.len() < CHUNK_BYTES {
             match open.next().map_err(txn_error)? {
                 Some((key, value)) => {
@@ -99,52 +251,174 @@ impl ScanSource {
                     chunk.ends.push((key_end, chunk.bytes.len()));
                 }
                 None => {
-                    *cursor = None;
+                    is_end = true;
                     break;
                 }
             }
         }
-        chunk.number = *number;
-        *number += 1;
+        if is_end {
+            of.cursor = None;
+        }
+        chunk.number = (part as u64) << CHUNK_BITS | of.chunks;
+        of.chunks += 1;
         Ok(!chunk.ends.is_empty())
     }
 
     /// The rows of `chunk` that pass the scan's filter.
     pub(crate) fn decode(&self, chunk: &mut Chunk, context: &ExecContext) -> Result<Batch> {
+        if let Some(late) = &self.late {
+            return late.decode(chunk, context);
+        }
         let rows = chunk.ends.len();
-        let decoder = &self.node.decoder;
+        let mut batch = Batch {
+            columns: chunk.columns(&self.node.decoder, None)?,
+            rows,
+        };
+        if self.node.row_key.is_some() {
+            let mut keys = ColumnBuilder::new(DataType::Bytea, rows);
+            for row in 0..rows {
+                keys.append_ref(ValueRef::Bytes(chunk.row(row).0))?;
+            }
+            batch.columns.push(keys.finish());
+        }
+        expr::filter(&self.filter, batch, context)
+    }
+}
+
+impl Chunk {
+    /// The key and the value of a row.
+    #[inline]
+    fn row(&self, row: usize) -> (&[u8], &[u8]) {
+        let begin = row.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        let (key_end, end) = self.ends[row];
+        (&self.bytes[begin..key_end], &self.bytes[key_end..end])
+    }
+
+    /// The columns that `decoder` reads, of the chosen rows or of all.
+    fn columns(
+        &mut self,
+        decoder: &RowDecoder,
+        chosen: Option<&BooleanBuffer>,
+    ) -> Result<Vec<ArrayRef>> {
+        let rows = chosen.map_or(self.ends.len(), BooleanBuffer::count_set_bits);
         let mut builders: Vec<ColumnBuilder> = decoder
             .types()
             .iter()
             .map(|data_type| ColumnBuilder::new(*data_type, rows))
             .collect();
-        let mut keys = self
-            .node
-            .row_key
-            .map(|_| ColumnBuilder::new(DataType::Bytea, rows));
-        let mut begin = 0;
-        for (key_end, end) in &chunk.ends {
-            let key = &chunk.bytes[begin..*key_end];
-            let value = &chunk.bytes[*key_end..*end];
-            begin = *end;
-            decoder.decode(key, value, &mut chunk.scratch, |slot, value| match builders
-                .get_mut(slot)
-            {
-                Some(builder) => builder.append_ref(value),
-                None => Ok(()),
-            })?;
-            if let Some(keys) = &mut keys {
-                keys.append_ref(ValueRef::Bytes(key))?;
-            }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut decode = |row: usize| {
+            let (key, value) = self.row(row);
+            decoder.decode(key, value, &mut scratch, |slot, value| {
+                match builders.get_mut(slot) {
+                    Some(builder) => builder.append_ref(value),
+                    None => Ok(()),
+                }
+            })
+        };
+        match chosen {
+            None => (0..self.ends.len()).try_for_each(&mut decode)?,
+            Some(chosen) => chosen.set_indices().try_for_each(&mut decode)?,
         }
-        let batch = Batch {
-            columns: builders
-                .iter_mut()
-                .chain(&mut keys)
-                .map(ColumnBuilder::finish)
-                .collect(),
+        self.scratch = scratch;
+        Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
+    }
+}
+
+impl Late {
+    fn decode(&self, chunk: &mut Chunk, context: &ExecContext) -> Result<Batch> {
+        let (positions, decoder) = &self.first;
+        let rows = chunk.ends.len();
+        let mut looked_at = Batch {
+            columns: chunk.columns(decoder, None)?,
             rows,
         };
-        expr::filter(&self.filter, batch, context)
+        // The rows' numbers travel along as one more column.
+        let numbers = UInt32Array::from_iter_values(0..rows as u32);
+        looked_at.columns.push(Arc::new(numbers));
+        let mut passed = expr::filter(&self.filter, looked_at, context)?;
+        for (place, data_type, filter) in &self.key_filters {
+            let column = passed.columns.get(*place);
+            if let Some(mask) = column.and_then(|column| filter.mask(column, *data_type)) {
+                passed = passed.filter(&mask)?;
+            }
+        }
+        let numbers = passed.columns.pop();
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; positions.len() + self.rest.0.len()];
+        let mut place = |positions: &[usize], arrays: Vec<ArrayRef>| {
+            for (position, array) in positions.iter().zip(arrays) {
+                if let Some(place) = columns.get_mut(*position) {
+                    *place = Some(array);
+                }
+            }
+        };
+        place(positions, passed.columns);
+        let mut chosen = BooleanBufferBuilder::new(rows);
+        chosen.append_n(rows, false);
+        let numbers = numbers.as_ref().and_then(|of| of.as_primitive_opt());
+        for number in numbers.map_or(&[][..], |of: &UInt32Array| of.values()) {
+            chosen.set_bit(*number as usize, true);
+        }
+        let (positions, decoder) = &self.rest;
+        if !positions.is_empty() {
+            place(positions, chunk.columns(decoder, Some(&chosen.finish()))?);
+        }
+        Ok(Batch {
+            columns: columns.into_iter().flatten().collect(),
+            rows: passed.rows,
+        })
     }
+}
+
+/// Keys that cut what lies between the first entries of two cursors into about `parts` parts of
+/// equal size, if keys are spread evenly.
+fn bounds_between(
+    mut first: TransactionCursor,
+    mut last: TransactionCursor,
+    parts: usize,
+) -> Result<Vec<Vec<u8>>> {
+    let (Some((low, _)), Some((high, _))) = (
+        first.next().map_err(txn_error)?,
+        last.next().map_err(txn_error)?,
+    ) else {
+        return Ok(Vec::new());
+    };
+    let common = low.iter().zip(high).take_while(|(a, b)| a == b).count();
+    let number = |key: &[u8]| {
+        let mut bytes = [0; 8];
+        for (byte, of) in bytes.iter_mut().zip(key.get(common..).unwrap_or_default()) {
+            *byte = *of;
+        }
+        u64::from_be_bytes(bytes)
+    };
+    let (from, to) = (number(low), number(high));
+    let step = to.saturating_sub(from) / parts as u64;
+    if step == 0 {
+        return Ok(Vec::new());
+    }
+    let prefix = low.get(..common).unwrap_or_default();
+    Ok((1..parts as u64)
+        .map(|part| {
+            let mut bound = prefix.to_vec();
+            bound.extend_from_slice(&(from + part * step).to_be_bytes());
+            bound
+        })
+        .collect())
+}
+
+/// The parts of `range` between `bounds`, which lie in it in ascending order.
+fn cut(range: KeyRange, bounds: Vec<Vec<u8>>) -> Vec<KeyRange> {
+    let mut parts = Vec::with_capacity(bounds.len() + 1);
+    let mut start = range.start;
+    for bound in bounds {
+        parts.push(KeyRange {
+            start: std::mem::replace(&mut start, Bound::Included(bound.clone())),
+            end: Bound::Excluded(bound),
+        });
+    }
+    parts.push(KeyRange {
+        start,
+        end: range.end,
+    });
+    parts
 }

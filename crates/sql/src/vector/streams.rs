@@ -20,6 +20,10 @@ use crate::{
 pub(crate) struct Filter(pub(crate) Vec<VectorExpr>);
 
 impl Stage for Filter {
+    fn keeps_columns(&self) -> bool {
+        true
+    }
+
     fn apply(
         &self,
         batch: Batch,

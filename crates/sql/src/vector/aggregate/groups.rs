@@ -76,6 +76,14 @@ impl Groups {
         Ok((group, true))
     }
 
+    /// Whether there is a group of `key`.
+    pub(crate) fn contains(&self, key: Key<'_>) -> bool {
+        let hash = key.hash(&self.hasher);
+        self.table
+            .find(hash, |group| self.key(*group) == key)
+            .is_some()
+    }
+
     /// The groups of all `keys` into `groups`, and the positions of those that made a group.
     pub(crate) fn groups_of(
         &mut self,
@@ -85,12 +93,23 @@ impl Groups {
     ) -> Result<()> {
         groups.clear();
         new.clear();
+        // Rows of one group often stand together, as those of an order do: then one look at the
+        // table is enough for all of them.
+        let mut before: Option<(Key<'_>, u32)> = None;
         for at in 0..keys.len() {
-            let (group, is_new) = self.group_of(keys.at(at))?;
+            let key = keys.at(at);
+            let group = match before {
+                Some((same, group)) if same == key => group,
+                _ => {
+                    let (group, is_new) = self.group_of(key)?;
+                    if is_new {
+                        new.push(at as u32);
+                    }
+                    group
+                }
+            };
+            before = Some((key, group));
             groups.push(group);
-            if is_new {
-                new.push(at as u32);
-            }
         }
         Ok(())
     }

@@ -1,21 +1,18 @@
-//! Hash aggregation and DISTINCT.
+//! Hash aggregation.
 //!
 //! Every thread groups what it gets; at the end the tables are merged. Aggregates that depend on
 //! the order of rows (`string_agg`) or on all of a group's rows at once (DISTINCT) are computed
 //! by one thread, from an input that other threads prepare.
 
+mod decimal_state;
 mod groups;
 mod state;
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array};
-use arrow_buffer::BooleanBuffer;
+use arrow_array::{Array, ArrayRef, UInt32Array};
 
-use self::{
-    groups::{Groups, KeyValues},
-    state::States,
-};
+use self::{groups::KeyValues, state::States};
 use crate::{
     DataType, Result,
     executor::{ExecContext, MemoryMeter},
@@ -29,7 +26,7 @@ use crate::{
     },
 };
 
-pub(crate) use groups::compact;
+pub(crate) use groups::{Groups, compact};
 
 /// What an aggregation computes.
 pub(crate) struct AggregateSpec {
@@ -390,58 +387,4 @@ pub(crate) fn next_slice(
     let slice = whole.slice(*at, rows);
     *at += rows;
     Some(slice)
-}
-
-/// Distinct rows, given as soon as they come.
-pub(crate) struct DistinctStream {
-    input: Box<dyn BatchStream>,
-    encoder: KeyEncoder,
-    seen: Groups,
-    memory: MemoryMeter,
-    reserved: usize,
-    of_row: Vec<u32>,
-    new: Vec<u32>,
-}
-
-impl DistinctStream {
-    /// The distinct rows of `input`, which has `columns`.
-    pub(crate) fn new(
-        input: Box<dyn BatchStream>,
-        columns: &[PlanColumn],
-        context: &ExecContext,
-    ) -> Result<DistinctStream> {
-        Ok(DistinctStream {
-            input,
-            encoder: KeyEncoder::new(columns.iter().map(|column| column.data_type).collect())?,
-            seen: Groups::default(),
-            memory: MemoryMeter::new(context, "DISTINCT")?,
-            reserved: 0,
-            of_row: Vec::new(),
-            new: Vec::new(),
-        })
-    }
-}
-
-impl BatchStream for DistinctStream {
-    fn next(&mut self, context: &ExecContext) -> Result<Option<Batch>> {
-        while let Some(batch) = self.input.next(context)? {
-            let keys = self.encoder.keys(&batch.columns, batch.rows)?;
-            self.seen
-                .groups_of(&keys, &mut self.of_row, &mut self.new)?;
-            let size = self.seen.size();
-            if size > self.reserved {
-                self.memory.grow(size - self.reserved)?;
-                self.reserved = size;
-            }
-            if self.new.is_empty() {
-                continue;
-            }
-            let mut new = self.new.iter().copied().peekable();
-            let mask = BooleanBuffer::collect_bool(batch.rows, |row| {
-                new.next_if(|next| *next as usize == row).is_some()
-            });
-            return batch.filter(&BooleanArray::new(mask, None)).map(Some);
-        }
-        Ok(None)
-    }
 }

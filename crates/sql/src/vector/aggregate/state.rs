@@ -1,6 +1,6 @@
 //! The states of one aggregate over all groups, side by side.
 //!
-//! Counts, sums and averages of numbers, and extremes of integers have typed states; the others
+//! Counts, sums and averages of numbers, extremes of integers and numerics have typed states; the others
 //! use the row executor's [`Accumulator`]. Both give the same values to the last digit, save
 //! that partial sums of floats are added in another order.
 
@@ -15,6 +15,7 @@ use crate::{
     bound::{AggregateCall, AggregateFunction as F},
     eval::Accumulator,
     vector::{
+        aggregate::decimal_state::DecimalStates,
         batch::Batch,
         convert::{ColumnBuilder, value_at},
     },
@@ -46,6 +47,7 @@ pub(crate) enum States {
         greatest: bool,
         data_type: DataType,
     },
+    Decimal(DecimalStates),
     Rows {
         call: Box<AggregateCall>,
         states: Vec<Accumulator>,
@@ -141,6 +143,9 @@ impl States {
                 greatest: call.function == F::Max,
                 data_type: argument,
             },
+            (function, T::Decimal(_)) if DecimalStates::handles(function) => {
+                States::Decimal(DecimalStates::new(call))
+            }
             _ => States::Rows {
                 call: Box::new(call.clone()),
                 states: Vec::new(),
@@ -168,6 +173,7 @@ impl States {
                 best.resize(groups, 0);
                 any.resize(groups, false);
             }
+            States::Decimal(states) => states.resize(groups),
             States::Rows { call, states } => {
                 if groups > states.len() {
                     let fresh = Accumulator::new(call)?;
@@ -190,6 +196,16 @@ impl States {
         groups: &[u32],
     ) -> Result<()> {
         let argument = arguments.columns.first();
+        if let (States::Decimal(states), Some(array)) = (&mut *self, argument) {
+            let Err(done) = states.update(array, groups) else {
+                return Ok(());
+            };
+            self.to_rows()?;
+            return self.update_rows(arguments, types, groups, done);
+        }
+        if let States::Rows { .. } = self {
+            return self.update_rows(arguments, types, groups, 0);
+        }
         let data_type = types.first().copied().unwrap_or(DataType::Unknown);
         match (self, argument) {
             (States::Count(counts), None) => {
@@ -247,18 +263,42 @@ impl States {
                     }
                 });
             }
-            (States::Rows { states, .. }, _) => {
-                let mut values = vec![Value::Null; arguments.columns.len()];
-                for (at, group) in groups.iter().enumerate() {
-                    for ((value, array), data_type) in
-                        values.iter_mut().zip(&arguments.columns).zip(types)
-                    {
-                        *value = value_at(array, *data_type, at)?;
-                    }
-                    states[*group as usize].update(&values)?;
-                }
-            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes in rows from number `from` on, as the row executor does it.
+    fn update_rows(
+        &mut self,
+        arguments: &Batch,
+        types: &[DataType],
+        groups: &[u32],
+        from: usize,
+    ) -> Result<()> {
+        let States::Rows { states, .. } = self else {
+            return Ok(());
+        };
+        let mut values = vec![Value::Null; arguments.columns.len()];
+        for (at, group) in groups.iter().enumerate().skip(from) {
+            for ((value, array), data_type) in values.iter_mut().zip(&arguments.columns).zip(types)
+            {
+                *value = value_at(array, *data_type, at)?;
+            }
+            states[*group as usize].update(&values)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on as the row executor does it.
+    fn to_rows(&mut self) -> Result<()> {
+        if let States::Decimal(states) = self {
+            let call = states.call().clone();
+            let states = std::mem::replace(states, DecimalStates::new(&call)).into_rows()?;
+            *self = States::Rows {
+                call: Box::new(call),
+                states,
+            };
         }
         Ok(())
     }
@@ -266,7 +306,20 @@ impl States {
     /// Takes in other states: `groups[i]` is the group here of the other's group `i`.
     pub(crate) fn merge(&mut self, other: States, groups: &[u32]) -> Result<()> {
         let places = || groups.iter().map(|group| *group as usize);
+        let mut other = other;
+        if let (States::Decimal(_), States::Rows { .. }) = (&*self, &other) {
+            self.to_rows()?;
+        } else if let (States::Rows { .. }, States::Decimal(_)) = (&*self, &other) {
+            other.to_rows()?;
+        }
+        if let (States::Decimal(states), States::Decimal(more)) = (&mut *self, &other)
+            && !states.takes(more)
+        {
+            self.to_rows()?;
+            other.to_rows()?;
+        }
         match (self, other) {
+            (States::Decimal(states), States::Decimal(more)) => states.merge(more, groups),
             (States::Count(counts), States::Count(more)) => {
                 for (place, more) in places().zip(more) {
                     counts[place] += more;
@@ -409,6 +462,11 @@ impl States {
                     builder.append(&value)?;
                 }
             }
+            States::Decimal(states) => {
+                for value in states.values() {
+                    builder.append(&value?)?;
+                }
+            }
             States::Rows { states, .. } => {
                 for state in states {
                     builder.append(&state.finish()?)?;
@@ -425,6 +483,7 @@ impl States {
             States::Wide { sums, .. } => sums.len(),
             States::Float { sums, .. } => sums.len(),
             States::Extreme { best, .. } => best.len(),
+            States::Decimal(states) => states.len(),
             States::Rows { states, .. } => states.len(),
         }
     }
@@ -434,7 +493,7 @@ impl States {
         let each = match self {
             States::Count(_) => 8,
             States::SumInt { .. } | States::Extreme { .. } => 9,
-            States::Wide { .. } => 24,
+            States::Wide { .. } | States::Decimal(_) => 24,
             States::Float { .. } => 16,
             States::Rows { .. } => size_of::<Accumulator>(),
         };

@@ -6,19 +6,23 @@ use std::sync::Arc;
 
 use arrow_array::{
     Array, ArrayRef, PrimitiveArray,
-    builder::BinaryViewBuilder,
     cast::AsArray,
     types::{
         ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     },
 };
 use arrow_buffer::NullBuffer;
-use smallvec::SmallVec;
 
-use crate::{DataType, bound::BinaryOp, vector::convert::push_small_decimal};
+use crate::{DataType, bound::BinaryOp, vector::decimal};
 
 /// Whether [`arithmetic`] handles the operator over these types.
 pub(super) fn has_kernel(op: BinaryOp, left: DataType, right: DataType, result: DataType) -> bool {
+    if [left, right, result]
+        .iter()
+        .all(|of| matches!(of, DataType::Decimal(_)))
+    {
+        return matches!(op, BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply);
+    }
     if left != right || left != result {
         return false;
     }
@@ -80,6 +84,7 @@ pub(super) fn arithmetic(
         DataType::Int8 => integers!(Int64Type, i64),
         DataType::Float4 => floats!(Float32Type, f32),
         DataType::Float8 => floats!(Float64Type, f64),
+        DataType::Decimal(_) => decimal::arithmetic(op, left, right),
         _ => None,
     }
 }
@@ -134,23 +139,6 @@ fn map<A: ArrowPrimitiveType, B: ArrowPrimitiveType>(
     Some(Arc::new(values.unary::<_, B>(convert)))
 }
 
-fn decimals(values: &ArrayRef) -> Option<ArrayRef> {
-    let values: &PrimitiveArray<Int64Type> = values.as_primitive_opt()?;
-    let mut builder = BinaryViewBuilder::with_capacity(values.len());
-    let mut bytes: SmallVec<[u8; 24]> = SmallVec::new();
-    for value in values {
-        match value {
-            None => builder.append_null(),
-            Some(value) => {
-                bytes.clear();
-                push_small_decimal(value, 0, &mut bytes);
-                builder.append_value(&bytes);
-            }
-        }
-    }
-    Some(Arc::new(builder.finish()))
-}
-
 /// Converts numbers to a type that holds (or, for floats, rounds) them all.
 pub(super) fn widen(values: &ArrayRef, from: DataType, to: DataType) -> Option<ArrayRef> {
     use DataType as T;
@@ -163,7 +151,7 @@ pub(super) fn widen(values: &ArrayRef, from: DataType, to: DataType) -> Option<A
                 T::Float4 => map::<$type, Float32Type>(values, |value| value as f32),
                 T::Float8 => map::<$type, Float64Type>(values, |value| value as f64),
                 T::Decimal(None) => {
-                    decimals(&map::<$type, Int64Type>(values, |value| value as i64)?)
+                    decimal::from_integers(&map::<$type, Int64Type>(values, |value| value as i64)?)
                 }
                 _ => None,
             }

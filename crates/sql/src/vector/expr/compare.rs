@@ -18,7 +18,8 @@ use crate::{
     types::compare_floats,
     vector::{
         batch::{Batch, arrow_error},
-        convert::{arrow_type, decimal_of},
+        convert::arrow_type,
+        decimal,
     },
 };
 
@@ -82,8 +83,9 @@ pub(super) fn compare(
             Ok(Some(floats::<Float32Type>(op, &left, &right, f64::from)))
         }
         DataType::Decimal(_) => {
-            let (left, right) = (left.eval(batch, context)?, right.eval(batch, context)?);
-            decimals(op, &left, &right).map(Some)
+            let left = datum(left, batch, context)?.into_decimals();
+            let right = datum(right, batch, context)?.into_decimals();
+            decimal::compare(&left, &right, batch.rows, |ordering| holds(op, ordering)).map(Some)
         }
         _ => {
             let left = datum(left, batch, context)?;
@@ -117,6 +119,19 @@ enum Side {
 }
 
 impl Side {
+    fn into_decimals(self) -> decimal::Side {
+        match self {
+            Side::Array(array) => decimal::Side {
+                array,
+                is_scalar: false,
+            },
+            Side::Scalar(scalar) => decimal::Side {
+                array: scalar.into_inner(),
+                is_scalar: true,
+            },
+        }
+    }
+
     fn as_datum(&self) -> &dyn Datum {
         match self {
             Side::Array(array) => array,
@@ -175,20 +190,4 @@ fn floats<T: ArrowPrimitiveType>(
         truth,
         NullBuffer::union(left.nulls(), right.nulls()),
     ))
-}
-
-fn decimals(op: BinaryOp, left: &ArrayRef, right: &ArrayRef) -> Result<ArrayRef> {
-    let nulls = NullBuffer::union(left.nulls(), right.nulls());
-    let (left, right) = (left.as_binary_view(), right.as_binary_view());
-    let mut truth = Vec::with_capacity(left.len());
-    for at in 0..left.len() {
-        truth.push(
-            nulls.as_ref().is_none_or(|nulls| nulls.is_valid(at))
-                && holds(
-                    op,
-                    decimal_of(left.value(at))?.cmp(&decimal_of(right.value(at))?),
-                ),
-        );
-    }
-    Ok(Arc::new(BooleanArray::new(truth.into(), nulls)))
 }

@@ -14,6 +14,7 @@ use crate::{
     vector::{
         batch::{Batch, arrow_error},
         convert::{arrow_type, empty_array},
+        decimal,
     },
 };
 
@@ -155,7 +156,8 @@ impl Pieces {
         if self.places.is_empty() {
             return Ok(empty_array(data_type));
         }
-        let arrays: Vec<&dyn Array> = self.arrays.iter().map(AsRef::as_ref).collect();
+        let arrays = decimal::unify(self.arrays);
+        let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
         interleave(&arrays, &self.places).map_err(arrow_error)
     }
 }

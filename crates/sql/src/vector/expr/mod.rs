@@ -26,6 +26,7 @@ use crate::{
     vector::{
         batch::Batch,
         convert::{ColumnBuilder, value_at},
+        decimal,
     },
 };
 
@@ -259,7 +260,7 @@ impl VectorExpr {
                 }
             }
             ExprKind::Cast(operand) => {
-                if operand.data_type == expr.data_type || keeps_text(operand, expr) {
+                if operand.data_type == expr.data_type || keeps_values(operand, expr) {
                     Kind::Same(boxed(operand)?)
                 } else if arithmetic::widens(operand.data_type, expr.data_type) {
                     Kind::Widen(boxed(operand)?)
@@ -274,6 +275,16 @@ impl VectorExpr {
             }
             _ => Kind::Rows,
         })
+    }
+
+    /// The input column that it gives as it is, or as a wider integer.
+    pub(crate) fn column(&self) -> Option<usize> {
+        match &self.kind {
+            Kind::Column(at) => Some(*at),
+            Kind::Same(operand) => operand.column(),
+            Kind::Widen(operand) if self.data_type.is_integer() => operand.column(),
+            _ => None,
+        }
     }
 
     /// The type of its values.
@@ -403,14 +414,22 @@ fn same_arrays<'a>(whole: &Expr, parts: impl IntoIterator<Item = &'a Expr>) -> b
     })
 }
 
-/// A cast among string types that changes nothing.
-fn keeps_text(from: &Expr, to: &Expr) -> bool {
-    matches!(from.data_type, DataType::Text | DataType::Varchar(_))
-        && matches!(to.data_type, DataType::Text | DataType::Varchar(None))
+/// A cast among string types, or numerics, that changes nothing.
+fn keeps_values(from: &Expr, to: &Expr) -> bool {
+    matches!(
+        (from.data_type, to.data_type),
+        (
+            DataType::Text | DataType::Varchar(_),
+            DataType::Text | DataType::Varchar(None)
+        ) | (DataType::Decimal(_), DataType::Decimal(None))
+    )
 }
 
 /// `rows` times the same value.
 fn constant(value: &Value, data_type: DataType, rows: usize) -> Result<ArrayRef> {
+    if let (DataType::Decimal(_), Value::Decimal(number)) = (data_type, value) {
+        return Ok(decimal::constant(number, rows));
+    }
     let mut builder = ColumnBuilder::new(data_type, rows);
     for _ in 0..rows {
         builder.append(value)?;

@@ -6,15 +6,16 @@
 //! end.
 
 mod build;
+mod key_filter;
 
 use std::sync::{Arc, OnceLock};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
 use parking_lot::Mutex;
 
-use self::build::{BuildSide, NONE};
+use self::build::{BuildSide, Finder, NONE};
 use crate::{
-    Error, Result, SqlState,
+    DataType, Error, Result, SqlState,
     bound::JoinKind,
     executor::{ExecContext, more_than_one_row},
     planner::physical::{PlanColumn, PlannedExpr},
@@ -23,12 +24,13 @@ use crate::{
         batch::Batch,
         convert::arrow_type,
         expr::{self, VectorExpr},
-        keys::{KeyEncoder, Keys, without_null},
+        keys::without_null,
         pipeline::{Pipeline, Stage},
     },
 };
 
 pub(crate) use build::Collector;
+pub(crate) use key_filter::KeyFilter;
 
 /// A hash join: what is known before it runs, and its built side.
 pub(crate) struct HashJoin {
@@ -113,7 +115,7 @@ impl HashJoin {
         let mut row = from;
         while row < batch.rows && left.len() < self.limits.batch_rows {
             if probe.is_keyed(row) {
-                let mut at = build.first(probe.keys.at(row));
+                let mut at = probe.finder.first(row);
                 while at != NONE {
                     left.push(row as u32);
                     right.push(at);
@@ -275,7 +277,7 @@ impl HashJoin {
 struct Probe<'a> {
     batch: &'a Batch,
     build: &'a BuildSide,
-    keys: Keys,
+    finder: Finder<'a>,
     valid: Option<arrow_buffer::NullBuffer>,
 }
 
@@ -286,6 +288,25 @@ impl Probe<'_> {
 }
 
 impl Stage for Arc<HashJoin> {
+    fn keeps_columns(&self) -> bool {
+        true
+    }
+
+    fn key_filters(&self) -> Vec<(usize, Arc<KeyFilter>)> {
+        let drops = matches!(
+            self.kind,
+            JoinKind::Inner | JoinKind::Right | JoinKind::Semi
+        );
+        let Some(build) = self.build.get().filter(|_| drops) else {
+            return Vec::new();
+        };
+        self.left_keys
+            .iter()
+            .zip(&build.filters)
+            .filter_map(|(key, filter)| Some((key.column()?, Arc::clone(filter.as_ref()?))))
+            .collect()
+    }
+
     fn prepare(&self, context: &ExecContext) -> Result<()> {
         let Some(input) = self.input.lock().take() else {
             return Ok(());
@@ -321,11 +342,11 @@ impl Stage for Arc<HashJoin> {
             .iter()
             .map(|key| key.eval(&batch, context))
             .collect::<Result<_>>()?;
-        let encoder = KeyEncoder::new(self.left_keys.iter().map(VectorExpr::data_type).collect())?;
+        let types: Vec<DataType> = self.left_keys.iter().map(VectorExpr::data_type).collect();
         let probe = Probe {
             batch: &batch,
             build,
-            keys: encoder.keys(&columns, batch.rows)?,
+            finder: build.finder(&columns, &types, batch.rows)?,
             valid: without_null(&columns),
         };
         let mut row = 0;

@@ -1,4 +1,6 @@
-//! EXPLAIN: a plan as text.
+//! EXPLAIN: what is shown of a plan. [`render`] writes it as text or JSON.
+
+mod render;
 
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use crate::{
     planner::{
         expr_text::Names,
         physical::{
-            AccessPath, ExecutorKind, InitKind, PhysicalNode, PhysicalPlan, PlannedExpr,
+            AccessPath, Estimate, ExecutorKind, InitKind, PhysicalNode, PhysicalPlan, PlannedExpr,
             PlannedSortKey, QueryPlan, ScanNode,
         },
     },
@@ -26,62 +28,84 @@ pub(crate) struct Run<'a> {
     pub(crate) peak_memory: usize,
 }
 
-/// Prints `plan` below the lines of `heading` (what a data-changing statement does with it).
-pub(crate) fn explain(
-    plan: &QueryPlan,
+/// What is shown of a plan.
+pub(crate) struct Explained {
+    /// What a data-changing statement does with the rows.
     heading: Option<String>,
-    run: Option<&Run<'_>>,
-) -> Vec<String> {
-    let names = Names::of(plan);
-    let mut printer = Printer {
-        names: &names,
-        run,
-        lines: Vec::new(),
-    };
-    let depth = match heading {
-        Some(heading) => {
-            printer.lines.push(heading);
-            1
+    root: ShownNode,
+    /// Subqueries that are evaluated once: parameter, what it becomes, plan.
+    subqueries: Vec<(usize, &'static str, ShownNode)>,
+    rules: Vec<&'static str>,
+    summary: Option<Summary>,
+}
+
+/// What EXPLAIN ANALYZE shows of the whole.
+struct Summary {
+    planning: Duration,
+    execution: Duration,
+    peak_memory: usize,
+}
+
+/// What is shown of a node.
+struct ShownNode {
+    title: String,
+    estimate: Estimate,
+    executor: &'static str,
+    reason: String,
+    actual: Option<Actual>,
+    details: Vec<(&'static str, String)>,
+    inputs: Vec<ShownNode>,
+}
+
+/// What became of a node.
+#[derive(Clone, Copy)]
+enum Actual {
+    Ran { nanos: u64, rows: u64, memory: u64 },
+    NeverExecuted,
+}
+
+impl Explained {
+    /// Describes `plan`, under the line `heading`.
+    pub(crate) fn new(
+        plan: &QueryPlan,
+        heading: Option<String>,
+        run: Option<&Run<'_>>,
+    ) -> Explained {
+        let names = Names::of(plan);
+        let printer = Printer { names: &names, run };
+        Explained {
+            heading,
+            root: printer.node(&plan.root),
+            subqueries: plan
+                .init
+                .iter()
+                .map(|init| {
+                    let what = match init.kind {
+                        InitKind::Scalar => "value",
+                        InitKind::Exists => "existence",
+                    };
+                    (init.parameter + 1, what, printer.node(&init.plan))
+                })
+                .collect(),
+            rules: plan.rules.clone(),
+            summary: run.map(|run| Summary {
+                planning: run.planning,
+                execution: run.execution,
+                peak_memory: run.peak_memory,
+            }),
         }
-        None => 0,
-    };
-    printer.node(&plan.root, depth);
-    for init in &plan.init {
-        let what = match init.kind {
-            InitKind::Scalar => "value",
-            InitKind::Exists => "existence",
-        };
-        printer.lines.push(format!(
-            "Subquery ${} ({what}, evaluated once)",
-            init.parameter + 1
-        ));
-        printer.node(&init.plan, 1);
     }
-    if !plan.rules.is_empty() {
-        printer
-            .lines
-            .push(format!("Rules: {}", plan.rules.join(", ")));
-    }
-    if let Some(run) = run {
-        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
-        printer
-            .lines
-            .push(format!("Planning Time: {:.3} ms", millis(run.planning)));
-        printer
-            .lines
-            .push(format!("Execution Time: {:.3} ms", millis(run.execution)));
-        printer.lines.push(format!(
-            "Peak Memory: {} kB (whole database)",
-            run.peak_memory.div_ceil(1024)
-        ));
-    }
-    printer.lines
 }
 
 struct Printer<'a> {
     names: &'a Names,
     run: Option<&'a Run<'a>>,
-    lines: Vec<String>,
+}
+
+/// The details of one node.
+struct Details<'a> {
+    names: &'a Names,
+    found: Vec<(&'static str, String)>,
 }
 
 fn join_name(kind: JoinKind) -> &'static str {
@@ -98,64 +122,36 @@ fn join_name(kind: JoinKind) -> &'static str {
     }
 }
 
+/// What a scan is called.
+fn scan_name(scan: &ScanNode) -> String {
+    let table = &scan.table.table.name;
+    let backward = if scan.backward { " Backward" } else { "" };
+    match scan.path {
+        AccessPath::Table if scan.condition.is_all() => {
+            format!("Table Scan{backward} on {table}")
+        }
+        AccessPath::Table => {
+            format!(
+                "Key Scan{backward} using {} on {table}",
+                scan.table.primary_key_name()
+            )
+        }
+        AccessPath::Index(at) => {
+            let index = scan
+                .table
+                .indexes
+                .get(at)
+                .map_or("?", |index| index.name.as_str());
+            let only = if scan.entries.is_some() { " Only" } else { "" };
+            format!("Index{only} Scan{backward} using {index} on {table}")
+        }
+    }
+}
+
 impl Printer<'_> {
-    fn detail(&mut self, depth: usize, label: &str, text: &str) {
-        if !text.is_empty() {
-            self.lines
-                .push(format!("{}{label}: {text}", " ".repeat(depth * 6 + 2)));
-        }
-    }
-
-    fn predicates(&mut self, depth: usize, label: &str, predicates: &[PlannedExpr]) {
-        let text = self
-            .names
-            .list(predicates.iter().map(|of| &of.expr), " AND ");
-        self.detail(depth, label, &text);
-    }
-
-    fn keys(&mut self, depth: usize, keys: &[PlannedSortKey]) {
-        let texts: Vec<String> = keys
-            .iter()
-            .map(|key| {
-                let direction = if key.descending { " DESC" } else { "" };
-                let nulls = match (key.descending, key.nulls_first) {
-                    (false, true) => " NULLS FIRST",
-                    (true, false) => " NULLS LAST",
-                    _ => "",
-                };
-                format!("{}{direction}{nulls}", self.names.text(&key.expr.expr))
-            })
-            .collect();
-        self.detail(depth, "Sort Key", &texts.join(", "));
-    }
-
-    fn scan_name(scan: &ScanNode) -> String {
-        let table = &scan.table.table.name;
-        let backward = if scan.backward { " Backward" } else { "" };
-        match scan.path {
-            AccessPath::Table if scan.condition.is_all() => {
-                format!("Table Scan{backward} on {table}")
-            }
-            AccessPath::Table => {
-                format!(
-                    "Key Scan{backward} using {} on {table}",
-                    scan.table.primary_key_name()
-                )
-            }
-            AccessPath::Index(at) => {
-                let index = scan
-                    .table
-                    .indexes
-                    .get(at)
-                    .map_or("?", |index| index.name.as_str());
-                format!("Index Scan{backward} using {index} on {table}")
-            }
-        }
-    }
-
-    fn node(&mut self, plan: &PhysicalPlan, depth: usize) {
+    fn node(&self, plan: &PhysicalPlan) -> ShownNode {
         let title = match &plan.node {
-            PhysicalNode::Scan(scan) => Printer::scan_name(scan),
+            PhysicalNode::Scan(scan) => scan_name(scan),
             PhysicalNode::Values { rows } => match rows.len() {
                 1 => "Result".to_owned(),
                 _ => "Values".to_owned(),
@@ -183,51 +179,68 @@ impl Printer<'_> {
             PhysicalNode::Limit { .. } => "Limit".to_owned(),
             PhysicalNode::UnionAll { .. } => "Append".to_owned(),
         };
-        let arrow = if depth == 0 {
-            String::new()
-        } else {
-            format!("{}->  ", " ".repeat((depth - 1) * 6 + 2))
+        let mut details = Details {
+            names: self.names,
+            found: Vec::new(),
         };
-        let estimate = &plan.estimate;
-        let executor = match plan.executor {
-            ExecutorKind::Row => "row",
-            ExecutorKind::Vector => "vector",
-        };
-        let reason = if plan.reason.is_empty() {
-            ""
-        } else {
-            &plan.reason
-        };
-        let mut line = format!(
-            "{arrow}{title}  (cost={:.0} rows={:.0}) [{executor}{}{reason}]",
-            estimate.cost,
-            estimate.rows,
-            if reason.is_empty() { "" } else { ": " },
-        );
-        if let Some(run) = self.run {
-            match run.measurements.node(plan.id) {
-                Some(node) if node.runs() > 0 => {
-                    let memory = match node.peak_memory() {
-                        0 => String::new(),
-                        bytes => format!(" memory={} kB", bytes.div_ceil(1024)),
-                    };
-                    line.push_str(&format!(
-                        " (actual time={:.3} ms rows={}{memory})",
-                        node.nanos() as f64 / 1e6,
-                        node.rows(),
-                    ));
-                }
-                _ => line.push_str(" (never executed)"),
-            }
+        details.describe(plan);
+        ShownNode {
+            title,
+            estimate: plan.estimate,
+            executor: match plan.executor {
+                ExecutorKind::Row => "row",
+                ExecutorKind::Vector => "vector",
+            },
+            reason: plan.reason.to_string(),
+            actual: self.run.map(|run| match run.measurements.node(plan.id) {
+                Some(node) if node.runs() > 0 => Actual::Ran {
+                    nanos: node.nanos(),
+                    rows: node.rows(),
+                    memory: node.peak_memory(),
+                },
+                _ => Actual::NeverExecuted,
+            }),
+            details: details.found,
+            inputs: plan
+                .inputs()
+                .into_iter()
+                .map(|input| self.node(input))
+                .collect(),
         }
-        self.lines.push(line);
-        self.details(plan, depth);
-        for input in plan.inputs() {
-            self.node(input, depth + 1);
+    }
+}
+
+impl Details<'_> {
+    fn detail(&mut self, label: &'static str, text: &str) {
+        if !text.is_empty() {
+            self.found.push((label, text.to_owned()));
         }
     }
 
-    fn details(&mut self, plan: &PhysicalPlan, depth: usize) {
+    fn predicates(&mut self, label: &'static str, predicates: &[PlannedExpr]) {
+        let text = self
+            .names
+            .list(predicates.iter().map(|of| &of.expr), " AND ");
+        self.detail(label, &text);
+    }
+
+    fn keys(&mut self, keys: &[PlannedSortKey]) {
+        let texts: Vec<String> = keys
+            .iter()
+            .map(|key| {
+                let direction = if key.descending { " DESC" } else { "" };
+                let nulls = match (key.descending, key.nulls_first) {
+                    (false, true) => " NULLS FIRST",
+                    (true, false) => " NULLS LAST",
+                    _ => "",
+                };
+                format!("{}{direction}{nulls}", self.names.text(&key.expr.expr))
+            })
+            .collect();
+        self.detail("Sort Key", &texts.join(", "));
+    }
+
+    fn describe(&mut self, plan: &PhysicalPlan) {
         match &plan.node {
             PhysicalNode::Scan(scan) => {
                 let label = if matches!(scan.path, AccessPath::Table) {
@@ -235,15 +248,15 @@ impl Printer<'_> {
                 } else {
                     "Index Cond"
                 };
-                self.predicates(depth, label, &scan.condition_exprs);
-                self.predicates(depth, "Filter", &scan.filter);
+                self.predicates(label, &scan.condition_exprs);
+                self.predicates("Filter", &scan.filter);
             }
-            PhysicalNode::Filter { predicates, .. } => self.predicates(depth, "Filter", predicates),
+            PhysicalNode::Filter { predicates, .. } => self.predicates("Filter", predicates),
             PhysicalNode::Project { items, .. } => {
                 let text = self.names.list(items.iter().map(|item| &item.expr), ", ");
-                self.detail(depth, "Output", &text);
+                self.detail("Output", &text);
             }
-            PhysicalNode::NestedLoopJoin { on, .. } => self.predicates(depth, "Join Filter", on),
+            PhysicalNode::NestedLoopJoin { on, .. } => self.predicates("Join Filter", on),
             PhysicalNode::Apply { bindings, on, .. } => {
                 let texts: Vec<String> = bindings
                     .iter()
@@ -251,13 +264,13 @@ impl Printer<'_> {
                         format!("${} = {}", parameter + 1, self.names.text(&value.expr))
                     })
                     .collect();
-                self.detail(depth, "Parameters", &texts.join(", "));
-                self.predicates(depth, "Join Filter", on);
+                self.detail("Parameters", &texts.join(", "));
+                self.predicates("Join Filter", on);
             }
             PhysicalNode::LookupJoin { right, on, .. } => {
-                self.detail(depth, "Inner", &Printer::scan_name(right));
-                self.predicates(depth, "Join Cond", on);
-                self.predicates(depth, "Inner Filter", &right.filter);
+                self.detail("Inner", &scan_name(right));
+                self.predicates("Join Cond", on);
+                self.predicates("Inner Filter", &right.filter);
             }
             PhysicalNode::HashJoin {
                 left_keys,
@@ -276,19 +289,19 @@ impl Printer<'_> {
                         )
                     })
                     .collect();
-                self.detail(depth, "Hash Cond", &pairs.join(" AND "));
-                self.predicates(depth, "Join Filter", residual);
+                self.detail("Hash Cond", &pairs.join(" AND "));
+                self.predicates("Join Filter", residual);
             }
             PhysicalNode::HashAggregate { keys, sets, .. } => match sets {
                 None => {
                     let text = self.names.list(keys.iter().map(|key| &key.expr), ", ");
-                    self.detail(depth, "Group Key", &text);
+                    self.detail("Group Key", &text);
                 }
                 Some(sets) => {
                     for set in sets.iter() {
                         let of_set = set.iter().filter_map(|at| keys.get(*at));
                         let text = self.names.list(of_set.map(|key| &key.expr), ", ");
-                        self.detail(depth, "Group Key", &format!("({text})"));
+                        self.detail("Group Key", &format!("({text})"));
                     }
                 }
             },
@@ -299,14 +312,14 @@ impl Printer<'_> {
                 ..
             } => {
                 let text = self.names.list(partition.iter().map(|key| &key.expr), ", ");
-                self.detail(depth, "Partition", &text);
+                self.detail("Partition", &text);
                 let text = self.names.list(order.iter().map(|key| &key.expr), ", ");
-                self.detail(depth, "Order", &text);
+                self.detail("Order", &text);
                 let texts: Vec<String> = calls
                     .iter()
                     .map(|call| self.names.window_call(call))
                     .collect();
-                self.detail(depth, "Functions", &texts.join(", "));
+                self.detail("Functions", &texts.join(", "));
             }
             PhysicalNode::Distinct {
                 input,
@@ -317,32 +330,32 @@ impl Printer<'_> {
                     .filter_map(|at| input.columns.get(*at))
                     .map(|column| self.names.column(column.id))
                     .collect();
-                self.detail(depth, "On", &texts.join(", "));
+                self.detail("On", &texts.join(", "));
             }
-            PhysicalNode::Sort { keys, .. } => self.keys(depth, keys),
+            PhysicalNode::Sort { keys, .. } => self.keys(keys),
             PhysicalNode::TopN {
                 keys,
                 limit,
                 offset,
                 ..
             } => {
-                self.keys(depth, keys);
-                self.detail(depth, "Limit", &self.names.text(&limit.expr));
+                self.keys(keys);
+                self.detail("Limit", &self.names.text(&limit.expr));
                 if let Some(offset) = offset {
-                    self.detail(depth, "Offset", &self.names.text(&offset.expr));
+                    self.detail("Offset", &self.names.text(&offset.expr));
                 }
             }
             PhysicalNode::Limit { limit, offset, .. } => {
                 for (label, expr) in [("Limit", limit), ("Offset", offset)] {
                     if let Some(expr) = expr {
-                        self.detail(depth, label, &self.names.text(&expr.expr));
+                        self.detail(label, &self.names.text(&expr.expr));
                     }
                 }
             }
             PhysicalNode::LockRows { locks, .. } => {
                 for lock in locks.iter() {
                     let what = format!("{} {}", lock.table.table.name, lock.strength);
-                    self.detail(depth, "Lock", &what);
+                    self.detail("Lock", &what);
                 }
             }
             PhysicalNode::TableFunctions { calls, .. } => {
@@ -350,7 +363,7 @@ impl Printer<'_> {
                     .iter()
                     .map(|call| self.names.table_call(call))
                     .collect();
-                self.detail(depth, "Functions", &texts.join(", "));
+                self.detail("Functions", &texts.join(", "));
             }
             PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }
