@@ -1,6 +1,8 @@
 //! The catalog's model: what the binder needs to know about tables. Where it is kept is the
 //! engine's business ([`CatalogReader`]).
 
+mod partition;
+
 use std::sync::Arc;
 
 use crate::{
@@ -8,6 +10,8 @@ use crate::{
     bound::Expr,
     types::{DataType, Value},
 };
+
+pub use partition::{PartitionBound, PartitionStrategy, Partitioning, RangeEnd, compare_ends};
 
 /// Names a table for ever; never used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -311,6 +315,13 @@ pub struct Table {
     pub storage: TableStorage,
     /// Storage parameters: name and value.
     pub parameters: Vec<(String, String)>,
+    /// The tables whose columns it has taken over and whose rows its own are counted among: one
+    /// where it is a partition, those of INHERITS otherwise.
+    pub parents: Vec<TableId>,
+    /// PARTITION BY.
+    pub partitioning: Option<Partitioning>,
+    /// Which rows of its parent it holds, where it is a partition.
+    pub partition_bound: Option<PartitionBound>,
 }
 
 impl Table {
@@ -334,7 +345,25 @@ impl Table {
             keyspace,
             storage: TableStorage::default(),
             parameters: Vec::new(),
+            parents: Vec::new(),
+            partitioning: None,
+            partition_bound: None,
         }
+    }
+
+    /// Whether it is a partition of another table.
+    #[must_use]
+    pub fn is_partition(&self) -> bool {
+        self.partition_bound.is_some()
+    }
+
+    /// Where each of its columns stands in a child; `None` where a child lacks one.
+    #[must_use]
+    pub fn columns_in(&self, child: &Table) -> Option<Vec<usize>> {
+        self.columns
+            .iter()
+            .map(|column| child.column(&column.name))
+            .collect()
     }
 
     /// The ordinal of a column by name.
@@ -447,6 +476,11 @@ pub trait CatalogReader {
     /// Where the catalog cannot be read.
     fn table_of_index(&self, schema: Option<&str>, name: &str)
     -> crate::Result<Option<Arc<Table>>>;
+
+    /// The tables made of a table's columns by INHERITS or PARTITION OF, directly.
+    fn children(&self, _id: TableId) -> Vec<Arc<Table>> {
+        Vec::new()
+    }
 
     /// A table by id.
     fn table_by_id(&self, _id: TableId) -> Option<Arc<Table>> {

@@ -44,6 +44,8 @@ sql_states! {
     INVALID_COLUMN_REFERENCE = "42P10";
     /// invalid_table_definition
     INVALID_TABLE_DEFINITION = "42P16";
+    /// invalid_object_definition
+    INVALID_OBJECT_DEFINITION = "42P17";
     /// indeterminate_datatype
     INDETERMINATE_DATATYPE = "42P18";
     /// undefined_parameter

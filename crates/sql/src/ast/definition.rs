@@ -29,8 +29,66 @@ pub struct CreateTable {
     pub method: Option<Ident>,
     /// WITH: storage parameters.
     pub parameters: Vec<StorageParameter>,
+    /// INHERITS.
+    pub inherits: Vec<ObjectName>,
+    /// PARTITION OF.
+    pub partition_of: Option<PartitionOf>,
+    /// PARTITION BY.
+    pub partition_by: Option<PartitionBy>,
     /// Columns, or a query.
     pub body: TableBody,
+}
+
+/// PARTITION OF.
+#[derive(Clone, Debug)]
+pub struct PartitionOf {
+    /// The table that it becomes a partition of.
+    pub parent: ObjectName,
+    /// Which rows it holds.
+    pub bound: PartitionBound,
+}
+
+/// PARTITION BY.
+#[derive(Clone, Debug)]
+pub struct PartitionBy {
+    /// LIST, RANGE or HASH.
+    pub strategy: Ident,
+    /// The key.
+    pub keys: Vec<Expr>,
+    /// Where.
+    pub span: Span,
+}
+
+/// FOR VALUES, or DEFAULT.
+#[derive(Clone, Debug)]
+pub struct PartitionBound {
+    /// Which form.
+    pub kind: PartitionBoundKind,
+    /// Where.
+    pub span: Span,
+}
+
+/// The forms of a partition's bound.
+#[derive(Clone, Debug)]
+pub enum PartitionBoundKind {
+    /// DEFAULT
+    Default,
+    /// IN (values)
+    In(Vec<Expr>),
+    /// FROM (values) TO (values); MINVALUE and MAXVALUE are columns of those names.
+    Range {
+        /// The lower end.
+        from: Vec<Expr>,
+        /// The upper end.
+        to: Vec<Expr>,
+    },
+    /// WITH (MODULUS, REMAINDER)
+    Hash {
+        /// MODULUS
+        modulus: i64,
+        /// REMAINDER
+        remainder: i64,
+    },
 }
 
 /// What CREATE TABLE takes its columns from.
@@ -59,6 +117,15 @@ pub enum TableBody {
 pub enum TableElement {
     /// A column.
     Column(ColumnDefinition),
+    /// Constraints of a column that comes from the table that this is a partition of.
+    Options {
+        /// The column's name.
+        name: Ident,
+        /// Its constraints in order.
+        constraints: Vec<ColumnConstraint>,
+        /// Where.
+        span: Span,
+    },
     /// LIKE table.
     Like {
         /// The table whose columns are taken.
@@ -283,6 +350,8 @@ pub struct AlterTable {
     pub object: ObjectKind,
     /// IF EXISTS.
     pub if_exists: bool,
+    /// ONLY: tables made of it stay as they are.
+    pub only: bool,
     /// Its name.
     pub name: ObjectName,
     /// What happens to it, in order.
@@ -342,6 +411,19 @@ pub enum AlterAction {
     ResetParameters(Vec<StorageParameter>),
     /// SET ENGINE, in PostgreSQL's words SET ACCESS METHOD
     SetStorage(Ident),
+    /// ATTACH PARTITION
+    AttachPartition {
+        /// The table that becomes a partition.
+        table: ObjectName,
+        /// Which rows it holds.
+        bound: PartitionBound,
+    },
+    /// DETACH PARTITION
+    DetachPartition(ObjectName),
+    /// INHERIT
+    Inherit(ObjectName),
+    /// NO INHERIT
+    NoInherit(ObjectName),
 }
 
 /// A part of ALTER COLUMN.

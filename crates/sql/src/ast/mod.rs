@@ -20,8 +20,9 @@ pub use copy::{Copy, CopyDirection, CopyOption, CopyPlace, CopySubject, CopyValu
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
     ColumnDefinition, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView, Drop,
-    IndexElement, ObjectKind, References, SequenceOptions, StorageParameter, TableBody,
-    TableConstraint, TableConstraintKind, TableElement,
+    IndexElement, ObjectKind, PartitionBound, PartitionBoundKind, PartitionBy, PartitionOf,
+    References, SequenceOptions, StorageParameter, TableBody, TableConstraint, TableConstraintKind,
+    TableElement,
 };
 pub use expr::{
     Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,

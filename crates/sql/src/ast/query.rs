@@ -209,7 +209,12 @@ pub struct TableRef {
 #[derive(Clone, Debug)]
 pub enum TableRefKind {
     /// A table.
-    Table(ObjectName),
+    Table {
+        /// Its name.
+        name: ObjectName,
+        /// ONLY: without the tables made of it.
+        only: bool,
+    },
     /// A subquery.
     Query {
         /// The subquery.

@@ -171,6 +171,8 @@ pub struct Update {
     pub with: Option<With>,
     /// Which table.
     pub table: ObjectName,
+    /// ONLY: without the tables made of it.
+    pub only: bool,
     /// Its alias.
     pub alias: Option<Ident>,
     /// SET.
@@ -190,6 +192,8 @@ pub struct Delete {
     pub with: Option<With>,
     /// Which table.
     pub table: ObjectName,
+    /// ONLY: without the tables made of it.
+    pub only: bool,
     /// Its alias.
     pub alias: Option<Ident>,
     /// USING.
@@ -253,8 +257,8 @@ pub enum MergeAction {
 /// TRUNCATE.
 #[derive(Clone, Debug)]
 pub struct Truncate {
-    /// Which tables.
-    pub tables: Vec<ObjectName>,
+    /// Which tables, and whether ONLY stands before them.
+    pub tables: Vec<(ObjectName, bool)>,
     /// RESTART IDENTITY.
     pub restart_identity: bool,
     /// CASCADE.
@@ -281,6 +285,8 @@ pub enum SetScope {
     Session,
     /// The transaction's.
     Local,
+    /// The session's, which goes back to its default: RESET.
+    Reset,
 }
 
 /// A value of SET.

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     ast::{self, Delete, ExprKind as A, Ident, Update},
     bound::{
-        Assignment, BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, JoinKind,
+        Assignment, BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, Family, JoinKind,
         LogicalPlan, Returning, ScalarFunction, plan_walk,
     },
     catalog::{Table, TableKind},
@@ -42,6 +42,8 @@ pub(super) struct Target {
     pub(super) columns: Vec<ColumnId>,
     /// Columns of other relations.
     pub(super) others: Vec<(ColumnId, DataType)>,
+    /// The tables that the rows are of, where they are more than one.
+    pub(super) family: Option<Family>,
 }
 
 impl<'a> Binder<'a> {
@@ -59,7 +61,7 @@ impl<'a> Binder<'a> {
         if self.common_tables.len() > outer {
             self.compute_assignments(&mut change);
         }
-        self.settle_common_tables(outer, &mut change.source);
+        self.settle_common_tables_in(outer, super::with::plans_of(&mut change));
         Ok(change)
     }
 
@@ -331,7 +333,7 @@ impl<'a> Binder<'a> {
 
     pub(super) fn update_here(&mut self, update: &'a Update) -> Result<Change> {
         let target = self.target(
-            &update.table,
+            (&update.table, update.only),
             update.alias.as_ref(),
             &update.from,
             update.filter.as_ref(),
@@ -353,6 +355,7 @@ impl<'a> Binder<'a> {
                 assignments,
             },
             returning,
+            family: target.family,
         })
     }
 
@@ -363,7 +366,7 @@ impl<'a> Binder<'a> {
 
     pub(super) fn delete_here(&mut self, delete: &'a Delete) -> Result<Change> {
         let target = self.target(
-            &delete.table,
+            (&delete.table, delete.only),
             delete.alias.as_ref(),
             &delete.using,
             delete.filter.as_ref(),
@@ -383,6 +386,7 @@ impl<'a> Binder<'a> {
                 columns: target.columns,
             },
             returning,
+            family: target.family,
         })
     }
 
@@ -390,16 +394,39 @@ impl<'a> Binder<'a> {
     /// the stack.
     fn target(
         &mut self,
-        name: &'a ast::ObjectName,
+        (name, only): (&'a ast::ObjectName, bool),
         alias: Option<&'a Ident>,
         others: &'a [ast::TableRef],
         filter: Option<&'a ast::Expr>,
     ) -> Result<Target> {
-        let table = self.changed_table(name)?;
+        let writable = self.writable(name)?;
+        let table = Arc::clone(&writable.base);
         let row_key = self.column_id();
-        let (mut plan, columns) = self.scan(&table, Some(row_key), name.span)?;
+        let members = if only {
+            None
+        } else {
+            self.family_with_rows(&table, name.span)?
+        };
+        let (mut plan, columns, family) = match members {
+            None => {
+                let (plan, columns) = self.scan(&table, Some(row_key), name.span)?;
+                (plan, columns, None)
+            }
+            Some(members) => {
+                let (plan, columns, family) =
+                    self.scan_family(&table, members, Some(row_key), name.span)?;
+                (plan, columns, Some(family))
+            }
+        };
         let ids: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
-        let mut scope = self.target_scope(&table, alias, &ids);
+        let conditions = self.view_conditions(&writable, &ids, name.span)?;
+        if !conditions.is_empty() {
+            plan = LogicalPlan::Filter {
+                input: Box::new(plan),
+                predicates: conditions,
+            };
+        }
+        let mut scope = self.writable_scope(&writable, alias, &ids);
         let mut more = Vec::new();
         if let Some(first) = others.first() {
             let (other, other_scope) = self.bind_from(others)?;
@@ -432,11 +459,12 @@ impl<'a> Binder<'a> {
             };
         }
         Ok(Target {
-            table,
+            table: writable.table,
             plan,
             row_key,
             columns: ids,
             others: more,
+            family,
         })
     }
 }

@@ -50,20 +50,21 @@ impl<'a> Binder<'a> {
 
     fn bind_from_item(&mut self, item: &'a TableRef) -> Result<(LogicalPlan, Scope)> {
         match &item.kind {
-            TableRefKind::Table(name) => {
+            TableRefKind::Table { name, only } => {
                 if let [only] = name.parts.as_slice()
                     && let Some((plan, columns)) = self.common_table(only)?
                 {
                     return relation(plan, &only.name, None, columns, None, item.alias.as_ref());
                 }
                 let table = self.table(name)?;
-                let row_key = if table.view().is_some() {
+                let whole = !only && self.family_with_rows(&table, item.span)?.is_some();
+                let row_key = if table.view().is_some() || whole {
                     self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
                     None
                 } else {
                     self.lock_target(&table, item.alias.as_ref())
                 };
-                let (plan, columns) = self.scan(&table, row_key, item.span)?;
+                let (plan, columns) = self.scan_all(&table, row_key, *only, item.span)?;
                 relation(
                     plan,
                     &table.name.clone(),
@@ -164,7 +165,22 @@ impl<'a> Binder<'a> {
         Err(with_hint(error, hint))
     }
 
-    /// A scan of all columns; of a view, its query.
+    /// A scan of all columns of a table and (not ONLY) of those made of it; of a view, its query.
+    pub(super) fn scan_all(
+        &mut self,
+        table: &Arc<Table>,
+        row_key: Option<ColumnId>,
+        only: bool,
+        span: Span,
+    ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
+        if !only && let Some(members) = self.family_with_rows(table, span)? {
+            let (plan, columns, _) = self.scan_family(table, members, None, span)?;
+            return Ok((plan, columns));
+        }
+        self.scan(table, row_key, span)
+    }
+
+    /// A scan of all columns of one table; of a view, its query.
     pub(super) fn scan(
         &mut self,
         table: &Arc<Table>,
@@ -420,7 +436,7 @@ impl<'a> Binder<'a> {
 /// Whether the item holds what may name columns to its left.
 fn is_lateral(item: &TableRef) -> bool {
     match &item.kind {
-        TableRefKind::Table(_) => false,
+        TableRefKind::Table { .. } => false,
         TableRefKind::Query { lateral, .. } => *lateral,
         // Functions may without the word.
         TableRefKind::Function { .. } => true,

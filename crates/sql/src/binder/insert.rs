@@ -37,8 +37,12 @@ impl<'a> Binder<'a> {
     }
 
     pub(super) fn insert_here(&mut self, insert: &'a Insert) -> Result<Change> {
-        let table = self.changed_table(&insert.table)?;
-        let targets = self.targets(&table, insert.columns.as_deref(), insert.overriding)?;
+        let writable = self.writable(&insert.table)?;
+        let table = Arc::clone(&writable.table);
+        let mut targets = self.targets(&table, insert.columns.as_deref(), insert.overriding)?;
+        if let (None, Some(shown)) = (&insert.columns, &writable.shown) {
+            targets.ordinals.clone_from(shown);
+        }
         let (source, columns) = match &insert.source {
             InsertSource::Defaults => {
                 let row = (0..table.columns.len())
@@ -66,7 +70,7 @@ impl<'a> Binder<'a> {
         let returning = match &insert.returning {
             None => None,
             Some(returning) => {
-                let scope = self.target_scope(&table, alias, &columns);
+                let scope = self.writable_scope(&writable, alias, &columns);
                 self.scopes.push(scope);
                 let bound = self.returning(&table, &columns, Vec::new(), returning);
                 self.scopes.pop();
@@ -81,6 +85,7 @@ impl<'a> Binder<'a> {
                 on_conflict,
             },
             returning,
+            family: None,
         })
     }
 

@@ -145,30 +145,13 @@ pub(super) fn interval(text: &str, type_name: &TypeName, span: Span) -> Result<E
     let TypeNameKind::Interval { fields, precision } = &type_name.kind else {
         return typed(text, DataType::Interval, CastContext::Explicit, span);
     };
-    let trimmed = text.trim();
-    let bare = trimmed
-        .strip_prefix(['-', '+'])
-        .unwrap_or(trimmed)
-        .chars()
-        .all(|c| c.is_ascii_digit() || c == '.')
-        && !trimmed.is_empty();
-    let with_unit;
+    let with_units;
     let text = match fields {
-        Some((_, last)) if bare => {
-            with_unit = format!("{trimmed} {}", last.to_string().to_lowercase());
-            &with_unit
+        Some((first, last)) => {
+            with_units = in_fields(text.trim(), *first, *last);
+            &with_units
         }
-        // '1:30' MINUTE TO SECOND has no hours.
-        Some((IntervalField::Minute, IntervalField::Second))
-            if trimmed.matches(':').count() == 1 =>
-        {
-            with_unit = match trimmed.strip_prefix('-') {
-                Some(rest) => format!("-0:{rest}"),
-                None => format!("0:{trimmed}"),
-            };
-            &with_unit
-        }
-        _ => text,
+        None => text,
     };
     let mut expr = typed(text, DataType::Interval, CastContext::Explicit, span)?;
     if let ExprKind::Literal(Value::Interval(value)) = &mut expr.kind {
@@ -182,6 +165,37 @@ pub(super) fn interval(text: &str, type_name: &TypeName, span: Span) -> Result<E
         }
     }
     Ok(expr)
+}
+
+/// The text of an interval with units where its fields say what bare numbers count: the last one
+/// its last field, one before that days.
+fn in_fields(text: &str, first: IntervalField, last: IntervalField) -> String {
+    let is_number = |token: &str| {
+        let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
+        !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
+    };
+    let mut tokens: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    let Some(end) = tokens.last_mut() else {
+        return text.to_owned();
+    };
+    if is_number(end) {
+        end.push_str(&format!(" {}", last.to_string().to_lowercase()));
+    } else if (first, last) == (IntervalField::Minute, IntervalField::Second)
+        && end.matches(':').count() == 1
+    {
+        // '1:30' MINUTE TO SECOND has no hours.
+        let sign = usize::from(end.starts_with(['-', '+']));
+        end.insert_str(sign, "0:");
+    } else {
+        return text.to_owned();
+    }
+    let before = tokens.len() - 1;
+    if let Some(token) = before.checked_sub(1).and_then(|at| tokens.get_mut(at))
+        && is_number(token)
+    {
+        token.push_str(" day");
+    }
+    tokens.join(" ")
 }
 
 /// Cuts off what is smaller than a field.

@@ -17,7 +17,7 @@ use crate::{
         LogicalPlan, MergeAction, Truncate,
     },
     catalog::Table,
-    error::Result,
+    error::{Error, Result, SqlState},
     span::Span,
     types::{DataType, Value},
 };
@@ -33,6 +33,13 @@ impl<'a> Binder<'a> {
     /// action is chosen.
     fn merge_here(&mut self, merge: &'a Merge) -> Result<Change> {
         let table = self.changed_table(&merge.table)?;
+        if self.family_with_rows(&table, merge.table.span)?.is_some() {
+            return Err(super::unsupported(
+                "MERGE into a table that others are made of is",
+                merge.table.span,
+            )
+            .hint("Merge into its partitions."));
+        }
         let row_key = self.column_id();
         let (target, columns) = self.scan(&table, Some(row_key), merge.table.span)?;
         let ids: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
@@ -191,6 +198,7 @@ impl<'a> Binder<'a> {
                 actions,
             },
             returning: None,
+            family: None,
         })
     }
 
@@ -241,10 +249,25 @@ impl<'a> Binder<'a> {
 
     pub(super) fn truncate(&mut self, truncate: &'a ast::Truncate) -> Result<BoundStatement> {
         let mut tables: Vec<Arc<Table>> = Vec::with_capacity(truncate.tables.len());
-        for name in &truncate.tables {
+        for (name, only) in &truncate.tables {
             let table = self.changed_table(name)?;
-            if !tables.iter().any(|known| known.id == table.id) {
-                tables.push(table);
+            if *only && table.partitioning.is_some() {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "cannot truncate only a partitioned table",
+                )
+                .at(name.span)
+                .hint("Do not specify the ONLY keyword, or use TRUNCATE ONLY on the partitions directly."));
+            }
+            let family = if *only {
+                vec![table]
+            } else {
+                self.family(&table, name.span)?
+            };
+            for table in family {
+                if !tables.iter().any(|known| known.id == table.id) {
+                    tables.push(table);
+                }
             }
         }
         Ok(BoundStatement::Definition(Box::new(Definition::Truncate(

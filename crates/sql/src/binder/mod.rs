@@ -13,6 +13,7 @@ mod copy_options;
 mod data;
 mod definition;
 mod expr;
+mod family;
 mod from;
 mod grouping;
 mod insert;
@@ -33,6 +34,7 @@ mod table_function;
 mod type_names;
 mod window;
 mod with;
+mod writable;
 
 use std::sync::Arc;
 

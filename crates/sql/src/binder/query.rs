@@ -232,12 +232,12 @@ impl<'a> Binder<'a> {
                         Some(found) => found,
                         None => {
                             let table = self.table(name)?;
-                            self.scan(&table, None, span)?
+                            self.scan_all(&table, None, false, span)?
                         }
                     },
                     _ => {
                         let table = self.table(name)?;
-                        self.scan(&table, None, span)?
+                        self.scan_all(&table, None, false, span)?
                     }
                 };
                 Ok(BoundQuery {

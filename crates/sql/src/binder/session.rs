@@ -40,6 +40,7 @@ pub(super) fn set(
     };
     Ok(BoundStatement::Set {
         local: scope == SetScope::Local,
+        reset: scope == SetScope::Reset,
         name: name.to_string(),
         value,
     })

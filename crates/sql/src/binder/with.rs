@@ -8,7 +8,8 @@ use super::{Binder, query::BoundQuery, scope::ScopeColumn, unsupported};
 use crate::{
     ast::{CommonTable as Definition, Ident, Query, QueryBody, SetOperator, StatementKind, With},
     bound::{
-        ColumnId, Expr, ExprKind, LogicalPlan, OutputColumn, SharedId,
+        Change, ChangeKind, ColumnId, Expr, ExprKind, InsertConflict, LogicalPlan, OutputColumn,
+        SharedId,
         plan_walk::{for_each_expr_deep, inputs_mut},
     },
     error::{Error, Result, SqlState},
@@ -372,9 +373,20 @@ impl<'a> Binder<'a> {
     /// The WITH queries from `first` on go out of sight: each is put where it is read, or above
     /// `plan`, which reads it.
     pub(super) fn settle_common_tables(&mut self, first: usize, plan: &mut LogicalPlan) {
+        self.settle_common_tables_in(first, vec![plan]);
+    }
+
+    /// As [`Binder::settle_common_tables`], for several plans of one statement. The changes in
+    /// WITH may read them as well. What is read in several plans is computed in each.
+    pub(super) fn settle_common_tables_in(
+        &mut self,
+        first: usize,
+        mut plans: Vec<&mut LogicalPlan>,
+    ) {
+        let mut changes = std::mem::take(&mut self.changes);
         while self.common_tables.len() > first {
             let Some(table) = self.common_tables.pop() else {
-                return;
+                break;
             };
             let Kind::Ready {
                 id,
@@ -390,22 +402,79 @@ impl<'a> Binder<'a> {
             if readers == 0 {
                 continue;
             }
-            let once = materialized.unwrap_or(readers > 1 || recursive || is_volatile(&definition));
+            let volatile = is_volatile(&definition);
+            let once = materialized.unwrap_or(readers > 1 || recursive || volatile);
+            let mut reading: Vec<&mut LogicalPlan> = plans
+                .iter_mut()
+                .map(|plan| &mut **plan)
+                .chain(changes.iter_mut().flat_map(|(_, change)| plans_of(change)))
+                .filter_map(|plan| scans(plan, id).then_some(plan))
+                .collect();
             // NOT MATERIALIZED allows copies, it does not ask for them.
-            if !once && readers == 1 {
-                let mut definition = Some(definition);
-                put_in_place(plan, id, &mut definition);
+            if let [plan] = reading.as_mut_slice()
+                && !once
+                && readers == 1
+            {
+                put_in_place(plan, id, &mut Some(definition));
                 continue;
             }
-            let input = std::mem::replace(plan, LogicalPlan::one_row());
-            *plan = LogicalPlan::With {
-                id,
-                name: table.name.name.clone(),
-                definition,
-                input: Box::new(input),
-            };
+            if volatile {
+                // Computed twice, it would not be one query.
+                reading.truncate(1);
+            }
+            for plan in reading {
+                let input = std::mem::replace(plan, LogicalPlan::one_row());
+                *plan = LogicalPlan::With {
+                    id,
+                    name: table.name.name.clone(),
+                    definition: definition.clone(),
+                    input: Box::new(input),
+                };
+            }
         }
+        self.changes = changes;
     }
+}
+
+/// The plans of a change in which queries of WITH can be read.
+pub(super) fn plans_of(change: &mut Change) -> Vec<&mut LogicalPlan> {
+    let mut plans = vec![&mut change.source];
+    if let ChangeKind::Insert {
+        on_conflict:
+            Some(InsertConflict {
+                update: Some(update),
+                ..
+            }),
+        ..
+    } = &mut change.kind
+    {
+        plans.push(&mut update.plan);
+    }
+    plans.extend(
+        change
+            .returning
+            .as_mut()
+            .map(|returning| &mut returning.plan),
+    );
+    plans
+}
+
+/// Whether a plan scans what has that id.
+fn scans(plan: &mut LogicalPlan, id: SharedId) -> bool {
+    if matches!(plan, LogicalPlan::SharedScan { id: scanned, .. } if *scanned == id) {
+        return true;
+    }
+    let mut found = false;
+    crate::bound::plan_walk::for_each_expr_mut(plan, |expr| found = found || scanned_in(expr, id));
+    found || inputs_mut(plan).into_iter().any(|input| scans(input, id))
+}
+
+fn scanned_in(expr: &mut Expr, id: SharedId) -> bool {
+    expr.subquery_mut().is_some_and(|plan| scans(plan, id))
+        || expr
+            .operands_mut()
+            .into_iter()
+            .any(|operand| scanned_in(operand, id))
 }
 
 /// Gives the columns the names that stand behind the WITH query's own.

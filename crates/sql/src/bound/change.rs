@@ -18,6 +18,28 @@ pub struct Change {
     pub kind: ChangeKind,
     /// What it gives back.
     pub returning: Option<Returning>,
+    /// UPDATE and DELETE: the tables made of `table` whose rows change as well.
+    pub family: Option<Family>,
+}
+
+/// The tables whose rows an UPDATE or DELETE works on, where they are more than one.
+#[derive(Clone, Debug)]
+pub struct Family {
+    /// The source's column (`int4`) with the place of the member that a row is of.
+    pub member: ColumnId,
+    /// The members.
+    pub members: Vec<FamilyMember>,
+}
+
+/// One table of a [`Family`].
+#[derive(Clone, Debug)]
+pub struct FamilyMember {
+    /// The table.
+    pub table: Arc<Table>,
+    /// The column of row keys of the scan of it.
+    pub row_key: ColumnId,
+    /// Where the columns of the family's first table stand in it.
+    pub columns: Vec<usize>,
 }
 
 /// What happens to the rows of a change's source.

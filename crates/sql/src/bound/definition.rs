@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ast::ObjectKind,
     bound::{ColumnId, Expr, LogicalPlan},
-    catalog::{ColumnNumber, Index, Sequence, SequenceId, Table},
+    catalog::{ColumnNumber, Index, PartitionBound, Sequence, SequenceId, Table},
 };
 
 /// A statement that changes the catalog.
@@ -61,6 +61,8 @@ pub struct CreateTable {
     /// identity columns have number 0, and a foreign key to the table itself has
     /// [`TableId::ITSELF`](crate::catalog::TableId::ITSELF).
     pub table: Table,
+    /// Which rows of its parent it holds, where it is a partition.
+    pub bound: Option<PartitionBound<Expr>>,
     /// Whether the table lives no longer than its session.
     pub temporary: Option<OnCommit>,
     /// IF NOT EXISTS and it exists: do nothing but say so.
@@ -104,6 +106,8 @@ pub struct CreateIndex {
     pub index: Index,
     /// IF NOT EXISTS and it exists.
     pub exists: bool,
+    /// What follows for the partitions of the table.
+    pub children: Vec<AlterTable>,
 }
 
 /// CREATE VIEW.
@@ -137,6 +141,10 @@ pub struct AlterTable {
     pub notices: Vec<String>,
     /// Whether nothing changes but how the table is stored.
     pub only_storage: bool,
+    /// ATTACH PARTITION, where the table becomes one: which rows it holds.
+    pub bound: Option<PartitionBound<Expr>>,
+    /// What follows for the tables made of it, parents before children.
+    pub children: Vec<AlterTable>,
 }
 
 /// DROP.

@@ -12,7 +12,8 @@ mod walk;
 mod window;
 
 pub use change::{
-    Arbiter, Assignment, Change, ChangeKind, ConflictUpdate, InsertConflict, MergeAction, Returning,
+    Arbiter, Assignment, Change, ChangeKind, ConflictUpdate, Family, FamilyMember, InsertConflict,
+    MergeAction, Returning,
 };
 pub use copy::{CopyFormat, CopyFrom, CopyHeader, CopyOptions, CopyTo};
 pub use definition::{

@@ -56,6 +56,8 @@ pub enum BoundStatement {
     Set {
         /// LOCAL: until the transaction's end.
         local: bool,
+        /// RESET, not SET … TO DEFAULT.
+        reset: bool,
         /// The setting.
         name: String,
         /// Its value.
@@ -84,16 +86,24 @@ pub enum BoundStatement {
 /// Transaction control.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransactionStatement {
-    /// BEGIN / START TRANSACTION.
+    /// BEGIN.
     Begin(TransactionModes),
+    /// START TRANSACTION: the same under the standard's name.
+    Start(TransactionModes),
     /// SET TRANSACTION.
     Set(TransactionModes),
     /// SET SESSION CHARACTERISTICS AS TRANSACTION: the modes of later transactions.
     SetSession(TransactionModes),
     /// COMMIT / END.
-    Commit,
+    Commit {
+        /// AND CHAIN: another block with the same modes begins at once.
+        chain: bool,
+    },
     /// ROLLBACK / ABORT.
-    Rollback,
+    Rollback {
+        /// AND CHAIN.
+        chain: bool,
+    },
     /// SAVEPOINT.
     Savepoint(String),
     /// ROLLBACK TO.

@@ -61,6 +61,18 @@ impl TableHandle {
                 .detail(failing_row(row)));
             }
         }
+        for check in &self.partition_checks {
+            if !check.holds(row, eval)? {
+                return Err(Error::new(
+                    SqlState::CHECK_VIOLATION,
+                    format!(
+                        "new row for relation \"{}\" violates partition constraint",
+                        self.table.name
+                    ),
+                )
+                .detail(failing_row(row)));
+            }
+        }
         Ok(())
     }
 

@@ -230,6 +230,13 @@ impl Session {
         transaction: &Transaction,
         table: &TableHandle,
     ) -> Result<bool> {
+        let read_only = self.open.as_ref().is_some_and(|open| open.read_only);
+        if read_only && !table.table.schema.starts_with(super::temporary::PREFIX) {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                "cannot change data in a read-only transaction",
+            ));
+        }
         transaction
             .lock_table(
                 table.keyspace,

@@ -6,7 +6,9 @@
 //! - [`point_read`]: one row by its key, without ceremony.
 //! - [`query`], [`dml`], [`change`], [`ddl`], [`analyze`]: running them.
 //! - [`foreign_keys`]: what must hold between tables.
+//! - [`transactions`], [`transaction_state`]: transaction blocks.
 //! - [`sequences`], [`temporary`]: numbers without transactions, tables of a session.
+//! - [`partitions`]: which partition a row belongs to.
 //! - [`rows`]: what queries give.
 //! - [`bulk`]: loading many rows; [`copy`]: COPY.
 //! - [`table`], [`index_entry`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
@@ -30,6 +32,7 @@ mod foreign_keys;
 pub(crate) mod index_entry;
 pub(crate) mod key_range;
 mod params;
+pub(crate) mod partitions;
 mod plan_cache;
 mod point_read;
 mod prepared;
@@ -46,6 +49,7 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod transaction_state;
+mod transactions;
 mod write;
 
 pub use bulk::{BulkLoader, BulkOptions, RefusedRow};

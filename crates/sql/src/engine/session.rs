@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     Error, Result, SqlState, Value,
     ast::StatementKind,
-    bound::{BoundStatement, TransactionModes, TransactionStatement},
+    bound::{BoundStatement, TransactionModes},
     engine::{
         Params,
         cancel::CancelToken,
@@ -19,7 +19,7 @@ use crate::{
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
         rows::Rows,
         sequences::SessionSequences,
-        settings::{Settings, isolation_name},
+        settings::{Settings, isolation_name, on_off},
         temporary::Temporary,
         transaction_state::{OpenTransaction, limit},
     },
@@ -114,7 +114,7 @@ pub struct Session {
     /// What the settings become at the end of the open block, where it has changed some.
     saved: Option<Box<SavedSettings>>,
     /// Counts the changes of settings.
-    settings_version: u64,
+    pub(super) settings_version: u64,
 }
 
 /// Settings to go back to.
@@ -205,6 +205,8 @@ impl Session {
     pub fn setting(&self, name: &str) -> Result<String> {
         match (&self.open, name) {
             (Some(open), "transaction_isolation") => Ok(isolation_name(open.isolation).to_owned()),
+            (Some(open), "transaction_read_only") => Ok(on_off(open.read_only)),
+            (Some(open), "transaction_deferrable") => Ok(on_off(open.deferrable)),
             _ => self.settings.show(name),
         }
     }
@@ -433,13 +435,13 @@ impl Session {
         self.end(false)
     }
 
-    fn open_transaction(&mut self, modes: TransactionModes) -> Result<()> {
+    pub(super) fn open_transaction(&mut self, modes: TransactionModes) -> Result<()> {
         let open = OpenTransaction::begin(&self.database.inner, &self.settings, modes)?;
         self.open = Some(Box::new(open));
         Ok(())
     }
 
-    fn end(&mut self, commit: bool) -> Result<()> {
+    pub(super) fn end(&mut self, commit: bool) -> Result<()> {
         if self.open.is_none() {
             return Ok(());
         }
@@ -634,10 +636,16 @@ impl Session {
 
     fn run_utility(&mut self, statement: &BoundStatement) -> Result<StatementResult> {
         match statement {
-            BoundStatement::Set { local, name, value } => {
+            BoundStatement::Set {
+                local,
+                reset,
+                name,
+                value,
+            } => {
+                let tag = if *reset { "RESET" } else { "SET" };
                 if self.in_transaction() {
                     self.change_setting_in_block(name, value.as_ref(), *local)?;
-                    return Ok(StatementResult::done("SET"));
+                    return Ok(StatementResult::done(tag));
                 }
                 if *local {
                     return Ok(StatementResult::noted(
@@ -648,7 +656,7 @@ impl Session {
                     ));
                 }
                 self.change_setting(name, value.as_ref())?;
-                Ok(StatementResult::done("SET"))
+                Ok(StatementResult::done(tag))
             }
             BoundStatement::ResetAll => {
                 self.replace_settings(Settings::default());
@@ -690,140 +698,6 @@ impl Session {
                 "this statement is not supported here",
             )),
         }
-    }
-
-    fn run_transaction_statement(
-        &mut self,
-        statement: TransactionStatement,
-    ) -> Result<StatementResult> {
-        let noted = |tag: &str, notice: &str| {
-            Ok(StatementResult::noted(
-                tag,
-                vec![format!("WARNING:  {notice}")],
-            ))
-        };
-        match statement {
-            TransactionStatement::Begin(modes) => {
-                if self.transaction_failed() {
-                    return Err(must_roll_back());
-                }
-                if self.open.is_some() {
-                    return noted("BEGIN", "there is already a transaction in progress");
-                }
-                self.open_transaction(modes)?;
-                Ok(StatementResult::done("BEGIN"))
-            }
-            TransactionStatement::Set(modes) => self
-                .set_transaction(modes)
-                .map_err(|error| self.failing(error)),
-            TransactionStatement::SetSession(modes) => {
-                if self.transaction_failed() {
-                    return Err(must_roll_back());
-                }
-                self.settings.set_modes(modes);
-                self.settings_version += 1;
-                Ok(StatementResult::done("SET"))
-            }
-            TransactionStatement::Commit if self.open.is_none() => {
-                noted("COMMIT", "there is no transaction in progress")
-            }
-            TransactionStatement::Commit => {
-                let failed = self.transaction_failed();
-                self.end(!failed)?;
-                Ok(StatementResult::done(if failed {
-                    "ROLLBACK"
-                } else {
-                    "COMMIT"
-                }))
-            }
-            TransactionStatement::Rollback if self.open.is_none() => {
-                noted("ROLLBACK", "there is no transaction in progress")
-            }
-            TransactionStatement::Rollback => {
-                self.end(false)?;
-                Ok(StatementResult::done("ROLLBACK"))
-            }
-            TransactionStatement::Savepoint(name) => {
-                if self.transaction_failed() {
-                    return Err(must_roll_back());
-                }
-                self.block("SAVEPOINT")?.savepoint(name);
-                Ok(StatementResult::done("SAVEPOINT"))
-            }
-            TransactionStatement::RollbackTo(name) => {
-                let inner = Arc::clone(&self.database.inner);
-                let result = self
-                    .block("ROLLBACK TO SAVEPOINT")?
-                    .rollback_to(&name, &inner);
-                result.map_err(|error| self.failing(error))?;
-                Ok(StatementResult::done("ROLLBACK"))
-            }
-            TransactionStatement::Release(name) => {
-                if self.transaction_failed() {
-                    return Err(must_roll_back());
-                }
-                let result = self.block("RELEASE SAVEPOINT")?.release(&name);
-                result.map_err(|error| self.failing(error))?;
-                Ok(StatementResult::done("RELEASE"))
-            }
-        }
-    }
-
-    fn block(&mut self, statement: &str) -> Result<&mut OpenTransaction> {
-        self.open.as_deref_mut().ok_or_else(|| {
-            Error::new(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                format!("{statement} can only be used in transaction blocks"),
-            )
-            .hint("Begin one with BEGIN.")
-        })
-    }
-
-    fn set_transaction(&mut self, modes: TransactionModes) -> Result<StatementResult> {
-        let Some(open) = &self.open else {
-            return Ok(StatementResult::noted(
-                "SET",
-                vec!["WARNING:  SET TRANSACTION can only be used in transaction blocks".to_owned()],
-            ));
-        };
-        if open.has_failed() {
-            return Err(must_roll_back());
-        }
-        if open.used && modes.isolation.is_some_and(|level| level != open.isolation) {
-            return Err(Error::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-            ));
-        }
-        if open.used
-            && modes
-                .read_only
-                .is_some_and(|wanted| wanted != open.read_only)
-        {
-            return Err(Error::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "transaction read-write mode must be set before any query",
-            ));
-        }
-        if open.used
-            && modes
-                .deferrable
-                .is_some_and(|wanted| wanted != open.deferrable)
-        {
-            return Err(Error::new(
-                SqlState::ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
-            ));
-        }
-        if !open.used {
-            let modes = TransactionModes {
-                isolation: modes.isolation.or(Some(open.isolation)),
-                read_only: modes.read_only.or(Some(open.read_only)),
-                deferrable: modes.deferrable.or(Some(open.deferrable)),
-            };
-            self.open_transaction(modes)?;
-        }
-        Ok(StatementResult::done("SET"))
     }
 
     /// Whether reads of the open transaction see one snapshot throughout.

@@ -126,8 +126,16 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
     ("timezone", "The time zone of timestamps with time zone."),
     (
+        "transaction_deferrable",
+        "Whether the current transaction waits for a safe snapshot.",
+    ),
+    (
         "transaction_isolation",
         "Isolation level of the current transaction.",
+    ),
+    (
+        "transaction_read_only",
+        "Whether the current transaction is read-only.",
     ),
 ];
 
@@ -447,7 +455,6 @@ impl Settings {
     /// SHOW name.
     pub(crate) fn show(&self, name: &str) -> Result<String> {
         let name = canonical(name);
-        let on_off = |truth: bool| (if truth { "on" } else { "off" }).to_owned();
         Ok(match name.as_str() {
             "application_name" => self.application_name.clone(),
             "client_encoding" | "server_encoding" => "UTF8".to_owned(),
@@ -458,11 +465,11 @@ impl Settings {
             })
             .to_owned(),
             "datestyle" => self.style.date.to_string(),
-            "default_transaction_deferrable" => on_off(self.deferrable),
+            "default_transaction_deferrable" | "transaction_deferrable" => on_off(self.deferrable),
             "default_transaction_isolation" | "transaction_isolation" => {
                 isolation_name(self.isolation).to_owned()
             }
-            "default_transaction_read_only" => on_off(self.read_only),
+            "default_transaction_read_only" | "transaction_read_only" => on_off(self.read_only),
             "double_quoted_strings" => on_off(self.double_quoted_strings),
             "durability" => match self.durability {
                 Durability::Sync => "sync",
@@ -509,6 +516,11 @@ impl Settings {
             })
             .collect()
     }
+}
+
+/// A truth value as SHOW prints it.
+pub(super) fn on_off(truth: bool) -> String {
+    (if truth { "on" } else { "off" }).to_owned()
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use crate::{
     bound::ColumnId,
     catalog::{Index, Table, TableId},
     encoding::{KeyColumn, KeyLayout, TableCodec},
-    engine::row_numbers::RowNumbers,
+    engine::{
+        partitions::{PartitionCheck, Routing},
+        row_numbers::RowNumbers,
+    },
     eval::{CompiledExpr, EvalContext},
     planner::statistics::TableStatistics,
 };
@@ -167,6 +170,12 @@ pub(crate) struct TableHandle {
     /// Foreign keys of other tables, and its own, that lead to it: the table and the place among
     /// that table's foreign keys.
     pub(crate) referenced_by: Vec<(TableId, usize)>,
+    /// The tables made of it, directly.
+    pub(crate) children: Vec<TableId>,
+    /// Its partitions, where it is partitioned.
+    pub(crate) routing: Option<Arc<Routing>>,
+    /// What must hold of its rows where it is a partition.
+    pub(crate) partition_checks: Vec<PartitionCheck>,
     /// Hands out the keys of a table without primary key.
     pub(crate) row_numbers: Arc<RowNumbers>,
     /// What ANALYZE found out.
@@ -208,6 +217,9 @@ impl TableHandle {
             checks,
             generated,
             referenced_by: Vec::new(),
+            children: Vec::new(),
+            routing: None,
+            partition_checks: Vec::new(),
             row_numbers,
             statistics,
             table,

@@ -92,6 +92,7 @@ fn insert(session: &mut Session, name: &str, rows: Vec<Vec<Value>>) -> Result<()
             on_conflict: None,
         },
         returning: None,
+        family: None,
     };
     run(session, BoundStatement::Change(Box::new(change))).map(|_| ())
 }

@@ -38,7 +38,8 @@ pub(crate) struct OpenTransaction {
     pub(crate) changed_catalog: bool,
     /// Whether a statement has run: the isolation level is fixed then.
     pub(crate) used: bool,
-    savepoints: Vec<(String, Savepoint)>,
+    /// Savepoints, each with whether the transaction was read-only there.
+    savepoints: Vec<(String, Savepoint, bool)>,
     pub(crate) isolation: IsolationLevel,
     pub(crate) read_only: bool,
     pub(crate) deferrable: bool,
@@ -120,6 +121,15 @@ impl OpenTransaction {
         })
     }
 
+    /// Its modes.
+    pub(crate) fn modes(&self) -> TransactionModes {
+        TransactionModes {
+            isolation: Some(self.isolation),
+            read_only: Some(self.read_only),
+            deferrable: Some(self.deferrable),
+        }
+    }
+
     /// Whether an earlier error must be rolled back first.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
@@ -186,13 +196,14 @@ impl OpenTransaction {
 
     /// Sets a savepoint.
     pub(crate) fn savepoint(&mut self, name: String) {
-        self.savepoints.push((name, self.transaction.savepoint()));
+        self.savepoints
+            .push((name, self.transaction.savepoint(), self.read_only));
     }
 
     fn position(&self, name: &str) -> Result<usize> {
         self.savepoints
             .iter()
-            .rposition(|(of, _)| of == name)
+            .rposition(|(of, ..)| of == name)
             .ok_or_else(|| {
                 Error::new(
                     SqlState::INVALID_SAVEPOINT_SPECIFICATION,
@@ -205,8 +216,9 @@ impl OpenTransaction {
     pub(crate) fn rollback_to(&mut self, name: &str, inner: &Inner) -> Result<()> {
         let position = self.position(name)?;
         self.savepoints.truncate(position + 1);
-        if let Some((_, savepoint)) = self.savepoints.last() {
+        if let Some((_, savepoint, read_only)) = self.savepoints.last() {
             self.transaction.rollback_to(savepoint).map_err(txn_error)?;
+            self.read_only = *read_only;
         }
         if self.changed_catalog {
             self.catalog = Some(inner.load_catalog(&self.transaction)?);
@@ -218,8 +230,9 @@ impl OpenTransaction {
     /// Forgets a savepoint and those after it.
     pub(crate) fn release(&mut self, name: &str) -> Result<()> {
         let position = self.position(name)?;
-        for (_, savepoint) in self.savepoints.drain(position..).rev() {
+        for (_, savepoint, read_only) in self.savepoints.drain(position..).rev() {
             self.transaction.release(savepoint);
+            self.read_only = read_only;
         }
         Ok(())
     }

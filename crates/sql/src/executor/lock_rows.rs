@@ -79,7 +79,7 @@ impl LockRows {
             substitutes.push(Substitute {
                 row_key: lock.row_key,
                 key: key.to_vec(),
-                row: stored,
+                row: Some(stored),
             });
         }
         build_with(&self.plan, context, &substitutes)?.next(context, row)

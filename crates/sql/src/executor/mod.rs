@@ -58,8 +58,8 @@ pub(crate) struct Substitute {
     pub(crate) row_key: ColumnId,
     /// The row's key.
     pub(crate) key: Vec<u8>,
-    /// The row as stored.
-    pub(crate) row: Vec<u8>,
+    /// The row as stored; `None`: the scan gives none.
+    pub(crate) row: Option<Vec<u8>>,
 }
 
 /// Makes the operators of `plan`. Scans are opened at once, so they see the table as it is now.

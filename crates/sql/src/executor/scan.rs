@@ -241,10 +241,13 @@ impl Operator for SubstitutedScan {
         let Some(given) = self.row.take() else {
             return Ok(false);
         };
+        let Some(stored) = given.row else {
+            return Ok(false);
+        };
         let node = &self.node;
         row.resize(node.width(), Value::Null);
         node.decoder
-            .decode_values(&given.key, &given.row, &mut Vec::new(), row)?;
+            .decode_values(&given.key, &stored, &mut Vec::new(), row)?;
         if node.row_key.is_some() {
             row[node.ordinals.len()] = Value::Bytea(given.key);
         }

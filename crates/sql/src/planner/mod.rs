@@ -142,6 +142,7 @@ fn plan_part(
     let rules = RuleContext {
         estimator: &estimator,
         wanted,
+        tables: context.tables,
     };
     if context.optimizer {
         fired.extend(rules::rewrite(&mut plan, &rules)?);

@@ -9,7 +9,10 @@ pub mod expected;
 pub mod record;
 pub mod split;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use rustling_sql::{Database, Session, StatementResult};
 
@@ -26,12 +29,18 @@ const SETTINGS: &[(&str, &str)] = &[
     ("intervalstyle", "postgres_verbose"),
 ];
 
-/// psql's variables in the scripts.
-const VARIABLES: &[(&str, &str)] = &[
-    ("abs_srcdir", "/nowhere"),
-    ("libdir", "/nowhere"),
-    ("dlsuffix", ".so"),
-];
+/// What `\getenv` finds in the scripts: `data/` lies in the first folder. There are no C libraries
+/// to load, so those statements fail here as there.
+fn environment(folder: &Path) -> HashMap<String, String> {
+    [
+        ("PG_ABS_SRCDIR", folder.to_string_lossy().as_ref()),
+        ("PG_LIBDIR", "/nowhere"),
+        ("PG_DLSUFFIX", ".so"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .collect()
+}
 
 /// How many rows of a data file one INSERT takes.
 const ROWS_PER_INSERT: usize = 500;
@@ -194,7 +203,7 @@ fn prepared(folder: &Path, script: &str) -> Result<Session> {
     let mut session = Database::in_memory()?.session();
     let setup = corpus::read(&folder.join("setup.sql"))?;
     let large = ["onek", "tenk"];
-    for statement in split::split(&setup, &[]) {
+    for statement in split::split(&setup, &HashMap::new()) {
         let text = match &statement.client_copy {
             Some((table, _)) => table.clone(),
             None => statement.text(),
@@ -246,7 +255,7 @@ fn run_script(folder: &Path, path: &Path, name: &str, report: &mut Report) -> Re
         line,
         reason: "neither an answer nor a row of one".to_owned(),
     })?;
-    let statements = split::split(&script, VARIABLES);
+    let statements = split::split(&script, &environment(folder));
     let mut session = prepared(folder, &script)?;
     let mut answers = answers.iter().peekable();
     for statement in statements

@@ -139,7 +139,7 @@ pub fn record() -> Result<()> {
                 "DROP DATABASE IF EXISTS {SCRATCH};\nCREATE DATABASE {SCRATCH} TEMPLATE {BASE};\n"
             ),
         )?;
-        let statements = split::split(&corpus::read(&path)?, super::VARIABLES);
+        let statements = split::split(&corpus::read(&path)?, &super::environment(&folder));
         let printed = psql(SCRATCH, &folder, &script(&statements))?;
         let mut answers = Vec::new();
         let mut before = String::new();

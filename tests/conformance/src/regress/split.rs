@@ -35,6 +35,9 @@ impl Statement {
 struct Splitter<'a> {
     rest: &'a str,
     line: usize,
+    /// The environment of psql.
+    environment: &'a HashMap<String, String>,
+    /// Its variables.
     variables: HashMap<String, String>,
     /// The statement so far.
     statement: Statement,
@@ -43,16 +46,14 @@ struct Splitter<'a> {
     done: Vec<Statement>,
 }
 
-/// The statements of a script; `variables` are psql's.
+/// The statements of a script; `\getenv` finds `environment`.
 #[must_use]
-pub fn split(script: &str, variables: &[(&str, &str)]) -> Vec<Statement> {
+pub fn split(script: &str, environment: &HashMap<String, String>) -> Vec<Statement> {
     let mut splitter = Splitter {
         rest: script,
         line: 1,
-        variables: variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        environment,
+        variables: HashMap::new(),
         statement: Statement::default(),
         text: String::new(),
         parentheses: 0,
@@ -182,6 +183,13 @@ impl<'a> Splitter<'a> {
                     self.variables.insert(name, words.collect());
                 }
             }
+            "\\getenv" => {
+                if let [name, key] = self.arguments(arguments).as_slice()
+                    && let Some(value) = self.environment.get(key)
+                {
+                    self.variables.insert(name.clone(), value.clone());
+                }
+            }
             "\\copy" => {
                 let words = self.arguments(arguments);
                 if let [table, from, file] = words.as_slice()
@@ -249,8 +257,7 @@ impl<'a> Splitter<'a> {
         }
         self.take(name.len() + 1);
         // All but the last of several statements end here; the last is gone on with.
-        let names: Vec<(&str, &str)> = Vec::new();
-        let mut parts = split(&format!("{value};"), &names);
+        let mut parts = split(&format!("{value};"), self.environment);
         let last = parts.pop();
         for part in parts {
             self.done.push(Statement {
@@ -325,7 +332,8 @@ mod tests {
     use super::*;
 
     fn texts(script: &str) -> Vec<String> {
-        split(script, &[("libdir", "/lib")])
+        let environment = HashMap::from([("PG_LIBDIR".to_owned(), "/lib".to_owned())]);
+        split(script, &environment)
             .iter()
             .map(Statement::text)
             .collect()
@@ -349,7 +357,9 @@ mod tests {
     #[test]
     fn variables_are_put_in() {
         assert_eq!(
-            texts("\\set f :libdir '/x'\nLOAD :'f';\nSELECT a::int, b[1:2];"),
+            texts(
+                "\\getenv libdir PG_LIBDIR\n\\set f :libdir '/x'\nLOAD :'f';\nSELECT a::int, b[1:2];"
+            ),
             ["LOAD '/lib/x'", "SELECT a::int, b[1:2]"]
         );
         assert_eq!(
@@ -360,7 +370,10 @@ mod tests {
 
     #[test]
     fn copied_data_belongs_to_the_statement() {
-        let found = split("COPY t FROM stdin;\n1\t;\n\\.\nSELECT 1;\n\\d t\n", &[]);
+        let found = split(
+            "COPY t FROM stdin;\n1\t;\n\\.\nSELECT 1;\n\\d t\n",
+            &HashMap::new(),
+        );
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].copy_data, Some(vec!["1\t;".to_owned()]));
         assert_eq!(found[1].line, 4);

@@ -7,8 +7,9 @@ use crate::{
     ast::{
         AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint,
         ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateSchema, CreateSequence,
-        CreateTable, CreateView, Drop, IndexElement, References, SequenceOptions, StorageParameter,
-        TableBody, TableConstraint, TableConstraintKind, TableElement,
+        CreateTable, CreateView, Drop, IndexElement, PartitionBound, PartitionBoundKind,
+        References, SequenceOptions, StorageParameter, TableBody, TableConstraint,
+        TableConstraintKind, TableElement,
     },
     bound::OnCommit,
     catalog::{CheckOption, Deferral, ReferentialAction},
@@ -57,11 +58,28 @@ impl Display for CreateTable {
                 elements,
                 constraints,
             } => {
-                f.write_str(" (")?;
+                if let Some(of) = &self.partition_of {
+                    write!(f, " PARTITION OF {}", of.parent)?;
+                }
+                // A partition needs no parentheses where it adds nothing.
+                let bare =
+                    self.partition_of.is_some() && elements.is_empty() && constraints.is_empty();
+                when(f, !bare, " (")?;
                 separated(f, elements, ", ")?;
                 when(f, !elements.is_empty() && !constraints.is_empty(), ", ")?;
                 separated(f, constraints, ", ")?;
-                f.write_char(')')?;
+                when(f, !bare, ")")?;
+                if let Some(of) = &self.partition_of {
+                    write!(f, " {}", of.bound)?;
+                }
+                if !self.inherits.is_empty() {
+                    f.write_str(" INHERITS ")?;
+                    list(f, &self.inherits)?;
+                }
+                if let Some(by) = &self.partition_by {
+                    write!(f, " PARTITION BY {} ", by.strategy)?;
+                    list(f, &by.keys)?;
+                }
                 clause(f, "USING", self.method.as_ref())?;
                 with_parameters(f, &self.parameters)?;
                 f.write_str(on_commit)
@@ -88,6 +106,15 @@ impl Display for TableElement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             TableElement::Column(column) => write!(f, "{column}"),
+            TableElement::Options {
+                name, constraints, ..
+            } => {
+                write!(f, "{name}")?;
+                for constraint in constraints {
+                    write!(f, " {constraint}")?;
+                }
+                Ok(())
+            }
             TableElement::Like { table, options } => {
                 write!(f, "LIKE {table}")?;
                 for (including, option) in options {
@@ -96,6 +123,28 @@ impl Display for TableElement {
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+impl Display for PartitionBound {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            PartitionBoundKind::Default => f.write_str("DEFAULT"),
+            PartitionBoundKind::In(values) => {
+                f.write_str("FOR VALUES IN ")?;
+                list(f, values)
+            }
+            PartitionBoundKind::Range { from, to } => {
+                f.write_str("FOR VALUES FROM ")?;
+                list(f, from)?;
+                f.write_str(" TO ")?;
+                list(f, to)
+            }
+            PartitionBoundKind::Hash { modulus, remainder } => write!(
+                f,
+                "FOR VALUES WITH (MODULUS {modulus}, REMAINDER {remainder})"
+            ),
         }
     }
 }
@@ -330,6 +379,7 @@ impl Display for AlterTable {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "ALTER {} ", self.object.keyword())?;
         when(f, self.if_exists, "IF EXISTS ")?;
+        when(f, self.only, "ONLY ")?;
         write!(f, "{} ", self.name)?;
         separated(f, &self.actions, ", ")
     }
@@ -386,6 +436,12 @@ impl Display for AlterAction {
                 list(f, parameters)
             }
             AlterAction::SetStorage(method) => write!(f, "SET ENGINE {method}"),
+            AlterAction::AttachPartition { table, bound } => {
+                write!(f, "ATTACH PARTITION {table} {bound}")
+            }
+            AlterAction::DetachPartition(table) => write!(f, "DETACH PARTITION {table}"),
+            AlterAction::Inherit(table) => write!(f, "INHERIT {table}"),
+            AlterAction::NoInherit(table) => write!(f, "NO INHERIT {table}"),
         }
     }
 }

@@ -73,7 +73,11 @@ impl Display for MergeClause {
 impl Display for Truncate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("TRUNCATE ")?;
-        separated(f, &self.tables, ", ")?;
+        for (at, (table, only)) in self.tables.iter().enumerate() {
+            f.write_str(if at > 0 { ", " } else { "" })?;
+            f.write_str(if *only { "ONLY " } else { "" })?;
+            write!(f, "{table}")?;
+        }
         if self.restart_identity {
             f.write_str(" RESTART IDENTITY")?;
         }

@@ -189,7 +189,10 @@ impl Display for OrderItem {
 impl Display for TableRef {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            TableRefKind::Table(name) => write!(f, "{name}")?,
+            TableRefKind::Table { name, only } => {
+                f.write_str(if *only { "ONLY " } else { "" })?;
+                write!(f, "{name}")?;
+            }
             TableRefKind::Query { query, lateral } => {
                 if *lateral {
                     f.write_str("LATERAL ")?;

@@ -52,10 +52,15 @@ impl Display for Statement {
                 }
                 Ok(())
             }
+            StatementKind::Set {
+                scope: SetScope::Reset,
+                name,
+                ..
+            } => write!(f, "RESET {name}"),
             StatementKind::Set { scope, name, value } => {
                 f.write_str(match scope {
-                    SetScope::Session => "SET ",
                     SetScope::Local => "SET LOCAL ",
+                    SetScope::Session | SetScope::Reset => "SET ",
                 })?;
                 write!(f, "{name} TO ")?;
                 match value {
@@ -165,7 +170,8 @@ impl Display for Update {
         if let Some(with) = &self.with {
             write!(f, "{with} ")?;
         }
-        write!(f, "UPDATE {}", self.table)?;
+        f.write_str(if self.only { "UPDATE ONLY " } else { "UPDATE " })?;
+        write!(f, "{}", self.table)?;
         clause(f, "AS", self.alias.as_ref())?;
         f.write_str(" SET ")?;
         separated(f, &self.assignments, ", ")?;
@@ -183,7 +189,12 @@ impl Display for Delete {
         if let Some(with) = &self.with {
             write!(f, "{with} ")?;
         }
-        write!(f, "DELETE FROM {}", self.table)?;
+        f.write_str(if self.only {
+            "DELETE FROM ONLY "
+        } else {
+            "DELETE FROM "
+        })?;
+        write!(f, "{}", self.table)?;
         clause(f, "AS", self.alias.as_ref())?;
         if !self.using.is_empty() {
             f.write_str(" USING ")?;
@@ -223,12 +234,19 @@ impl Display for TransactionStatement {
         let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         match self {
             TransactionStatement::Begin(modes) => write!(f, "BEGIN{modes}"),
+            TransactionStatement::Start(modes) => write!(f, "START TRANSACTION{modes}"),
             TransactionStatement::Set(modes) => write!(f, "SET TRANSACTION{modes}"),
             TransactionStatement::SetSession(modes) => {
                 write!(f, "SET SESSION CHARACTERISTICS AS TRANSACTION{modes}")
             }
-            TransactionStatement::Commit => f.write_str("COMMIT"),
-            TransactionStatement::Rollback => f.write_str("ROLLBACK"),
+            TransactionStatement::Commit { chain } => {
+                f.write_str(if *chain { "COMMIT AND CHAIN" } else { "COMMIT" })
+            }
+            TransactionStatement::Rollback { chain } => f.write_str(if *chain {
+                "ROLLBACK AND CHAIN"
+            } else {
+                "ROLLBACK"
+            }),
             TransactionStatement::Savepoint(savepoint) => {
                 write!(f, "SAVEPOINT {}", name(savepoint))
             }

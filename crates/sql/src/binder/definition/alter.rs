@@ -19,13 +19,45 @@ use crate::{
 };
 
 /// A table that is being altered.
-struct Alteration {
+pub(super) struct Alteration {
     old: Arc<Table>,
-    draft: Draft,
+    pub(super) draft: Draft,
     values: Vec<(ColumnNumber, Expr)>,
     dropped_sequences: Vec<SequenceId>,
     cascade: bool,
-    notices: Vec<String>,
+    pub(super) notices: Vec<String>,
+}
+
+impl Alteration {
+    pub(super) fn of(old: Arc<Table>) -> Alteration {
+        Alteration {
+            draft: Draft::of((*old).clone()),
+            old,
+            values: Vec::new(),
+            dropped_sequences: Vec::new(),
+            cascade: false,
+            notices: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self, object: ObjectKind) -> AlterTable {
+        let mut draft = self.draft;
+        draft.table.new_row_version();
+        draft.table.version = self.old.version + 1;
+        AlterTable {
+            object,
+            old: self.old,
+            new: draft.table,
+            values: self.values,
+            sequences: draft.sequences,
+            dropped_sequences: self.dropped_sequences,
+            cascade: self.cascade,
+            notices: self.notices,
+            only_storage: false,
+            bound: None,
+            children: Vec::new(),
+        }
+    }
 }
 
 impl<'a> Binder<'a> {
@@ -61,15 +93,10 @@ impl<'a> Binder<'a> {
             )
             .at(alter.name.span));
         }
-        let mut alteration = Alteration {
-            draft: Draft::of((*old).clone()),
-            old,
-            values: Vec::new(),
-            dropped_sequences: Vec::new(),
-            cascade: false,
-            notices: Vec::new(),
-        };
+        let family = self.family(&old, alter.name.span)?;
+        let mut alteration = Alteration::of(old);
         for action in &alter.actions {
+            self.may_alter_alone(&alteration.draft.table, family.len() > 1, alter, action)?;
             let renames = matches!(
                 action,
                 AlterAction::Rename(_) | AlterAction::SetSchema(_) | AlterAction::RenameColumn(..)
@@ -83,31 +110,20 @@ impl<'a> Binder<'a> {
             }
             self.alter_action(&mut alteration, action)?;
         }
-        let Alteration {
-            old,
-            mut draft,
-            values,
-            dropped_sequences,
-            cascade,
-            notices,
-        } = alteration;
-        draft.table.new_row_version();
-        draft.table.version = old.version + 1;
+        super::partition::keys_cover_partitioning(&alteration.draft.table, alter.name.span)?;
+        let mut whole = alteration.finish(alter.object);
+        whole.only_storage = alter
+            .actions
+            .iter()
+            .all(|action| matches!(action, AlterAction::SetStorage(_)));
+        if !alter.only && alter.actions.iter().any(super::family::reaches_children) {
+            whole.children = self.alter_children(&family, &whole, alter)?;
+        }
+        whole
+            .children
+            .extend(self.alter_joining(&whole.new, alter)?);
         Ok(BoundStatement::Definition(Box::new(
-            Definition::AlterTable(AlterTable {
-                object: alter.object,
-                old,
-                new: draft.table,
-                values,
-                sequences: draft.sequences,
-                dropped_sequences,
-                cascade,
-                notices,
-                only_storage: alter
-                    .actions
-                    .iter()
-                    .all(|action| matches!(action, AlterAction::SetStorage(_))),
-            }),
+            Definition::AlterTable(whole),
         )))
     }
 
@@ -184,7 +200,11 @@ impl<'a> Binder<'a> {
         )))
     }
 
-    fn alter_action(&mut self, alteration: &mut Alteration, action: &'a AlterAction) -> Result<()> {
+    pub(super) fn alter_action(
+        &mut self,
+        alteration: &mut Alteration,
+        action: &'a AlterAction,
+    ) -> Result<()> {
         let draft = &mut alteration.draft;
         match action {
             AlterAction::AddColumn {
@@ -203,9 +223,15 @@ impl<'a> Binder<'a> {
                     }
                     return Err(Error::new(SqlState::DUPLICATE_COLUMN, message).at(name.span));
                 }
-                super::constraints::take_names(&mut draft.names, column)?;
+                super::constraints::take_names(&mut draft.names, &column.constraints)?;
                 let ordinal = self.add_column(draft, column)?;
-                self.column_constraints(draft, ordinal, column)?;
+                self.column_constraints(
+                    draft,
+                    ordinal,
+                    &column.name,
+                    &column.constraints,
+                    column.span,
+                )?;
                 let of = &draft.table.columns[ordinal];
                 // What every row has of its own is computed for each.
                 let own = of.generated.as_ref().or(of.default.as_ref());
@@ -344,6 +370,10 @@ impl<'a> Binder<'a> {
                 draft.table.storage = super::storage(Some(method))?;
                 Ok(())
             }
+            AlterAction::Inherit(name) => self.join_parent(draft, name),
+            AlterAction::NoInherit(name) => self.leave_parent(draft, name),
+            // The other table changes: see `alter_joining`.
+            AlterAction::AttachPartition { .. } | AlterAction::DetachPartition(_) => Ok(()),
         }
     }
 
@@ -355,6 +385,7 @@ impl<'a> Binder<'a> {
     ) -> Result<()> {
         let draft = &mut alteration.draft;
         let ordinal = table_column(&draft.table, name)?;
+        super::partition::refuse_key_column(&draft.table, ordinal, "drop", name.span)?;
         let table = &mut draft.table;
         let reads = |expr: &Expr| {
             let mut ids = Vec::new();
@@ -576,6 +607,7 @@ impl<'a> Binder<'a> {
         using: Option<&'a ast::Expr>,
     ) -> Result<()> {
         let to = self.column_type(data_type)?;
+        super::partition::refuse_key_column(&alteration.draft.table, ordinal, "alter", name.span)?;
         let draft = &mut alteration.draft;
         let column = &draft.table.columns[ordinal];
         let number = column.number;
@@ -688,6 +720,8 @@ fn altered(object: ObjectKind, old: Arc<Table>, new: Table) -> BoundStatement {
         cascade: false,
         notices: Vec::new(),
         only_storage: false,
+        bound: None,
+        children: Vec::new(),
     })))
 }
 
@@ -727,10 +761,13 @@ fn rename_in_expressions(table: &mut Table, rename: &dyn Fn(&mut [Ident])) -> Re
             change(text)?;
         }
     }
+    for (text, _) in table.partitioning.iter_mut().flat_map(|of| &mut of.keys) {
+        change(text)?;
+    }
     Ok(())
 }
 
-fn drop_constraint(table: &mut Table, name: &str) -> bool {
+pub(super) fn drop_constraint(table: &mut Table, name: &str) -> bool {
     if table.primary_key_name.as_deref() == Some(name) {
         table.primary_key.clear();
         table.primary_key_name = None;

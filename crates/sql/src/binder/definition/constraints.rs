@@ -25,8 +25,8 @@ use crate::{
 };
 
 /// Takes the names that a column's constraints are given.
-pub(super) fn take_names(names: &mut Names, column: &ast::ColumnDefinition) -> Result<()> {
-    for constraint in &column.constraints {
+pub(super) fn take_names(names: &mut Names, constraints: &[ast::ColumnConstraint]) -> Result<()> {
+    for constraint in constraints {
         let named = !matches!(
             constraint.kind,
             ColumnConstraintKind::NotNull
@@ -90,13 +90,15 @@ impl<'a> Binder<'a> {
         &mut self,
         draft: &mut Draft,
         ordinal: usize,
-        column: &'a ast::ColumnDefinition,
+        column: &'a Ident,
+        constraints: &'a [ast::ColumnConstraint],
+        place: Span,
     ) -> Result<()> {
-        let name = &column.name.name;
+        let name = &column.name;
         let invalid =
             |message: String, span: Span| Err(Error::new(SqlState::SYNTAX_ERROR, message).at(span));
         let mut null: Option<bool> = None;
-        for constraint in &column.constraints {
+        for constraint in constraints {
             let span = constraint.span;
             let own = constraint.name.as_ref();
             match &constraint.kind {
@@ -131,7 +133,7 @@ impl<'a> Binder<'a> {
                             span,
                         );
                     }
-                    let bound = self.default(value, of.data_type, &column.name)?;
+                    let bound = self.default(value, of.data_type, column)?;
                     draft.table.columns[ordinal].default = Some((value.to_string(), bound));
                 }
                 ColumnConstraintKind::Identity { always, options } => {
@@ -199,7 +201,7 @@ impl<'a> Binder<'a> {
                     "conflicting NULL/NOT NULL declarations for column \"{name}\" of table \"{}\"",
                     draft.table.name
                 ),
-                column.span,
+                place,
             );
         }
         Ok(())
@@ -286,6 +288,12 @@ impl<'a> Binder<'a> {
                 format!("referenced relation \"{}\" is not a table", parent.name),
             )
             .at(references.table.span));
+        }
+        if parent.partitioning.is_some() {
+            return Err(unsupported(
+                "foreign keys that refer to partitioned tables are",
+                references.table.span,
+            ));
         }
         let parent_ordinals = if references.columns.is_empty() {
             if parent.primary_key.is_empty() {

@@ -103,8 +103,17 @@ impl<'a> Binder<'a> {
             return Err(relation_exists(&index.name, span)
                 .hint("Choose another name, or write CREATE INDEX IF NOT EXISTS."));
         }
+        let mut children = Vec::new();
+        if table.partitioning.is_some() && !taken {
+            let mut new = (*table).clone();
+            new.indexes.push(index.clone());
+            super::partition::keys_cover_partitioning(&new, create.table.span)?;
+            let object = ast::ObjectKind::Index;
+            children = self.children_of(object, &new, &table, create.table.span)?;
+        }
         Ok(BoundStatement::Definition(Box::new(
             Definition::CreateIndex(CreateIndex {
+                children,
                 table,
                 index,
                 exists: taken,

@@ -1,13 +1,16 @@
 //! CREATE TABLE: columns and where they come from. Constraints are in [`constraints`].
 
 mod alter;
+mod attach;
 mod constraints;
 mod drop;
+mod family;
 mod index;
 mod names;
 mod parameters;
+mod partition;
 mod sequence;
-mod view;
+pub(super) mod view;
 
 use super::{Binder, unsupported};
 use crate::{
@@ -112,6 +115,7 @@ impl<'a> Binder<'a> {
         draft.table.storage = storage(create.method.as_ref())?;
         draft.table.parameters = parameters::checked(Target::Table, &create.parameters)?;
         let mut source = None;
+        let mut bound = None;
         let tag = match &create.body {
             TableBody::Definitions { .. } => "CREATE TABLE",
             TableBody::Query { .. } => "CREATE TABLE AS",
@@ -120,7 +124,13 @@ impl<'a> Binder<'a> {
             TableBody::Definitions {
                 elements,
                 constraints,
-            } => self.define(&mut draft, elements, constraints)?,
+            } => {
+                if let Some(of) = &create.partition_of {
+                    bound = Some(self.partition_of(&mut draft, of)?);
+                }
+                self.inherit(&mut draft, &create.inherits)?;
+                self.define(&mut draft, elements, constraints)?;
+            }
             TableBody::Query {
                 columns,
                 query,
@@ -156,10 +166,22 @@ impl<'a> Binder<'a> {
                 create.name.span,
             ));
         }
+        if let Some(by) = &create.partition_by {
+            if !create.inherits.is_empty() {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    "cannot create partitioned table as inheritance child",
+                )
+                .at(by.span));
+            }
+            self.partition_by(&mut draft, by)?;
+            partition::keys_cover_partitioning(&draft.table, by.span)?;
+        }
         draft.table.new_row_version();
         Ok(BoundStatement::Definition(Box::new(
             Definition::CreateTable(CreateTable {
                 table: draft.table,
+                bound,
                 temporary: create.temporary,
                 exists,
                 sequences: draft.sequences,
@@ -177,10 +199,13 @@ impl<'a> Binder<'a> {
     ) -> Result<()> {
         // Names that are given come first, so that generated ones step aside.
         for element in elements {
-            if let TableElement::Column(column) = element {
-                constraints::take_names(&mut draft.names, column)?;
+            if let TableElement::Column(ast::ColumnDefinition { constraints, .. })
+            | TableElement::Options { constraints, .. } = element
+            {
+                constraints::take_names(&mut draft.names, constraints)?;
             }
         }
+        let inherited = draft.table.columns.len();
         for name in constraints.iter().filter_map(|of| of.name.as_ref()) {
             draft.names.take(name)?;
         }
@@ -188,14 +213,29 @@ impl<'a> Binder<'a> {
         for element in elements {
             match element {
                 TableElement::Column(column) => {
-                    let ordinal = self.add_column(draft, column)?;
-                    columns.push((ordinal, column));
+                    let ordinal = match self.merged_column(draft, inherited, column)? {
+                        Some(ordinal) => ordinal,
+                        None => self.add_column(draft, column)?,
+                    };
+                    columns.push((ordinal, &column.name, &column.constraints, column.span));
+                }
+                TableElement::Options {
+                    name,
+                    constraints,
+                    span,
+                } => {
+                    let ordinal = super::data::table_column(&draft.table, name)?;
+                    if columns.iter().any(|(known, ..)| *known == ordinal) {
+                        return Err(duplicate_column(&name.name, name.span));
+                    }
+                    partition::forget_replaced(&mut draft.table.columns[ordinal], constraints);
+                    columns.push((ordinal, name, constraints, *span));
                 }
                 TableElement::Like { table, options } => self.table_like(draft, table, options)?,
             }
         }
-        for (ordinal, column) in columns {
-            self.column_constraints(draft, ordinal, column)?;
+        for (ordinal, name, constraints, span) in columns {
+            self.column_constraints(draft, ordinal, name, constraints, span)?;
         }
         for constraint in constraints {
             self.table_constraint(draft, constraint)?;
@@ -338,6 +378,9 @@ impl<'a> Binder<'a> {
                 again(expression)?;
             }
             index.predicate.as_mut().map(again).transpose()?;
+        }
+        for key in table.partitioning.iter_mut().flat_map(|of| &mut of.keys) {
+            again(key)?;
         }
         Ok(())
     }

@@ -45,6 +45,13 @@ impl Names {
         Ok(())
     }
 
+    /// Takes a name that comes with what is taken over.
+    pub(super) fn note(&mut self, name: &str) {
+        if !self.taken.iter().any(|taken| taken == name) {
+            self.taken.push(name.to_owned());
+        }
+    }
+
     /// A name like `wanted`, with a number where that is taken.
     pub(super) fn make_from(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_owned();

@@ -196,7 +196,7 @@ pub(in crate::binder) fn simple_source(
         && select.having.is_none()
         && select.into.is_none();
     match select.from.as_slice() {
-        [table] if plain && rows && matches!(table.kind, ast::TableRefKind::Table(_)) => {
+        [table] if plain && rows && matches!(table.kind, ast::TableRefKind::Table { .. }) => {
             Some((select, table))
         }
         _ => None,
@@ -260,9 +260,9 @@ fn spread_stars(query: &mut ast::Query, columns: &[crate::bound::OutputColumn]) 
 }
 
 /// A catalog in which unqualified names are looked up along another path.
-struct PathCatalog<'c> {
-    inner: &'c dyn CatalogReader,
-    path: &'c [String],
+pub(in crate::binder) struct PathCatalog<'c> {
+    pub(in crate::binder) inner: &'c dyn CatalogReader,
+    pub(in crate::binder) path: &'c [String],
 }
 
 impl PathCatalog<'_> {
@@ -298,6 +298,10 @@ impl CatalogReader for PathCatalog<'_> {
         self.along(schema, |schema| {
             self.inner.table_of_index(Some(schema), name)
         })
+    }
+
+    fn children(&self, id: TableId) -> Vec<Arc<Table>> {
+        self.inner.children(id)
     }
 
     fn table_by_id(&self, id: TableId) -> Option<Arc<Table>> {

@@ -12,6 +12,7 @@ use crate::{
     },
     encoding::{RowDecoder, corrupt},
     engine::catalog::{
+        partition_records::{bound_of, bound_record, partitioning_of, partitioning_record},
         record::{
             CheckRecord, ColumnRecord, ForeignKeyRecord, IndexColumnRecord, IndexRecord,
             ParameterRecord, RowVersionRecord, SequenceRecord, TableRecord, ViewRecord,
@@ -133,11 +134,16 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
         let index = index_of(index, &table)?;
         table.indexes.push(index);
     }
+    table.parents = record.parents.into_iter().map(TableId).collect();
+    table.partition_bound = record.partition_bound.map(bound_of).transpose()?;
+    if let Some(partitioning) = record.partitioning {
+        table.partitioning = Some(partitioning_of(partitioning, &table)?);
+    }
     Ok(table)
 }
 
 /// A value kept as a one-column row.
-fn value_of(data_type: DataType, bytes: &[u8]) -> Result<Value> {
+pub(super) fn value_of(data_type: DataType, bytes: &[u8]) -> Result<Value> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -311,6 +317,13 @@ pub(crate) fn record_of(table: &Table) -> Result<TableRecord> {
             .collect(),
         next_column: table.next_column,
         parameters: parameter_records(&table.parameters),
+        parents: table.parents.iter().map(|parent| parent.0).collect(),
+        partitioning: table.partitioning.as_ref().map(partitioning_record),
+        partition_bound: table
+            .partition_bound
+            .as_ref()
+            .map(bound_record)
+            .transpose()?,
         view: table.view().map(|view| ViewRecord {
             text: view.text.clone(),
             search_path: view.search_path.clone(),

@@ -6,6 +6,7 @@
 //! - [`snapshot`]: the whole catalog in memory, one immutable version; what statements plan by.
 
 pub(crate) mod convert;
+mod partition_records;
 pub(crate) mod record;
 pub(crate) mod snapshot;
 pub(crate) mod statistics;

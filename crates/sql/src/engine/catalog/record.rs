@@ -111,6 +111,15 @@ pub(crate) struct TableRecord {
     /// Storage parameters.
     #[prost(message, repeated, tag = "16")]
     pub(crate) parameters: Vec<ParameterRecord>,
+    /// The tables that it is made of (INHERITS, PARTITION OF).
+    #[prost(uint32, repeated, tag = "20")]
+    pub(crate) parents: Vec<u32>,
+    /// PARTITION BY.
+    #[prost(message, optional, tag = "21")]
+    pub(crate) partitioning: Option<PartitioningRecord>,
+    /// Which rows of its parent it holds.
+    #[prost(message, optional, tag = "22")]
+    pub(crate) partition_bound: Option<PartitionBoundRecord>,
 }
 
 /// A storage parameter.
@@ -120,6 +129,45 @@ pub(crate) struct ParameterRecord {
     pub(crate) name: String,
     #[prost(string, tag = "2")]
     pub(crate) value: String,
+}
+
+/// PARTITION BY.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PartitioningRecord {
+    /// 0 list, 1 range, 2 hash.
+    #[prost(uint32, tag = "1")]
+    pub(crate) strategy: u32,
+    /// The key, as SQL text.
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) keys: Vec<String>,
+}
+
+/// Which rows a partition holds.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct PartitionBoundRecord {
+    /// 0 DEFAULT, 1 list, 2 range, 3 hash.
+    #[prost(uint32, tag = "1")]
+    pub(crate) kind: u32,
+    /// The values of a list, or the lower ends of a range and then the upper ones.
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) values: Vec<BoundValueRecord>,
+    #[prost(uint32, tag = "3")]
+    pub(crate) modulus: u32,
+    #[prost(uint32, tag = "4")]
+    pub(crate) remainder: u32,
+}
+
+/// A value in a partition's bound.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct BoundValueRecord {
+    /// 0 a value, 1 NULL, 2 MINVALUE, 3 MAXVALUE.
+    #[prost(uint32, tag = "1")]
+    pub(crate) kind: u32,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) data_type: Option<TypeRecord>,
+    /// As a one-column row.
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) value: Vec<u8>,
 }
 
 /// One form of stored rows.

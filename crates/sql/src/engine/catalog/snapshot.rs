@@ -9,17 +9,19 @@ use rustling_storage::{KeyspaceId, Store};
 
 use crate::{
     Result,
-    catalog::{CatalogReader, Sequence, SequenceId, Table, TableId},
+    catalog::{CatalogReader, PartitionBound, Sequence, SequenceId, Table, TableId, compare_ends},
     engine::{
         catalog::{
             convert::{sequence_of, table_of},
             statistics::statistics_of,
             store::CatalogRecords,
         },
+        partitions::{PartitionCheck, Routing},
         row_numbers::RowNumbers,
         table::TableHandle,
         temporary::PREFIX,
     },
+    types::GroupKey,
 };
 
 /// The schema that tables are in where none is named.
@@ -95,6 +97,7 @@ impl CatalogSnapshot {
                 parent.referenced_by.push(reference);
             }
         }
+        arrange_families(&mut handles)?;
         snapshot.by_id = handles
             .into_iter()
             .map(|(id, handle)| (id, Arc::new(handle)))
@@ -128,6 +131,18 @@ impl CatalogSnapshot {
     /// A table by id.
     pub(crate) fn handle(&self, id: TableId) -> Option<Arc<TableHandle>> {
         self.by_id.get(&id).cloned()
+    }
+
+    /// The tables made of a table, directly.
+    pub(crate) fn children(&self, id: TableId) -> Vec<Arc<Table>> {
+        let Some(handle) = self.by_id.get(&id) else {
+            return Vec::new();
+        };
+        handle
+            .children
+            .iter()
+            .filter_map(|child| Some(Arc::clone(&self.by_id.get(child)?.table)))
+            .collect()
     }
 
     /// A table by name; without a schema, the one in `public`.
@@ -211,6 +226,85 @@ impl CatalogSnapshot {
     }
 }
 
+/// Tells tables of those made of them, and partitions of what their rows must be.
+fn arrange_families(handles: &mut BTreeMap<TableId, TableHandle>) -> Result<()> {
+    let mut children: BTreeMap<TableId, Vec<Arc<Table>>> = BTreeMap::new();
+    for handle in handles.values() {
+        for parent in &handle.table.parents {
+            let known = children.entry(*parent).or_default();
+            known.push(Arc::clone(&handle.table));
+        }
+    }
+    if children.is_empty() {
+        return Ok(());
+    }
+    for (id, made) in &mut children {
+        made.sort_by(|left, right| in_bound_order(left, right));
+        if let Some(parent) = handles.get_mut(id) {
+            parent.children = made.iter().map(|table| table.id).collect();
+            parent.routing = Routing::new(&parent.table, made)?.map(Arc::new);
+        }
+    }
+    let mut checks: Vec<(TableId, Vec<PartitionCheck>)> = Vec::new();
+    for handle in handles.values() {
+        let mut found = Vec::new();
+        let mut at = &handle.table;
+        while let (true, [parent]) = (at.is_partition(), at.parents.as_slice()) {
+            let Some(above) = handles.get(parent) else {
+                break;
+            };
+            let places = above.table.columns_in(&handle.table);
+            if let (Some(routing), Some(columns)) = (&above.routing, places) {
+                found.push(PartitionCheck {
+                    routing: Arc::clone(routing),
+                    columns: columns.into(),
+                    through: at.id,
+                });
+            }
+            at = &above.table;
+        }
+        if !found.is_empty() {
+            checks.push((handle.table.id, found));
+        }
+    }
+    for (id, found) in checks {
+        if let Some(handle) = handles.get_mut(&id) {
+            handle.partition_checks = found;
+        }
+    }
+    Ok(())
+}
+
+/// Partitions in the order of what they hold, the default one last; others as they were made.
+fn in_bound_order(left: &Table, right: &Table) -> std::cmp::Ordering {
+    let rank = |table: &Table| match &table.partition_bound {
+        Some(PartitionBound::Default) => 1,
+        _ => 0,
+    };
+    let by_bound = match (&left.partition_bound, &right.partition_bound) {
+        (
+            Some(PartitionBound::Range { from, .. }),
+            Some(PartitionBound::Range { from: other, .. }),
+        ) => compare_ends(from, other),
+        (Some(PartitionBound::List(values)), Some(PartitionBound::List(others))) => {
+            let least = |values: &[crate::Value]| values.iter().cloned().map(GroupKey).min();
+            least(values).cmp(&least(others))
+        }
+        (
+            Some(PartitionBound::Hash { modulus, remainder }),
+            Some(PartitionBound::Hash {
+                modulus: other_modulus,
+                remainder: other_remainder,
+            }),
+        ) => (modulus, remainder).cmp(&(other_modulus, other_remainder)),
+        _ => std::cmp::Ordering::Equal,
+    };
+    rank(left)
+        .cmp(&rank(right))
+        .then(by_bound)
+        .then(left.id.cmp(&right.id))
+}
+
 /// A catalog in which unqualified names are looked up along a search path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SessionCatalog<'a> {
@@ -245,6 +339,10 @@ impl CatalogReader for SessionCatalog<'_> {
 
     fn table_of_index(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
         Ok(self.along(schema, |schema| self.snapshot.with_index(schema, name)))
+    }
+
+    fn children(&self, id: TableId) -> Vec<Arc<Table>> {
+        self.snapshot.children(id)
     }
 
     fn table_by_id(&self, id: TableId) -> Option<Arc<Table>> {

@@ -8,6 +8,7 @@ use crate::{
     engine::{
         change::{
             ChangeAction, ChangeKind, MergeStep, ReturningAction,
+            family::{self, Step},
             locking::{collect, lock_found, lock_rows, lock_unchanged},
             upsert::Upsert,
         },
@@ -86,6 +87,8 @@ pub(crate) enum Work {
     Update(Vec<RowChange>, Vec<RowBuffer>),
     /// Keys and rows to be removed, with what else RETURNING wants behind the row and its key.
     Delete(Vec<(Vec<u8>, RowBuffer)>),
+    /// Rows of several tables.
+    Family(Vec<Step>),
     /// What can only be known while writing.
     Direct,
 }
@@ -113,7 +116,11 @@ pub(crate) fn apply(
     context: &mut ExecContext,
 ) -> Result<Applied> {
     begin(change, context)?;
+    if family::takes_portions(change) {
+        return family::insert_in_portions(session, change, context);
+    }
     let work = match &change.kind {
+        _ if family::concerns(change) => gather(session, change, context)?,
         ChangeKind::Insert(None) if !change.reads_itself => Work::Direct,
         ChangeKind::Update { row_key, ordinals } if takes_portions(change, ordinals) => {
             return in_portions(session, change, *row_key, Some(ordinals), context);
@@ -121,7 +128,7 @@ pub(crate) fn apply(
         ChangeKind::Delete { row_key } if takes_portions(change, &[]) => {
             return in_portions(session, change, *row_key, None, context);
         }
-        _ => gather(change, context)?,
+        _ => gather(session, change, context)?,
     };
     carry_out(session, change, work, context)
 }
@@ -192,7 +199,7 @@ pub(crate) fn prepare(
     context: &mut ExecContext,
 ) -> Result<(Option<Work>, Applied)> {
     begin(change, context)?;
-    let work = gather(change, context)?;
+    let work = gather(session, change, context)?;
     if matches!(work, Work::Direct) {
         return Ok((None, carry_out(session, change, work, context)?));
     }
@@ -217,6 +224,7 @@ pub(crate) fn prepare(
                         row.iter().take(width).chain(others).cloned().collect()
                     })
                     .collect(),
+                Work::Family(steps) => family::returned(steps),
                 Work::Direct => Vec::new(),
             };
             Some(returned_rows(returning, rows, context)?)
@@ -226,7 +234,14 @@ pub(crate) fn prepare(
 }
 
 /// Reads the rows of a change and locks those that are there already.
-fn gather(change: &ChangeAction, context: &ExecContext) -> Result<Work> {
+fn gather(session: &Session, change: &ChangeAction, context: &ExecContext) -> Result<Work> {
+    if family::concerns(change) {
+        // Rows in conflict are looked for while writing.
+        if matches!(change.kind, ChangeKind::Insert(Some(_))) {
+            return Ok(Work::Direct);
+        }
+        return Ok(Work::Family(family::gather(session, change, context)?));
+    }
     Ok(match &change.kind {
         ChangeKind::Insert(None) => {
             let (mut rows, _memory) = collect(change, context, "INSERT")?;
@@ -280,6 +295,29 @@ pub(crate) fn carry_out(
     work: Work,
     context: &mut ExecContext,
 ) -> Result<Applied> {
+    let work = match work {
+        Work::Family(steps) => {
+            let returned = match &change.returning {
+                None => Vec::new(),
+                Some(_) => family::returned(&steps),
+            };
+            let affected = family::write(session, steps, context)?;
+            let rows = match &change.returning {
+                None => None,
+                Some(returning) => Some(returned_rows(returning, returned, context)?),
+            };
+            return Ok(Applied { affected, rows });
+        }
+        work => work,
+    };
+    if let (ChangeKind::Insert(Some(conflict)), Some(_)) = (&change.kind, &change.partitions) {
+        let (affected, returned) = family::upsert(session, change, conflict, context)?;
+        let rows = match &change.returning {
+            None => None,
+            Some(returning) => Some(returned_rows(returning, returned, context)?),
+        };
+        return Ok(Applied { affected, rows });
+    }
     let table = &change.table;
     let mut progress = Progress {
         change,
@@ -324,6 +362,8 @@ pub(crate) fn carry_out(
                 )?;
             }
         }
+        // Written above.
+        (Work::Family(_), _) => {}
         (Work::Direct, ChangeKind::Insert(Some(conflict))) => {
             let mut upsert = Upsert::new(change, conflict);
             let (rows, _memory) = collect(change, context, "INSERT")?;

@@ -87,7 +87,7 @@ pub(super) fn lock_found(
                 let substitute = Substitute {
                     row_key,
                     key: key.clone(),
-                    row: stored,
+                    row: Some(stored),
                 };
                 let mut again = executor::build(&change.source.root, context, Some(&substitute))?;
                 let mut row = RowBuffer::new();

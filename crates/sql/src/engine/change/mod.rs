@@ -2,10 +2,12 @@
 //!
 //! - [`plan`]: from the bound change to a [`ChangeAction`].
 //! - [`apply`]: runs one within a transaction.
+//! - [`family`]: changes of partitioned tables, and of those that others inherit from.
 //! - [`locking`]: the rows that UPDATE, DELETE and MERGE work on, locked and as they are now.
 //! - [`upsert`]: INSERT … ON CONFLICT.
 
 pub(super) mod apply;
+pub(super) mod family;
 mod locking;
 pub(super) mod plan;
 mod upsert;
@@ -14,7 +16,11 @@ use std::sync::Arc;
 
 use crate::{
     bound::ColumnId,
-    engine::{rows::ResultColumn, table::TableHandle},
+    engine::{
+        change::family::{Member, Partitions},
+        rows::ResultColumn,
+        table::TableHandle,
+    },
     planner::physical::QueryPlan,
 };
 
@@ -32,6 +38,11 @@ pub(crate) struct ChangeAction {
     pub(crate) kind: ChangeKind,
     /// What the statement gives back.
     pub(crate) returning: Option<ReturningAction>,
+    /// UPDATE and DELETE: the tables whose rows the source gives, where they are more than one;
+    /// the number of a row's table stands behind its key.
+    pub(crate) family: Option<Vec<Arc<Member>>>,
+    /// Where the rows go, where the table is partitioned.
+    pub(crate) partitions: Option<Partitions>,
 }
 
 /// What happens to the rows of a change's source.

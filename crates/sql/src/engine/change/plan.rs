@@ -11,6 +11,7 @@ use crate::{
         change::{
             ArbiterKey, ChangeAction, ChangeKind, ConflictAction, MergeStep, ReturningAction,
             UpsertAction,
+            family::{Member, Partitions},
         },
         rows::ResultColumn,
         table::TableHandle,
@@ -55,8 +56,30 @@ impl<'a> StatementPlanner<'a> {
             source,
             kind,
             returning,
+            family,
         } = change;
         let handle = handle_of(self.catalog, &table)?;
+        let member: Option<ColumnId> = family.as_ref().map(|family| family.member);
+        let family = match family {
+            None => None,
+            Some(family) => Some(
+                family
+                    .members
+                    .into_iter()
+                    .map(|member| {
+                        Ok(Arc::new(Member {
+                            table: handle_of(self.catalog, &member.table)?,
+                            columns: member.columns.into(),
+                            row_key: Some(member.row_key),
+                        }))
+                    })
+                    .collect::<Result<Vec<_>>>()?,
+            ),
+        };
+        let partitions = match handle.table.partitioning {
+            None => None,
+            Some(_) => Some(Partitions::of(&handle, self.catalog)?),
+        };
         let others: &[ColumnId] = returning
             .as_ref()
             .map_or(&[], |returning| returning.others.as_slice());
@@ -78,6 +101,7 @@ impl<'a> StatementPlanner<'a> {
                 assignments,
             } => {
                 let mut wanted = with_key(&columns, row_key);
+                wanted.extend(member);
                 let source = with_assignments(source, &mut wanted, &assignments);
                 wanted.extend_from_slice(others);
                 let ordinals = assignments
@@ -91,6 +115,7 @@ impl<'a> StatementPlanner<'a> {
             }
             bound::ChangeKind::Delete { row_key, columns } => {
                 let mut wanted = with_key(&columns, row_key);
+                wanted.extend(member);
                 wanted.extend_from_slice(others);
                 (self.query(source, &wanted)?, ChangeKind::Delete { row_key })
             }
@@ -125,13 +150,21 @@ impl<'a> StatementPlanner<'a> {
                 })
             }
         };
-        let reads_itself = !matches!(kind, ChangeKind::Insert(_)) || reads(&source.root, &handle);
+        let reads_itself = !matches!(kind, ChangeKind::Insert(_))
+            || reads(&source.root, &handle)
+            || partitions.as_ref().is_some_and(|partitions| {
+                partitions
+                    .tables()
+                    .any(|partition| reads(&source.root, partition))
+            });
         Ok(ChangeAction {
             table: handle,
             reads_itself,
             source,
             kind,
             returning,
+            family,
+            partitions,
         })
     }
 

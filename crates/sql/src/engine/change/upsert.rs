@@ -5,6 +5,8 @@
 //! committed state says whether one is there. So of two sessions that insert one key at once,
 //! the second waits for the first and then sees its row (PostgreSQL: speculative insertion).
 
+use std::{borrow::Cow, sync::Arc};
+
 use hashbrown::HashSet;
 use rustling_txn::{LockMode, LockWait};
 
@@ -12,8 +14,13 @@ use crate::{
     Error, Result, SqlState, Value,
     encoding::RowDecoder,
     engine::{
-        change::{ArbiterKey, ChangeAction, ConflictAction, UpsertAction, locking::lock_to_set},
+        change::{
+            ArbiterKey, ChangeAction, ConflictAction, UpsertAction, family::Member,
+            locking::lock_to_set,
+        },
         error::txn_error,
+        partitions::moved,
+        table::TableHandle,
         write::{RowChange, TableWriter},
     },
     executor::{self, ExecContext, RowBuffer},
@@ -24,8 +31,11 @@ const ATTEMPTS: u32 = 64;
 
 /// An INSERT … ON CONFLICT at work.
 pub(super) struct Upsert<'a> {
-    change: &'a ChangeAction,
-    conflict: &'a ConflictAction,
+    table: Arc<TableHandle>,
+    arbiters: Vec<ArbiterKey>,
+    update: Option<&'a UpsertAction>,
+    /// Where the columns that `update` knows stand in the table, where it is a partition.
+    places: Option<Arc<[usize]>>,
     decoder: RowDecoder,
     /// Keys of the rows that this statement has written: none may be met again.
     written: HashSet<Vec<u8>>,
@@ -34,12 +44,55 @@ pub(super) struct Upsert<'a> {
 impl<'a> Upsert<'a> {
     /// For the rows of one statement.
     pub(super) fn new(change: &'a ChangeAction, conflict: &'a ConflictAction) -> Upsert<'a> {
-        let table = &change.table;
+        let arbiters = conflict.arbiters.clone();
+        Upsert::into_table(&change.table, arbiters, conflict, None)
+    }
+
+    /// For those rows of a statement that go into one partition: `arbiters` are its own keys.
+    pub(super) fn into_partition(
+        member: &Member,
+        root: &TableHandle,
+        conflict: &'a ConflictAction,
+    ) -> Upsert<'a> {
+        let place = |ordinal: &usize| member.columns.get(*ordinal).copied();
+        let arbiters = conflict
+            .arbiters
+            .iter()
+            .filter_map(|arbiter| {
+                let ArbiterKey::Index(at) = arbiter else {
+                    return Some(*arbiter);
+                };
+                let index = root.indexes.get(*at)?;
+                let wanted: Vec<Option<usize>> = index.ordinals.iter().map(place).collect();
+                let own = member.table.indexes.iter().position(|own| {
+                    own.unique
+                        && own.ordinals.len() == wanted.len()
+                        && own
+                            .ordinals
+                            .iter()
+                            .zip(&wanted)
+                            .all(|(own, wanted)| Some(*own) == *wanted)
+                })?;
+                Some(ArbiterKey::Index(own))
+            })
+            .collect();
+        let places = Some(Arc::clone(&member.columns));
+        Upsert::into_table(&member.table, arbiters, conflict, places)
+    }
+
+    fn into_table(
+        table: &Arc<TableHandle>,
+        arbiters: Vec<ArbiterKey>,
+        conflict: &'a ConflictAction,
+        places: Option<Arc<[usize]>>,
+    ) -> Upsert<'a> {
         let all: Vec<usize> = (0..table.table.columns.len()).collect();
         Upsert {
-            change,
-            conflict,
-            decoder: RowDecoder::new(std::sync::Arc::clone(&table.codec), &all),
+            decoder: RowDecoder::new(Arc::clone(&table.codec), &all),
+            table: Arc::clone(table),
+            arbiters,
+            update: conflict.update.as_ref(),
+            places,
             written: HashSet::new(),
         }
     }
@@ -52,16 +105,16 @@ impl<'a> Upsert<'a> {
         row: &mut RowBuffer,
         context: &mut ExecContext,
     ) -> Result<Option<Option<RowBuffer>>> {
-        self.change.table.complete_row(row, &context.eval())?;
+        self.table.complete_row(row, &context.eval())?;
         for _ in 0..ATTEMPTS {
             let Some(key) = self.conflicting(row, context)? else {
                 writer.insert(row, &context.eval())?;
-                if self.conflict.update.is_some() {
+                if self.update.is_some() {
                     self.written.insert(writer.key().to_vec());
                 }
                 return Ok(Some(None));
             };
-            let Some(update) = &self.conflict.update else {
+            let Some(update) = self.update else {
                 return Ok(None);
             };
             if self.written.contains(&key) {
@@ -74,13 +127,18 @@ impl<'a> Upsert<'a> {
                      duplicate constrained values.",
                 ));
             }
-            let table = &self.change.table;
+            let table = &self.table;
+            let set: Vec<usize> = update
+                .ordinals
+                .iter()
+                .map(|ordinal| self.place(*ordinal))
+                .collect();
             context
                 .transaction
                 .lock_row(
                     table.keyspace,
                     &key,
-                    lock_to_set(table, &update.ordinals),
+                    lock_to_set(table, &set),
                     LockWait::Wait,
                 )
                 .map_err(txn_error)?;
@@ -92,9 +150,16 @@ impl<'a> Upsert<'a> {
             let mut existing = vec![Value::Null; row.len()];
             self.decoder
                 .decode_values(&key, &stored, &mut Vec::new(), &mut existing)?;
-            let Some(new) = updated(update, &existing, row, context)? else {
+            let Some(values) = updated(update, &self.shown(&existing), &self.shown(row), context)?
+            else {
                 return Ok(None);
             };
+            let mut new = existing.clone();
+            for (ordinal, value) in set.iter().zip(values) {
+                if let Some(place) = new.get_mut(*ordinal) {
+                    *place = value;
+                }
+            }
             let mut changes = [RowChange::new(key, existing, new)];
             writer.update(&mut changes, &context.eval())?;
             self.written.insert(writer.key().to_vec());
@@ -108,10 +173,26 @@ impl<'a> Upsert<'a> {
         ))
     }
 
+    /// Where a column that `update` knows stands in the table.
+    fn place(&self, ordinal: usize) -> usize {
+        match &self.places {
+            Some(places) => places.get(ordinal).copied().unwrap_or(usize::MAX),
+            None => ordinal,
+        }
+    }
+
+    /// A row in the columns that `update` knows.
+    fn shown<'r>(&self, row: &'r [Value]) -> Cow<'r, [Value]> {
+        match &self.places {
+            Some(places) => Cow::Owned(moved(row, places)),
+            None => Cow::Borrowed(row),
+        }
+    }
+
     /// The key of the row that is in the way of `row`.
     fn conflicting(&self, row: &[Value], context: &ExecContext) -> Result<Option<Vec<u8>>> {
-        let table = &self.change.table;
-        for arbiter in &self.conflict.arbiters {
+        let table = &self.table;
+        for arbiter in &self.arbiters {
             let mut key = Vec::with_capacity(24);
             let keyspace = match arbiter {
                 ArbiterKey::PrimaryKey => {
@@ -149,7 +230,7 @@ impl<'a> Upsert<'a> {
     }
 }
 
-/// The existing row as DO UPDATE makes it; `None` where its condition is not true.
+/// The values that DO UPDATE sets; `None` where its condition is not true.
 fn updated(
     update: &UpsertAction,
     existing: &[Value],
@@ -163,14 +244,5 @@ fn updated(
     context.measurements = measurements;
     let mut operator = operator?;
     let mut values = RowBuffer::new();
-    if !operator.next(context, &mut values)? {
-        return Ok(None);
-    }
-    let mut new = existing.to_vec();
-    for (ordinal, value) in update.ordinals.iter().zip(values) {
-        if let Some(place) = new.get_mut(*ordinal) {
-            *place = value;
-        }
-    }
-    Ok(Some(new))
+    Ok(operator.next(context, &mut values)?.then_some(values))
 }

@@ -46,6 +46,8 @@ impl Session {
             cascade,
             notices,
             only_storage,
+            bound,
+            children,
         } = alter;
         let mut notices: Vec<String> = notices
             .into_iter()
@@ -79,6 +81,11 @@ impl Session {
                 key.parent = new.id;
             }
         }
+        let attached = bound.is_some();
+        if let Some(bound) = bound {
+            self.settle_bound(transaction, &mut new, bound)?;
+            self.check_attached(transaction, &Arc::new(new.clone()))?;
+        }
         if is_table {
             self.change_storage(transaction, &handle, &mut new, &values)?;
             move_to_engine(transaction, &old, &new)?;
@@ -106,6 +113,19 @@ impl Session {
         self.check_new_keys(transaction, &old, &new)?;
         self.settle_children(transaction, &new, cascade, &mut notices)?;
         self.settle_views(transaction, &[new.id], &new.name, cascade, &mut notices)?;
+        if attached || old.parents != new.parents {
+            for parent in old.parents.iter().chain(&new.parents) {
+                self.touch(transaction, *parent)?;
+            }
+        }
+        for child in children {
+            if let StatementResult::Done { notices: more, .. } =
+                self.alter_table(transaction, child)?
+            {
+                notices.extend(more);
+            }
+            self.reload_catalog(transaction)?;
+        }
         Ok(StatementResult::noted(
             format!("ALTER {}", object.keyword()),
             notices,

@@ -60,10 +60,30 @@ impl Session {
         cascade: bool,
         notices: &mut Vec<String>,
     ) -> Result<()> {
-        let ids: Vec<TableId> = tables.iter().map(|table| table.id).collect();
         let catalog = self.catalog();
+        // Partitions go with the table that they are of; those that inherit only when asked for.
+        let mut all: Vec<Arc<Table>> = tables.to_vec();
+        let mut heirs: Vec<(String, Arc<Table>)> = Vec::new();
+        let mut at = 0;
+        while let Some(table) = all.get(at).cloned() {
+            at += 1;
+            for child in catalog.children(table.id) {
+                if all.iter().any(|known| known.id == child.id) {
+                    continue;
+                }
+                if !child.is_partition() && !tables.iter().any(|known| known.id == child.id) {
+                    heirs.push((format!("table {}", child.name), Arc::clone(&table)));
+                }
+                all.push(child);
+            }
+        }
+        let tables = all.as_slice();
+        let ids: Vec<TableId> = tables.iter().map(|table| table.id).collect();
         let views = catalog.views_over(&ids);
-        let mut dependents: Vec<(String, &Table)> = Vec::new();
+        let mut dependents: Vec<(String, &Table)> = heirs
+            .iter()
+            .map(|(what, on)| (what.clone(), &**on))
+            .collect();
         for view in &views {
             let on = tables
                 .iter()
@@ -142,6 +162,7 @@ impl Session {
                 drop_keyspaces(transaction, &handle.table)?;
             }
             parents.extend(handle.table.foreign_keys.iter().map(|key| key.parent));
+            parents.extend(&handle.table.parents);
             let store = self.database.inner.catalog_store;
             store.delete_table(transaction, table.id)?;
             for sequence in self.catalog().all_sequences() {

@@ -49,6 +49,11 @@ impl Session {
         table.version += 1;
         table.indexes.push(index);
         self.put_table(transaction, &table)?;
+        self.reload_catalog(transaction)?;
+        for child in definition.children {
+            self.alter_table(transaction, child)?;
+            self.reload_catalog(transaction)?;
+        }
         Ok(StatementResult::done("CREATE INDEX"))
     }
 

@@ -7,11 +7,13 @@
 //! - [`alter`]: ALTER TABLE, by comparing the old definition with the new one.
 //! - [`indexes`]: CREATE INDEX, and filling indexes.
 //! - [`mod@drop`]: DROP, with what depends on it.
+//! - [`partitions`]: what partitions hold.
 //! - [`schemas`]: schemas, views and sequences.
 
 mod alter;
 mod drop;
 mod indexes;
+mod partitions;
 mod schemas;
 mod tables;
 
@@ -98,6 +100,12 @@ impl Session {
     ) -> Result<StatementResult> {
         let inner = Arc::clone(&self.database.inner);
         let open = self.open_block()?;
+        if open.read_only {
+            return Err(Error::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                "cannot change definitions in a read-only transaction",
+            ));
+        }
         let transaction = Arc::clone(&open.transaction);
         inner.catalog_store.lock(&transaction)?;
         drop(transaction);

@@ -26,6 +26,7 @@ impl Session {
     ) -> Result<StatementResult> {
         let CreateTable {
             mut table,
+            bound,
             temporary,
             exists,
             sequences,
@@ -71,6 +72,10 @@ impl Session {
         if let Some(on_commit) = temporary {
             self.note_temporary(id, on_commit);
         }
+        if let Some(bound) = bound {
+            self.settle_bound(transaction, &mut table, bound)?;
+        }
+        parents.extend_from_slice(&table.parents);
         self.put_table(transaction, &table)?;
         for parent in parents {
             self.touch(transaction, parent)?;
@@ -156,6 +161,8 @@ impl Session {
             reads_itself: false,
             kind: ChangeKind::Insert(None),
             returning: None,
+            family: None,
+            partitions: None,
         };
         let transaction = self.read_transaction()?;
         let mut context = self.exec_context(transaction, Vec::new(), None);

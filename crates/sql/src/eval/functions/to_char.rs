@@ -48,6 +48,8 @@ pub(super) const ROMAN: [&str; 12] = [
 struct Moment {
     year: i64,
     month: u32,
+    /// Whether the months are an interval's below zero.
+    negative_months: bool,
     day: i64,
     /// Days since 1970; `None` for an interval.
     days: Option<i64>,
@@ -64,6 +66,7 @@ impl Moment {
         Moment {
             year: civil.year,
             month: civil.month,
+            negative_months: false,
             day: civil.day.into(),
             days: Some(civil.days),
             hour: civil.hour(),
@@ -78,6 +81,7 @@ impl Moment {
         Moment {
             year: i64::from(interval.months / 12),
             month: (interval.months % 12).unsigned_abs(),
+            negative_months: interval.months % 12 < 0,
             day: interval.days.into(),
             days: None,
             hour: interval.micros / MICROS_PER_HOUR,
@@ -311,13 +315,19 @@ fn write_field(
             }
             number(out, (i64::from(moment.month) - 1) / 3 + 1, 1)
         }
-        Field::RomanMonth(case) => match moment.month.checked_sub(1) {
-            Some(index) => {
-                let roman = ROMAN.get(index as usize).copied().unwrap_or("");
-                write_name(out, roman, case, 4, fill)
-            }
-            None => Ok(()),
-        },
+        Field::RomanMonth(case) => {
+            // An interval's months may be 0, of a year that is gone, or negative: then they
+            // count backwards.
+            let index = match (moment.month, moment.year) {
+                (0, 0) => return Ok(()),
+                (0, year) if year < 0 => 0,
+                (0, _) => 11,
+                (month, _) if moment.negative_months => 12 - month,
+                (month, _) => month - 1,
+            };
+            let roman = ROMAN.get(index as usize).copied().unwrap_or("");
+            write_name(out, roman, case, 4, fill)
+        }
         Field::Zone(case) => {
             if let Some((name, _)) = &moment.zone {
                 out.push_str(&cased(

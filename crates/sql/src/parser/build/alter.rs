@@ -173,12 +173,14 @@ impl Builder {
     pub(super) fn alter_table(&self, node: Node<'_>) -> Result<AlterTable> {
         let mut object = ObjectKind::Table;
         let mut if_exists = false;
+        let mut only = false;
         let mut name = None;
         let mut actions = Vec::new();
         for part in children(node) {
             match part.as_rule() {
                 Rule::altered_object => object = object_kind(&part),
                 Rule::if_exists => if_exists = true,
+                Rule::only_word => only = true,
                 Rule::qualified_name => name = Some(self.object_name(part)?),
                 _ => actions.push(self.alter_action(child(part, "what to alter")?)?),
             }
@@ -186,6 +188,7 @@ impl Builder {
         Ok(AlterTable {
             object,
             if_exists,
+            only,
             name: name.ok_or_else(|| broken("ALTER's name"))?,
             actions,
         })
@@ -193,6 +196,7 @@ impl Builder {
 
     fn alter_action(&self, node: Node<'_>) -> Result<AlterAction> {
         let rule = node.as_rule();
+        let mut table = None;
         let mut names: Vec<Ident> = Vec::new();
         let mut exists = false;
         let mut cascade = false;
@@ -200,6 +204,13 @@ impl Builder {
         for part in children(node) {
             match part.as_rule() {
                 Rule::name => names.push(self.ident(part)?),
+                Rule::qualified_name => table = Some(self.object_name(part)?),
+                Rule::partition_bound => {
+                    return Ok(AlterAction::AttachPartition {
+                        table: table.ok_or_else(|| broken("a partition's name"))?,
+                        bound: self.partition_bound(part)?,
+                    });
+                }
                 Rule::if_exists | Rule::if_not_exists => exists = true,
                 Rule::drop_behavior => cascade = has(&part, Rule::cascade_word),
                 Rule::table_constraint => {
@@ -222,6 +233,13 @@ impl Builder {
                 }
                 _ => action = Some(self.column_action(part)?),
             }
+        }
+        if let Some(table) = table {
+            return Ok(match rule {
+                Rule::detach_partition => AlterAction::DetachPartition(table),
+                Rule::inherit => AlterAction::Inherit(table),
+                _ => AlterAction::NoInherit(table),
+            });
         }
         let mut names = names.into_iter();
         let mut next = || names.next().ok_or_else(|| broken("a name to alter"));

@@ -3,9 +3,9 @@
 use super::{Builder, Node, broken, child, children, has, unsupported};
 use crate::{
     ast::{
-        ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable,
-        IndexElement, References, StorageParameter, TableBody, TableConstraint,
-        TableConstraintKind, TableElement,
+        ColumnConstraint, ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateTable, Expr,
+        IndexElement, PartitionBound, PartitionBoundKind, PartitionBy, PartitionOf, References,
+        StorageParameter, TableBody, TableConstraint, TableConstraintKind, TableElement,
     },
     bound::OnCommit,
     catalog::{Deferral, ReferentialAction},
@@ -69,6 +69,10 @@ impl Builder {
         let mut with_data = true;
         let mut method = None;
         let mut parameters = Vec::new();
+        let mut inherits = Vec::new();
+        let mut parent = None;
+        let mut bound = None;
+        let mut partition_by = None;
         for part in children(node) {
             let span = self.span(&part);
             match part.as_rule() {
@@ -92,11 +96,24 @@ impl Builder {
                         on_commit = Some((action, span));
                         continue;
                     }
+                    if let Some(option) = children(part.clone()).next() {
+                        match option.as_rule() {
+                            Rule::inherits => {
+                                inherits = children(option)
+                                    .map(|name| self.object_name(name))
+                                    .collect::<Result<_>>()?;
+                                continue;
+                            }
+                            Rule::partition_by_key => {
+                                partition_by = Some(self.partition_by(option)?);
+                                continue;
+                            }
+                            _ => {}
+                        }
+                    }
                     let words = part.as_str().to_ascii_uppercase();
                     let word = words.split_whitespace().next().unwrap_or_default();
                     let feature = match word {
-                        "PARTITION" => "partitioned tables (PARTITION BY) are",
-                        "INHERITS" => "table inheritance (INHERITS) is",
                         "TABLESPACE" => "tablespaces are",
                         "USING" => {
                             method = Some(self.ident(child(part, "a method")?)?);
@@ -111,9 +128,14 @@ impl Builder {
                     };
                     return Err(unsupported(feature, span));
                 }
-                Rule::table_element => {
+                Rule::partition_parent => {
+                    parent = Some(self.object_name(child(part, "a partition's parent")?)?);
+                }
+                Rule::partition_bound => bound = Some(self.partition_bound(part)?),
+                Rule::table_element | Rule::partition_element => {
                     let element = child(part, "a table element")?;
                     match element.as_rule() {
+                        Rule::column_options => elements.push(self.column_options(element)?),
                         Rule::column_definition => {
                             let column = self.column_definition(element)?;
                             elements.push(TableElement::Column(column));
@@ -141,6 +163,12 @@ impl Builder {
             if_not_exists,
             method,
             parameters,
+            inherits,
+            partition_of: match (parent, bound) {
+                (Some(parent), Some(bound)) => Some(PartitionOf { parent, bound }),
+                _ => None,
+            },
+            partition_by,
             body: match query {
                 Some(query) => TableBody::Query {
                     columns: names,
@@ -153,6 +181,112 @@ impl Builder {
                 },
             },
         })
+    }
+
+    fn column_options(&self, node: Node<'_>) -> Result<TableElement> {
+        let span = self.span(&node);
+        let mut name = None;
+        let mut constraints = Vec::new();
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::name => name = Some(self.ident(part)?),
+                _ => constraints.extend(self.column_constraint(part)?),
+            }
+        }
+        Ok(TableElement::Options {
+            name: name.ok_or_else(|| broken("a column's name"))?,
+            constraints,
+            span,
+        })
+    }
+
+    fn partition_by(&self, node: Node<'_>) -> Result<PartitionBy> {
+        let span = self.span(&node);
+        let mut strategy = None;
+        let mut keys = Vec::new();
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::name => strategy = Some(self.ident(part)?),
+                _ => {
+                    for piece in children(part) {
+                        if piece.as_rule() == Rule::operator_class {
+                            return Err(unsupported(
+                                "operator classes of partition keys are",
+                                self.span(&piece),
+                            ));
+                        }
+                        keys.push(self.expression(piece)?);
+                    }
+                }
+            }
+        }
+        Ok(PartitionBy {
+            strategy: strategy.ok_or_else(|| broken("a partitioning strategy"))?,
+            keys,
+            span,
+        })
+    }
+
+    pub(super) fn partition_bound(&self, node: Node<'_>) -> Result<PartitionBound> {
+        let span = self.span(&node);
+        let form = child(node, "a partition's bound")?;
+        let values = |node: Node<'_>| -> Result<Vec<Expr>> {
+            children(node).map(|value| self.expression(value)).collect()
+        };
+        let kind = match form.as_rule() {
+            Rule::bound_default => PartitionBoundKind::Default,
+            Rule::bound_list => PartitionBoundKind::In(values(form)?),
+            Rule::bound_range => {
+                let mut ends = children(form);
+                let (Some(from), Some(to)) = (ends.next(), ends.next()) else {
+                    return Err(broken("the ends of a range"));
+                };
+                PartitionBoundKind::Range {
+                    from: values(from)?,
+                    to: values(to)?,
+                }
+            }
+            _ => {
+                let (mut modulus, mut remainder) = (None, None);
+                for part in children(form) {
+                    let place = self.span(&part);
+                    let mut pieces = children(part);
+                    let (Some(word), Some(number)) = (pieces.next(), pieces.next()) else {
+                        return Err(broken("a hash bound"));
+                    };
+                    let number = number
+                        .as_str()
+                        .parse()
+                        .map_err(|_| super::syntax_error("the number is out of range", place))?;
+                    let slot = match word.as_str().to_ascii_lowercase().as_str() {
+                        "modulus" => &mut modulus,
+                        "remainder" => &mut remainder,
+                        other => {
+                            return Err(super::syntax_error(
+                                format!(
+                                    "unrecognized hash partition bound specification \"{other}\""
+                                ),
+                                place,
+                            ));
+                        }
+                    };
+                    if slot.replace(number).is_some() {
+                        return Err(super::syntax_error(
+                            "modulus or remainder for hash partition provided more than once",
+                            place,
+                        ));
+                    }
+                }
+                let (Some(modulus), Some(remainder)) = (modulus, remainder) else {
+                    return Err(super::syntax_error(
+                        "modulus and remainder for hash partition must be specified",
+                        span,
+                    ));
+                };
+                PartitionBoundKind::Hash { modulus, remainder }
+            }
+        };
+        Ok(PartitionBound { kind, span })
     }
 
     fn table_like(&self, node: Node<'_>) -> Result<TableElement> {

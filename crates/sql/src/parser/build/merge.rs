@@ -97,9 +97,14 @@ impl Builder {
             restart_identity: false,
             cascade: false,
         };
+        let mut only = false;
         for part in children(node) {
             match part.as_rule() {
-                Rule::qualified_name => truncate.tables.push(self.object_name(part)?),
+                Rule::only_word => only = true,
+                Rule::qualified_name => {
+                    let name = self.object_name(part)?;
+                    truncate.tables.push((name, std::mem::take(&mut only)));
+                }
                 Rule::restart_identity => truncate.restart_identity = true,
                 _ => truncate.cascade = has(&part, Rule::cascade_word),
             }

@@ -14,7 +14,13 @@ impl Builder {
     pub(super) fn session_statement(&self, node: Node<'_>) -> Result<StatementKind> {
         Ok(match node.as_rule() {
             Rule::begin => {
-                StatementKind::Transaction(TransactionStatement::Begin(self.modes(node)?))
+                let start = has(&node, Rule::kw_start);
+                let modes = self.modes(node)?;
+                StatementKind::Transaction(if start {
+                    TransactionStatement::Start(modes)
+                } else {
+                    TransactionStatement::Begin(modes)
+                })
             }
             Rule::set_transaction => {
                 let of_session = has(&node, Rule::session_characteristics);
@@ -26,8 +32,8 @@ impl Builder {
                 })
             }
             Rule::commit => {
-                self.refuse_chain(node)?;
-                StatementKind::Transaction(TransactionStatement::Commit)
+                let chain = chains(node);
+                StatementKind::Transaction(TransactionStatement::Commit { chain })
             }
             Rule::rollback => {
                 let to = children(node.clone()).find(|part| part.as_rule() == Rule::rollback_to);
@@ -37,8 +43,8 @@ impl Builder {
                         StatementKind::Transaction(TransactionStatement::RollbackTo(name.name))
                     }
                     None => {
-                        self.refuse_chain(node)?;
-                        StatementKind::Transaction(TransactionStatement::Rollback)
+                        let chain = chains(node);
+                        StatementKind::Transaction(TransactionStatement::Rollback { chain })
                     }
                 }
             }
@@ -53,7 +59,7 @@ impl Builder {
             Rule::set_statement => self.set(node)?,
             Rule::reset_statement => match self.setting(&node)? {
                 Some(name) => StatementKind::Set {
-                    scope: SetScope::Session,
+                    scope: SetScope::Reset,
                     name,
                     value: None,
                 },
@@ -64,15 +70,6 @@ impl Builder {
             },
             _ => return Err(broken("a known statement")),
         })
-    }
-
-    fn refuse_chain(&self, node: Node<'_>) -> Result<()> {
-        for part in children(node) {
-            if part.as_rule() == Rule::chain && !has(&part, Rule::no_word) {
-                return Err(unsupported("AND CHAIN is", self.span(&part)));
-            }
-        }
-        Ok(())
     }
 
     fn modes(&self, node: Node<'_>) -> Result<TransactionModes> {
@@ -273,4 +270,9 @@ fn fixed(name: &str, span: Span) -> ObjectName {
         }],
         span,
     }
+}
+
+/// Whether AND CHAIN ends a COMMIT or ROLLBACK.
+fn chains(node: Node<'_>) -> bool {
+    children(node).any(|part| part.as_rule() == Rule::chain && !has(&part, Rule::no_word))
 }

@@ -193,6 +193,7 @@ impl Builder {
     pub(super) fn update(&self, node: Node<'_>) -> Result<Update> {
         let mut with = None;
         let mut table = None;
+        let mut only = false;
         let mut alias = None;
         let mut assignments = Vec::new();
         let mut from = Vec::new();
@@ -202,6 +203,7 @@ impl Builder {
             match part.as_rule() {
                 Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
+                Rule::only_word => only = true,
                 Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
                 Rule::assignment => assignments.push(self.assignment(part)?),
                 Rule::from_clause => from = self.table_refs(part)?,
@@ -215,6 +217,7 @@ impl Builder {
         Ok(Update {
             with,
             table: table.ok_or_else(|| broken("UPDATE's table"))?,
+            only,
             alias,
             assignments,
             from,
@@ -226,6 +229,7 @@ impl Builder {
     pub(super) fn delete(&self, node: Node<'_>) -> Result<Delete> {
         let mut with = None;
         let mut table = None;
+        let mut only = false;
         let mut alias = None;
         let mut using = Vec::new();
         let mut filter = None;
@@ -234,6 +238,7 @@ impl Builder {
             match part.as_rule() {
                 Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
+                Rule::only_word => only = true,
                 Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
                 Rule::using_clause => using = self.table_refs(part)?,
                 Rule::where_clause => {
@@ -246,6 +251,7 @@ impl Builder {
         Ok(Delete {
             with,
             table: table.ok_or_else(|| broken("DELETE's table"))?,
+            only,
             alias,
             using,
             filter,
@@ -274,6 +280,9 @@ fn select_into(mut query: Query, temporary: bool) -> StatementKind {
             if_not_exists: false,
             method: None,
             parameters: Vec::new(),
+            inherits: Vec::new(),
+            partition_of: None,
+            partition_by: None,
             body: TableBody::Query {
                 columns: Vec::new(),
                 query: Box::new(query),

@@ -121,9 +121,14 @@ impl Builder {
             match part.as_rule() {
                 Rule::lateral_word => lateral = Some(place),
                 Rule::table_name => {
-                    table = Some(TableRefKind::Table(
-                        self.object_name(child(part, "a table's name")?)?,
-                    ));
+                    let only = has(&part, Rule::only_word);
+                    let name = children(part)
+                        .find(|piece| piece.as_rule() == Rule::qualified_name)
+                        .ok_or_else(|| broken("a table's name"))?;
+                    table = Some(TableRefKind::Table {
+                        name: self.object_name(name)?,
+                        only,
+                    });
                 }
                 Rule::table_function => {
                     let name = self.object_name(child(part.clone(), "a function's name")?)?;
@@ -171,7 +176,7 @@ impl Builder {
         }
         let kind = table.ok_or_else(|| broken("a FROM item"))?;
         if let Some(place) = lateral
-            && matches!(kind, TableRefKind::Table(_) | TableRefKind::Join { .. })
+            && matches!(kind, TableRefKind::Table { .. } | TableRefKind::Join { .. })
         {
             return Err(syntax_error(
                 "LATERAL goes before a subquery or a function",
@@ -212,7 +217,7 @@ impl Builder {
             }
         }
         let table = table.ok_or_else(|| broken("a table in parentheses"))?;
-        if let TableRefKind::Table(name) = &table.kind
+        if let TableRefKind::Table { name, .. } = &table.kind
             && table.alias.is_none()
         {
             // PostgreSQL allows joins in parentheses, not lone tables.

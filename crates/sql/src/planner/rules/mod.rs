@@ -9,14 +9,19 @@ mod limit_pushdown;
 mod outer_joins;
 mod predicate_pushdown;
 mod projection_pushdown;
+mod prune_partitions;
 mod renamings;
 mod simplify_filters;
 
 pub(crate) use renamings::remove_renamings;
 
+use std::sync::Arc;
+
 use crate::{
     Result,
     bound::{ColumnId, LogicalPlan},
+    catalog::TableId,
+    engine::table::TableHandle,
     planner::cost::Estimator,
 };
 
@@ -26,6 +31,8 @@ pub(crate) struct RuleContext<'a> {
     pub(crate) estimator: &'a Estimator<'a>,
     /// The columns that the statement needs of the whole plan.
     pub(crate) wanted: &'a [ColumnId],
+    /// The tables.
+    pub(crate) tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
 }
 
 /// A rewrite rule.
@@ -42,6 +49,7 @@ const RULES: &[&dyn Rule] = &[
     &simplify_filters::SimplifyFilters,
     &outer_joins::SimplifyOuterJoins,
     &predicate_pushdown::PushDownPredicates,
+    &prune_partitions::PrunePartitions,
     &join_order::OrderJoins,
     &limit_pushdown::PushDownLimits,
     &projection_pushdown::PushDownProjections,
