@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("rustling-txn", &["rustling-storage"]),
     ("rustling-sql", &["rustling-txn", "rustling-storage"]),
     ("rustling-macros", &["rustling-sql"]),
+    ("rustling-query", &["rustling-macros", "rustling-sql"]),
     (
         "rustling-etl",
         &["rustling-sql", "rustling-txn", "rustling-storage"],
@@ -106,27 +107,26 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>> {
             }
         }
     }
-    findings.extend(language_half(root)?);
+    findings.extend(language_alone(
+        root,
+        &["rustling-sql", "--no-default-features"],
+        "without its feature `engine` the crate",
+    )?);
+    findings.extend(language_alone(
+        root,
+        &["rustling-macros"],
+        "the crate of the macros",
+    )?);
     Ok(findings)
 }
 
-/// The language half of `rustling-sql` touches no file and starts no thread.
-fn language_half(root: &Path) -> Result<Option<Finding>> {
-    let mut tree = command(
-        "cargo",
-        &[
-            "tree",
-            "--package",
-            "rustling-sql",
-            "--no-default-features",
-            "--edges",
-            "normal",
-            "--prefix",
-            "none",
-            "--format",
-            "{p}",
-        ],
-    );
+/// The language half of `rustling-sql` touches no file and starts no thread, and the macros stand
+/// on it alone.
+fn language_alone(root: &Path, package: &[&str], what: &str) -> Result<Option<Finding>> {
+    let mut arguments = vec!["tree", "--package"];
+    arguments.extend(package);
+    arguments.extend(["--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+    let mut tree = command("cargo", &arguments);
     let output = tree
         .current_dir(root)
         .output()
@@ -147,8 +147,8 @@ fn language_half(root: &Path) -> Result<Option<Finding>> {
         .filter(|name| NOT_IN_LANGUAGE.contains(name))
         .collect();
     Ok((!found.is_empty()).then(|| Finding {
-        file: "crates/sql/Cargo.toml".into(),
+        file: "Cargo.toml".into(),
         line: 0,
-        message: format!("without its feature `engine` the crate still pulls in {found:?}"),
+        message: format!("{what} pulls in {found:?}"),
     }))
 }

@@ -153,6 +153,12 @@ impl FromValue for String {
     }
 }
 
+impl FromValue for std::borrow::Cow<'_, str> {
+    fn from_value(value: &Value) -> Result<Self> {
+        String::from_value(value).map(Self::Owned)
+    }
+}
+
 impl FromValue for CompactString {
     fn from_value(value: &Value) -> Result<CompactString> {
         match value {

@@ -1,0 +1,378 @@
+//! Structs as rows of a table.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Attribute, DataStruct, DeriveInput, Fields, Type, ext::IdentExt, spanned::Spanned};
+
+use super::{
+    agreement,
+    attributes::{Attributes, ON_FIELD},
+    relations, runtime, snake_case, sql_name,
+};
+use crate::rust_types;
+
+/// A field that is a column.
+pub(super) struct Field<'a> {
+    pub(super) ident: &'a Ident,
+    pub(super) data_type: &'a Type,
+    pub(super) column: String,
+    pub(super) attributes: &'a [Attribute],
+    options: Attributes,
+    primary_key: bool,
+    unique: bool,
+    generated: bool,
+    /// What checks it against the migrations.
+    checks: TokenStream,
+}
+
+pub(super) fn expand(
+    input: &DeriveInput,
+    of: &DataStruct,
+    attributes: &Attributes,
+) -> syn::Result<TokenStream> {
+    let runtime = runtime(attributes)?;
+    let table_name = attributes.text("table").map_or_else(
+        || snake_case(&input.ident.unraw().to_string()),
+        syn::LitStr::value,
+    );
+    let schema_name = attributes.text("schema").map(syn::LitStr::value);
+    let (mut fields, skipped) = fields(input, of)?;
+    let place: &dyn quote::ToTokens = match attributes.text("table") {
+        Some(text) => text,
+        None => &input.ident,
+    };
+    let found = agreement::table_of(attributes, schema_name.as_deref(), &table_name, place)?;
+    let mut tracking = TokenStream::new();
+    if let Some((table, track)) = found {
+        tracking = track;
+        for field in &mut fields {
+            let column = agreement::column_of(&table, field)?;
+            let at = table.column(&field.column);
+            field.primary_key = at.is_some_and(|at| table.primary_key.contains(&at));
+            field.unique = agreement::is_unique(&table, column);
+            field.generated = agreement::is_generated(column);
+            field.checks = checks(&runtime, field, column.data_type, column.not_null);
+        }
+        if let Some(message) = agreement::lacking(&table, &fields) {
+            return Err(syn::Error::new_spanned(place, message));
+        }
+    } else if !fields.iter().any(|field| field.primary_key)
+        && let Some(id) = fields.iter_mut().find(|field| *field.ident == "id")
+    {
+        id.primary_key = true;
+        id.unique = true;
+    }
+    let name = match &schema_name {
+        Some(schema) => format!("{}.{}", sql_name(schema), sql_name(&table_name)),
+        None => sql_name(&table_name),
+    };
+    let implementation = table_impl(&runtime, input, &name, &fields, &skipped);
+    let methods = methods(&runtime, input, &fields)?;
+    Ok(quote! {
+        const _: () = {
+            #tracking
+            #implementation
+            #methods
+        };
+    })
+}
+
+fn fields<'a>(
+    input: &DeriveInput,
+    of: &'a DataStruct,
+) -> syn::Result<(Vec<Field<'a>>, Vec<&'a Ident>)> {
+    let Fields::Named(named) = &of.fields else {
+        return Err(syn::Error::new_spanned(
+            &input.ident,
+            "columns have names: QueryBuilder is for structs with named fields",
+        ));
+    };
+    let (mut fields, mut skipped): (Vec<Field<'a>>, Vec<&Ident>) = (Vec::new(), Vec::new());
+    for field in &named.named {
+        let Some(ident) = &field.ident else { continue };
+        let options = Attributes::read(&field.attrs, &ON_FIELD)?;
+        if options.has("skip") {
+            skipped.push(ident);
+            continue;
+        }
+        let column = options
+            .text("column")
+            .map_or_else(|| ident.unraw().to_string(), syn::LitStr::value);
+        if fields.iter().any(|other| other.column == column) {
+            return Err(syn::Error::new_spanned(
+                ident,
+                format!("two fields are the column \"{column}\""),
+            ));
+        }
+        fields.push(Field {
+            ident,
+            data_type: &field.ty,
+            column,
+            attributes: &field.attrs,
+            primary_key: options.has("primary_key"),
+            unique: options.has("unique") || options.has("primary_key"),
+            generated: options.has("generated"),
+            options,
+            checks: TokenStream::new(),
+        });
+    }
+    if fields.is_empty() {
+        return Err(syn::Error::new_spanned(
+            &input.ident,
+            "a row needs at least one column",
+        ));
+    }
+    Ok((fields, skipped))
+}
+
+/// Code that compiles only where field and column agree.
+fn checks(
+    runtime: &TokenStream,
+    field: &Field<'_>,
+    data_type: rustling_sql::DataType,
+    not_null: bool,
+) -> TokenStream {
+    let span = field.data_type.span();
+    let field_type = field.data_type;
+    let marker = rust_types::marker(runtime, data_type);
+    // The type of Json is that of jsonb.
+    let marker = match data_type {
+        rustling_sql::DataType::Json => rust_types::marker(runtime, rustling_sql::DataType::Jsonb),
+        _ => marker,
+    };
+    let mut checks = quote_spanned! { span =>
+        const _: fn() = #runtime::__private::is_column::<#field_type, #marker>;
+    };
+    if !not_null {
+        let message = format!(
+            "column \"{}\" can be NULL: the field must be an Option",
+            field.column
+        );
+        checks.extend(quote_spanned! { span =>
+            const _: () =
+                ::core::assert!(<#field_type as #runtime::table::Field>::NULLABLE, #message);
+        });
+    }
+    checks
+}
+
+fn table_impl(
+    runtime: &TokenStream,
+    input: &DeriveInput,
+    name: &str,
+    fields: &[Field<'_>],
+    skipped: &[&Ident],
+) -> TokenStream {
+    let ident = &input.ident;
+    let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let infos = fields.iter().map(|field| {
+        let Field {
+            data_type,
+            primary_key,
+            generated,
+            ..
+        } = field;
+        let name = sql_name(&field.column);
+        let unique = field.unique && !primary_key;
+        let sql_type = match field.options.text("sql_type") {
+            Some(text) => quote! { #text },
+            None => quote! { <#data_type as #runtime::table::Field>::SQL_TYPE },
+        };
+        let default = match field.options.text("default") {
+            Some(text) => quote! { ::core::option::Option::Some(#text) },
+            None => quote! { ::core::option::Option::None },
+        };
+        quote! {
+            #runtime::table::ColumnInfo {
+                name: #name,
+                sql_type: #sql_type,
+                nullable: <#data_type as #runtime::table::Field>::NULLABLE,
+                primary_key: #primary_key,
+                unique: #unique,
+                generated: #generated,
+                default: #default,
+            }
+        }
+    });
+    let reads = fields.iter().enumerate().map(|(at, field)| {
+        let ident = field.ident;
+        quote! { #ident: row.get(#at)? }
+    });
+    let values = fields.iter().enumerate().map(|(at, field)| {
+        let ident = field.ident;
+        quote! { #at => #runtime::table::Field::to_sql(&self.#ident) }
+    });
+    quote! {
+        impl #impl_generics #runtime::table::Table for #ident #type_generics #where_clause {
+            const NAME: &'static str = #name;
+            const COLUMNS: &'static [#runtime::table::ColumnInfo] = &[#(#infos),*];
+
+            fn from_row(row: &#runtime::Row) -> #runtime::Result<Self> {
+                ::core::result::Result::Ok(Self {
+                    #(#reads,)*
+                    #(#skipped: ::core::default::Default::default(),)*
+                })
+            }
+
+            fn value(&self, column: usize) -> #runtime::Value {
+                match column {
+                    #(#values,)*
+                    _ => #runtime::Value::Null,
+                }
+            }
+        }
+    }
+}
+
+fn methods(
+    runtime: &TokenStream,
+    input: &DeriveInput,
+    fields: &[Field<'_>],
+) -> syn::Result<TokenStream> {
+    let ident = &input.ident;
+    let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let mut code = TokenStream::new();
+    for (at, field) in fields.iter().enumerate() {
+        code.extend(column_methods(runtime, at, field));
+        code.extend(relations::belongs_to(runtime, field)?);
+    }
+    let keys: Vec<&Field<'_>> = fields.iter().filter(|field| field.primary_key).collect();
+    let key = match keys.as_slice() {
+        [key] => Some(key.ident),
+        _ => None,
+    };
+    code.extend(relations::has_many(runtime, &input.attrs, key)?);
+    code.extend(row_methods(runtime, fields, &keys));
+    let checks: Vec<&TokenStream> = fields
+        .iter()
+        .map(|field| &field.checks)
+        .filter(|checks| !checks.is_empty())
+        .collect();
+    // Without parameters the checks hold for the one type there is.
+    let agrees = if input.generics.params.is_empty() && !checks.is_empty() {
+        quote! { #(#checks)* }
+    } else {
+        TokenStream::new()
+    };
+    Ok(quote! {
+        #agrees
+        #[allow(dead_code)]
+        impl #impl_generics #ident #type_generics #where_clause {
+            #code
+        }
+    })
+}
+
+/// The column's handle and `find_by_…`.
+fn column_methods(runtime: &TokenStream, at: usize, field: &Field<'_>) -> TokenStream {
+    let Field {
+        ident, data_type, ..
+    } = field;
+    let find = format_ident!("find_by_{}", ident.unraw());
+    let column_doc = format!("The column `{}`.", field.column);
+    let (find_doc, result, function) = if field.unique {
+        (
+            format!("The row with this `{ident}`, where there is one."),
+            quote! { ::core::option::Option<Self> },
+            quote! { find },
+        )
+    } else {
+        (
+            format!("The rows with this `{ident}`."),
+            quote! { ::std::vec::Vec<Self> },
+            quote! { find_all },
+        )
+    };
+    quote! {
+        #[doc = #column_doc]
+        #[must_use]
+        pub fn #ident() -> #runtime::table::Column<Self, #data_type> {
+            #runtime::table::Column::at(#at)
+        }
+        #[doc = #find_doc]
+        ///
+        /// # Errors
+        /// What the query fails with.
+        pub fn #find<'c>(
+            value: impl #runtime::Parameter<<#data_type as #runtime::table::Field>::Sql>,
+            on: impl ::core::convert::Into<#runtime::Connection<'c>>,
+        ) -> #runtime::Result<#result> {
+            #runtime::table::#function(
+                #at,
+                #runtime::Parameter::<<#data_type as #runtime::table::Field>::Sql>::value(&value),
+                on,
+            )
+        }
+    }
+}
+
+/// What a row as a whole can do.
+fn row_methods(runtime: &TokenStream, fields: &[Field<'_>], keys: &[&Field<'_>]) -> TokenStream {
+    let into = quote! { impl ::core::convert::Into<#runtime::Connection<'c>> };
+    let mut code = quote! {
+        /// A query over the table's rows.
+        pub fn query() -> #runtime::table::Select<Self> {
+            ::core::default::Default::default()
+        }
+        /// The CREATE TABLE statement.
+        #[must_use]
+        pub fn create_table() -> ::std::string::String {
+            #runtime::table::create_table::<Self>()
+        }
+        /// Inserts the row; gives it as it is then, generated values included.
+        ///
+        /// # Errors
+        /// What the statement fails with.
+        pub fn insert<'c>(&self, on: #into) -> #runtime::Result<Self> {
+            #runtime::table::insert(self, on)
+        }
+        /// Inserts many rows, several with each statement; gives their number.
+        ///
+        /// # Errors
+        /// What a statement fails with; earlier ones stay, unless all run in one transaction.
+        pub fn insert_all<'c>(rows: &[Self], on: #into) -> #runtime::Result<u64> {
+            #runtime::table::insert_all(rows, on)
+        }
+    };
+    if !keys.is_empty() {
+        code.extend(quote! {
+            /// Writes all columns of the row with this primary key; whether there is one.
+            ///
+            /// # Errors
+            /// What the statement fails with.
+            pub fn update<'c>(&self, on: #into) -> #runtime::Result<bool> {
+                #runtime::table::update(self, on)
+            }
+            /// Deletes the row with this primary key; whether there was one.
+            ///
+            /// # Errors
+            /// What the statement fails with.
+            pub fn delete<'c>(&self, on: #into) -> #runtime::Result<bool> {
+                #runtime::table::delete(self, on)
+            }
+        });
+    }
+    let given = |field: &&Field<'_>| !field.generated && !field.options.has("default");
+    let target: Vec<String> = if !keys.is_empty() && keys.iter().all(given) {
+        keys.iter().map(|key| sql_name(&key.column)).collect()
+    } else {
+        fields
+            .iter()
+            .find(|field| field.unique && !field.primary_key && given(field))
+            .map(|field| vec![sql_name(&field.column)])
+            .unwrap_or_default()
+    };
+    if !target.is_empty() {
+        code.extend(quote! {
+            /// Inserts the row, or gives the row that has its key the other values; gives it as
+            /// it is then.
+            ///
+            /// # Errors
+            /// What the statement fails with.
+            pub fn upsert<'c>(&self, on: #into) -> #runtime::Result<Self> {
+                #runtime::table::upsert(self, &[#(#target),*], on)
+            }
+        });
+    }
+    code
+}

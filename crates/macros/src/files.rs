@@ -1,0 +1,106 @@
+//! The files that the compiler reads with us: manifests, migrations, SQL.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+/// A file with what tells whether it has changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp {
+    pub(crate) path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+/// The directory of the package that is being compiled.
+pub(crate) fn package_directory() -> Result<PathBuf, String> {
+    env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .ok_or_else(|| "CARGO_MANIFEST_DIR is not set: compile with cargo".to_owned())
+}
+
+/// The text of a file.
+pub(crate) fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+/// Whether there is a file or directory.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// A file, or the `*.sql` files of a directory in the order of their names: those that make the
+/// schema, not what takes it back (`*.down.sql`).
+pub(crate) fn schema_files(path: &Path) -> io::Result<Vec<Stamp>> {
+    let mut stamps = sql_files(path)?;
+    stamps.retain(|stamp| {
+        let name = stamp.path.file_name().unwrap_or_default();
+        !name.to_string_lossy().ends_with(".down.sql")
+    });
+    Ok(stamps)
+}
+
+/// A file, or all `*.sql` files of a directory in the order of their names.
+pub(crate) fn sql_files(path: &Path) -> io::Result<Vec<Stamp>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![stamp(path.to_owned())?]);
+    }
+    let mut stamps = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            stamps.push(stamp(path)?);
+        }
+    }
+    stamps.sort();
+    Ok(stamps)
+}
+
+fn stamp(path: PathBuf) -> io::Result<Stamp> {
+    let metadata = fs::metadata(&path)?;
+    Ok(Stamp {
+        length: metadata.len(),
+        modified: metadata.modified().ok(),
+        path,
+    })
+}
+
+/// What the package's manifest says that concerns us.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Manifest {
+    /// `[package.metadata.rustling] migrations = "…"`.
+    pub(crate) migrations: Option<String>,
+    /// The name under which the package depends on `rustling-query`, where not its own.
+    pub(crate) renamed: Option<String>,
+}
+
+/// Reads the manifest of a package; what cannot be read says nothing.
+pub(crate) fn manifest(directory: &Path) -> Manifest {
+    let Ok(text) = fs::read_to_string(directory.join("Cargo.toml")) else {
+        return Manifest::default();
+    };
+    let Ok(table) = text.parse::<toml::Table>() else {
+        return Manifest::default();
+    };
+    let migrations = ["package", "metadata", "rustling", "migrations"]
+        .iter()
+        .try_fold(&toml::Value::Table(table.clone()), |value, key| {
+            value.get(key)
+        })
+        .and_then(|value| value.as_str().map(str::to_owned));
+    let renamed = ["dependencies", "dev-dependencies"]
+        .iter()
+        .filter_map(|section| table.get(*section)?.as_table())
+        .flatten()
+        .find(|(name, dependency)| {
+            let package = dependency.get("package").and_then(toml::Value::as_str);
+            package == Some("rustling-query") && name.as_str() != "rustling-query"
+        })
+        .map(|(name, _)| name.replace('-', "_"));
+    Manifest {
+        migrations,
+        renamed,
+    }
+}

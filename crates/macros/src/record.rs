@@ -1,0 +1,108 @@
+//! Columns of results as fields of structs.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use rustling_sql::template::CheckedColumn;
+use syn::{Type, ext::IdentExt, parse::Parser};
+
+use crate::rust_types::column_type;
+
+/// A column as a field.
+pub(crate) struct Field {
+    pub(crate) name: Ident,
+    pub(crate) data_type: TokenStream,
+    /// Whether the type is one that the column's name says.
+    pub(crate) of_caller: bool,
+}
+
+/// The fields of a result's columns.
+///
+/// A column's name may say more than a name: `AS "name!"` never NULL, `AS "name?"` maybe NULL,
+/// `AS "name: Type"` read as that type.
+pub(crate) fn fields(
+    runtime: &TokenStream,
+    columns: &[CheckedColumn],
+    span: Span,
+) -> Result<Vec<Field>, String> {
+    let mut fields: Vec<Field> = Vec::with_capacity(columns.len());
+    for (at, column) in columns.iter().enumerate() {
+        let field = field(runtime, column, at, span)?;
+        if fields.iter().any(|other| other.name == field.name) {
+            return Err(format!(
+                "two columns are called \"{}\"\n\
+                 HINT:  Give one another name: … AS other_name.",
+                field.name.unraw()
+            ));
+        }
+        fields.push(field);
+    }
+    Ok(fields)
+}
+
+fn field(
+    runtime: &TokenStream,
+    column: &CheckedColumn,
+    at: usize,
+    span: Span,
+) -> Result<Field, String> {
+    let (name, of_caller) = match column.name.split_once(':') {
+        Some((name, data_type)) => (name.trim(), Some(data_type.trim())),
+        None => (column.name.as_str(), None),
+    };
+    let (name, nullable) = if let Some(name) = name.strip_suffix('!') {
+        (name, false)
+    } else if let Some(name) = name.strip_suffix('?') {
+        (name, true)
+    } else {
+        (name, column.nullable)
+    };
+    let name = identifier(name, span).ok_or_else(|| {
+        format!(
+            "column {} is called \"{}\", which cannot be a field's name\n\
+             HINT:  Give it one: … AS name.",
+            at + 1,
+            column.name
+        )
+    })?;
+    let data_type = match of_caller {
+        None => column_type(runtime, column.data_type),
+        Some(text) => {
+            let tokens = crate::query::spanned(text, span)
+                .map_err(|error| format!("\"{text}\" is no type: {error}"))?;
+            let parse = |input: syn::parse::ParseStream<'_>| input.parse::<Type>();
+            let parsed = parse
+                .parse2(tokens)
+                .map_err(|error| format!("\"{text}\" is no type: {error}"))?;
+            quote! { #parsed }
+        }
+    };
+    let data_type = if nullable {
+        quote! { ::core::option::Option<#data_type> }
+    } else {
+        data_type
+    };
+    Ok(Field {
+        name,
+        data_type,
+        of_caller: of_caller.is_some(),
+    })
+}
+
+/// A name as a field's name: keywords raw.
+pub(crate) fn identifier(name: &str, span: Span) -> Option<Ident> {
+    let mut chars = name.chars();
+    let first = chars.next()?;
+    let fine = (first == '_' || first.is_alphabetic())
+        && chars.all(|c| c == '_' || c.is_alphanumeric())
+        && name != "_";
+    if !fine {
+        return None;
+    }
+    if syn::parse_str::<Ident>(name).is_ok() {
+        Some(Ident::new(name, span))
+    } else if matches!(name, "self" | "Self" | "super" | "crate") {
+        None
+    } else {
+        Some(Ident::new_raw(name, span))
+    }
+}

@@ -1,0 +1,243 @@
+//! Single rows: found, written, deleted.
+
+use rustling_sql::{Result, Value};
+
+use super::{ColumnInfo, Table, key_columns};
+use crate::{Connection, Query, Statement};
+
+/// How many values one INSERT of many rows may have.
+const MAX_VALUES: usize = 4096;
+
+pub(super) fn push_names<R: Table>(
+    statement: &mut Statement,
+    wanted: impl Fn(&ColumnInfo) -> bool,
+) {
+    for (at, column) in R::COLUMNS
+        .iter()
+        .filter(|column| wanted(column))
+        .enumerate()
+    {
+        if at > 0 {
+            statement.push_text(", ");
+        }
+        statement.push_text(column.name);
+    }
+}
+
+/// Whether insert gives the column a value.
+fn is_inserted(column: &ColumnInfo) -> bool {
+    !column.generated && column.default.is_none()
+}
+
+fn push_insert<R: Table>(statement: &mut Statement) {
+    statement.push_text("INSERT INTO ");
+    statement.push_text(R::NAME);
+    if R::COLUMNS.iter().any(is_inserted) {
+        statement.push_text(" (");
+        push_names::<R>(statement, is_inserted);
+        statement.push_text(") VALUES ");
+    } else {
+        statement.push_text(" DEFAULT VALUES");
+    }
+}
+
+fn push_values<R: Table>(statement: &mut Statement, row: &R) {
+    let mut before = "(";
+    for (at, column) in R::COLUMNS.iter().enumerate() {
+        if is_inserted(column) {
+            statement.push_text(before);
+            statement.push_value(row.value(at));
+            before = ", ";
+        }
+    }
+    if before == ", " {
+        statement.push_text(")");
+    }
+}
+
+fn push_returning<R: Table>(statement: &mut Statement) {
+    statement.push_text(" RETURNING ");
+    push_names::<R>(statement, |_| true);
+}
+
+fn push_key<R: Table>(statement: &mut Statement, row: &R) {
+    let mut before = " WHERE ";
+    for at in key_columns::<R>() {
+        statement.push_text(before);
+        statement.push_text(R::COLUMNS[at].name);
+        statement.push_text(" = ");
+        statement.push_value(row.value(at));
+        before = " AND ";
+    }
+}
+
+/// Inserts a row; gives it as it is then.
+///
+/// # Errors
+/// What the statement fails with.
+pub fn insert<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<R> {
+    let mut statement = Statement::empty();
+    push_insert::<R>(&mut statement);
+    push_values(&mut statement, row);
+    push_returning::<R>(&mut statement);
+    Query::new(on.into(), statement, R::from_row).fetch_one()
+}
+
+/// Inserts many rows, several with each statement; gives their number.
+///
+/// # Errors
+/// What a statement fails with. Rows of earlier ones are there then, unless it is all in one
+/// transaction.
+pub fn insert_all<'c, R: Table>(rows: &[R], on: impl Into<Connection<'c>>) -> Result<u64> {
+    let mut connection = on.into();
+    let width = R::COLUMNS
+        .iter()
+        .filter(|column| is_inserted(column))
+        .count();
+    let mut inserted = 0;
+    // Without values there is one row to a statement.
+    let at_once = MAX_VALUES.checked_div(width).map_or(1, |rows| rows.max(1));
+    for rows in rows.chunks(at_once) {
+        let mut statement = Statement::empty();
+        push_insert::<R>(&mut statement);
+        for (at, row) in rows.iter().enumerate() {
+            if at > 0 {
+                statement.push_text(", ");
+            }
+            push_values(&mut statement, row);
+        }
+        let (text, values) = statement.into_parts();
+        inserted += connection.execute(&text, values)?;
+    }
+    Ok(inserted)
+}
+
+/// Inserts a row, or gives the row that has its key already the other values; gives it as it is
+/// then. `target`: the columns of the key, as SQL writes them.
+///
+/// # Errors
+/// What the statement fails with.
+pub fn upsert<'c, R: Table>(
+    row: &R,
+    target: &'static [&'static str],
+    on: impl Into<Connection<'c>>,
+) -> Result<R> {
+    let mut statement = Statement::empty();
+    push_insert::<R>(&mut statement);
+    push_values(&mut statement, row);
+    let mut before = " ON CONFLICT (";
+    for name in target {
+        statement.push_text(before);
+        statement.push_text(name);
+        before = ", ";
+    }
+    statement.push_text(") DO UPDATE SET ");
+    // Setting a key column to itself makes rows that are nothing but key come back too.
+    let is_target = |column: &ColumnInfo| target.contains(&column.name);
+    let others = R::COLUMNS
+        .iter()
+        .filter(|column| is_inserted(column) && !is_target(column));
+    let set: Vec<&ColumnInfo> = others.collect();
+    let set = if set.is_empty() {
+        R::COLUMNS
+            .iter()
+            .filter(|column| is_target(column))
+            .collect()
+    } else {
+        set
+    };
+    for (at, column) in set.iter().enumerate() {
+        if at > 0 {
+            statement.push_text(", ");
+        }
+        statement.push_text(column.name);
+        statement.push_text(" = EXCLUDED.");
+        statement.push_text(column.name);
+    }
+    push_returning::<R>(&mut statement);
+    Query::new(on.into(), statement, R::from_row).fetch_one()
+}
+
+/// Writes all columns of the row with this primary key; whether there is one.
+///
+/// # Errors
+/// What the statement fails with.
+pub fn update<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bool> {
+    let mut statement = Statement::empty();
+    statement.push_text("UPDATE ");
+    statement.push_text(R::NAME);
+    let mut before = " SET ";
+    for (at, column) in R::COLUMNS.iter().enumerate() {
+        if column.generated || column.primary_key {
+            continue;
+        }
+        statement.push_text(before);
+        statement.push_text(column.name);
+        statement.push_text(" = ");
+        statement.push_value(row.value(at));
+        before = ", ";
+    }
+    if before == " SET " {
+        // A row that is nothing but key stays as it is; whether it is there still counts.
+        for at in key_columns::<R>().take(1) {
+            for text in [before, R::COLUMNS[at].name, " = ", R::COLUMNS[at].name] {
+                statement.push_text(text);
+            }
+        }
+    }
+    push_key(&mut statement, row);
+    Ok(crate::query::execute(on.into(), statement)? > 0)
+}
+
+/// Deletes the row with this primary key; whether there was one.
+///
+/// # Errors
+/// What the statement fails with.
+pub fn delete<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bool> {
+    let mut statement = Statement::empty();
+    statement.push_text("DELETE FROM ");
+    statement.push_text(R::NAME);
+    push_key(&mut statement, row);
+    Ok(crate::query::execute(on.into(), statement)? > 0)
+}
+
+fn found_by<R: Table>(column: usize, value: Value) -> Statement {
+    let mut statement = Statement::empty();
+    statement.push_text("SELECT ");
+    push_names::<R>(&mut statement, |_| true);
+    statement.push_text(" FROM ");
+    statement.push_text(R::NAME);
+    statement.push_text(" WHERE ");
+    statement.push_text(R::COLUMNS[column].name);
+    if value.is_null() {
+        statement.push_text(" IS NULL");
+    } else {
+        statement.push_text(" = ");
+        statement.push_value(value);
+    }
+    statement
+}
+
+/// The row that has a value in a unique column.
+///
+/// # Errors
+/// What the query fails with.
+pub fn find<'c, R: Table>(
+    column: usize,
+    value: Value,
+    on: impl Into<Connection<'c>>,
+) -> Result<Option<R>> {
+    Query::new(on.into(), found_by::<R>(column, value), R::from_row).fetch_optional()
+}
+
+/// The rows that have a value in a column.
+///
+/// # Errors
+/// What the query fails with.
+pub fn find_all<'c, R: Table>(
+    column: usize,
+    value: Value,
+    on: impl Into<Connection<'c>>,
+) -> Result<Vec<R>> {
+    Query::new(on.into(), found_by::<R>(column, value), R::from_row).fetch_all()
+}

@@ -1,0 +1,61 @@
+//! UPDATE put together from typed parts.
+
+use std::fmt;
+
+use rustling_sql::{Result, Value};
+
+use super::{Column, Condition, Field, Table, select::push_filter};
+use crate::{Connection, Parameter, Statement};
+
+/// Sets columns of the rows that a filter finds.
+#[must_use = "an update runs when it is executed"]
+pub struct Update<R> {
+    filter: Option<Condition<R>>,
+    values: Vec<(usize, Value)>,
+}
+
+impl<R> fmt::Debug for Update<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Update")
+            .field("filter", &self.filter)
+            .field("values", &self.values)
+            .finish()
+    }
+}
+
+impl<R: Table> Update<R> {
+    pub(super) fn new(filter: Option<Condition<R>>) -> Update<R> {
+        Update {
+            filter,
+            values: Vec::new(),
+        }
+    }
+
+    /// Sets one more column.
+    pub fn set<F: Field>(
+        mut self,
+        column: Column<R, F>,
+        value: impl Parameter<F::Sql>,
+    ) -> Update<R> {
+        self.values.push((column.position(), value.value()));
+        self
+    }
+
+    /// Runs it; gives the number of rows changed.
+    ///
+    /// # Errors
+    /// What the statement fails with.
+    pub fn execute<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
+        let mut statement = Statement::empty();
+        statement.push_text("UPDATE ");
+        statement.push_text(R::NAME);
+        for (at, (column, value)) in self.values.into_iter().enumerate() {
+            statement.push_text(if at == 0 { " SET " } else { ", " });
+            statement.push_text(R::COLUMNS[column].name);
+            statement.push_text(" = ");
+            statement.push_value(value);
+        }
+        push_filter(&mut statement, self.filter);
+        crate::query::execute(on.into(), statement)
+    }
+}

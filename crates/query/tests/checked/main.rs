@@ -1,0 +1,12 @@
+//! SQL that the compiler checks, from the outside.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test speaks to the real world, and fails by panicking"
+)]
+
+mod compiling;
+mod nullability;
+mod queries;
+mod tables;

@@ -1,0 +1,1 @@
+SELECT id, name FROM customer ORDER BY id DESC LIMIT 1

@@ -1,0 +1,239 @@
+//! Templates against a catalog.
+
+use super::{Template, Variant};
+use crate::{
+    binder::{BindOptions, bind},
+    bound::{BoundStatement, OutputColumn},
+    catalog::CatalogReader,
+    error::{Error, Result, SqlState},
+    nullability, parser,
+    types::DataType,
+};
+
+/// What a template takes and gives, the same in all its variants.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The types of the template's parameters; of lists that of the array.
+    pub parameters: Vec<DataType>,
+    /// The columns of the result; empty where it gives no rows.
+    pub columns: Vec<CheckedColumn>,
+}
+
+/// A column of a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// Whether it can be NULL, in any variant.
+    pub nullable: bool,
+}
+
+impl Template {
+    /// Binds the template's statement, or enough of its variants to vouch for all.
+    ///
+    /// ```
+    /// use rustling_sql::{DataType, schema::Schema, template::Template};
+    ///
+    /// let mut schema = Schema::default();
+    /// schema.apply("CREATE TABLE users (id int PRIMARY KEY, name text)")?;
+    /// let checked = Template::parse("SELECT name FROM users WHERE id = {id}")?.check(&schema)?;
+    /// assert_eq!(checked.parameters, [DataType::Int4]);
+    /// assert!(checked.columns[0].nullable);
+    /// # Ok::<(), rustling_sql::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What a variant fails with, its place in the template's text; 42804 where variants give
+    /// different columns or want different types of a parameter; 0A000 for statements whose rows
+    /// are only known to the engine.
+    pub fn check(&self, catalog: &dyn CatalogReader) -> Result<Checked> {
+        let mut parameters: Vec<Option<DataType>> = vec![None; self.parameters.len()];
+        let mut columns: Option<Vec<CheckedColumn>> = None;
+        for choices in self.choices() {
+            let variant = self.variant(&choices);
+            let (types, given) = check_variant(&variant, catalog)?;
+            for (at, data_type) in variant.parameters.iter().zip(types) {
+                let known = parameters[*at].get_or_insert(data_type);
+                if *known != data_type {
+                    return Err(Error::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "the parameter is {known} in one variant and {data_type} in another"
+                        ),
+                    )
+                    .at(self.parameters[*at].span)
+                    .hint("Say which with a cast: {expr}::integer."));
+                }
+            }
+            match &mut columns {
+                None => columns = Some(given),
+                Some(columns) => merge_columns(columns, &given)?,
+            }
+        }
+        Ok(Checked {
+            // A parameter of no variant stands in a branch that is never taken.
+            parameters: parameters
+                .into_iter()
+                .map(|data_type| data_type.unwrap_or(DataType::Text))
+                .collect(),
+            columns: columns.unwrap_or_default(),
+        })
+    }
+
+    /// The variants that are checked.
+    fn choices(&self) -> Vec<Vec<usize>> {
+        let last: Vec<usize> = self
+            .alternatives
+            .iter()
+            .map(|count| count.saturating_sub(1))
+            .collect();
+        let mut all = vec![last.clone()];
+        if self.is_fixed() {
+            return all;
+        }
+        all.push(vec![0; self.alternatives.len()]);
+        let mut seen = all.clone();
+        self.vary(&self.pieces, &last, &mut |choices| {
+            if !seen.contains(&choices) {
+                seen.push(choices.clone());
+                all.push(choices);
+            }
+        });
+        all
+    }
+
+    /// One variant for each alternative, under the alternatives that it stands in.
+    fn vary(&self, pieces: &[super::Piece], around: &[usize], give: &mut dyn FnMut(Vec<usize>)) {
+        for piece in pieces {
+            let super::Piece::Branch(branch) = piece else {
+                continue;
+            };
+            for (at, inner) in branch.alternatives.iter().enumerate() {
+                let mut choices = around.to_vec();
+                choices[branch.number] = at;
+                give(choices.clone());
+                self.vary(inner, &choices, give);
+            }
+        }
+    }
+}
+
+fn check_variant(
+    variant: &Variant,
+    catalog: &dyn CatalogReader,
+) -> Result<(Vec<DataType>, Vec<CheckedColumn>)> {
+    let bound = parser::parse_statement(&variant.sql)
+        .and_then(|statement| bind(&statement, catalog, &BindOptions::default()))
+        .map_err(|error| error.moved(|span| variant.place(span)))?;
+    if bound.parameters.len() != variant.parameters.len() {
+        return Err(Error::new(
+            SqlState::UNDEFINED_PARAMETER,
+            "the statement has parameters that are not in braces",
+        )
+        .hint("Write each as a Rust expression in braces: {user_id}."));
+    }
+    let nullable = nullability::of_columns(&bound.statement);
+    let columns = output_columns(&bound.statement)?
+        .iter()
+        .zip(nullable)
+        .map(|(column, nullable)| CheckedColumn {
+            name: column.name.clone(),
+            data_type: match column.data_type {
+                DataType::Unknown => DataType::Text,
+                other => other.of_values(),
+            },
+            nullable,
+        })
+        .collect();
+    Ok((bound.parameters, columns))
+}
+
+fn output_columns(statement: &BoundStatement) -> Result<&[OutputColumn]> {
+    match statement {
+        BoundStatement::Query { columns, .. } => Ok(columns),
+        BoundStatement::Change(change) => Ok(change
+            .returning
+            .as_ref()
+            .map_or(&[], |returning| &returning.columns)),
+        BoundStatement::With { statement, .. } => output_columns(statement),
+        BoundStatement::Explain(_) | BoundStatement::Show { .. } => Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "what EXPLAIN and SHOW give is only known when they run",
+        )
+        .hint("Run the statement without checking it: Database::query.")),
+        _ => Ok(&[]),
+    }
+}
+
+fn merge_columns(columns: &mut [CheckedColumn], given: &[CheckedColumn]) -> Result<()> {
+    let same = columns.len() == given.len()
+        && columns
+            .iter()
+            .zip(given)
+            .all(|(one, other)| one.name == other.name && one.data_type == other.data_type);
+    if !same {
+        let list = |columns: &[CheckedColumn]| {
+            let parts: Vec<String> = columns
+                .iter()
+                .map(|column| format!("{} {}", column.name, column.data_type))
+                .collect();
+            format!("({})", parts.join(", "))
+        };
+        return Err(Error::new(
+            SqlState::DATATYPE_MISMATCH,
+            "the variants give different columns",
+        )
+        .detail(format!("{} and {}", list(columns), list(given)))
+        .hint("Give the columns the same names and types in every branch."));
+    }
+    for (column, other) in columns.iter_mut().zip(given) {
+        column.nullable |= other.nullable;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Schema;
+
+    fn checked(text: &str) -> Result<Checked> {
+        let mut schema = Schema::default();
+        schema.apply("CREATE TABLE t (id int PRIMARY KEY, name text NOT NULL, age smallint)")?;
+        Template::parse(text)?.check(&schema)
+    }
+
+    #[test]
+    fn every_branch_is_checked() {
+        let text = "SELECT name FROM t WHERE true {if let Some(x) = x { AND age = {x}}} \
+                    {if y { AND nam = {z}}}";
+        let error = checked(text).unwrap_err();
+        let span = error.span().unwrap();
+        assert_eq!(&text[span.start..span.end], "nam");
+        let text = "SELECT name FROM t {if a { {if b { WHERE id = {x} } else { WERE 1 } } }}";
+        assert!(checked(text).is_err());
+    }
+
+    #[test]
+    fn lists_have_array_types() {
+        let checked = checked("SELECT name FROM t WHERE age IN ({ages}) LIMIT {n}").unwrap();
+        assert_eq!(checked.parameters[0], DataType::Int2.array().unwrap());
+        assert_eq!(checked.parameters[1], DataType::Int8);
+    }
+
+    #[test]
+    fn variants_give_the_same_columns() {
+        let error = checked("SELECT {if a {name} else {id}} FROM t").unwrap_err();
+        assert_eq!(error.state(), SqlState::DATATYPE_MISMATCH);
+        let checked = checked("SELECT {if a {name} else {NULL::text AS name}} FROM t").unwrap();
+        assert!(checked.columns[0].nullable);
+    }
+
+    #[test]
+    fn as_many_variants_as_alternatives() {
+        let text = format!("SELECT 1 WHERE true {}", "{if a { AND true }}".repeat(50));
+        assert_eq!(Template::parse(&text).unwrap().choices().len(), 52);
+    }
+}
