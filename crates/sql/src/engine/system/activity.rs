@@ -1,0 +1,370 @@
+//! What the engine is doing: transactions, locks, waits, memory, statistics.
+
+use std::time::Duration;
+
+use rustling_storage::{EngineKind, KeyspaceEstimate, KeyspaceId, StoreStatistics};
+use rustling_txn::{LockInfo, LockResource, TransactionInfo};
+
+use crate::{
+    Value,
+    catalog::TableKind,
+    engine::system::{
+        SystemView,
+        relations::{Part, Relation},
+        texts,
+    },
+    planner::statistics::{ColumnStatistics, TableStatistics},
+    types::{Interval, TextStyle},
+};
+
+/// A count, as SQL has it.
+pub(crate) fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn size(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A time, as SQL has it.
+pub(crate) fn interval(time: Duration) -> Value {
+    Value::Interval(Interval {
+        micros: i64::try_from(time.as_micros()).unwrap_or(i64::MAX),
+        ..Interval::default()
+    })
+}
+
+/// The store's figures.
+pub(crate) fn store(view: &SystemView) -> StoreStatistics {
+    view.inner.manager.store().stats()
+}
+
+/// A transaction that runs.
+pub(crate) struct Transaction {
+    pub(crate) info: TransactionInfo,
+    /// Microseconds since 1970.
+    pub(crate) began: i64,
+}
+
+fn as_process(number: u64) -> i32 {
+    i32::try_from(number % (1 << 31)).unwrap_or(0)
+}
+
+impl Transaction {
+    pub(crate) fn number(&self) -> i32 {
+        as_process(self.info.id.0)
+    }
+
+    pub(crate) fn isolation(&self) -> String {
+        format!("{:?}", self.info.isolation)
+            .chars()
+            .flat_map(|c| {
+                let space = c.is_uppercase().then_some(' ');
+                space.into_iter().chain(c.to_lowercase())
+            })
+            .collect::<String>()
+            .trim_start()
+            .to_owned()
+    }
+
+    /// The wait that it is in.
+    pub(crate) fn wait(&self) -> Option<&'static str> {
+        self.info.waits_for.as_ref().map(|resource| match resource {
+            LockResource::Table(_) => "lock.table",
+            LockResource::Row(..) => "lock.row",
+        })
+    }
+}
+
+/// The transactions that run.
+pub(crate) fn transactions(view: &SystemView) -> Vec<Transaction> {
+    let now = view.inner.env.wall_clock();
+    view.inner
+        .manager
+        .active()
+        .into_iter()
+        .map(|info| Transaction {
+            began: now.saturating_sub(i64::try_from(info.age.as_micros()).unwrap_or(i64::MAX)),
+            info,
+        })
+        .collect()
+}
+
+/// A lock that is held or waited for.
+pub(crate) struct Lock {
+    pub(crate) info: LockInfo,
+    /// The number of the table or index.
+    pub(crate) relation: Option<u32>,
+    pub(crate) schema: Option<String>,
+    pub(crate) table: Option<String>,
+}
+
+impl Lock {
+    pub(crate) fn number(&self) -> i32 {
+        as_process(self.info.transaction.0)
+    }
+
+    /// `locktype`
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.info.resource {
+            LockResource::Table(_) => "relation",
+            LockResource::Row(..) => "tuple",
+        }
+    }
+
+    /// The mode in words.
+    pub(crate) fn mode(&self) -> String {
+        format!("{:?}Lock", self.info.mode)
+    }
+}
+
+/// The relation that a keyspace holds.
+fn relation_of(relations: &[Relation], keyspace: KeyspaceId) -> Option<&Relation> {
+    relations
+        .iter()
+        .find(|relation| relation.keyspace() == Some(keyspace.0))
+}
+
+/// The locks that are held or waited for.
+pub(crate) fn locks(view: &SystemView) -> Vec<Lock> {
+    let relations = view.relations(None);
+    view.inner
+        .manager
+        .locks()
+        .into_iter()
+        .map(|info| {
+            let keyspace = match &info.resource {
+                LockResource::Table(keyspace) | LockResource::Row(keyspace, _) => *keyspace,
+            };
+            let relation = relation_of(&relations, keyspace);
+            Lock {
+                relation: relation.map(|relation| relation.oid),
+                schema: relation.map(|relation| relation.schema().to_owned()),
+                table: relation.map(|relation| relation.name().into_owned()),
+                info,
+            }
+        })
+        .collect()
+}
+
+/// What is known of a stored table.
+pub(crate) struct TableFigures {
+    /// About how many rows it has now.
+    pub(crate) rows: Option<i64>,
+    /// Rows when it was analysed.
+    pub(crate) analyzed: Option<i64>,
+    pub(crate) storage: &'static str,
+    pub(crate) depth: Option<i32>,
+    pub(crate) version: i32,
+}
+
+/// The stored tables; where `all`, the system's relations too.
+pub(crate) fn tables(view: &SystemView, all: bool) -> Vec<(Relation, TableFigures)> {
+    view.relations(None)
+        .into_iter()
+        .filter_map(|relation| {
+            let figures = match &relation.part {
+                Part::Table(handle) if matches!(handle.table.kind, TableKind::Table) => {
+                    let estimate = estimate(view, handle.keyspace);
+                    TableFigures {
+                        rows: view.catalog.rows_of(handle).map(count),
+                        analyzed: handle.statistics.as_ref().map(|known| count(known.rows)),
+                        storage: handle.table.storage.name(),
+                        depth: estimate.map(|known| known.depth as i32),
+                        version: i32::try_from(handle.table.version).unwrap_or(i32::MAX),
+                    }
+                }
+                Part::System(_) if all && relation.kind() == 'r' => TableFigures {
+                    rows: None,
+                    analyzed: None,
+                    storage: "system",
+                    depth: None,
+                    version: 1,
+                },
+                _ => return None,
+            };
+            Some((relation, figures))
+        })
+        .collect()
+}
+
+/// The size of a keyspace.
+pub(crate) fn estimate(view: &SystemView, keyspace: KeyspaceId) -> Option<KeyspaceEstimate> {
+    let store = view.catalog.store()?;
+    store.keyspace_estimate(keyspace).ok()
+}
+
+/// About how many bytes the database takes.
+pub(crate) fn database_bytes(view: &SystemView) -> u64 {
+    let statistics = store(view);
+    statistics.pages.file_bytes + statistics.tables.table_bytes
+}
+
+/// What ANALYZE has found out about a column.
+pub(crate) struct ColumnFigures {
+    pub(crate) schema: String,
+    pub(crate) table: String,
+    pub(crate) column: String,
+    /// Rows of the table.
+    pub(crate) rows: u64,
+    pub(crate) statistics: ColumnStatistics,
+}
+
+impl ColumnFigures {
+    pub(crate) fn common_values(&self) -> Value {
+        texts(
+            self.statistics
+                .common
+                .iter()
+                .map(|(value, _)| value.to_text(&TextStyle::DEFAULT)),
+        )
+    }
+
+    pub(crate) fn histogram(&self) -> Value {
+        texts(
+            self.statistics
+                .histogram
+                .iter()
+                .map(|value| value.to_text(&TextStyle::DEFAULT)),
+        )
+    }
+}
+
+/// What ANALYZE has found out about the columns of tables.
+pub(crate) fn column_statistics(view: &SystemView) -> Vec<ColumnFigures> {
+    let mut all = Vec::new();
+    for handle in view.catalog.handles() {
+        let Some(statistics) = &handle.statistics else {
+            continue;
+        };
+        let TableStatistics { rows, columns, .. } = &**statistics;
+        for (column, figures) in handle.table.columns.iter().zip(columns) {
+            all.push(ColumnFigures {
+                schema: handle.table.schema.clone(),
+                table: handle.table.name.clone(),
+                column: column.name.clone(),
+                rows: *rows,
+                statistics: figures.clone(),
+            });
+        }
+    }
+    all
+}
+
+/// What transactions have done since the database was opened.
+pub(crate) fn transaction_totals(view: &SystemView) -> Vec<(&'static str, i64)> {
+    let statistics = view.inner.manager.stats();
+    vec![
+        ("active", size(statistics.active)),
+        ("begun", count(statistics.begun)),
+        ("committed", count(statistics.committed)),
+        ("rolled_back", count(statistics.rolled_back)),
+        ("retried", count(statistics.retried)),
+        ("write_conflicts", count(statistics.write_conflicts)),
+        ("deadlocks", count(statistics.deadlocks)),
+        ("lock_timeouts", count(statistics.lock_timeouts)),
+        ("spilled_bytes", count(statistics.spilled_bytes)),
+        (
+            "serialization_failures",
+            count(statistics.serialization_failures),
+        ),
+        ("safe_snapshots", count(statistics.safe_snapshots)),
+        (
+            "tracked_transactions",
+            size(statistics.tracked_transactions),
+        ),
+        ("tracked_bytes", size(statistics.tracked_bytes)),
+        ("locks", size(statistics.locks)),
+    ]
+}
+
+/// Where the memory is.
+pub(crate) fn memory(view: &SystemView) -> Vec<(&'static str, i64)> {
+    let statistics = store(view);
+    let budget = view.inner.manager.store().memory().clone();
+    vec![
+        ("limit", size(statistics.memory_limit)),
+        ("used", size(statistics.memory_used)),
+        ("peak", size(budget.peak())),
+        ("cached_pages", size(statistics.pages.cached_bytes)),
+        ("dirty_pages", size(statistics.pages.dirty_bytes)),
+        ("memtables", size(statistics.tables.memtable_bytes)),
+        ("cached_blocks", size(statistics.tables.cached_bytes)),
+    ]
+}
+
+/// How far the log is ahead of the pages.
+pub(crate) fn checkpoints(view: &SystemView) -> Vec<(&'static str, i64)> {
+    let statistics = store(view);
+    vec![
+        ("published_lsn", count(statistics.published.0)),
+        ("durable_lsn", count(statistics.durable.0)),
+        ("checkpoint_lsn", count(statistics.checkpointed.0)),
+        ("watermark_lsn", count(statistics.watermark.0)),
+        ("wal_to_replay_bytes", count(statistics.wal_lag_bytes)),
+        ("wal_written_bytes", count(statistics.wal_bytes)),
+        ("wal_segments", size(statistics.wal_segments)),
+        ("checkpoints", count(statistics.pages.checkpoints)),
+        ("pages_written", count(statistics.pages.checkpoint_writes)),
+        ("data_file_bytes", count(statistics.pages.file_bytes)),
+        ("data_file_free_bytes", count(statistics.pages.free_bytes)),
+        ("snapshots", size(statistics.pins.pins)),
+    ]
+}
+
+/// The tables of LSM trees.
+pub(crate) fn lsm(view: &SystemView) -> Vec<(&'static str, i64)> {
+    let tables = store(view).tables;
+    vec![
+        ("tables", size(tables.tables)),
+        ("table_bytes", count(tables.table_bytes)),
+        ("memtable_bytes", size(tables.memtable_bytes)),
+        ("flushes", count(tables.flushes)),
+        ("flushed_bytes", count(tables.flushed_bytes)),
+        ("compactions", count(tables.compactions)),
+        ("moves", count(tables.moves)),
+        ("compaction_read_bytes", count(tables.compaction_read_bytes)),
+        (
+            "compaction_written_bytes",
+            count(tables.compaction_written_bytes),
+        ),
+        ("reads_spared_by_filters", count(tables.filtered)),
+        ("block_cache_hits", count(tables.cache_hits)),
+        ("block_cache_misses", count(tables.cache_misses)),
+    ]
+}
+
+/// A keyspace.
+pub(crate) struct Keyspace {
+    pub(crate) id: i64,
+    pub(crate) engine: &'static str,
+    pub(crate) schema: Option<String>,
+    pub(crate) relation: Option<String>,
+    pub(crate) estimate: KeyspaceEstimate,
+}
+
+/// Every keyspace, with the relation that it holds.
+pub(crate) fn keyspaces(view: &SystemView) -> Vec<Keyspace> {
+    let relations = view.relations(None);
+    view.inner
+        .manager
+        .store()
+        .keyspaces()
+        .into_iter()
+        .map(|(id, options)| {
+            let relation = relation_of(&relations, id);
+            Keyspace {
+                id: i64::from(id.0),
+                engine: match options.engine {
+                    EngineKind::BTree => "btree",
+                    EngineKind::Lsm => "lsm",
+                    EngineKind::Hybrid => "hybrid",
+                    _ => "unknown",
+                },
+                schema: relation.map(|relation| relation.schema().to_owned()),
+                relation: relation.map(|relation| relation.name().into_owned()),
+                estimate: estimate(view, id).unwrap_or_default(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,214 @@
+//! Types as `pg_type` lists them, and what else is known of them.
+
+use crate::{
+    DataType, Value,
+    binder::can_cast,
+    engine::system::{columns, names::reference_named, objects},
+    types::{CastContext, ElementType, TYPES, TypeEntry},
+};
+
+/// A type as `pg_type` lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct TypeRow {
+    pub(crate) oid: u32,
+    pub(crate) name: String,
+    pub(crate) size: i16,
+    pub(crate) by_value: bool,
+    /// `typtype`: `b`ase, `p`seudo.
+    pub(crate) kind: char,
+    pub(crate) category: char,
+    pub(crate) preferred: bool,
+    /// The type of an array's elements.
+    pub(crate) element: u32,
+    /// The type of its arrays.
+    pub(crate) array: u32,
+    pub(crate) alignment: char,
+    pub(crate) storage: char,
+    pub(crate) collation: u32,
+    /// The type that it is, or whose arrays it is of.
+    of: DataType,
+}
+
+fn base_row(entry: &TypeEntry) -> TypeRow {
+    let of = entry.data_type;
+    TypeRow {
+        oid: entry.oid,
+        name: entry.name.to_owned(),
+        size: entry.size,
+        by_value: columns::by_value(of),
+        kind: if of == DataType::Unknown { 'p' } else { 'b' },
+        category: entry.category,
+        preferred: matches!(
+            of,
+            DataType::Boolean
+                | DataType::Float8
+                | DataType::Text
+                | DataType::TimestampTz
+                | DataType::Interval
+                | DataType::Oid
+        ),
+        element: match of {
+            DataType::Int2Vector | DataType::OidVector => of.element().map_or(0, DataType::oid),
+            _ => 0,
+        },
+        array: entry.array,
+        alignment: columns::alignment(of),
+        storage: columns::storage(of),
+        collation: columns::collation(of),
+        of,
+    }
+}
+
+/// Every type, or the one with that number.
+pub(crate) fn types(only: Option<&Value>) -> Vec<TypeRow> {
+    let only = only.and_then(Value::as_integer);
+    let wanted = |oid: u32| only.is_none_or(|only| only == i64::from(oid));
+    let mut rows = Vec::new();
+    for entry in TYPES {
+        if wanted(entry.oid) {
+            rows.push(base_row(entry));
+        }
+        let array = DataType::from_oid(entry.array).filter(|of| matches!(of, DataType::Array(_)));
+        if let Some(array) = array
+            && wanted(entry.array)
+        {
+            rows.push(TypeRow {
+                oid: entry.array,
+                name: format!("_{}", entry.name),
+                size: -1,
+                by_value: false,
+                kind: 'b',
+                category: 'A',
+                preferred: false,
+                element: entry.oid,
+                array: 0,
+                alignment: if columns::alignment(entry.data_type) == 'd' {
+                    'd'
+                } else {
+                    'i'
+                },
+                storage: 'x',
+                collation: columns::collation(entry.data_type),
+                of: array,
+            });
+        }
+    }
+    for (oid, name) in objects::PSEUDO_TYPES {
+        if wanted(oid) {
+            rows.push(TypeRow {
+                oid,
+                name: name.to_owned(),
+                size: 4,
+                by_value: true,
+                kind: 'p',
+                category: 'P',
+                preferred: false,
+                element: 0,
+                array: 0,
+                alignment: 'i',
+                storage: 'p',
+                collation: 0,
+                of: DataType::Unknown,
+            });
+        }
+    }
+    rows
+}
+
+/// No function.
+pub(crate) fn none() -> Value {
+    reference_named(0, "-")
+}
+
+/// The function's name.
+pub(crate) fn function(function: &objects::Function) -> Value {
+    reference_named(function.oid, function.name)
+}
+
+/// The functions that read and write a type's values are part of the type: they have PostgreSQL's
+/// names, by which clients tell arrays from others, and no entry in `pg_proc`.
+pub(crate) fn input(of: &TypeRow, suffix: &str) -> Value {
+    let stem = match of.of {
+        DataType::Array(_) => "array_".to_owned(),
+        DataType::Boolean => "bool".to_owned(),
+        DataType::Date
+        | DataType::Time
+        | DataType::Timestamp
+        | DataType::TimestampTz
+        | DataType::Interval
+        | DataType::Decimal(_)
+        | DataType::Uuid
+        | DataType::Json
+        | DataType::Jsonb => format!("{}_", of.name),
+        _ => of.name.clone(),
+    };
+    let name = format!("{stem}{suffix}");
+    reference_named(objects::number(&name, &[]), name)
+}
+
+/// The number of the function of that name that reads or writes a type's values.
+pub(crate) fn input_named(name: &str) -> Option<u32> {
+    let is_one = types(None).iter().any(|of| {
+        ["in", "out", "recv", "send"]
+            .into_iter()
+            .any(|suffix| matches!(input(of, suffix), Value::Object(found) if found.name == name))
+    });
+    is_one.then(|| objects::number(name, &[]))
+}
+
+/// What subscripts of a type's values do.
+pub(crate) fn subscripting(of: &TypeRow) -> Value {
+    match of.of {
+        DataType::Array(_) => reference_named(6179, "array_subscript_handler"),
+        DataType::Int2Vector | DataType::OidVector => {
+            reference_named(6180, "raw_array_subscript_handler")
+        }
+        DataType::Jsonb => reference_named(6098, "jsonb_subscript_handler"),
+        _ => none(),
+    }
+}
+
+/// The types that can be keys of indexes.
+pub(crate) fn indexable() -> impl Iterator<Item = &'static TypeEntry> {
+    TYPES
+        .iter()
+        .filter(|entry| !matches!(entry.data_type, DataType::Unknown | DataType::Json))
+}
+
+/// The number of the operator class that orders a type.
+pub(crate) fn operator_class(data_type: DataType) -> u32 {
+    9000 + data_type.entry().map_or(0, |entry| entry.oid)
+}
+
+/// Conversions between types: from, to, and where they happen by themselves.
+pub(crate) fn casts() -> Vec<(u32, u32, char)> {
+    let mut casts = Vec::new();
+    for from in TYPES {
+        for to in TYPES {
+            let (source, target) = (from.data_type, to.data_type);
+            if source == target
+                || source == DataType::Unknown
+                || target == DataType::Unknown
+                || ElementType::of(source).is_none()
+                || ElementType::of(target).is_none()
+            {
+                continue;
+            }
+            let context = [
+                (CastContext::Implicit, 'i'),
+                (CastContext::Assignment, 'a'),
+                (CastContext::Explicit, 'e'),
+            ]
+            .into_iter()
+            .find(|(context, _)| can_cast(source, target, *context));
+            // Text is read and written by every type's own functions.
+            let by_text = source.is_string() != target.is_string();
+            if let Some((_, letter)) = context
+                && !by_text
+            {
+                casts.push((from.oid, to.oid, letter));
+            }
+        }
+    }
+    casts
+}
