@@ -1,11 +1,10 @@
 //! Who may connect.
 //!
 //! Over TCP a client proves that it knows a password by SCRAM-SHA-256 (RFC 5802, RFC 7677),
-//! bound to the TLS connection where there is one; the server keeps verifiers, from which the
-//! password cannot be told. Over the Unix socket the system says who is there: the user that
+//! bound to the TLS connection where there is one; the database's roles have verifiers, from which
+//! the password cannot be told. Over the Unix socket the system says who is there: the user that
 //! runs the server is let in. Nobody else is, unless the options say that everybody is trusted.
 
-mod users;
 mod verifier;
 
 use bytes::Bytes;
@@ -14,8 +13,8 @@ use pgwire::{
     error::PgWireError,
 };
 
-pub use users::Users;
-pub use verifier::Verifier;
+use rustling_sql::Database;
+use verifier::Verifier;
 pub(crate) use verifier::fill;
 
 use crate::frontend::{ProtocolError, Reader};
@@ -49,7 +48,8 @@ impl Exchange {
     /// # Errors
     /// Where the certificate does not allow binding.
     pub(crate) fn new(
-        users: &Users,
+        database: &Database,
+        decoys: &Decoys,
         user: &str,
         certificate: Option<&[u8]>,
     ) -> Result<Exchange, ProtocolError> {
@@ -57,9 +57,9 @@ impl Exchange {
         if let Some(certificate) = certificate {
             server.configure_certificate(certificate).map_err(refused)?;
         }
-        let verifier = users.verifier(user);
+        let verifier = verifier_of(database, user);
         let known = verifier.is_some();
-        let secret = verifier.unwrap_or_else(|| users.decoy(user)).secret();
+        let secret = verifier.unwrap_or_else(|| decoys.of(user)).secret();
         Ok(Exchange {
             server,
             bound: certificate.is_some(),
@@ -116,6 +116,44 @@ impl Exchange {
             .map_err(refused)?;
         self.waiting = Some(waiting);
         Ok(Answer::Continue(answer))
+    }
+}
+
+/// What the password of a role is checked with; `None` where it has none that is valid now.
+fn verifier_of(database: &Database, name: &str) -> Option<Verifier> {
+    let role = database.role(name)?;
+    let now = database.env().wall_clock();
+    if role.valid_until.is_some_and(|until| until <= now) {
+        return None;
+    }
+    Verifier::parse(role.verifier.as_deref()?)
+}
+
+/// Verifiers for names that no role has, so that an exchange with them looks like any other.
+#[derive(Clone)]
+pub(crate) struct Decoys {
+    seed: [u8; 32],
+}
+
+impl std::fmt::Debug for Decoys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoys").finish_non_exhaustive()
+    }
+}
+
+impl Decoys {
+    /// Those of one server.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub(crate) fn new() -> crate::Result<Decoys> {
+        let mut seed = [0; 32];
+        fill(&mut seed)?;
+        Ok(Decoys { seed })
+    }
+
+    fn of(&self, name: &str) -> Verifier {
+        Verifier::decoy(&self.seed, name)
     }
 }
 
