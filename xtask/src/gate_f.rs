@@ -5,7 +5,10 @@
 //! transactions, copies, fails and cancels, and judges the answers itself. pgbench runs its
 //! built-in scripts by every protocol, and the balances must agree. Then the server is killed
 //! again and again under pgbench: what pgbench was told is committed must be there, whole.
-#![expect(clippy::print_stderr, reason = "a command-line program reports its progress")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a command-line program reports its progress"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "runs other programs with real files and clocks"
@@ -98,7 +101,10 @@ impl GateF {
         let server = self.serve()?;
         for (name, command) in self.clients(&server)? {
             let text = self.client(name, command)?;
-            say(&format!("{name}: {}", text.lines().last().unwrap_or("fine")));
+            say(&format!(
+                "{name}: {}",
+                text.lines().last().unwrap_or("fine")
+            ));
         }
         self.pgbench_scripts(&server, extent)?;
         drop(server);
@@ -107,12 +113,17 @@ impl GateF {
 
     fn add_user(&self) -> Result<()> {
         // The database must be there before it has users.
-        output(Command::new(&self.binary).args(["query", "SELECT 1"]).arg("--db").arg(&self.database))
-            .or_else(|_| {
-                let mut shell = Command::new(&self.binary);
-                shell.arg("shell").arg("--db").arg(&self.database);
-                output(shell.stdin(Stdio::null()))
-            })?;
+        output(
+            Command::new(&self.binary)
+                .args(["query", "SELECT 1"])
+                .arg("--db")
+                .arg(&self.database),
+        )
+        .or_else(|_| {
+            let mut shell = Command::new(&self.binary);
+            shell.arg("shell").arg("--db").arg(&self.database);
+            output(shell.stdin(Stdio::null()))
+        })?;
         let mut command = Command::new(&self.binary);
         command
             .args(["user", "add", USER])
@@ -162,7 +173,11 @@ impl GateF {
                 .arg(scripts.join("JdbcClient.java")),
         )?;
         let mut java = self.connected(server, "java");
-        java.args(["-cp", &format!("{jar}:{}", self.folder.display()), "JdbcClient"]);
+        java.args([
+            "-cp",
+            &format!("{jar}:{}", self.folder.display()),
+            "JdbcClient",
+        ]);
         let mut node = self.connected(server, "node");
         node.arg(scripts.join("node_client.js"));
         Ok(vec![
@@ -212,19 +227,25 @@ impl GateF {
                 let figure = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
                 let processed = figure("number of transactions actually processed: ");
                 if processed.is_none_or(|count| count.starts_with('0'))
-                    || figure("number of failed transactions: ").is_some_and(|count| !count.starts_with("0 "))
+                    || figure("number of failed transactions: ")
+                        .is_some_and(|count| !count.starts_with("0 "))
                 {
                     return Err(Error::Unexpected(format!("pgbench has failures:\n{text}")));
                 }
                 say(&format!(
                     "pgbench {script}, {protocol}: {} transactions/s",
-                    figure("tps = ").and_then(|rest| rest.split('.').next()).unwrap_or("?")
+                    figure("tps = ")
+                        .and_then(|rest| rest.split('.').next())
+                        .unwrap_or("?")
                 ));
             }
         }
         // Simple updates change accounts alone.
         output(self.connected(server, "pgbench").args(["-i", "-q"]))?;
-        output(self.connected(server, "pgbench").args(["-c", "8", "-j", "2", "-t", "50"]))?;
+        output(
+            self.connected(server, "pgbench")
+                .args(["-c", "8", "-j", "2", "-t", "50"]),
+        )?;
         self.check_balances(server, 400)
     }
 
@@ -238,7 +259,10 @@ impl GateF {
                     (SELECT sum(tbalance) FROM pgbench_tellers), \
                     (SELECT sum(bbalance) FROM pgbench_branches)",
         )?;
-        let figures: Vec<i64> = found.split('|').filter_map(|text| text.parse().ok()).collect();
+        let figures: Vec<i64> = found
+            .split('|')
+            .filter_map(|text| text.parse().ok())
+            .collect();
         match figures.as_slice() {
             [count, rest @ ..]
                 if *count >= i64::try_from(acknowledged).unwrap_or(i64::MAX)

@@ -178,7 +178,11 @@ fn measure(options: &Options, server: &Server, kind: &Kind, data: &Path) -> Resu
         }
         Kind::CopyIn => {
             sql(options, server, "DROP TABLE IF EXISTS copied")?;
-            sql(options, server, "CREATE TABLE copied (id int, name text, amount numeric, at timestamp)")?;
+            sql(
+                options,
+                server,
+                "CREATE TABLE copied (id int, name text, amount numeric, at timestamp)",
+            )?;
             let file = fs::File::open(data).map_err(|source| Error::File {
                 path: data.to_path_buf(),
                 source,
@@ -268,7 +272,13 @@ fn unprivileged(program: &Path) -> Command {
     if is_root {
         let mut command = Command::new("setpriv");
         command
-            .args(["--reuid", UNPRIVILEGED, "--regid", UNPRIVILEGED, "--clear-groups"])
+            .args([
+                "--reuid",
+                UNPRIVILEGED,
+                "--regid",
+                UNPRIVILEGED,
+                "--clear-groups",
+            ])
             .arg(program);
         command
     } else {
@@ -282,16 +292,21 @@ fn start_postgresql(programs: &Path, folder: &Path) -> Result<Server> {
         path: home.clone(),
         source,
     })?;
-    let _ = Command::new("chown")
-        .arg(UNPRIVILEGED)
-        .arg(&home)
-        .status();
+    let _ = Command::new("chown").arg(UNPRIVILEGED).arg(&home).status();
     let data = home.join("data");
     output(
         unprivileged(&programs.join("initdb"))
             .arg("-D")
             .arg(&data)
-            .args(["-A", "trust", "-U", UNPRIVILEGED, "-E", "UTF8", "--locale=C"]),
+            .args([
+                "-A",
+                "trust",
+                "-U",
+                UNPRIVILEGED,
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ]),
     )?;
     let port = free_port()?;
     started(

@@ -152,6 +152,19 @@ pub(crate) enum Command {
         after_help = "Example:\n  rustling user add ann --db my.db"
     )]
     User(User),
+    /// Apply the steps that make the schema, each once, from the files of a directory.
+    #[command(
+        after_help = "Examples:\n  rustling migrate new add_email\n  rustling migrate up --db my.db\n  \
+                      rustling migrate status --db my.db"
+    )]
+    Migrate {
+        /// The directory of the migrations: 0001_name.sql, or 0001_name.up.sql with
+        /// 0001_name.down.sql.
+        #[arg(long, global = true, value_name = "DIR", default_value = "migrations")]
+        dir: PathBuf,
+        #[command(subcommand)]
+        command: Migrate,
+    },
     /// Verify every byte of the database.
     #[command(after_help = "Example:\n  rustling check --db my.db")]
     Check,
@@ -172,9 +185,6 @@ pub(crate) struct Serve {
     /// No Unix socket.
     #[arg(long)]
     pub(crate) no_socket: bool,
-    /// The file of users; default: `users` in the database's directory (`rustling user`).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) users: Option<PathBuf>,
     /// Let everybody in without a password: only where nobody else can reach the server.
     #[arg(long)]
     pub(crate) trust: bool,
@@ -200,6 +210,9 @@ pub(crate) enum User {
     Add {
         /// The name.
         name: String,
+        /// May do everything. Others may do what GRANT says.
+        #[arg(long)]
+        superuser: bool,
     },
     /// Remove a user.
     #[command(after_help = "Example:\n  rustling user remove ann --db my.db")]
@@ -210,6 +223,31 @@ pub(crate) enum User {
     /// List the users.
     #[command(after_help = "Example:\n  rustling user list --db my.db")]
     List,
+}
+
+/// `rustling migrate`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Migrate {
+    /// Make the file of a new migration.
+    New {
+        /// What it does, for example add_email.
+        name: String,
+        /// Make a second file, for the way back.
+        #[arg(long)]
+        reversible: bool,
+    },
+    /// Apply what has not been applied yet; makes the database where there is none.
+    Up,
+    /// Take back the newest.
+    Down {
+        /// How many.
+        #[arg(default_value_t = 1)]
+        count: usize,
+    },
+    /// Show which are applied.
+    Status,
+    /// Fail where some are not applied, or the database is not what they make.
+    Check,
 }
 
 /// Which key-value table.

@@ -18,6 +18,7 @@ use crate::{
     args::{self, Arguments, Command, Common},
     error::{Error, Result, output},
     kv::{KeyValue, ScanRange},
+    migrate::migrate,
     open::{Missing, open},
     progress::LoadBar,
     run::{Output, run as run_sql, write_result},
@@ -111,19 +112,40 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             let result = serve(&database, &options);
             finish(database, result)
         }
-        Some(Command::User(command)) => user(&path, &command),
+        Some(Command::User(command)) => {
+            with_database(&path, &common, |database| user(database, &command))
+        }
+        Some(Command::Migrate { dir, command }) => migrate(&path, &common, &dir, &command),
         Some(Command::Check) => check(&path),
         Some(Command::Stats) => with_database(&path, &common, |database| print(&stats(database))),
     }
 }
 
 /// Runs `work` on a database that must be there.
-fn with_database(
+pub(crate) fn with_database(
     path: &Path,
     common: &Common,
     work: impl FnOnce(&Database) -> Result<()>,
 ) -> Result<()> {
-    let database = open(path, common, Missing::Refuse)?;
+    with(Missing::Refuse, path, common, work)
+}
+
+/// Runs `work` on a database that is made where there is none.
+pub(crate) fn with_new_database(
+    path: &Path,
+    common: &Common,
+    work: impl FnOnce(&Database) -> Result<()>,
+) -> Result<()> {
+    with(Missing::Create, path, common, work)
+}
+
+fn with(
+    missing: Missing,
+    path: &Path,
+    common: &Common,
+    work: impl FnOnce(&Database) -> Result<()>,
+) -> Result<()> {
+    let database = open(path, common, missing)?;
     let result = work(&database);
     finish(database, result)
 }
@@ -172,7 +194,7 @@ fn to_standard_output(
     out.flush().map_err(output)
 }
 
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

@@ -47,6 +47,9 @@ pub(crate) enum Error {
     /// The check found damage.
     #[error("{0} problems found")]
     Damaged(usize),
+    /// The database is not what its migrations make; each difference has been told.
+    #[error("{0} differences between the migrations and the database")]
+    Drifted(usize),
     /// Statements of a script failed; each has been reported where it stood.
     #[error("{0} statements failed")]
     Script(u64),
@@ -85,6 +88,7 @@ impl Error {
             }
             Error::Usage { hint, .. } => Some(hint.clone()),
             Error::Damaged(_) => Some("copy the directory before anything else; restore it from a backup".into()),
+            Error::Drifted(_) => Some("rustling migrate up applies what is pending; write what else should be there into a migration".into()),
             Error::Io { .. } | Error::Script(_) => None,
         };
         match hint {

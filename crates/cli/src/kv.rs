@@ -149,7 +149,7 @@ fn table_name(statement: &mut StatementKind) -> Option<&mut ObjectName> {
         StatementKind::CreateTable(create) => Some(&mut create.name),
         StatementKind::Query(query) => match &mut query.body {
             QueryBody::Select(select) => match &mut select.from.first_mut()?.kind {
-                TableRefKind::Table(name) => Some(name),
+                TableRefKind::Table { name, .. } => Some(name),
                 _ => None,
             },
             _ => None,

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod error;
 mod kv;
+mod migrate;
 mod open;
 mod output;
 mod progress;

@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::Path,
     sync::mpsc,
     time::Duration,
 };
 
-use rustling_server::{Certificate, Server, ServerOptions, USERS_FILE, Users};
-use rustling_sql::Database;
+use rustling_server::{Certificate, Server, ServerOptions};
+use rustling_sql::{Database, ast::RoleOption};
 use rustling_storage::{Env, OpenMode};
 
 use crate::{
@@ -25,14 +25,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Where the server cannot start.
 pub(crate) fn serve(database: &Database, arguments: &args::Serve) -> Result<()> {
     let env = database.env();
-    let users = match &arguments.users {
-        Some(path) => Users::load(env, path)?,
-        None => match rustling_server::users_file(database) {
-            Some(path) => Users::load(env, &path)?,
-            None => Users::new()?,
-        },
-    };
-    let mut options = ServerOptions::new(users);
+    let mut options = ServerOptions::new();
     options.listen.clone_from(&arguments.listen);
     options.socket_directory = match (&arguments.socket, arguments.no_socket) {
         (_, true) => None,
@@ -98,46 +91,40 @@ fn read(env: &Env, path: &Path) -> Result<Vec<u8>> {
     read().map_err(|source| rustling_storage::Error::io("read", path, source).into())
 }
 
-/// Adds, removes or lists the users of a database's server.
+/// Adds, removes or lists the roles that may connect.
 ///
 /// # Errors
-/// Where there is no database, or its file of users cannot be read or written.
-pub(crate) fn user(database: &Path, command: &args::User) -> Result<()> {
-    let env = Env::system();
-    let exists = env
-        .vfs
-        .exists(database)
-        .map_err(|source| rustling_storage::Error::io("look for", database, source))?;
-    if !exists {
-        return Err(Error::NoDatabase(database.display().to_string()));
-    }
-    let path: PathBuf = database.join(USERS_FILE);
-    let mut users = Users::load(&env, &path)?;
+/// Where there is no database, or the role is not to be made, changed or dropped so.
+pub(crate) fn user(database: &Database, command: &args::User) -> Result<()> {
     match command {
-        args::User::Add { name } => {
-            users.add(name, &password(name)?)?;
-            users.save(&env, &path)?;
-            say(&format!(
-                "{name} may connect, from the server's next start on.\n"
-            ))
+        args::User::Add { name, superuser } => {
+            let mut options = vec![
+                RoleOption::Login(true),
+                RoleOption::Password(Some(password(name)?)),
+            ];
+            if *superuser {
+                options.push(RoleOption::Superuser(true));
+            }
+            database.set_role(name, &options).map_err(Error::Database)?;
+            say(&format!("{name} may connect.\n"))
         }
         args::User::Remove { name } => {
-            if !users.remove(name) {
+            if database.role(name).is_none() {
                 return Err(Error::Usage {
                     message: format!("there is no user {name}"),
                     hint: "rustling user list shows all".into(),
                 });
             }
-            users.save(&env, &path)?;
-            say(&format!(
-                "{name} may not connect any more, from the server's next start on.\n"
-            ))
+            database.drop_role(name).map_err(Error::Database)?;
+            say(&format!("{name} may not connect any more.\n"))
         }
         args::User::List => {
             let mut text = String::new();
-            for name in users.names() {
-                text.push_str(name);
-                text.push('\n');
+            for role in database.roles() {
+                if role.login && role.verifier.is_some() {
+                    text.push_str(&role.name);
+                    text.push('\n');
+                }
             }
             io::stdout().write_all(text.as_bytes()).map_err(output)
         }

@@ -141,6 +141,69 @@ fn a_file_is_loaded_and_asked_about_in_every_format() {
 }
 
 #[test]
+fn migrations_are_made_applied_checked_and_taken_back() {
+    let place = Place::new();
+    let missing = place.run(&["migrate", "up"]);
+    assert!(missing.err.contains("migrate new"), "{}", missing.err);
+    let made = place.run(&["migrate", "new", "Add users", "--reversible"]);
+    assert_eq!(
+        made.out,
+        "migrations/0001_add_users.up.sql\nmigrations/0001_add_users.down.sql\n"
+    );
+    assert_eq!(
+        place.run(&["migrate", "new", "email"]).out,
+        "migrations/0002_email.sql\n"
+    );
+    place.file(
+        &made.out[..made.out.find('\n').unwrap()],
+        b"CREATE TABLE users (id int)",
+    );
+    place.file("migrations/0001_add_users.down.sql", b"DROP TABLE users");
+    place.file(
+        "migrations/0002_email.sql",
+        b"ALTER TABLE users ADD email text",
+    );
+    assert_eq!(
+        place.run(&["migrate", "up"]).out,
+        "applied 1 add_users\napplied 2 email\n"
+    );
+    assert_eq!(place.run(&["migrate", "up"]).out, "nothing to do\n");
+    assert!(place.run(&["migrate", "check"]).success);
+    assert!(
+        place
+            .run(&["query", "ALTER TABLE users ADD stray int"])
+            .success
+    );
+    let drifted = place.run(&["migrate", "check"]);
+    assert!(
+        !drifted.success
+            && drifted
+                .out
+                .contains("stray integer comes from no migration"),
+        "{}",
+        drifted.out
+    );
+    let stuck = place.run(&["migrate", "down"]);
+    assert!(stuck.err.contains("has no way down"), "{}", stuck.err);
+    place.file(
+        "migrations/0002_email.sql",
+        b"ALTER TABLE users ADD email varchar",
+    );
+    assert!(
+        place
+            .run(&["migrate", "status"])
+            .out
+            .contains("email: changed")
+    );
+    assert!(
+        place
+            .run(&["migrate", "up"])
+            .err
+            .contains("changed after it was applied")
+    );
+}
+
+#[test]
 fn keys_and_rows_are_the_same_data() {
     let place = Place::new();
     assert!(place.run(&["put", "user:1", "Ada"]).success);
@@ -419,13 +482,24 @@ fn data_is_copied_in_and_out() {
     assert!(made.success, "{}", made.err);
     // A file, named as psql's \copy names it.
     let copied = place.shell("\\copy t FROM 't.csv' CSV HEADER\n");
-    assert!(copied.success && copied.out.contains("COPY 2"), "{}{}", copied.out, copied.err);
+    assert!(
+        copied.success && copied.out.contains("COPY 2"),
+        "{}{}",
+        copied.out,
+        copied.err
+    );
     // Data between statements; a bad line does not make statements of the rest.
     let script = "COPY t FROM STDIN;\n3\tthree\n\\.\nSELECT count(*) FROM t;\n\
                   COPY t FROM STDIN;\nfour\tbad\nDROP TABLE t;\n\\.\nSELECT max(n) FROM t;\n";
     let answer = place.shell(script);
     assert!(!answer.success);
-    assert!(answer.err.contains("CONTEXT:  COPY t, line 1, column n: \"four\""), "{}", answer.err);
+    assert!(
+        answer
+            .err
+            .contains("CONTEXT:  COPY t, line 1, column n: \"four\""),
+        "{}",
+        answer.err
+    );
     assert!(answer.out.contains('3'), "{}", answer.out);
     let dumped = place.run(&["query", "COPY t TO STDOUT (FORMAT csv, NULL '-')"]);
     assert_eq!(dumped.out, "1,one\n2,-\n3,three\n");

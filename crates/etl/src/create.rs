@@ -123,8 +123,11 @@ pub(crate) fn create_table(table: &str, columns: &[(ColumnSpec, DataType)]) -> R
                 span: Span::default(),
             },
             if_not_exists: false,
-            method: None,
             parameters: Vec::new(),
+            inherits: Vec::new(),
+            partition_by: None,
+            partition_of: None,
+            method: None,
             body: TableBody::Definitions {
                 elements: columns,
                 constraints: Vec::new(),

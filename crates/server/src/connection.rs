@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    authentication::Decoys,
     busy::{self, Left, Session, Socket, is_over},
     cancel::CancelRegistry,
     dispatch::{Dispatcher, Progress},
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) database: Database,
     /// The options.
     pub(crate) options: ServerOptions,
+    /// Stand for roles that there are not.
+    pub(crate) decoys: Decoys,
     /// Who can be cancelled.
     pub(crate) cancels: Arc<CancelRegistry>,
 }
@@ -58,7 +61,7 @@ pub(crate) async fn serve(
 ) {
     let wanted = timeout(
         shared.options.limits.startup_time,
-        start(stream, &shared.options, peer_is_owner),
+        start(stream, &shared, peer_is_owner),
     );
     match wanted.await {
         // Whoever takes too long to say who he is is not told anything.
@@ -79,6 +82,7 @@ async fn session(
         mut stream,
         input,
         user,
+        as_owner,
         settings,
         long_secret,
         out,
@@ -90,9 +94,11 @@ async fn session(
     let registration = shared.cancels.register(session.cancel_token(), long_secret);
     let mut dispatcher = Dispatcher::new(session, shared.options.limits.message_bytes);
     dispatcher.out = out;
-    let refused = settings
-        .iter()
-        .find_map(|(name, value)| dispatcher.set(name, value).err());
+    let refused = dispatcher.log_in(&user, as_owner).err().or_else(|| {
+        settings
+            .iter()
+            .find_map(|(name, value)| dispatcher.set(name, value).err())
+    });
     let registration = match (refused, registration) {
         (Some(error), _) => return part(stream, dispatcher, &error).await,
         (None, Err(error)) => {

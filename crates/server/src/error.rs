@@ -36,16 +36,6 @@ pub enum Error {
     /// The certificate or its key cannot be used.
     #[error("cannot use the certificate: {0}")]
     Certificate(String),
-    /// A file of users does not read.
-    #[error("{}, line {line}: {reason}", path.display())]
-    Users {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// The options contradict each other.
     #[error("{0}")]
     Options(String),
@@ -68,11 +58,6 @@ impl Error {
                 }
                 _ => None,
             },
-            Error::Users { .. } => Some(
-                "a line is NAME:SCRAM-SHA-256$ITERATIONS:SALT$STORED:SERVER, as \
-                 rustling user add writes it"
-                    .into(),
-            ),
             Error::Certificate(_) => Some("give the chain and its private key as PEM files".into()),
             Error::System { .. } | Error::Options(_) => None,
         }

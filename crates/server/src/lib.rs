@@ -3,15 +3,15 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use rustling_server::{Server, ServerOptions, Users};
-//! use rustling_sql::Database;
+//! use rustling_server::{Server, ServerOptions};
+//! use rustling_sql::{Database, ast::RoleOption::{Login, Password}};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let db = Database::in_memory()?;
 //! db.execute("CREATE TABLE t (n int)", ())?;
-//! let mut users = Users::new()?;
-//! users.add("ann", "correct horse battery staple")?;
-//! let options = ServerOptions::new(users).listen_on("127.0.0.1:0".parse()?);
+//! db.set_role("ann", &[Login(true), Password(Some("correct horse battery staple".into()))])?;
+//! db.execute("GRANT SELECT ON t TO ann", ())?;
+//! let options = ServerOptions::new().listen_on("127.0.0.1:0".parse()?);
 //! let server = Server::start(db.clone(), options)?;
 //! println!("psql -h 127.0.0.1 -p {} -U ann", server.addresses()[0].port());
 //! // The program goes on using `db`; clients see what it commits.
@@ -20,13 +20,12 @@
 //! # }
 //! ```
 //!
-//! A program whose database has its users in a file beside it needs one line:
-//! [`Serve::serve`].
+//! A program whose database has roles that may log in needs one line: [`Serve::serve`].
 //!
 //! | step                                       | room                                        |
 //! |--------------------------------------------|---------------------------------------------|
 //! | listening, limits, the end                 | `server`                                    |
-//! | TLS, the startup message                   | `startup`, [`authentication`](Users)        |
+//! | TLS, the startup message                   | `startup`, `authentication`                 |
 //! | a connection's reading and writing         | `connection`, `busy`, `stream`              |
 //! | messages → statements → answers            | `frontend`, `dispatch`, `backend`, `values` |
 //! | requests to end another session's statement | `cancel`                                   |
@@ -45,22 +44,6 @@ mod startup;
 mod stream;
 mod values;
 
-use std::path::PathBuf;
-
-use rustling_sql::Database;
-
-pub use authentication::{Users, Verifier};
 pub use error::{Error, Result};
 pub use options::{Certificate, Limits, ServerOptions};
 pub use server::{Serve, Server};
-
-/// The name of the file of users in a database's directory.
-pub const USERS_FILE: &str = "users";
-
-/// Where the users of a database's server stand; `None` for one that lies in no directory.
-#[must_use]
-pub fn users_file(database: &Database) -> Option<PathBuf> {
-    database
-        .directory()
-        .map(|directory| directory.join(USERS_FILE))
-}

@@ -11,12 +11,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::{
-    authentication::Users,
-    error::{Error, Result},
-};
+use crate::error::{Error, Result};
 
-/// How a server listens and whom it lets in.
+/// How a server listens. Whom it lets in, the database's roles say: those with LOGIN and a
+/// password; over the Unix socket also, as any role, the system's user that runs the server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// TCP addresses; port 0 takes a free one.
@@ -26,9 +24,6 @@ pub struct ServerOptions {
     pub socket_directory: Option<PathBuf>,
     /// The port that names the Unix socket where there is no TCP address.
     pub socket_port: u16,
-    /// Who may connect over TCP, and over the Unix socket where the system's user is another
-    /// than the server's.
-    pub users: Users,
     /// Whether everybody may connect, as whom they like. Only for what nobody else can reach.
     pub trust: bool,
     /// The certificate for TLS. Without one connections are in the clear.
@@ -44,15 +39,20 @@ pub struct ServerOptions {
     pub threads: usize,
 }
 
+impl Default for ServerOptions {
+    fn default() -> ServerOptions {
+        ServerOptions::new()
+    }
+}
+
 impl ServerOptions {
-    /// Listens nowhere yet, for these users.
+    /// Listens nowhere yet.
     #[must_use]
-    pub fn new(users: Users) -> ServerOptions {
+    pub fn new() -> ServerOptions {
         ServerOptions {
             listen: Vec::new(),
             socket_directory: None,
             socket_port: 5432,
-            users,
             trust: false,
             certificate: None,
             require_tls: false,

@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use crate::{
+    authentication::Decoys,
     backend::{self, Severity},
     cancel::CancelRegistry,
     connection::{Phase, Shared, serve},
@@ -38,25 +39,21 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
 /// Serves a database from inside the program that has it open.
 pub trait Serve {
-    /// Serves on a TCP address to the users of the database's directory (`rustling user add`),
-    /// beside whatever the program does with the database. Dropping the [`Server`] ends it.
+    /// Serves on a TCP address to the roles of the database that may log in (`rustling user add`,
+    /// CREATE ROLE), beside whatever the program does with the database. Dropping the [`Server`] ends it.
     ///
     /// # Errors
-    /// Where the address is none or cannot be listened on, or the file of users does not read.
+    /// Where the address is none or cannot be listened on.
     fn serve(&self, address: impl ToSocketAddrs) -> Result<Server>;
 }
 
 impl Serve for Database {
     fn serve(&self, address: impl ToSocketAddrs) -> Result<Server> {
-        let users = match crate::users_file(self) {
-            Some(path) => crate::Users::load(self.env(), &path)?,
-            None => crate::Users::new()?,
-        };
         let addresses = address.to_socket_addrs().map_err(|source| Error::System {
             action: "cannot find the address",
             source,
         })?;
-        let mut options = ServerOptions::new(users);
+        let mut options = ServerOptions::new();
         options.listen.extend(addresses);
         Server::start(self.clone(), options)
     }
@@ -78,10 +75,11 @@ impl Server {
     /// Listens and serves, on threads of its own.
     ///
     /// # Errors
-    /// Where an address cannot be listened on, where TCP clients could not be told apart (no
-    /// users, and nobody is trusted), or where the threads cannot be started.
+    /// Where an address cannot be listened on, where nobody could connect over TCP (no role has a
+    /// password, and nobody is trusted), or where the threads cannot be started.
     pub fn start(database: Database, options: ServerOptions) -> Result<Server> {
-        check(&options)?;
+        check(&database, &options)?;
+        let decoys = Decoys::new()?;
         let mut builder = Builder::new_multi_thread();
         builder
             .enable_io()
@@ -133,6 +131,7 @@ impl Server {
         let shared = Arc::new(Shared {
             database: database.clone(),
             options,
+            decoys,
             cancels: Arc::clone(&cancels),
         });
         let acceptor = Acceptor {
@@ -216,15 +215,19 @@ impl Drop for Server {
 }
 
 /// Refuses options that would let nobody in, or strangers.
-fn check(options: &ServerOptions) -> Result<()> {
+fn check(database: &Database, options: &ServerOptions) -> Result<()> {
     if options.listen.is_empty() && options.socket_directory.is_none() {
         return Err(Error::Options(
             "the server is to listen nowhere: give an address or a directory for its socket".into(),
         ));
     }
-    if !options.listen.is_empty() && options.users.is_empty() && !options.trust {
+    let nobody = !database
+        .roles()
+        .iter()
+        .any(|role| role.login && role.verifier.is_some());
+    if !options.listen.is_empty() && nobody && !options.trust {
         return Err(Error::Options(
-            "nobody could connect over TCP: there are no users (rustling user add NAME)".into(),
+            "nobody could connect over TCP: no role has a password (rustling user add NAME)".into(),
         ));
     }
     if options.require_tls && options.certificate.is_none() {

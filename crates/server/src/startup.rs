@@ -13,8 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{
     authentication::{Answer, Exchange},
     backend::{self, Severity},
+    connection::Shared,
     frontend::{Frontend, ProtocolError, Reader, decode, take_frame},
-    options::{MAX_STARTUP_BYTES, ServerOptions},
+    options::MAX_STARTUP_BYTES,
     stream::Stream,
 };
 
@@ -50,6 +51,8 @@ pub(crate) struct Startup {
     pub(crate) input: BytesMut,
     /// The user.
     pub(crate) user: String,
+    /// Whether it needs to be no role: it owns the database, or everybody is trusted.
+    pub(crate) as_owner: bool,
     /// Settings to begin with.
     pub(crate) settings: Vec<(String, String)>,
     /// Whether keys to cancel may be long (protocol 3.2).
@@ -66,8 +69,8 @@ enum Refusal {
 
 /// Brings a connection to where it can be served. `peer_is_owner`: the system says that the
 /// other end is the user that runs this process.
-pub(crate) async fn start(stream: Stream, options: &ServerOptions, peer_is_owner: bool) -> Wanted {
-    match begin(stream, options, peer_is_owner).await {
+pub(crate) async fn start(stream: Stream, shared: &Shared, peer_is_owner: bool) -> Wanted {
+    match begin(stream, shared, peer_is_owner).await {
         Ok(wanted) => wanted,
         Err(Refusal::Gone) => Wanted::Nothing,
         Err(Refusal::Told(mut stream, error)) => {
@@ -83,9 +86,10 @@ pub(crate) async fn start(stream: Stream, options: &ServerOptions, peer_is_owner
 
 async fn begin(
     mut stream: Stream,
-    options: &ServerOptions,
+    shared: &Shared,
     peer_is_owner: bool,
 ) -> Result<Wanted, Refusal> {
+    let options = &shared.options;
     let mut input = BytesMut::new();
     let mut encryption_asked = false;
     // A client may ask for either kind of encryption, once each, before it begins.
@@ -185,7 +189,7 @@ async fn begin(
         );
     }
     if !options.trust && !peer_is_owner {
-        stream = authenticate(stream, &mut input, &mut out, options, &user).await?;
+        stream = authenticate(stream, &mut input, &mut out, shared, &user).await?;
     }
     backend::authentication_ok(&mut out);
     let settings = match settings(parameters) {
@@ -196,6 +200,7 @@ async fn begin(
         stream,
         input,
         user,
+        as_owner: options.trust || peer_is_owner,
         settings,
         long_secret: minor >= 2,
         out,
@@ -294,14 +299,14 @@ async fn authenticate(
     mut stream: Stream,
     input: &mut BytesMut,
     out: &mut BytesMut,
-    options: &ServerOptions,
+    shared: &Shared,
     user: &str,
 ) -> Result<Stream, Refusal> {
-    let certificate = match (&stream, &options.certificate) {
+    let certificate = match (&stream, &shared.options.certificate) {
         (Stream::Tls(_), Some(certificate)) => Some(certificate.chain()),
         _ => None,
     };
-    let mut exchange = match Exchange::new(&options.users, user, certificate) {
+    let mut exchange = match Exchange::new(&shared.database, &shared.decoys, user, certificate) {
         Ok(exchange) => exchange,
         Err(error) => return Err(Refusal::Told(stream, error)),
     };

@@ -12,8 +12,11 @@ use postgres::{
     Client, Config, NoTls,
     error::{DbError, ErrorPosition, SqlState},
 };
-use rustling_server::{Server, ServerOptions, Users};
-use rustling_sql::Database;
+use rustling_server::{Server, ServerOptions};
+use rustling_sql::{
+    Database,
+    ast::RoleOption::{Login, Password, Superuser},
+};
 
 struct Place {
     database: Database,
@@ -25,9 +28,13 @@ impl Place {
     fn new(script: &str) -> Place {
         let database = Database::in_memory().unwrap();
         database.execute_script(script).unwrap();
-        let mut users = Users::new().unwrap();
-        users.add("ann", "secret").unwrap();
-        let options = ServerOptions::new(users).listen_on("127.0.0.1:0".parse().unwrap());
+        let ann = [
+            Login(true),
+            Superuser(true),
+            Password(Some("secret".into())),
+        ];
+        database.set_role("ann", &ann).unwrap();
+        let options = ServerOptions::new().listen_on("127.0.0.1:0".parse().unwrap());
         Place {
             server: Server::start(database.clone(), options).unwrap(),
             database,
@@ -383,14 +390,15 @@ fn data_is_copied_both_ways() {
         .and_then(|mut reader| {
             let mut text = String::new();
             let read = reader.read_to_string(&mut text).map(drop);
-            Err(*read
-                .unwrap_err()
-                .into_inner()
-                .unwrap()
-                .downcast::<postgres::Error>()
-                .unwrap())
+            Err::<(), postgres::Error>(
+                *read
+                    .unwrap_err()
+                    .into_inner()
+                    .unwrap()
+                    .downcast::<postgres::Error>()
+                    .unwrap(),
+            )
         })
-        .map(|()| ())
         .unwrap_err();
     assert_eq!(database_error(&error).code().code(), "22012");
     for sql in ["COPY t TO '/tmp/never'", "COPY t FROM '/etc/passwd'"] {

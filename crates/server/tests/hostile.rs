@@ -12,14 +12,21 @@ use std::{
     time::Duration,
 };
 
-use rustling_server::{Limits, Server, ServerOptions, Users};
-use rustling_sql::Database;
+use rustling_server::{Limits, Server, ServerOptions};
+use rustling_sql::{
+    Database,
+    ast::RoleOption::{Login, Password, Superuser},
+};
 
 fn server(limits: Limits, trust: bool) -> Server {
     let database = Database::in_memory().unwrap();
-    let mut users = Users::new().unwrap();
-    users.add("ann", "secret").unwrap();
-    let mut options = ServerOptions::new(users).listen_on("127.0.0.1:0".parse().unwrap());
+    let ann = [
+        Login(true),
+        Superuser(true),
+        Password(Some("secret".into())),
+    ];
+    database.set_role("ann", &ann).unwrap();
+    let mut options = ServerOptions::new().listen_on("127.0.0.1:0".parse().unwrap());
     options.limits = limits;
     options.trust = trust;
     Server::start(database, options).unwrap()

@@ -39,6 +39,8 @@ pub fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
             out.put_i32(interval.months);
         }
         Value::Uuid(uuid) => out.put_slice(uuid.as_bytes()),
+        Value::Oid(number) => out.put_u32(*number),
+        Value::Object(object) => out.put_u32(object.oid),
         // Types that travel as their text.
         other => out.put_slice(other.to_string().as_bytes()),
     }
@@ -60,6 +62,7 @@ pub fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
         }
         DataType::Int4 => Value::Int4(i32::from_be_bytes(exact(bytes, data_type)?)),
         DataType::Int8 => Value::Int8(i64::from_be_bytes(exact(bytes, data_type)?)),
+        DataType::Oid => Value::Oid(u32::from_be_bytes(exact(bytes, data_type)?)),
         DataType::Float4 => Value::Float4(f32::from_be_bytes(exact(bytes, data_type)?)),
         DataType::Float8 => Value::Float8(f64::from_be_bytes(exact(bytes, data_type)?)),
         DataType::Decimal(_) => {
@@ -262,8 +265,8 @@ fn read_decimal(bytes: &[u8]) -> Option<Decimal> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
     use crate::{DataType, Value};
+    use bytes::BytesMut;
 
     use super::{read, write};
 

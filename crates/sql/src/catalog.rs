@@ -1,6 +1,7 @@
 //! The catalog's model: what the binder needs to know about tables. Where it is kept is the
 //! engine's business ([`CatalogReader`]).
 
+pub mod access;
 mod partition;
 
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use crate::{
     ast,
     bound::Expr,
+    system::SystemRelation,
     types::{DataType, Value},
 };
 
@@ -20,6 +22,9 @@ pub struct TableId(pub u32);
 impl TableId {
     /// Stands for a table that is being defined.
     pub const ITSELF: TableId = TableId(u32::MAX);
+
+    /// From here on they stand for system relations: the rest is the number in `pg_class`.
+    pub(crate) const SYSTEM: u32 = 0xf000_0000;
 }
 
 /// Names an index for ever; never used twice.
@@ -54,6 +59,8 @@ pub struct Column {
     pub generated: Option<(String, Expr)>,
     /// What rows that are older than the column hold in it.
     pub before: Value,
+    /// The number of its default or generating expression in the system catalog; 0: none yet.
+    pub default_oid: u32,
 }
 
 impl Column {
@@ -69,6 +76,7 @@ impl Column {
             identity: None,
             generated: None,
             before: Value::Null,
+            default_oid: 0,
         }
     }
 }
@@ -93,6 +101,8 @@ pub struct Check {
     pub predicate: Expr,
     /// Whether it is known of every row (not so after NOT VALID).
     pub validated: bool,
+    /// Its number in the system catalog; 0: none yet.
+    pub oid: u32,
 }
 
 /// A FOREIGN KEY constraint.
@@ -118,6 +128,8 @@ pub struct ForeignKey {
     pub deferral: Deferral,
     /// Whether it is known of every row (not so after NOT VALID).
     pub validated: bool,
+    /// Its number in the system catalog; 0: none yet.
+    pub oid: u32,
 }
 
 /// What happens to rows whose parent goes away.
@@ -277,7 +289,7 @@ pub enum TableKind {
     /// A query under a name.
     View(Box<View>),
     /// Rows that the engine computes when they are asked for.
-    Virtual,
+    System(&'static SystemRelation),
 }
 
 /// A table as the binder and planner see it: one immutable version of its definition.
@@ -303,6 +315,8 @@ pub struct Table {
     pub primary_key: Vec<usize>,
     /// The primary key constraint's name.
     pub primary_key_name: Option<String>,
+    /// The primary key's number in the system catalog; 0: none yet.
+    pub primary_key_oid: u32,
     /// CHECK constraints.
     pub checks: Vec<Check>,
     /// FOREIGN KEY constraints.
@@ -339,6 +353,7 @@ impl Table {
             row_versions: Vec::new(),
             primary_key: Vec::new(),
             primary_key_name: None,
+            primary_key_oid: 0,
             checks: Vec::new(),
             foreign_keys: Vec::new(),
             indexes: Vec::new(),

@@ -60,6 +60,8 @@ sql_states! {
     CANNOT_COERCE = "42846";
     /// feature_not_supported
     FEATURE_NOT_SUPPORTED = "0A000";
+    /// insufficient_privilege
+    INSUFFICIENT_PRIVILEGE = "42501";
     /// numeric_value_out_of_range
     NUMERIC_VALUE_OUT_OF_RANGE = "22003";
     /// division_by_zero
@@ -76,8 +78,6 @@ sql_states! {
     BAD_COPY_FILE_FORMAT = "22P04";
     /// character_not_in_repertoire (bytes that are no text)
     CHARACTER_NOT_IN_REPERTOIRE = "22021";
-    /// insufficient_privilege
-    INSUFFICIENT_PRIVILEGE = "42501";
     /// invalid_parameter_value
     INVALID_PARAMETER_VALUE = "22023";
     /// cardinality_violation
@@ -167,6 +167,14 @@ impl Error {
             span.start += bytes;
             span.end += bytes;
         }
+        self
+    }
+
+    /// Points the error elsewhere, where it points anywhere: into the text that the statement was
+    /// made from.
+    #[must_use]
+    pub fn moved(mut self, place: impl FnOnce(Span) -> Span) -> Error {
+        self.0.span = self.0.span.map(place);
         self
     }
 

@@ -26,13 +26,14 @@
 //! | step                    | room                                                          |
 //! |-------------------------|---------------------------------------------------------------|
 //! | text → syntax tree      | [`parser`], [`ast`]                                           |
-//! | → names and types       | [`binder`], [`bound`], [`functions`], [`catalog`], [`types`]  |
+//! | → names and types       | [`binder`], [`bound`], [`functions`], [`catalog`], [`system`], [`types`] |
+//! | checked by the compiler | [`migrations`], [`schema`], [`template`], [`nullability`]     |
 //! | → physical plan         | `planner`: rewrite rules, statistics, access paths            |
 //! | → rows                  | `executor`, with [`eval`] for expressions                     |
 //! | rows ↔ bytes            | `encoding`                                                    |
 //! | sessions, DDL, DML, API | `engine`                                                      |
 //!
-//! Without the default feature `engine` only the language is there (the first two rows): it
+//! Without the default feature `engine` only the language is there (the first three rows): it
 //! touches no file and starts no thread.
 
 pub mod ast;
@@ -54,10 +55,15 @@ pub(crate) mod executor;
 pub mod functions;
 #[cfg(all(any(test, fuzzing), feature = "engine"))]
 pub mod fuzzing;
+pub mod migrations;
+pub mod nullability;
 pub mod parser;
 #[cfg(feature = "engine")]
 pub(crate) mod planner;
+pub mod schema;
 pub mod span;
+pub mod system;
+pub mod template;
 pub mod types;
 #[cfg(feature = "engine")]
 pub(crate) mod vector;
@@ -65,9 +71,8 @@ pub(crate) mod vector;
 #[cfg(feature = "engine")]
 pub use crate::engine::{
     BulkLoader, BulkOptions, CancelToken, CopyIn, CopyOut, Database, DatabaseOptions, FileAccess,
-    FromRow, Params, RefusedRow,
-    ResultColumn, Row, RowIndex, Rows, Session, SqlTransaction, Statement, StatementDescription,
-    StatementResult,
+    FromRow, Params, RefusedRow, ResultColumn, Row, RowIndex, Rows, Session, SqlTransaction,
+    Statement, StatementDescription, StatementResult,
 };
 pub use crate::{
     binder::{BindOptions, Bound, bind, bind_expression},

@@ -7,7 +7,7 @@ use rustling_sql::{
     eval::{
         CompiledExpr, EvalContext, NoRandomness, SessionInfo, fold_constants, fold_constants_in,
     },
-    types::{TextStyle, TimeZone},
+    types::TimeZone,
 };
 
 /// `numeric(5,2)`, `varchar(3)` …
@@ -359,13 +359,8 @@ mod conditions {
             let cast = expr(kind, DataType::TimestampTz);
             let folded = fold_constants(cast).expect("folds");
             assert!(!matches!(folded.kind, ExprKind::Literal(_)), "{folded:?}");
-            let session = SessionInfo {
-                style: TextStyle {
-                    time_zone: TimeZone::named("Europe/Berlin").expect("a zone"),
-                    ..TextStyle::DEFAULT
-                },
-                ..SessionInfo::default()
-            };
+            let mut session = SessionInfo::default();
+            session.style.time_zone = TimeZone::named("Europe/Berlin").expect("a zone");
             let context = EvalContext {
                 parameters: &[],
                 transaction_time: 0,

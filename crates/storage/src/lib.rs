@@ -97,8 +97,7 @@ pub use crate::{
     pins::PinStatistics,
     store::{
         Cursor, Direction, EngineChange, KeyRange, KeyspaceEstimate, OpenStatistics,
-        PageStatistics, Snapshot,
-        Store, StoreOptions, StoreStatistics, check,
+        PageStatistics, Snapshot, Store, StoreOptions, StoreStatistics, check,
     },
     verify::{Finding, VerifyReport},
     vfs::{OpenMode, Vfs, VfsFile, VfsLock},

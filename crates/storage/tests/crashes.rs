@@ -560,7 +560,7 @@ fn a_full_disk_leaves_a_working_store_of_every_engine() {
                     let stats = filling.store.stats();
                     let memtables = stats.tables.memtable_bytes;
                     assert!(memtables <= (2 << 20) / 12 + 8192, "{memtables}");
-                    assert!(!background || stats.replay_debt <= (2 * 96 << 10) + 8192);
+                    assert!(!background || stats.replay_debt <= (192 << 10) + 8192);
                     refused += 1;
                     if refused == 5 {
                         break;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustling_sql::{
-    DataType, Error, Result, SqlState, Statement, StatementResult, Value,
-};
+use rustling_sql::{DataType, Error, Result, SqlState, Statement, StatementResult, Value};
 
 use super::{
     Dispatcher, MAX_NAMED, controls_transactions,

@@ -84,10 +84,24 @@ impl Dispatcher {
 
     /// Tells the client the settings it follows, its key to cancel, and that it may begin.
     pub(crate) fn welcome(&mut self, user: &str, process: u32, secret: &[u8]) {
-        self.session.set_user(user);
+        self.session
+            .set_backend(i32::try_from(process).unwrap_or(i32::MAX));
         self.reported.all(&self.session, user, &mut self.out);
         backend::backend_key(&mut self.out, process, secret);
         backend::ready(&mut self.out, Status::Idle);
+    }
+
+    /// Makes a role the session's user. Whom the system vouches for as the owner of the database
+    /// may take any name: one that is no role's stands for the superuser.
+    ///
+    /// # Errors
+    /// Where the role may not log in or connect.
+    pub(crate) fn log_in(&mut self, user: &str, as_owner: bool) -> Result<()> {
+        if as_owner && self.session.database().role(user).is_none() {
+            self.session.set_user(user);
+            return Ok(());
+        }
+        self.session.log_in(user)
     }
 
     /// Changes a setting, as the startup message asks.

@@ -98,6 +98,9 @@ pub(crate) fn wire_type(data_type: DataType) -> WireType {
         ),
         DataType::Decimal(None) => plain(1700, -1),
         DataType::Uuid => plain(2950, 16),
+        DataType::InternalChar => plain(18, 1),
+        DataType::Name => plain(19, 64),
+        DataType::Oid | DataType::Object(_) => plain(data_type.oid(), 4),
         // Text, and every type that travels as its text.
         _ => plain(25, -1),
     }
@@ -111,6 +114,7 @@ pub(crate) fn type_of(oid: u32) -> Option<DataType> {
         20 => DataType::Int8,
         21 => DataType::Int2,
         23 => DataType::Int4,
+        26 => DataType::Oid,
         // text, name, unknown
         19 | 25 | 705 => DataType::Text,
         700 => DataType::Float4,

@@ -1,11 +1,33 @@
 //! Statements that define things.
 
-use super::{Expr, Ident, ObjectName, OrderItem, Query, TypeName};
+use super::{Expr, Ident, ObjectName, OrderItem, Query, RoleSpec, Statement, TypeName};
 use crate::{
     bound::OnCommit,
     catalog::{CheckOption, Deferral, ReferentialAction},
     span::Span,
 };
+
+/// COMMENT ON.
+#[derive(Clone, Debug)]
+pub struct Comment {
+    /// What it is on.
+    pub target: CommentTarget,
+    /// The comment; `None`: there is to be none any more.
+    pub text: Option<String>,
+}
+
+/// What a comment is on.
+#[derive(Clone, Debug)]
+pub enum CommentTarget {
+    /// A table, view, index, sequence or schema.
+    Object(ObjectKind, ObjectName),
+    /// A column: the last part of the name.
+    Column(ObjectName),
+    /// A constraint and its table.
+    Constraint(Ident, ObjectName),
+    /// The database.
+    Database(ObjectName),
+}
 
 /// A storage parameter: `fillfactor = 90`.
 #[derive(Clone, Debug)]
@@ -339,8 +361,14 @@ pub struct SequenceOptions {
 pub struct CreateSchema {
     /// IF NOT EXISTS.
     pub if_not_exists: bool,
-    /// Its name.
-    pub name: Ident,
+    /// Its name; `None`: that of its owner.
+    pub name: Option<Ident>,
+    /// AUTHORIZATION: its owner.
+    pub owner: Option<RoleSpec>,
+    /// What is made in it.
+    pub elements: Vec<Statement>,
+    /// Where.
+    pub span: Span,
 }
 
 /// ALTER TABLE.

@@ -157,6 +157,11 @@ pub enum ExprKind {
         /// ELSE.
         otherwise: Option<Box<Expr>>,
     },
+    /// `CURRENT OF cursor`: the row that a cursor is on. Only as the whole condition of UPDATE and
+    /// DELETE.
+    CurrentOf(Ident),
+    /// `WHEN a, b`: any of these values. Only as the condition of a simple CASE.
+    WhenValues(Vec<Expr>),
     /// A conversion.
     Cast {
         /// Operand.
@@ -229,6 +234,8 @@ pub enum ExprKind {
     },
     /// A scalar subquery.
     Subquery(Box<Query>),
+    /// `ARRAY(SELECT …)`
+    ArrayQuery(Box<Query>),
     /// `EXISTS (query)`.
     Exists(Box<Query>),
     /// `(a, b)` or `ROW(a)`.

@@ -5,6 +5,7 @@
 //! ([`crate::parser::MAX_DEPTH`]): long operator chains, lists and set operations are vectors, so
 //! recursion over a tree is safe.
 
+mod access;
 mod copy;
 mod definition;
 mod display;
@@ -16,13 +17,17 @@ mod statement;
 mod walk;
 mod window;
 
+pub use access::{
+    AccessStatement, AllKind, GrantPrivileges, GrantRoles, GrantTarget, NamedPrivilege, OwnedKind,
+    RoleOption, RoleSpec, RoleWord, RoutineKind, RoutineName,
+};
 pub use copy::{Copy, CopyDirection, CopyOption, CopyPlace, CopySubject, CopyValue};
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
-    ColumnDefinition, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView, Drop,
-    IndexElement, ObjectKind, PartitionBound, PartitionBoundKind, PartitionBy, PartitionOf,
-    References, SequenceOptions, StorageParameter, TableBody, TableConstraint, TableConstraintKind,
-    TableElement,
+    ColumnDefinition, Comment, CommentTarget, CreateIndex, CreateSchema, CreateSequence,
+    CreateTable, CreateView, Drop, IndexElement, ObjectKind, PartitionBound, PartitionBoundKind,
+    PartitionBy, PartitionOf, References, SequenceOptions, StorageParameter, TableBody,
+    TableConstraint, TableConstraintKind, TableElement,
 };
 pub use expr::{
     Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,

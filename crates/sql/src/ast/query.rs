@@ -27,6 +27,23 @@ pub struct Query {
     pub span: Span,
 }
 
+impl Query {
+    /// A query of nothing but a body.
+    #[must_use]
+    pub fn of_body(body: QueryBody, span: Span) -> Query {
+        Query {
+            with: None,
+            body,
+            order_by: Vec::new(),
+            limit: None,
+            with_ties: false,
+            offset: None,
+            locking: Vec::new(),
+            span,
+        }
+    }
+}
+
 /// FOR UPDATE and its like.
 #[derive(Clone, Debug)]
 pub struct LockingClause {
@@ -174,6 +191,15 @@ pub enum SelectItem {
     Wildcard(Span),
     /// `table.*`
     QualifiedWildcard(ObjectName),
+    /// `* AS (a, b)`, the standard's: a star whose columns get these names.
+    RenamedWildcard {
+        /// The star.
+        star: Box<SelectItem>,
+        /// The names.
+        columns: Vec<Ident>,
+        /// Where.
+        span: Span,
+    },
     /// An expression.
     Expr {
         /// The expression.

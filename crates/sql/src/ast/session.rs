@@ -1,6 +1,6 @@
 //! Statements about the session: prepared statements, cursors, tools.
 
-use super::{Expr, Ident, ObjectName, Query, Statement, TypeName};
+use super::{Expr, Ident, ObjectName, Query, RoleSpec, SetScope, Statement, TypeName};
 
 /// A statement about the session.
 #[derive(Clone, Debug)]
@@ -45,9 +45,20 @@ pub enum SessionStatement {
         direction: FetchDirection,
         /// MOVE: without giving rows.
         moves: bool,
+        /// INTO: the table that the rows are added to.
+        into: Option<ObjectName>,
     },
     /// CLOSE; `None`: ALL.
     Close(Option<Ident>),
+    /// SET ROLE, SET SESSION AUTHORIZATION, RESET.
+    SetRole {
+        /// SESSION or LOCAL.
+        scope: SetScope,
+        /// SESSION AUTHORIZATION, not ROLE.
+        authorization: bool,
+        /// Whom; `None`: NONE, DEFAULT.
+        role: Option<RoleSpec>,
+    },
     /// DISCARD.
     Discard(Discard),
     /// VACUUM.

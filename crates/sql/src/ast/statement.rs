@@ -1,8 +1,9 @@
 //! Statements.
 
 use super::{
-    AlterSequence, AlterTable, Copy, CreateIndex, CreateSchema, CreateSequence, CreateTable, CreateView,
-    Drop, Expr, Ident, ObjectName, Query, Select, SessionStatement, TableRef, With,
+    AccessStatement, AlterSequence, AlterTable, Comment, Copy, CreateIndex, CreateSchema,
+    CreateSequence, CreateTable, CreateView, Drop, Expr, Ident, ObjectName, Query, QueryBody,
+    Select, SessionStatement, TableRef, With,
 };
 use crate::{
     bound::{TableLock, TransactionStatement},
@@ -46,12 +47,16 @@ pub enum StatementKind {
     CreateSequence(Box<CreateSequence>),
     /// CREATE SCHEMA.
     CreateSchema(CreateSchema),
+    /// COMMENT ON.
+    Comment(Comment),
     /// ALTER TABLE, and ALTER of other things that are like tables.
     AlterTable(Box<AlterTable>),
     /// ALTER SEQUENCE.
     AlterSequence(Box<AlterSequence>),
     /// DROP.
     Drop(Drop),
+    /// About roles and privileges.
+    Access(AccessStatement),
     /// About the session.
     Session(SessionStatement),
     /// SET CONSTRAINTS.
@@ -118,6 +123,29 @@ pub struct Insert {
     pub on_conflict: Option<OnConflict>,
     /// RETURNING: a SELECT of just these items.
     pub returning: Option<Box<Select>>,
+}
+
+impl Insert {
+    /// `INSERT INTO table VALUES (…)` with one row.
+    #[must_use]
+    pub fn row(table: ObjectName, values: Vec<Expr>) -> Statement {
+        let span = table.span;
+        let source = Query::of_body(QueryBody::Values(vec![values]), span);
+        let insert = Insert {
+            with: None,
+            table,
+            alias: None,
+            columns: None,
+            overriding: None,
+            source: InsertSource::Query(Box::new(source)),
+            on_conflict: None,
+            returning: None,
+        };
+        Statement {
+            kind: StatementKind::Insert(Box::new(insert)),
+            span,
+        }
+    }
 }
 
 /// OVERRIDING: which values of identity columns count.

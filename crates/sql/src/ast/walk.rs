@@ -16,8 +16,10 @@ pub fn walk_expr_mut(expr: &mut Expr, change: &mut dyn FnMut(&mut Expr)) {
         | ExprKind::NamedParameter(_)
         | ExprKind::Default
         | ExprKind::Column(_)
+        | ExprKind::CurrentOf(_)
         | ExprKind::Current { .. }
         | ExprKind::Subquery(_)
+        | ExprKind::ArrayQuery(_)
         | ExprKind::Exists(_) => {}
         ExprKind::Unary { operand, .. }
         | ExprKind::IsNull { operand, .. }
@@ -81,6 +83,11 @@ pub fn walk_expr_mut(expr: &mut Expr, change: &mut dyn FnMut(&mut Expr)) {
             }
             if let Some(otherwise) = otherwise {
                 walk(otherwise);
+            }
+        }
+        ExprKind::WhenValues(values) => {
+            for value in values {
+                walk(value);
             }
         }
         ExprKind::Function(call) => walk_call(call, &mut walk),

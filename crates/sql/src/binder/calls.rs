@@ -26,6 +26,7 @@ impl<'a> Binder<'a> {
             }
             _ => return Err(unsupported("names of other databases are", call.name.span)),
         }
+        self.access.call(name);
         if let Some(over) = &call.over {
             return self.window_call(call, over, span);
         }

@@ -67,9 +67,15 @@ impl<'a> Binder<'a> {
             BinaryOperator::Power => BinaryOp::Power,
             BinaryOperator::Overlaps => return Err(super::special::no_periods(operator_span)),
             BinaryOperator::Other(symbol) => match symbol {
-                "||" if [left.data_type, right.data_type]
-                    .iter()
-                    .any(|of| matches!(of, DataType::Array(_) | DataType::Jsonb)) =>
+                "||" if [left.data_type, right.data_type].iter().any(|of| {
+                    matches!(
+                        of,
+                        DataType::Array(_)
+                            | DataType::Int2Vector
+                            | DataType::OidVector
+                            | DataType::Jsonb
+                    )
+                }) =>
                 {
                     return self.function_operator(symbol, left, right, span, operator_span);
                 }

@@ -2,10 +2,10 @@
 
 use super::{Binder, literal};
 use crate::{
-    bound::{Expr, ExprKind, ScalarFunction},
+    bound::{BinaryOp, Expr, ExprKind, ScalarFunction, SystemFunction},
     error::{Error, Result, SqlState},
     span::Span,
-    types::{CastContext, DataType, TypeCategory, Value, cast_depends_on_session},
+    types::{CastContext, DataType, ObjectClass, TypeCategory, Value, cast_depends_on_session},
 };
 
 /// The type without its length or precision.
@@ -46,6 +46,9 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
     if from.is_string() && to.is_string() {
         return true;
     }
+    if is_object(from) || is_object(to) {
+        return object_cast(from, to, context);
+    }
     let (from, to) = (from.of_values(), to.of_values());
     if from == to {
         return true;
@@ -69,6 +72,26 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
         (T::Json, T::Jsonb) | (T::Jsonb, T::Json) => context != CastContext::Implicit,
         (T::Jsonb, to) if to.is_numeric() || to == T::Boolean => context == CastContext::Explicit,
         (T::Int4, T::Boolean) | (T::Boolean, T::Int4) => context == CastContext::Explicit,
+        _ => false,
+    }
+}
+
+/// Whether values are numbers of objects of the catalog.
+pub(super) fn is_object(data_type: DataType) -> bool {
+    matches!(data_type, DataType::Oid | DataType::Object(_))
+}
+
+/// Casts from and to numbers of objects: among each other and from integers by themselves.
+fn object_cast(from: DataType, to: DataType, context: CastContext) -> bool {
+    let number = |of: DataType| of.is_integer() && of != DataType::Int1;
+    match (is_object(from), is_object(to)) {
+        (true, true) => true,
+        (false, _) if number(from) => true,
+        (_, false) if matches!(to, DataType::Int4 | DataType::Int8) => {
+            context != CastContext::Implicit
+        }
+        (_, false) if to.is_string() => context != CastContext::Implicit,
+        (false, _) => from.is_string() && context == CastContext::Explicit,
         _ => false,
     }
 }
@@ -106,6 +129,13 @@ pub fn common_type(
                 DataType::Char(_) => DataType::Text,
                 _ => base(current),
             },
+            Some(current)
+                if (is_object(current) || current.is_integer())
+                    && (is_object(next) || next.is_integer())
+                    && (is_object(current) || is_object(next)) =>
+            {
+                DataType::Oid
+            }
             Some(current) if current.category() != next.category() => {
                 return Err((current, next));
             }
@@ -190,8 +220,30 @@ impl Binder<'_> {
                 span,
             });
         }
+        if let DataType::Object(class) = to
+            && let Some(expr) = self.reference(&expr, class, context)
+        {
+            return Ok(expr);
+        }
         if from == DataType::Unknown {
             return self.coerce_unknown(expr, to, context);
+        }
+        if let (DataType::Time, DataType::Timestamp, CastContext::Explicit) = (from, to, context) {
+            // SQL:2016 part 2, 6.13: the date is the current one.
+            let span = expr.span;
+            let nullable = expr.nullable;
+            let today = Expr {
+                kind: ExprKind::Function(ScalarFunction::CurrentDate, Vec::new()),
+                data_type: DataType::Date,
+                nullable: false,
+                span,
+            };
+            return Ok(Expr {
+                kind: ExprKind::Binary(BinaryOp::Add, Box::new(today), Box::new(expr)),
+                data_type: DataType::Timestamp,
+                nullable,
+                span,
+            });
         }
         if !can_cast(from, to, context) {
             return Err(cannot_cast(from, to, context, expr.span));
@@ -220,6 +272,37 @@ impl Binder<'_> {
             });
         }
         Ok(cast(expr, to))
+    }
+
+    /// A name or number as an object of the catalog, looked up when it runs; `None` where it is
+    /// one already, or its name does not matter: a function's argument.
+    fn reference(&mut self, expr: &Expr, class: ObjectClass, context: CastContext) -> Option<Expr> {
+        let from = expr.data_type;
+        let operand = match (&expr.kind, from) {
+            (ExprKind::Literal(Value::Null), _) | (_, DataType::Object(_)) => return None,
+            (_, DataType::Unknown) => {
+                let text = expr.clone();
+                self.coerce(text, DataType::Text, CastContext::Implicit)
+                    .ok()?
+            }
+            (_, from) if from.is_string() && context == CastContext::Explicit => expr.clone(),
+            (_, from)
+                if (from == DataType::Oid || from.is_integer())
+                    && context == CastContext::Explicit =>
+            {
+                expr.clone()
+            }
+            _ => return None,
+        };
+        Some(Expr {
+            nullable: operand.nullable,
+            span: expr.span,
+            data_type: DataType::Object(class),
+            kind: ExprKind::Function(
+                ScalarFunction::System(SystemFunction::Reference(class)),
+                vec![operand],
+            ),
+        })
     }
 
     /// Gives a string literal, NULL or parameter its type.

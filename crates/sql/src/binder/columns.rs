@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     ast::{Ident, ObjectName},
-    bound::Expr,
+    bound::{Expr, ExprKind},
     error::{Error, Result, SqlState},
     span::Span,
 };
@@ -40,6 +40,9 @@ impl<'a> Binder<'a> {
         }
         for scope in self.scopes.iter().rev() {
             if let Some(found) = wanted.find(scope, name.span)? {
+                if let ExprKind::Column(id) = found.kind {
+                    self.access.read(id);
+                }
                 return Ok(found);
             }
         }

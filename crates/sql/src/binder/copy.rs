@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ast::{self, CopyDirection, CopyPlace, CopySubject, Ident, ObjectName, StatementKind},
     bound::{BoundStatement, CopyFrom, CopyTo, OutputColumn},
-    catalog::{Table, TableKind},
+    catalog::{Table, TableKind, access::Privileges},
     error::{Error, Result, SqlState},
     span::Span,
 };
@@ -52,8 +52,22 @@ impl<'a> Binder<'a> {
             )
             .at(name.span));
         }
+        if table.partitioning.is_some() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!(
+                    "COPY does not divide rows among the partitions of \"{}\"",
+                    table.name
+                ),
+            )
+            .at(name.span)
+            .hint(
+                "Copy into its partitions, or into another table and INSERT … SELECT from there.",
+            ));
+        }
         let mut options = copy_options(copy)?;
         let columns = copied_columns(&table, names)?;
+        self.note_need(&table, Privileges::INSERT, Some(&columns));
         set_columns(copy, &mut options, &columns_of(&table, &columns), &table)?;
         let defaults = table
             .columns
@@ -78,11 +92,7 @@ impl<'a> Binder<'a> {
         })))
     }
 
-    fn copy_to(
-        &mut self,
-        copy: &'a ast::Copy,
-        subject: &'a CopySubject,
-    ) -> Result<BoundStatement> {
+    fn copy_to(&mut self, copy: &'a ast::Copy, subject: &'a CopySubject) -> Result<BoundStatement> {
         if let Some(filter) = &copy.filter {
             return Err(Error::new(
                 SqlState::SYNTAX_ERROR,
@@ -93,19 +103,27 @@ impl<'a> Binder<'a> {
         }
         let mut options = copy_options(copy)?;
         let statement = match subject {
-            CopySubject::Table { table: name, columns } => {
+            CopySubject::Table {
+                table: name,
+                columns,
+            } => {
                 let table = self.table(name)?;
-                if table.view().is_some() {
+                let what = match table.view() {
+                    Some(_) => Some("view"),
+                    None => table.partitioning.is_some().then_some("partitioned table"),
+                };
+                if let Some(what) = what {
                     return Err(Error::new(
                         SqlState::WRONG_OBJECT_TYPE,
-                        format!("cannot copy from view \"{}\"", table.name),
+                        format!("cannot copy from {what} \"{}\"", table.name),
                     )
                     .at(name.span)
                     .hint("Try the COPY (SELECT ...) TO variant."));
                 }
                 let ordinals = copied_columns(&table, columns.as_deref())?;
+                self.note_need(&table, Privileges::SELECT, Some(&ordinals));
                 set_columns(copy, &mut options, &columns_of(&table, &ordinals), &table)?;
-                self.whole_table(&table, &ordinals, name.span)?
+                self.stored_rows(&table, &ordinals, name.span)?
             }
             CopySubject::Query(statement) => {
                 let bound = self.copied_statement(statement)?;
@@ -153,7 +171,7 @@ impl<'a> Binder<'a> {
     }
 
     /// A query of these columns of all rows of a table.
-    fn whole_table(
+    fn stored_rows(
         &mut self,
         table: &Arc<Table>,
         ordinals: &[usize],
@@ -179,7 +197,7 @@ fn not_stored(table: &Table) -> Option<&'static str> {
     match table.kind {
         TableKind::Table => None,
         TableKind::View(_) => Some("view"),
-        TableKind::Virtual => Some("system table"),
+        TableKind::System(_) => Some("system table"),
     }
 }
 

@@ -51,12 +51,14 @@ pub(super) fn copy_options(copy: &Copy) -> Result<CopyOptions> {
     let is_from = copy.direction == CopyDirection::From;
     let mut given = Given::default();
     for option in &copy.options {
-        read(option, is_from, &mut given)
-            .map_err(|error| error.at(option.name.span))?;
+        read(option, is_from, &mut given).map_err(|error| error.at(option.name.span))?;
     }
     for (at, option) in copy.options.iter().enumerate() {
         let before = copy.options.iter().take(at);
-        if before.into_iter().any(|other| other.name.name == option.name.name) {
+        if before
+            .into_iter()
+            .any(|other| other.name.name == option.name.name)
+        {
             return Err(
                 Error::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options")
                     .at(option.name.span),
@@ -75,7 +77,10 @@ pub(super) fn copy_options(copy: &Copy) -> Result<CopyOptions> {
                 ));
             }
         }
-        if given.header.is_some_and(|header| header != CopyHeader::None) {
+        if given
+            .header
+            .is_some_and(|header| header != CopyHeader::None)
+        {
             return Err(unsupported("cannot specify HEADER in BINARY mode"));
         }
     }
@@ -84,11 +89,17 @@ pub(super) fn copy_options(copy: &Copy) -> Result<CopyOptions> {
         if is_csv { b',' } else { b'\t' },
         "COPY delimiter must be a single one-byte character",
     )?;
-    let null = given
-        .null
-        .unwrap_or_else(|| if is_csv { String::new() } else { "\\N".to_owned() });
+    let null = given.null.unwrap_or_else(|| {
+        if is_csv {
+            String::new()
+        } else {
+            "\\N".to_owned()
+        }
+    });
     if matches!(delimiter, b'\n' | b'\r') {
-        return Err(invalid("COPY delimiter cannot be newline or carriage return"));
+        return Err(invalid(
+            "COPY delimiter cannot be newline or carriage return",
+        ));
     }
     if null.contains(['\n', '\r']) {
         return Err(invalid(
@@ -97,7 +108,9 @@ pub(super) fn copy_options(copy: &Copy) -> Result<CopyOptions> {
     }
     // In text format these would be taken for parts of escapes or numbers.
     if !is_csv
-        && (matches!(delimiter, b'\\' | b'.') || delimiter.is_ascii_lowercase() || delimiter.is_ascii_digit())
+        && (matches!(delimiter, b'\\' | b'.')
+            || delimiter.is_ascii_lowercase()
+            || delimiter.is_ascii_digit())
     {
         return Err(invalid(format!(
             "COPY delimiter cannot be \"{}\"",
@@ -109,7 +122,10 @@ pub(super) fn copy_options(copy: &Copy) -> Result<CopyOptions> {
             ("quote", "COPY quote available only in CSV mode"),
             ("escape", "COPY escape available only in CSV mode"),
             ("force_quote", "COPY force quote available only in CSV mode"),
-            ("force_not_null", "COPY force not null available only in CSV mode"),
+            (
+                "force_not_null",
+                "COPY force not null available only in CSV mode",
+            ),
             ("force_null", "COPY force null available only in CSV mode"),
         ] {
             if has(name) {
@@ -131,9 +147,21 @@ pub(super) fn copy_options(copy: &Copy) -> Result<CopyOptions> {
         "COPY escape must be a single one-byte character",
     )?;
     for (name, message, only_from) in [
-        ("force_quote", "COPY force quote only available using COPY TO", false),
-        ("force_not_null", "COPY force not null only available using COPY FROM", true),
-        ("force_null", "COPY force null only available using COPY FROM", true),
+        (
+            "force_quote",
+            "COPY force quote only available using COPY TO",
+            false,
+        ),
+        (
+            "force_not_null",
+            "COPY force not null only available using COPY FROM",
+            true,
+        ),
+        (
+            "force_null",
+            "COPY force null only available using COPY FROM",
+            true,
+        ),
     ] {
         if has(name) && only_from != is_from {
             return Err(unsupported(message));

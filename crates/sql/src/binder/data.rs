@@ -17,7 +17,7 @@ use crate::{
         Assignment, BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, Family, JoinKind,
         LogicalPlan, Returning, ScalarFunction, plan_walk,
     },
-    catalog::{Table, TableKind},
+    catalog::{Table, TableKind, access::Privileges},
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType, Value},
@@ -44,6 +44,16 @@ pub(super) struct Target {
     pub(super) others: Vec<(ColumnId, DataType)>,
     /// The tables that the rows are of, where they are more than one.
     pub(super) family: Option<Family>,
+}
+
+/// System relations are read, never changed.
+pub(super) fn system_catalog(table: &Table, span: Span) -> Error {
+    Error::new(
+        SqlState("42501"),
+        format!("permission denied: \"{}\" is a system catalog", table.name),
+    )
+    .at(span)
+    .hint("CREATE, ALTER, DROP, SET and the like change what it shows.")
 }
 
 impl<'a> Binder<'a> {
@@ -96,14 +106,14 @@ impl<'a> Binder<'a> {
     /// The table of that name, which must be one whose rows can be changed.
     pub(super) fn changed_table(&mut self, name: &ast::ObjectName) -> Result<Arc<Table>> {
         let table = self.table(name)?;
-        let what = match &table.kind {
+        match &table.kind {
             TableKind::Table => return Ok(table),
-            TableKind::View(_) => "view",
-            TableKind::Virtual => "system table",
-        };
+            TableKind::View(_) => {}
+            TableKind::System(_) => return Err(system_catalog(&table, name.span)),
+        }
         Err(Error::new(
             SqlState::WRONG_OBJECT_TYPE,
-            format!("cannot change {what} \"{}\"", table.name),
+            format!("cannot change view \"{}\"", table.name),
         )
         .at(name.span))
     }
@@ -339,6 +349,7 @@ impl<'a> Binder<'a> {
             update.filter.as_ref(),
         )?;
         let assignments = self.assignments(&target.table, &update.assignments)?;
+        self.note_updated(&target.table, &assignments);
         let returning = match &update.returning {
             None => None,
             Some(returning) => {
@@ -371,6 +382,7 @@ impl<'a> Binder<'a> {
             &delete.using,
             delete.filter.as_ref(),
         )?;
+        self.note_need(&target.table, Privileges::DELETE, None);
         let returning = match &delete.returning {
             None => None,
             Some(returning) => {
@@ -426,6 +438,7 @@ impl<'a> Binder<'a> {
                 predicates: conditions,
             };
         }
+        self.note_readable(&writable.table, ids.clone(), false);
         let mut scope = self.writable_scope(&writable, alias, &ids);
         let mut more = Vec::new();
         if let Some(first) = others.first() {
@@ -450,9 +463,16 @@ impl<'a> Binder<'a> {
         }
         self.scopes.push(scope);
         if let Some(filter) = filter {
-            let condition = self.in_place(Place::Clause("WHERE"), |binder| {
-                binder.condition(filter, "WHERE")
-            })?;
+            let condition = match &filter.kind {
+                A::CurrentOf(cursor) => {
+                    // PostgreSQL wants SELECT for this, as for any other condition.
+                    self.note_need(&writable.table, Privileges::SELECT, Some(&[]));
+                    self.current_of(&table, row_key, cursor)?
+                }
+                _ => self.in_place(Place::Clause("WHERE"), |binder| {
+                    binder.condition(filter, "WHERE")
+                })?,
+            };
             plan = LogicalPlan::Filter {
                 input: Box::new(plan),
                 predicates: conjuncts(condition),

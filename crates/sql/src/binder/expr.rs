@@ -195,8 +195,11 @@ impl<'a> Binder<'a> {
                 cast.span = span;
                 Ok(cast)
             }
+            A::CurrentOf(_) => Err(internal("CURRENT OF stands outside of WHERE", span)),
+            A::WhenValues(_) => Err(internal("a list of values stands outside of CASE", span)),
             A::Function(call) => self.call(call, span),
             A::Subquery(query) => self.scalar_subquery(query, span),
+            A::ArrayQuery(query) => self.array_subquery(query, span),
             A::Exists(query) => self.exists(query, span),
             A::Row(_) => Err(unsupported("row values outside of comparisons are", span)),
             A::Array(items) => self.array(items, span),
@@ -459,9 +462,23 @@ impl<'a> Binder<'a> {
         for (condition, result) in branches {
             conditions.push(match &operand {
                 Some(operand) => {
-                    let value = self.expr(condition)?;
-                    let place = value.span;
-                    self.comparison(BinaryOp::Equal, operand.clone(), value, place, place)?
+                    let values = match &condition.kind {
+                        A::WhenValues(values) => values.as_slice(),
+                        _ => std::slice::from_ref(condition),
+                    };
+                    let mut tests = Vec::with_capacity(values.len());
+                    for value in values {
+                        let value = self.expr(value)?;
+                        let place = value.span;
+                        tests.push(self.comparison(
+                            BinaryOp::Equal,
+                            operand.clone(),
+                            value,
+                            place,
+                            place,
+                        )?);
+                    }
+                    any_of(tests, condition.span)
                 }
                 None => self.condition(condition, "CASE WHEN")?,
             });
@@ -524,6 +541,22 @@ fn operand_type(operand: &Expr, item: &Expr) -> DataType {
         item.data_type
     } else {
         operand.data_type
+    }
+}
+
+/// Whether one of these conditions holds.
+fn any_of(mut tests: Vec<Expr>, span: Span) -> Expr {
+    match (tests.len(), tests.pop()) {
+        (1, Some(only)) => only,
+        (_, last) => {
+            tests.extend(last);
+            Expr {
+                data_type: DataType::Boolean,
+                nullable: tests.iter().any(|test| test.nullable),
+                kind: ExprKind::Or(tests),
+                span,
+            }
+        }
     }
 }
 

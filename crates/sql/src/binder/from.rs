@@ -6,7 +6,7 @@ use super::{
     Binder, MAX_RELATIONS, Place,
     columns::ambiguous,
     expr::{column_expr, with_hint},
-    scope::{Scope, ScopeColumn},
+    scope::{Relation, Scope, ScopeColumn},
     suggest, unsupported,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     bound::{
         BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, ScalarFunction, ScanColumn,
     },
-    catalog::Table,
+    catalog::{Table, TableKind},
     error::{Error, Result, SqlState},
     span::Span,
     types::CastContext,
@@ -58,13 +58,16 @@ impl<'a> Binder<'a> {
                 }
                 let table = self.table(name)?;
                 let whole = !only && self.family_with_rows(&table, item.span)?.is_some();
-                let row_key = if table.view().is_some() || whole {
+                let row_key = if !matches!(table.kind, TableKind::Table) || whole {
                     self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
+                    self.no_row_key();
                     None
                 } else {
-                    self.lock_target(&table, item.alias.as_ref())
+                    let locked = self.lock_target(&table, item.alias.as_ref());
+                    self.row_key_target(locked)
                 };
                 let (plan, columns) = self.scan_all(&table, row_key, *only, item.span)?;
+                self.note_read(&table, &columns);
                 relation(
                     plan,
                     &table.name.clone(),
@@ -252,6 +255,7 @@ impl<'a> Binder<'a> {
         };
         let mut on = Vec::new();
         let mut shared: Vec<(ScopeColumn, ScopeColumn)> = Vec::new();
+        let mut using_alias = None;
         match constraint {
             JoinConstraint::None => {}
             JoinConstraint::On(condition) => {
@@ -264,9 +268,7 @@ impl<'a> Binder<'a> {
                 on = conjuncts(bound?);
             }
             JoinConstraint::Using(names, alias) => {
-                if let Some(alias) = alias {
-                    return Err(unsupported("an alias for USING is", alias.span));
-                }
+                using_alias = alias.as_ref();
                 for name in names {
                     let left = one_named(&left_scope, name, "left")?;
                     let right = one_named(&right_scope, name, "right")?;
@@ -294,6 +296,8 @@ impl<'a> Binder<'a> {
             }
         }
         for (left, right) in &shared {
+            self.access.read(left.id);
+            self.access.read(right.id);
             let left = column_expr(left, span);
             let right = column_expr(right, span);
             on.push(self.comparison(BinaryOp::Equal, left, right, span, span)?);
@@ -308,7 +312,25 @@ impl<'a> Binder<'a> {
         if shared.is_empty() {
             return Ok((plan, left_scope.join(right_scope)));
         }
-        self.merge(plan, kind, left_scope, right_scope, &shared, span)
+        let (plan, mut scope) = self.merge(plan, kind, left_scope, right_scope, &shared, span)?;
+        if let Some(alias) = using_alias {
+            // The merged columns alone, which come first.
+            let columns = scope.columns.iter().take(shared.len()).cloned().collect();
+            if !scope.relation(&alias.name, None).is_empty() {
+                return Err(Error::new(
+                    SqlState::DUPLICATE_ALIAS,
+                    format!("table name \"{}\" specified more than once", alias.name),
+                )
+                .at(alias.span));
+            }
+            scope.relations.push(Relation {
+                name: alias.name.clone(),
+                schema: None,
+                columns,
+                table: None,
+            });
+        }
+        Ok((plan, scope))
     }
 
     /// Makes one column of each pair that USING or NATURAL names.
@@ -404,6 +426,7 @@ impl<'a> Binder<'a> {
             }
             let id = self.column_id();
             renamed.push((column.id, id));
+            self.access.rename(id, column.id);
             items.push((id, column_expr(&column, span)));
         }
         scope.rename(|id| {

@@ -14,7 +14,7 @@ use crate::{
         Arbiter, BoundStatement, Change, ChangeKind, ColumnId, ConflictUpdate, Expr,
         InsertConflict, LogicalPlan,
     },
-    catalog::{Identity, Table},
+    catalog::{Identity, Table, access::Privileges},
     error::{Error, Result, SqlState},
     span::Span,
     types::{CastContext, DataType},
@@ -43,6 +43,7 @@ impl<'a> Binder<'a> {
         if let (None, Some(shown)) = (&insert.columns, &writable.shown) {
             targets.ordinals.clone_from(shown);
         }
+        self.note_need(&table, Privileges::INSERT, Some(&targets.ordinals));
         let (source, columns) = match &insert.source {
             InsertSource::Defaults => {
                 let row = (0..table.columns.len())
@@ -72,6 +73,7 @@ impl<'a> Binder<'a> {
             Some(returning) => {
                 let scope = self.writable_scope(&writable, alias, &columns);
                 self.scopes.push(scope);
+                self.note_readable(&table, columns.clone(), false);
                 let bound = self.returning(&table, &columns, Vec::new(), returning);
                 self.scopes.pop();
                 Some(bound?)
@@ -154,6 +156,7 @@ impl<'a> Binder<'a> {
             .chain(excluded.iter().copied().zip(types()))
             .collect();
         let slot = self.buffer();
+        self.note_readable(table, existing.clone(), false);
         let mut scope = self.target_scope(table, alias, &existing);
         // What it may be called stands beside the table, but is not among the columns that go
         // without a qualifier.
@@ -184,6 +187,7 @@ impl<'a> Binder<'a> {
             columns: buffered,
         };
         let assignments = self.assignments(table, assignments)?;
+        self.note_updated(table, &assignments);
         if let Some(filter) = filter {
             let condition = self.in_place(Place::Clause("WHERE"), |binder| {
                 binder.condition(filter, "WHERE")
@@ -245,6 +249,7 @@ impl<'a> Binder<'a> {
         }
         wanted.sort_unstable();
         wanted.dedup();
+        self.note_need(table, Privileges::SELECT, Some(&wanted));
         let matches = |ordinals: &mut Vec<usize>| {
             ordinals.sort_unstable();
             *ordinals == wanted

@@ -6,7 +6,7 @@ use super::{Binder, expr::column_expr, query::BoundQuery, scope::ScopeColumn, un
 use crate::{
     ast::{LockingClause, Query, QueryBody, Select, TableAlias},
     bound::{ColumnId, Expr, LogicalPlan, RowLock},
-    catalog::Table,
+    catalog::{Table, access::Privileges},
     error::{Error, Result, SqlState},
     span::Span,
     types::DataType,
@@ -123,6 +123,7 @@ impl<'a> Binder<'a> {
             strength,
             wait,
         });
+        self.note_need(table, Privileges::UPDATE, Some(&[]));
         Some(id)
     }
 

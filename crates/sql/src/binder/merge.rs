@@ -16,7 +16,7 @@ use crate::{
         BoundStatement, Change, ChangeKind, ColumnId, Definition, Expr, ExprKind, JoinKind,
         LogicalPlan, MergeAction, Truncate,
     },
-    catalog::Table,
+    catalog::{Table, access::Privileges},
     error::{Error, Result, SqlState},
     span::Span,
     types::{DataType, Value},
@@ -43,6 +43,7 @@ impl<'a> Binder<'a> {
         let row_key = self.column_id();
         let (target, columns) = self.scan(&table, Some(row_key), merge.table.span)?;
         let ids: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
+        self.note_readable(&table, ids.clone(), false);
         let target_scope = self.target_scope(&table, merge.alias.as_ref(), &ids);
         let (source, source_scope) = self.bind_from(std::slice::from_ref(&merge.source))?;
         distinct_names(&target_scope, &source_scope, merge.source.span)?;
@@ -142,10 +143,14 @@ impl<'a> Binder<'a> {
                 };
             actions.push(match &clause.action {
                 ast::MergeAction::Nothing => MergeAction::Nothing,
-                ast::MergeAction::Delete => MergeAction::Delete,
+                ast::MergeAction::Delete => {
+                    self.note_need(&table, Privileges::DELETE, None);
+                    MergeAction::Delete
+                }
                 ast::MergeAction::Update(list) => {
                     let assignments =
                         self.over(both.clone(), |binder| binder.assignments(&table, list))?;
+                    self.note_updated(&table, &assignments);
                     let mut values = Vec::with_capacity(assignments.len());
                     for assignment in assignments {
                         let id = taken(self, assignment.value, &mut given)?;
@@ -213,11 +218,14 @@ impl<'a> Binder<'a> {
         span: Span,
     ) -> Result<Vec<Expr>> {
         let Some(values) = values else {
+            let all: Vec<usize> = (0..table.columns.len()).collect();
+            self.note_need(table, Privileges::INSERT, Some(&all));
             return Ok((0..table.columns.len())
                 .map(|ordinal| default_of(table, ordinal, span))
                 .collect());
         };
         let targets = self.targets(table, columns, overriding)?;
+        self.note_need(table, Privileges::INSERT, Some(&targets.ordinals));
         if let Some(ordinal) = targets
             .ordinals
             .iter()
@@ -251,6 +259,7 @@ impl<'a> Binder<'a> {
         let mut tables: Vec<Arc<Table>> = Vec::with_capacity(truncate.tables.len());
         for (name, only) in &truncate.tables {
             let table = self.changed_table(name)?;
+            self.note_need(&table, Privileges::TRUNCATE, None);
             if *only && table.partitioning.is_some() {
                 return Err(Error::new(
                     SqlState::WRONG_OBJECT_TYPE,

@@ -1,6 +1,7 @@
 //! From syntax tree to bound statement: names looked up, types decided, conversions made
 //! explicit. The rules are PostgreSQL's (its manual's chapters 7 and 10).
 
+mod access;
 mod aggregate;
 mod arrays;
 mod calls;
@@ -21,6 +22,7 @@ mod literal;
 mod locking;
 mod merge;
 mod operators;
+mod positioned;
 mod query;
 mod rows;
 mod scope;
@@ -40,7 +42,7 @@ use std::sync::Arc;
 
 use crate::{
     ast,
-    bound::{BoundStatement, ColumnId, Expr, ExprKind, TableCall},
+    bound::{BoundStatement, ColumnId, Definition, Expr, ExprKind, Needed, TableCall},
     catalog::{CatalogReader, Table, TableId},
     error::{Error, Result, SqlState},
     span::Span,
@@ -65,6 +67,25 @@ pub struct BindOptions {
     pub parameter_types: Vec<DataType>,
     /// Take `"text"` as a string where no column has that name.
     pub double_quoted_strings: bool,
+    /// Give the row keys of a query that shows one table row by row, as a last column named
+    /// [`ROW_KEY`], for a cursor.
+    pub row_keys: bool,
+    /// Where the cursors are, for WHERE CURRENT OF.
+    pub positions: Vec<CursorPosition>,
+}
+
+/// The name of the column that [`BindOptions::row_keys`] adds; no column of a user's has it.
+pub const ROW_KEY: &str = "\0row key";
+
+/// Where a cursor is.
+#[derive(Clone, Debug)]
+pub struct CursorPosition {
+    /// Its name.
+    pub cursor: String,
+    /// The table that it shows row by row; `None`: its query does something else.
+    pub table: Option<TableId>,
+    /// The key of the row that it is on.
+    pub key: Option<Vec<u8>>,
 }
 
 /// A bound statement and its parameters.
@@ -76,6 +97,8 @@ pub struct Bound {
     pub parameters: Vec<DataType>,
     /// The names of parameters written `:name`, in the order of `parameters`.
     pub parameter_names: Vec<String>,
+    /// What it needs the right to do, beside what its kind says.
+    pub needed: Needed,
 }
 
 /// Binds a statement.
@@ -107,11 +130,13 @@ pub fn bind(
             statement: Box::new(statement),
         };
     }
+    let needed = std::mem::take(&mut binder.access).finish();
     let (parameters, parameter_names) = binder.finish_parameters()?;
     Ok(Bound {
         statement,
         parameters,
         parameter_names,
+        needed,
     })
 }
 
@@ -291,6 +316,8 @@ struct Binder<'a> {
     buffers: usize,
     /// The tables and views that were read, repetitions included.
     tables_read: Vec<TableId>,
+    /// What the statement needs the right to do.
+    access: access::Collected,
     /// How many views the query being bound stands in.
     view_depth: u32,
     /// Relations read so far.
@@ -300,6 +327,8 @@ struct Binder<'a> {
     /// What is known of the SELECT being bound.
     select: SelectState<'a>,
     place: Place,
+    /// The table whose row keys are wanted beside a query's columns.
+    row_key: positioned::RowKey,
     /// The locking clauses of the SELECT being bound.
     locking: Option<locking::Locking<'a>>,
     /// How deep the expression being bound stands in its tree.
@@ -321,11 +350,13 @@ impl<'a> Binder<'a> {
             changes: Vec::new(),
             buffers: 0,
             tables_read: Vec::new(),
+            access: access::Collected::default(),
             view_depth: 0,
             relations: 0,
             next_shared: 0,
             select: SelectState::default(),
             place: Place::Output,
+            row_key: positioned::RowKey::default(),
             locking: None,
             depth: 0,
         }
@@ -349,9 +380,15 @@ impl<'a> Binder<'a> {
             S::CreateView(create) => self.create_view(create),
             S::CreateSequence(create) => self.create_sequence(create),
             S::CreateSchema(create) => self.create_schema(create),
+            S::Comment(comment) => Ok(BoundStatement::Definition(Box::new(
+                crate::bound::Definition::Comment(comment.clone()),
+            ))),
             S::AlterTable(alter) => self.alter_table(alter),
             S::AlterSequence(alter) => self.alter_sequence(alter),
             S::Drop(drop) => self.drop_object(drop),
+            S::Access(statement) => Ok(BoundStatement::Definition(Box::new(Definition::Access(
+                Box::new(statement.clone()),
+            )))),
             S::Session(_) => Err(internal(
                 "a statement about the session is not bound",
                 statement.span,
@@ -373,7 +410,11 @@ impl<'a> Binder<'a> {
             } => Ok(BoundStatement::LockTables {
                 tables: tables
                     .iter()
-                    .map(|name| self.table(name))
+                    .map(|name| {
+                        let table = self.table(name)?;
+                        self.note_need(&table, access::to_lock(*mode), None);
+                        Ok(table)
+                    })
                     .collect::<Result<_>>()?,
                 mode: *mode,
                 no_wait: *no_wait,

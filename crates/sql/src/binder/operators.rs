@@ -74,6 +74,15 @@ impl Binder<'_> {
                 Ok((left, right))
             }
             _ if coerce::base(left_type) == coerce::base(right_type) => Ok((left, right)),
+            _ if coerce::is_object(left_type) || coerce::is_object(right_type) => {
+                let number = |of: DataType| coerce::is_object(of) || of.is_integer();
+                if !number(left_type) || !number(right_type) {
+                    return Err(wrong());
+                }
+                let left = self.coerce(left, DataType::Oid, CastContext::Implicit)?;
+                let right = self.coerce(right, DataType::Oid, CastContext::Implicit)?;
+                Ok((left, right))
+            }
             _ if left_type.is_numeric() && right_type.is_numeric() => {
                 // A constant takes the column's type where it fits, so that indexes serve.
                 if let Some(right) = fitting_constant(&right, left_type) {

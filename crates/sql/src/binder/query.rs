@@ -41,11 +41,27 @@ impl BoundQuery {
 }
 
 impl<'a> Binder<'a> {
+    /// The rows of a table or view, all columns read.
+    fn whole_table(
+        &mut self,
+        name: &ast::ObjectName,
+        span: Span,
+    ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
+        let table = self.table(name)?;
+        let (plan, columns) = self.scan_all(&table, None, false, span)?;
+        self.note_read(&table, &columns);
+        for column in &columns {
+            self.access.read(column.id);
+        }
+        Ok((plan, columns))
+    }
+
     /// A query that is a statement.
     pub(super) fn root_query(
         &mut self,
         query: &'a Query,
     ) -> Result<(LogicalPlan, Vec<OutputColumn>)> {
+        self.want_row_key(query);
         let bound = self.settled_query(query)?;
         Ok((bound.plan, bound.columns))
     }
@@ -230,15 +246,9 @@ impl<'a> Binder<'a> {
                 let (plan, columns) = match name.parts.as_slice() {
                     [only] => match self.common_table(only)? {
                         Some(found) => found,
-                        None => {
-                            let table = self.table(name)?;
-                            self.scan_all(&table, None, false, span)?
-                        }
+                        None => self.whole_table(name, span)?,
                     },
-                    _ => {
-                        let table = self.table(name)?;
-                        self.scan_all(&table, None, false, span)?
-                    }
+                    _ => self.whole_table(name, span)?,
                 };
                 Ok(BoundQuery {
                     plan,

@@ -215,6 +215,7 @@ impl<'a> Binder<'a> {
             });
         }
         projected.extend(self.lock_columns(select.span));
+        self.add_row_key(&plan, &mut projected, &mut columns, select.span);
         let mut on = Vec::new();
         for key in distinct_on.iter_mut().flatten() {
             on.push(match key {
@@ -359,6 +360,7 @@ impl<'a> Binder<'a> {
                         .hint("Add FROM and a table."));
                     }
                     for column in &scope.columns {
+                        self.access.read(column.id);
                         result.push(Item::Bound(
                             column_expr(column, *place),
                             column.name.clone(),
@@ -386,10 +388,35 @@ impl<'a> Binder<'a> {
                         ));
                     };
                     for column in &relation.columns {
+                        self.access.read(column.id);
                         result.push(Item::Bound(
                             column_expr(column, name.span),
                             column.name.clone(),
                         ));
+                    }
+                }
+                SelectItem::RenamedWildcard {
+                    star,
+                    columns,
+                    span: place,
+                } => {
+                    let first = result.len();
+                    result.extend(self.spread(std::slice::from_ref(&**star), *place)?);
+                    if result.len() - first != columns.len() {
+                        return Err(Error::new(
+                            SqlState::SYNTAX_ERROR,
+                            format!(
+                                "{star} stands for {} columns, but {} names are given",
+                                result.len() - first,
+                                columns.len()
+                            ),
+                        )
+                        .at(*place));
+                    }
+                    for (item, column) in result[first..].iter_mut().zip(columns) {
+                        if let Item::Bound(_, name) = item {
+                            name.clone_from(&column.name);
+                        }
                     }
                 }
                 SelectItem::Expr { expr, alias } => {
@@ -456,7 +483,7 @@ fn column_name(expr: &ast::Expr) -> Option<String> {
         }),
         A::Exists(_) => fixed("exists"),
         A::Row(_) => fixed("row"),
-        A::Array(_) => fixed("array"),
+        A::Array(_) | A::ArrayQuery(_) => fixed("array"),
         A::Subquery(query) => match &query.body {
             ast::QueryBody::Select(select) => match select.items.as_slice() {
                 [SelectItem::Expr { expr, alias }] => match alias {

@@ -6,7 +6,7 @@ use crate::{
     bound::{BinaryOp, Expr, ExprKind, ScalarFunction},
     error::{Error, Result, SqlState},
     span::Span,
-    types::{DataType, Value},
+    types::{CastContext, DataType, RoundedTime, Value},
 };
 
 /// The fields of EXTRACT.
@@ -154,7 +154,22 @@ impl<'a> Binder<'a> {
                 let zone = self.expr(zone)?;
                 self.named_call("timezone", vec![zone, operand], span)
             }
-            A::Current { value, precision } => current(*value, *precision, span),
+            A::Current { value, precision } => {
+                let now = current(*value, span)?;
+                let rounded = match (precision, now.data_type) {
+                    (Some(digits @ 0..=5), DataType::TimestampTz) => {
+                        DataType::Rounded(RoundedTime::TimestampTz, *digits as u8)
+                    }
+                    (Some(digits @ 0..=5), DataType::Timestamp) => {
+                        DataType::Rounded(RoundedTime::Timestamp, *digits as u8)
+                    }
+                    (Some(digits @ 0..=5), DataType::Time) => {
+                        DataType::Rounded(RoundedTime::Time, *digits as u8)
+                    }
+                    (_, data_type) => data_type,
+                };
+                self.coerce(now, rounded, CastContext::Explicit)
+            }
             _ => Err(internal("no special syntax", span)),
         }
     }
@@ -165,7 +180,7 @@ fn text(value: &str, span: Span) -> Expr {
 }
 
 /// CURRENT_DATE and the like. The clock gives microseconds; six digits change nothing.
-fn current(value: CurrentValue, precision: Option<u32>, span: Span) -> Result<Expr> {
+fn current(value: CurrentValue, span: Span) -> Result<Expr> {
     let (function, data_type) = match value {
         CurrentValue::Date => (ScalarFunction::CurrentDate, DataType::Date),
         CurrentValue::Time => {
@@ -177,16 +192,11 @@ fn current(value: CurrentValue, precision: Option<u32>, span: Span) -> Result<Ex
         CurrentValue::Timestamp => (ScalarFunction::CurrentTimestamp, DataType::TimestampTz),
         CurrentValue::LocalTime => (ScalarFunction::LocalTime, DataType::Time),
         CurrentValue::LocalTimestamp => (ScalarFunction::LocalTimestamp, DataType::Timestamp),
-        CurrentValue::User | CurrentValue::SessionUser => {
-            (ScalarFunction::CurrentUser, DataType::Text)
-        }
+        CurrentValue::User => (ScalarFunction::CurrentUser, DataType::Text),
+        CurrentValue::SessionUser => (ScalarFunction::SessionUser, DataType::Text),
         CurrentValue::Catalog => (ScalarFunction::CurrentDatabase, DataType::Text),
         CurrentValue::Schema => (ScalarFunction::CurrentSchema, DataType::Text),
     };
-    if precision.is_some_and(|precision| precision < 6) {
-        return Err(unsupported("a precision below 6 digits is", span)
-            .hint("Cut it with date_trunc('second', …)."));
-    }
     Ok(Expr {
         kind: ExprKind::Function(function, Vec::new()),
         data_type,

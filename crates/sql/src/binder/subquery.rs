@@ -3,10 +3,12 @@
 use super::{Binder, expr, literal, unsupported};
 use crate::{
     ast::{self, BinaryOperator, ExprKind as A, Quantified, Query},
-    bound::{BinaryOp, Expr, ExprKind},
+    bound::{
+        AggregateCall, AggregateFunction, BinaryOp, Expr, ExprKind, LogicalPlan, ScalarFunction,
+    },
     error::{Error, Result, SqlState},
     span::Span,
-    types::{DataType, Value},
+    types::{Array, DataType, Value},
 };
 
 impl<'a> Binder<'a> {
@@ -26,6 +28,75 @@ impl<'a> Binder<'a> {
             data_type: column.data_type,
             kind: ExprKind::ScalarSubquery(Box::new(bound.plan)),
             nullable: true,
+            span,
+        })
+    }
+
+    /// `ARRAY(query)`: the values of its only column, in its order; none make an empty array.
+    pub(super) fn array_subquery(&mut self, query: &'a Query, span: Span) -> Result<Expr> {
+        let bound = self.settled_query(query)?;
+        let [column] = bound.columns.as_slice() else {
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                "subquery must return only one column",
+            )
+            .at(span));
+        };
+        let array = match column.data_type {
+            array @ DataType::Array(_) => array,
+            of => of
+                .array()
+                .ok_or_else(|| unsupported(&format!("arrays of {of} are"), span))?,
+        };
+        let value = Expr {
+            kind: ExprKind::Column(column.id),
+            data_type: column.data_type,
+            nullable: column.nullable,
+            span,
+        };
+        // The order is the aggregate's: a sort below it may go when the query is decorrelated.
+        let (input, value, order_by) = match bound.plan {
+            LogicalPlan::Sort { input, keys } => (*input, value, keys),
+            LogicalPlan::Project { input, items } => match *input {
+                LogicalPlan::Sort { input, keys } => {
+                    let of = items.into_iter().find(|(id, _)| *id == column.id);
+                    (*input, of.map_or(value, |(_, expr)| expr), keys)
+                }
+                input => {
+                    let input = Box::new(input);
+                    (LogicalPlan::Project { input, items }, value, Vec::new())
+                }
+            },
+            plan => (plan, value, Vec::new()),
+        };
+        let id = self.column_id();
+        let call = AggregateCall {
+            function: AggregateFunction::ArrayAgg,
+            arguments: vec![value],
+            distinct: false,
+            filter: None,
+            order_by,
+            data_type: array,
+        };
+        let gathered = Expr {
+            kind: ExprKind::ScalarSubquery(Box::new(LogicalPlan::Aggregate {
+                input: Box::new(input),
+                keys: Vec::new(),
+                aggregates: vec![(id, call)],
+                sets: None,
+            })),
+            data_type: array,
+            nullable: true,
+            span,
+        };
+        let empty = Value::Array(Box::new(Array::new(Vec::new())));
+        Ok(Expr {
+            kind: ExprKind::Function(
+                ScalarFunction::Coalesce,
+                vec![gathered, literal::constant(empty, array, span)],
+            ),
+            data_type: array,
+            nullable: false,
             span,
         })
     }

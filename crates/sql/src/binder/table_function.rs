@@ -24,6 +24,7 @@ impl<'a> Binder<'a> {
     ) -> Result<(LogicalPlan, Scope)> {
         let name = call.name.last().name.as_str();
         self.count_relation(item.span)?;
+        self.access.call(name);
         self.scopes.push(self.lateral.clone());
         let bound = self.in_place(Place::Clause("functions in FROM"), |binder| {
             if functions::is_table_function(name) {

@@ -5,11 +5,11 @@ use crate::{
     ast::{IntervalField, TypeName, TypeNameKind},
     error::{Error, Result, SqlState},
     span::Span,
-    types::{DataType, RoundedTime},
+    types::{DataType, ObjectClass, RoundedTime},
 };
 
 /// The names of types, as PostgreSQL and the standard have them, and `int1` and `tinyint`.
-const NAMES: [(&str, DataType); 36] = [
+const NAMES: [(&str, DataType); 47] = [
     ("bool", DataType::Boolean),
     ("boolean", DataType::Boolean),
     ("int1", DataType::Int1),
@@ -44,12 +44,26 @@ const NAMES: [(&str, DataType); 36] = [
     ("uuid", DataType::Uuid),
     ("json", DataType::Json),
     ("jsonb", DataType::Jsonb),
-    ("name", DataType::Varchar(Some(63))),
+    ("name", DataType::Name),
+    ("oid", DataType::Oid),
+    ("int2vector", DataType::Int2Vector),
+    ("oidvector", DataType::OidVector),
+    ("regclass", DataType::Object(ObjectClass::Relation)),
+    ("regtype", DataType::Object(ObjectClass::Type)),
+    ("regproc", DataType::Object(ObjectClass::Function)),
+    (
+        "regprocedure",
+        DataType::Object(ObjectClass::FunctionWithArguments),
+    ),
+    ("regnamespace", DataType::Object(ObjectClass::Schema)),
+    ("regrole", DataType::Object(ObjectClass::Role)),
+    ("regoper", DataType::Object(ObjectClass::Operator)),
+    ("regcollation", DataType::Object(ObjectClass::Collation)),
     ("double", DataType::Float8),
 ];
 
 /// Types that PostgreSQL has and that are not there yet.
-const UNSUPPORTED: [&str; 28] = [
+const UNSUPPORTED: [&str; 26] = [
     "xml",
     "money",
     "inet",
@@ -72,8 +86,6 @@ const UNSUPPORTED: [&str; 28] = [
     "tsrange",
     "tstzrange",
     "daterange",
-    "oid",
-    "regclass",
     "timetz",
     "hstore",
     "record",
@@ -164,6 +176,9 @@ impl Binder<'_> {
                         format!("type \"{words}\" does not exist"),
                     )
                     .at(words.span));
+                }
+                if word.quoted && word.name == "char" && arguments.is_empty() {
+                    return Ok(DataType::InternalChar);
                 }
                 let Some(data_type) = known(&word.name) else {
                     if UNSUPPORTED.contains(&word.name.as_str()) {

@@ -47,7 +47,7 @@ impl<'a> Binder<'a> {
                 views: Vec::new(),
             }),
             TableKind::View(_) => self.through_view(table, name.span),
-            TableKind::Virtual => Err(Error::new(
+            TableKind::System(_) => Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("cannot change system table \"{}\"", table.name),
             )
@@ -143,8 +143,10 @@ impl<'a> Binder<'a> {
                 None => HIDDEN.to_owned(),
             };
         }
+        let table = Arc::new(named);
+        self.access.behind(&table, &views);
         Ok(Writable {
-            table: Arc::new(named),
+            table,
             base: at,
             shown: Some(shown),
             views,
@@ -171,8 +173,24 @@ impl<'a> Binder<'a> {
         scope
     }
 
-    /// The conditions of the views through which a table is changed, over its columns.
+    /// The conditions of the views through which a table is changed, over its columns. What they
+    /// read, their owners read.
     pub(super) fn view_conditions(
+        &mut self,
+        writable: &Writable,
+        ids: &[ColumnId],
+        span: Span,
+    ) -> Result<Vec<Expr>> {
+        let outer = std::mem::take(&mut self.access);
+        let conditions = self.conditions_of_views(writable, ids, span);
+        let inner = std::mem::replace(&mut self.access, outer);
+        if let Some(view) = writable.views.first() {
+            self.access.within_view(view.id, inner);
+        }
+        conditions
+    }
+
+    fn conditions_of_views(
         &mut self,
         writable: &Writable,
         ids: &[ColumnId],

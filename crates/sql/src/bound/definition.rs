@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    ast::ObjectKind,
+    ast::{AccessStatement, ObjectKind, RoleSpec, Statement},
     bound::{ColumnId, Expr, LogicalPlan},
     catalog::{ColumnNumber, Index, PartitionBound, Sequence, SequenceId, Table},
 };
@@ -26,12 +26,9 @@ pub enum Definition {
         exists: bool,
     },
     /// CREATE SCHEMA.
-    CreateSchema {
-        /// Its name.
-        name: String,
-        /// IF NOT EXISTS and it exists.
-        exists: bool,
-    },
+    CreateSchema(CreateSchema),
+    /// COMMENT ON: the engine finds what it is on.
+    Comment(crate::ast::Comment),
     /// ALTER TABLE, ALTER VIEW, ALTER INDEX.
     AlterTable(AlterTable),
     /// ALTER SEQUENCE.
@@ -52,6 +49,8 @@ pub enum Definition {
     Drop(Drop),
     /// TRUNCATE.
     Truncate(Truncate),
+    /// Roles, owners and privileges.
+    Access(Box<AccessStatement>),
 }
 
 /// CREATE TABLE.
@@ -108,6 +107,19 @@ pub struct CreateIndex {
     pub exists: bool,
     /// What follows for the partitions of the table.
     pub children: Vec<AlterTable>,
+}
+
+/// CREATE SCHEMA.
+#[derive(Clone, Debug)]
+pub struct CreateSchema {
+    /// Its name; `None`: that of its owner.
+    pub name: Option<String>,
+    /// IF NOT EXISTS and it exists.
+    pub exists: bool,
+    /// AUTHORIZATION: its owner.
+    pub owner: Option<RoleSpec>,
+    /// What is made in it, one after the other.
+    pub elements: Vec<Statement>,
 }
 
 /// CREATE VIEW.

@@ -1,7 +1,7 @@
 //! Bound expressions.
 
 use crate::{
-    bound::{LogicalPlan, SortKey},
+    bound::{LogicalPlan, SortKey, SystemFunction},
     span::Span,
     types::{DataType, Value},
 };
@@ -347,7 +347,16 @@ pub enum ScalarFunction {
     LastSequenceValue,
     SetSequenceValue,
     Version,
+    HasTablePrivilege,
+    HasColumnPrivilege,
+    HasAnyColumnPrivilege,
+    HasSequencePrivilege,
+    HasSchemaPrivilege,
+    HasDatabasePrivilege,
+    HasFunctionPrivilege,
+    HasRole,
     CurrentUser,
+    SessionUser,
     CurrentDatabase,
     CurrentSchema,
     TypeOf,
@@ -406,6 +415,8 @@ pub enum ScalarFunction {
     JsonInsert,
     JsonStripNulls,
     JsonPretty,
+    // The system catalog and the session
+    System(SystemFunction),
 }
 
 /// Aggregate functions.
@@ -509,9 +520,19 @@ impl ScalarFunction {
                 | ScalarFunction::CurrentTimestamp
                 | ScalarFunction::LocalTime
                 | ScalarFunction::LocalTimestamp
+                | ScalarFunction::HasTablePrivilege
+                | ScalarFunction::HasColumnPrivilege
+                | ScalarFunction::HasAnyColumnPrivilege
+                | ScalarFunction::HasSequencePrivilege
+                | ScalarFunction::HasSchemaPrivilege
+                | ScalarFunction::HasDatabasePrivilege
+                | ScalarFunction::HasFunctionPrivilege
+                | ScalarFunction::HasRole
                 | ScalarFunction::CurrentUser
+                | ScalarFunction::SessionUser
                 | ScalarFunction::CurrentDatabase
                 | ScalarFunction::CurrentSchema
+                | ScalarFunction::System(_)
         )
     }
 }

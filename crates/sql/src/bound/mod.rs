@@ -1,5 +1,6 @@
 //! A statement after binding: names resolved, types decided, conversions explicit.
 
+mod access;
 mod change;
 mod copy;
 mod definition;
@@ -8,16 +9,18 @@ mod plan;
 pub mod plan_walk;
 mod row;
 mod statement;
+mod system;
 mod walk;
 mod window;
 
+pub use access::{AccessCheck, Needed};
 pub use change::{
     Arbiter, Assignment, Change, ChangeKind, ConflictUpdate, Family, FamilyMember, InsertConflict,
     MergeAction, Returning,
 };
 pub use copy::{CopyFormat, CopyFrom, CopyHeader, CopyOptions, CopyTo};
 pub use definition::{
-    AlterTable, CreateIndex, CreateTable, CreateView, Definition, Drop, OnCommit,
+    AlterTable, CreateIndex, CreateSchema, CreateTable, CreateView, Definition, Drop, OnCommit,
     SequenceDefinition, Truncate,
 };
 pub use expr::{
@@ -31,4 +34,5 @@ pub use row::row_comparison;
 pub use statement::{
     BoundStatement, Explain, IsolationLevel, TableLock, TransactionModes, TransactionStatement,
 };
+pub use system::SystemFunction;
 pub use window::{FrameBound, FrameExclusion, WindowCall, WindowFrame, WindowFunction};

@@ -23,7 +23,7 @@ use crate::{
         decode::read_value,
         row::{Storage, encode_value, read_varint, unzigzag, write_varint, zigzag},
     },
-    types::{Array, DataType, Dimension, ElementType, Json, MAX_DIMENSIONS},
+    types::{Array, DataType, Dimension, ElementType, Json, MAX_DIMENSIONS, ObjectReference},
 };
 
 /// How deep a stored `jsonb` may be nested: deeper than any that is written.
@@ -35,6 +35,10 @@ pub(crate) fn encode(value: &Value) -> Option<Vec<u8>> {
     match value {
         Value::Array(array) => encode_array(array, &mut out)?,
         Value::Jsonb(json) => encode_json(json, &mut out),
+        Value::Object(object) => {
+            out.extend_from_slice(&object.oid.to_le_bytes());
+            out.extend_from_slice(object.name.as_bytes());
+        }
         _ => return None,
     }
     Some(out)
@@ -45,6 +49,18 @@ pub(crate) fn decode(data_type: DataType, bytes: &[u8]) -> Option<Value> {
     let mut at = 0;
     let value = match data_type {
         DataType::Array(_) => Value::Array(Box::new(decode_array(bytes, &mut at)?)),
+        DataType::Int2Vector | DataType::OidVector => {
+            let array = decode_array(bytes, &mut at)?;
+            Value::Array(Box::new(Array::vector(array.into_values())))
+        }
+        DataType::Object(_) => {
+            let (oid, name) = bytes.split_first_chunk::<4>()?;
+            at = bytes.len();
+            Value::Object(Box::new(ObjectReference {
+                oid: u32::from_le_bytes(*oid),
+                name: std::str::from_utf8(name).ok()?.into(),
+            }))
+        }
         DataType::Jsonb => Value::Jsonb(Box::new(decode_json(bytes, &mut at, 0)?)),
         _ => return None,
     };

@@ -29,7 +29,7 @@
 use crate::{
     DataType, Interval, Result, Value,
     encoding::{ValueRef, corrupt, key_decimal, wrong_type},
-    types::Json,
+    types::{ElementType, Json},
 };
 
 const NULL_FIRST: u8 = 0x00;
@@ -135,6 +135,9 @@ pub(crate) fn is_exact(data_type: DataType) -> bool {
             | DataType::Char(_)
             | DataType::Interval
             | DataType::Array(_)
+            | DataType::Int2Vector
+            | DataType::OidVector
+            | DataType::Object(_)
             | DataType::Json
             | DataType::Jsonb
     )
@@ -297,7 +300,10 @@ fn encode_payload(data_type: DataType, value: &Value, out: &mut Vec<u8>) -> Resu
             out.extend_from_slice(&(bits ^ mask).to_be_bytes());
         }
         (DataType::Decimal(_), Value::Decimal(value)) => key_decimal::encode(value, out),
-        (DataType::Text | DataType::Varchar(_), Value::Text(value)) => {
+        (
+            DataType::Text | DataType::Varchar(_) | DataType::Name | DataType::InternalChar,
+            Value::Text(value),
+        ) => {
             escape(value.as_bytes(), out);
         }
         // The padding of char(n) does not count in comparisons.
@@ -310,6 +316,16 @@ fn encode_payload(data_type: DataType, value: &Value, out: &mut Vec<u8>) -> Resu
             out.extend_from_slice(&(micros as u128 ^ 1 << 127).to_be_bytes());
         }
         (DataType::Uuid, Value::Uuid(value)) => out.extend_from_slice(value.as_bytes()),
+        (DataType::Oid, Value::Oid(value)) => out.extend_from_slice(&value.to_be_bytes()),
+        (DataType::Object(_), Value::Object(object)) => {
+            out.extend_from_slice(&object.oid.to_be_bytes());
+        }
+        (DataType::Int2Vector, value @ Value::Array(_)) => {
+            return encode_payload(DataType::Array(ElementType::INT2), value, out);
+        }
+        (DataType::OidVector, value @ Value::Array(_)) => {
+            return encode_payload(DataType::Array(ElementType::OID), value, out);
+        }
         (DataType::Array(element), Value::Array(array)) => {
             for value in array.values() {
                 if value.is_null() {
@@ -443,7 +459,11 @@ fn payload_len(data_type: DataType, payload: &[u8], mask: u8) -> Option<usize> {
     let len = match data_type {
         DataType::Boolean | DataType::Int1 => 1,
         DataType::Int2 => 2,
-        DataType::Int4 | DataType::Float4 | DataType::Date => 4,
+        DataType::Int4
+        | DataType::Float4
+        | DataType::Date
+        | DataType::Oid
+        | DataType::Object(_) => 4,
         DataType::Int8
         | DataType::Float8
         | DataType::Time
@@ -451,11 +471,16 @@ fn payload_len(data_type: DataType, payload: &[u8], mask: u8) -> Option<usize> {
         | DataType::TimestampTz => 8,
         DataType::Interval | DataType::Uuid => 16,
         DataType::Decimal(_) => key_decimal::len(payload, mask)?,
-        DataType::Text | DataType::Varchar(_) | DataType::Char(_) | DataType::Bytea => {
-            escaped_len(payload, mask)?
-        }
+        DataType::Text
+        | DataType::Varchar(_)
+        | DataType::Char(_)
+        | DataType::Name
+        | DataType::InternalChar
+        | DataType::Bytea => escaped_len(payload, mask)?,
         DataType::Json => escaped_len(payload, mask)?,
         DataType::Jsonb => json_len(payload, mask, 0)?,
+        DataType::Int2Vector => array_len(DataType::Int2, payload, mask)?,
+        DataType::OidVector => array_len(DataType::Oid, payload, mask)?,
         DataType::Array(element) => array_len(element.data_type(), payload, mask)?,
         DataType::Rounded(time, _) => return payload_len(time.data_type(), payload, mask),
         DataType::Unknown => return None,
@@ -488,7 +513,13 @@ fn decode_payload<'a>(
         DataType::Int8 | DataType::Time | DataType::Timestamp | DataType::TimestampTz => {
             ValueRef::Integer((unsigned(8)? ^ 1 << 63) as i64)
         }
-        DataType::Text | DataType::Varchar(_) | DataType::Char(_) | DataType::Bytea => {
+        DataType::Oid => ValueRef::Integer(i64::from(unsigned(4)? as u32)),
+        DataType::Text
+        | DataType::Varchar(_)
+        | DataType::Char(_)
+        | DataType::Name
+        | DataType::InternalChar
+        | DataType::Bytea => {
             let body = payload.get(..payload.len().checked_sub(2)?)?;
             if mask == 0 && memchr::memchr(ESCAPE, body).is_none() {
                 return Some(ValueRef::Bytes(body));
@@ -513,6 +544,9 @@ fn decode_payload<'a>(
         | DataType::Decimal(_)
         | DataType::Interval
         | DataType::Array(_)
+        | DataType::Int2Vector
+        | DataType::OidVector
+        | DataType::Object(_)
         | DataType::Json
         | DataType::Jsonb => return None,
         DataType::Rounded(time, _) => {

@@ -64,17 +64,26 @@ impl Storage {
             | DataType::Int4
             | DataType::Int8
             | DataType::Date
+            | DataType::Oid
             | DataType::Unknown => Storage::Integer,
             DataType::Time | DataType::Timestamp | DataType::TimestampTz => Storage::Micros,
             DataType::Float4 => Storage::Float4,
             DataType::Float8 => Storage::Float8,
             DataType::Decimal(_) => Storage::Decimal,
-            DataType::Text | DataType::Varchar(_) | DataType::Char(_) | DataType::Bytea => {
-                Storage::Bytes
-            }
+            DataType::Text
+            | DataType::Varchar(_)
+            | DataType::Char(_)
+            | DataType::Name
+            | DataType::InternalChar
+            | DataType::Bytea => Storage::Bytes,
             DataType::Interval => Storage::Interval,
             DataType::Uuid => Storage::Uuid,
-            DataType::Json | DataType::Jsonb | DataType::Array(_) => Storage::Bytes,
+            DataType::Json
+            | DataType::Jsonb
+            | DataType::Array(_)
+            | DataType::Int2Vector
+            | DataType::OidVector
+            | DataType::Object(_) => Storage::Bytes,
             DataType::Rounded(time, _) => Storage::of(time.data_type()),
         }
     }
@@ -347,6 +356,7 @@ pub(crate) fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -
             push_integer(i64::from(*value), out)
         }
         (Storage::Integer, Value::Int8(value)) => push_integer(*value, out),
+        (Storage::Integer, Value::Oid(value)) => push_integer(i64::from(*value), out),
         (
             Storage::Micros,
             Value::Time(value) | Value::Timestamp(value) | Value::TimestampTz(value),
@@ -378,7 +388,7 @@ pub(crate) fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -
         (Storage::Bytes, Value::Text(value)) => push_bytes(value.as_bytes(), out)?,
         (Storage::Bytes, Value::Bytea(value)) => push_bytes(value, out)?,
         (Storage::Bytes, Value::Json(value)) => push_bytes(value.as_bytes(), out)?,
-        (Storage::Bytes, Value::Array(_) | Value::Jsonb(_)) => {
+        (Storage::Bytes, Value::Array(_) | Value::Jsonb(_) | Value::Object(_)) => {
             push_bytes(&composite::encode(value)?, out)?
         }
         (Storage::Decimal, Value::Decimal(value)) => {

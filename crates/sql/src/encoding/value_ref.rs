@@ -63,20 +63,32 @@ impl ValueRef<'_> {
             (DataType::TimestampTz, ValueRef::Integer(value)) => Value::TimestampTz(value),
             (DataType::Float4, ValueRef::Float4(value)) => Value::Float4(value),
             (DataType::Float8, ValueRef::Float8(value)) => Value::Float8(value),
-            (DataType::Text | DataType::Varchar(_) | DataType::Char(_), ValueRef::Bytes(bytes)) => {
-                Value::Text(
-                    CompactString::from_utf8(bytes)
-                        .map_err(|_| corrupt("a string is not UTF-8"))?,
-                )
+            (
+                DataType::Text
+                | DataType::Varchar(_)
+                | DataType::Char(_)
+                | DataType::Name
+                | DataType::InternalChar,
+                ValueRef::Bytes(bytes),
+            ) => Value::Text(
+                CompactString::from_utf8(bytes).map_err(|_| corrupt("a string is not UTF-8"))?,
+            ),
+            (DataType::Oid, ValueRef::Integer(value)) => {
+                Value::Oid(value.try_into().map_err(range)?)
             }
             (DataType::Bytea, ValueRef::Bytes(bytes)) => Value::Bytea(bytes.to_vec()),
             (DataType::Json, ValueRef::Bytes(bytes)) => Value::Json(
                 CompactString::from_utf8(bytes).map_err(|_| corrupt("a string is not UTF-8"))?,
             ),
-            (DataType::Jsonb | DataType::Array(_), ValueRef::Bytes(bytes)) => {
-                composite::decode(data_type, bytes)
-                    .ok_or_else(|| corrupt("an array or jsonb does not decode"))?
-            }
+            (
+                DataType::Jsonb
+                | DataType::Array(_)
+                | DataType::Int2Vector
+                | DataType::OidVector
+                | DataType::Object(_),
+                ValueRef::Bytes(bytes),
+            ) => composite::decode(data_type, bytes)
+                .ok_or_else(|| corrupt("an array or jsonb does not decode"))?,
             (DataType::Rounded(time, _), value) => return value.to_value(time.data_type()),
             (DataType::Decimal(_), ValueRef::Decimal { scale, digits }) => {
                 Value::Decimal(decimal(scale, digits)?)

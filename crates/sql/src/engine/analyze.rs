@@ -8,7 +8,7 @@ use rustling_txn::Transaction;
 
 use crate::{
     DataType, Error, Result, SqlState, Value,
-    bound::BoundStatement,
+    bound::{BoundStatement, Needed},
     catalog::{CatalogReader, Table},
     encoding::{KeyColumn, RowDecoder},
     engine::{
@@ -50,7 +50,7 @@ impl Session {
                 .map(|name| named(catalog, name))
                 .into_iter()
                 .collect::<Result<_>>()?;
-            Ok(BoundStatement::Analyze { tables })
+            Ok((BoundStatement::Analyze { tables }, Some(Needed::default())))
         })?;
         Ok(())
     }
@@ -115,7 +115,8 @@ impl Session {
     }
 }
 
-fn column_statistics(
+/// The statistics of a column, from a sample of a table of `rows` rows.
+pub(super) fn column_statistics(
     handle: &TableHandle,
     ordinal: usize,
     sample: &[(Vec<u8>, Vec<u8>)],

@@ -198,8 +198,18 @@ impl Session {
     }
 }
 
-/// Fails for a view, which has no rows of its own.
+/// Fails for a view and a partitioned table, which have no rows of their own.
 pub(super) fn stored(table: &TableHandle) -> Result<()> {
+    if table.table.partitioning.is_some() {
+        return Err(Error::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!(
+                "loading does not divide rows among the partitions of \"{}\"",
+                table.table.name
+            ),
+        )
+        .hint("Load into its partitions, or into another table and INSERT … SELECT from there."));
+    }
     if table.table.view().is_none() {
         return Ok(());
     }
@@ -236,6 +246,7 @@ fn fits(value: &Value, data_type: DataType) -> bool {
             | (Value::Json(_), DataType::Json)
             | (Value::Jsonb(_), DataType::Jsonb)
             | (Value::Array(_), DataType::Array(_))
+            | (Value::Oid(_), DataType::Oid)
     )
 }
 
@@ -292,10 +303,7 @@ impl BulkLoader {
     }
 
     /// As [`BulkLoader::append`]; errors come with the place of the row that they are about.
-    pub(super) fn append_placed(
-        &self,
-        mut rows: Vec<Vec<Value>>,
-    ) -> Result<(), PlacedError> {
+    pub(super) fn append_placed(&self, mut rows: Vec<Vec<Value>>) -> Result<(), PlacedError> {
         for (place, row) in rows.iter_mut().enumerate() {
             self.check(row).map_err(|error| PlacedError {
                 place: Some(place),
@@ -332,12 +340,7 @@ impl BulkLoader {
         }
         let mut index_entries = Vec::with_capacity(self.table.indexes.len());
         for index in &self.table.indexes {
-            index_entries.push(encode_entries(
-                index,
-                rows,
-                &entries,
-                &self.context.eval(),
-            )?);
+            index_entries.push(encode_entries(index, rows, &entries, &self.context.eval())?);
         }
         if keyed {
             entries.sort_unstable();
@@ -492,12 +495,7 @@ impl BulkLoader {
     }
 
     #[cold]
-    fn duplicate_entry(
-        &self,
-        index: &IndexHandle,
-        rows: &[Vec<Value>],
-        key: &[u8],
-    ) -> PlacedError {
+    fn duplicate_entry(&self, index: &IndexHandle, rows: &[Vec<Value>], key: &[u8]) -> PlacedError {
         let eval = self.context.eval();
         let found = rows.iter().enumerate().find_map(|(place, row)| {
             let keyed = index.keyed(row, &eval).ok()??;

@@ -4,8 +4,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     DataType, Error, Result, SqlState, Value,
-    ast::{Discard, Expr, FetchDirection, Ident, Query, SessionStatement, Statement, TypeName},
-    binder::BindOptions,
+    ast::{
+        Discard, Expr, ExprKind, FetchDirection, Ident, Insert, ObjectName, Query,
+        SessionStatement, SetScope, Statement, TypeName,
+    },
+    binder::{BindOptions, CursorPosition, ROW_KEY},
+    catalog::TableId,
     engine::{
         prepared::{Action, Prepared},
         rows::{ResultColumn, Rows},
@@ -27,6 +31,8 @@ pub(crate) struct SessionObjects {
 struct Cursor {
     columns: Vec<ResultColumn>,
     rows: Vec<Vec<Value>>,
+    /// The table that it shows row by row, with the keys of the rows.
+    keys: Option<(TableId, Vec<Vec<u8>>)>,
     /// How many rows lie before the cursor's place and at it: 0 before the first row, one more
     /// than there are rows after the last.
     at: usize,
@@ -173,7 +179,14 @@ impl Session {
                 name,
                 direction,
                 moves,
+                into: None,
             } => self.fetch_cursor(name, *direction, *moves),
+            SessionStatement::Fetch {
+                name,
+                direction,
+                into: Some(into),
+                ..
+            } => self.fetch_into(sql, name, *direction, into),
             SessionStatement::Close(None) => {
                 self.objects.cursors.clear();
                 Ok(StatementResult::done("CLOSE CURSOR ALL"))
@@ -182,6 +195,11 @@ impl Session {
                 Some(_) => Ok(StatementResult::done("CLOSE CURSOR")),
                 None => Err(no_cursor(name)),
             },
+            SessionStatement::SetRole {
+                scope,
+                authorization,
+                role,
+            } => self.set_role(*scope, *authorization, role.as_ref()),
             SessionStatement::Discard(what) => self.discard(*what),
             SessionStatement::Vacuum { tables, analyze } => {
                 if self.in_transaction() {
@@ -294,7 +312,13 @@ impl Session {
             span: query.span,
         };
         let prepared = Prepared::from_ast(Arc::clone(sql), statement);
-        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+        let catalog = self.catalog();
+        let with_keys = BindOptions {
+            row_keys: true,
+            ..BindOptions::default()
+        };
+        let planned = prepared.plan_anew(&catalog, self.plan_options(), with_keys)?;
+        self.authorize(&catalog, &planned)?;
         let Action::Query(action) = &planned.action else {
             return Err(Error::new(
                 SqlState::INTERNAL_ERROR,
@@ -303,16 +327,27 @@ impl Session {
         };
         let mut rows = self.run_query(action, Vec::new())?;
         let mut memory = MemoryMeter::of(self.database.store().memory(), "cursor")?;
-        let columns = rows.columns().to_vec();
+        let mut columns = rows.columns().to_vec();
+        let has_keys = columns.last().is_some_and(|column| column.name == ROW_KEY);
+        if has_keys {
+            columns.pop();
+        }
         let mut kept = Vec::new();
+        let mut keys = Vec::new();
         let mut row = Vec::new();
         while rows.next_into(&mut row)? {
             memory.grow(row_bytes(&row))?;
+            if has_keys && let Some(Value::Bytea(key)) = row.pop() {
+                keys.push(key);
+            }
             kept.push(std::mem::take(&mut row));
         }
+        // FROM's only table is what was read first.
+        let table = planned.needed.tables.first().map(|check| check.table.id);
         let cursor = Cursor {
             columns,
             rows: kept,
+            keys: table.filter(|_| has_keys).map(|table| (table, keys)),
             at: 0,
             scrolls: scroll != Some(false),
             // Outside a block there is no transaction whose end would close it.
@@ -355,6 +390,54 @@ impl Session {
         ))
     }
 
+    /// Where the session's cursors are.
+    pub(super) fn cursor_positions(&self) -> Vec<CursorPosition> {
+        self.objects
+            .cursors
+            .iter()
+            .map(|(name, cursor)| CursorPosition {
+                cursor: name.clone(),
+                table: cursor.keys.as_ref().map(|(table, _)| *table),
+                key: cursor.keys.as_ref().and_then(|(_, keys)| {
+                    let place = cursor.at.checked_sub(1)?;
+                    keys.get(place).cloned()
+                }),
+            })
+            .collect()
+    }
+
+    /// FETCH … INTO: what FETCH would give is added to a table.
+    fn fetch_into(
+        &mut self,
+        sql: &Arc<str>,
+        name: &Ident,
+        direction: FetchDirection,
+        into: &ObjectName,
+    ) -> Result<StatementResult> {
+        let mut fetched = self.fetch_cursor(name, direction, false)?.into_rows()?;
+        let width = fetched.columns().len();
+        // Parameters are numbered from 1.
+        let parameters = (1..=width)
+            .map(|place| Expr {
+                kind: ExprKind::Parameter(place),
+                span: into.span,
+            })
+            .collect();
+        let insert = Prepared::from_ast(Arc::clone(sql), Insert::row(into.clone(), parameters));
+        let insert = Arc::new(insert);
+        let mut row = Vec::new();
+        let mut count = 0u64;
+        while fetched.next_into(&mut row)? {
+            self.dispatch(&insert, std::mem::take(&mut row))?;
+            count += 1;
+        }
+        Ok(StatementResult::Done {
+            tag: format!("FETCH {count}"),
+            affected: count,
+            notices: Vec::new(),
+        })
+    }
+
     /// The end of a transaction closes the cursors that do not outlive it.
     pub(super) fn close_cursors(&mut self, committed: bool) {
         if !self.objects.cursors.is_empty() {
@@ -377,6 +460,7 @@ impl Session {
                 self.sequences.forget();
                 self.discard_temporary()?;
                 self.replace_settings(Settings::default());
+                self.set_role(SetScope::Session, true, None)?;
                 "DISCARD ALL"
             }
             // Plans follow the catalog by themselves: there are none to forget.

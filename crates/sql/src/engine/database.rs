@@ -26,10 +26,12 @@ use crate::{
         prepared::{Prepared, Statement},
         row_numbers::RowNumbers,
         rows::Rows,
+        sampled_statistics::SampledStatistics,
         sequences::{DrawnSequences, SessionSequences},
         session::{Session, StatementResult},
         settings::Settings,
         sql_transaction::SqlTransaction,
+        system::SessionSystem,
         temporary,
     },
     eval::SessionInfo,
@@ -95,12 +97,15 @@ pub(crate) struct Inner {
     generations: AtomicU64,
     row_numbers: Mutex<HashMap<u32, Arc<RowNumbers>>>,
     pub(crate) plans: PlanCache,
+    sampled: Arc<SampledStatistics>,
     directory: Option<PathBuf>,
     pub(crate) info: Arc<SessionInfo>,
     /// The sequences in use.
     pub(crate) sequences: DrawnSequences,
     /// The sequences, for statements that each are a session of their own.
     pub(crate) shared_sequences: Arc<SessionSequences>,
+    /// When the database was opened: microseconds since 1970 UTC.
+    pub(crate) started: i64,
     /// The search path of new sessions.
     pub(crate) default_path: Arc<Vec<String>>,
 }
@@ -143,7 +148,14 @@ impl Database {
             Some(Arc::new(SpillSpace::open(vfs, &path.join(TEMPORARY))?))
         };
         let files = Arc::clone(&options.env.vfs);
-        Database::build(store, options.env, name, Some(path.to_owned()), spill, files)
+        Database::build(
+            store,
+            options.env,
+            name,
+            Some(path.to_owned()),
+            spill,
+            files,
+        )
     }
 
     /// A database that lives and dies with this process.
@@ -161,7 +173,14 @@ impl Database {
     pub fn in_memory_with(options: StoreOptions) -> Result<Database> {
         let store = Store::in_memory(options).map_err(storage_error)?;
         let files = Arc::clone(&Env::system().vfs);
-        Database::build(store, Env::in_memory(), "memory".to_owned(), None, None, files)
+        Database::build(
+            store,
+            Env::in_memory(),
+            "memory".to_owned(),
+            None,
+            None,
+            files,
+        )
     }
 
     /// A database over a store that is open already.
@@ -186,6 +205,7 @@ impl Database {
         let empty = CatalogSnapshot::new(0, CatalogRecords::default(), &|_| {
             Arc::new(RowNumbers::new())
         })?;
+        let started = env.wall_clock();
         let inner = Arc::new_cyclic(|weak| {
             let shared_sequences = Arc::new(SessionSequences::shared(Weak::clone(weak)));
             Inner {
@@ -198,14 +218,20 @@ impl Database {
                 generations: AtomicU64::new(1),
                 row_numbers: Mutex::default(),
                 plans: PlanCache::default(),
+                sampled: Arc::default(),
                 directory,
                 info: Arc::new(SessionInfo {
                     database: name,
+                    system: Some(Arc::new(SessionSystem::shared(Arc::clone(
+                        &shared_sequences,
+                    )))),
+                    access: Arc::clone(&shared_sequences) as _,
                     sequences: Arc::clone(&shared_sequences) as _,
                     ..SessionInfo::default()
                 }),
                 sequences: DrawnSequences::default(),
                 shared_sequences,
+                started,
                 default_path: Arc::clone(&Settings::default().search_path),
             }
         });
@@ -463,7 +489,10 @@ impl Inner {
             )
         };
         let snapshot = CatalogSnapshot::new(generation, records, &numbers)?;
-        Ok(Arc::new(snapshot.with_sizes(self.manager.store().clone())))
+        let store = self.manager.store().clone();
+        Ok(Arc::new(
+            snapshot.with_sizes(store, Arc::clone(&self.sampled)),
+        ))
     }
 
     /// Commits a transaction that has changed the catalog, and makes the change the newest

@@ -103,6 +103,50 @@ pub(crate) fn key_range(
     Ok(not_empty(KeyRange { start, end }))
 }
 
+/// Keys that cut what lies between two keys into `parts` parts of equal size, if keys are spread
+/// evenly; fewer where they lie close together.
+pub(crate) fn spread(low: &[u8], high: &[u8], parts: usize) -> Vec<Vec<u8>> {
+    let common = low.iter().zip(high).take_while(|(a, b)| a == b).count();
+    let number = |key: &[u8]| {
+        let mut bytes = [0; 8];
+        for (byte, of) in bytes.iter_mut().zip(key.get(common..).unwrap_or_default()) {
+            *byte = *of;
+        }
+        u64::from_be_bytes(bytes)
+    };
+    let (from, to) = (number(low), number(high));
+    let parts = parts as u64;
+    let step = to.saturating_sub(from) / parts.max(1);
+    if step == 0 {
+        return Vec::new();
+    }
+    let prefix = low.get(..common).unwrap_or_default();
+    (1..parts)
+        .map(|part| {
+            let mut bound = prefix.to_vec();
+            bound.extend_from_slice(&(from + part * step).to_be_bytes());
+            bound
+        })
+        .collect()
+}
+
+/// The parts of `range` between `bounds`, which lie in it in ascending order.
+pub(crate) fn cut(range: KeyRange, bounds: Vec<Vec<u8>>) -> Vec<KeyRange> {
+    let mut parts = Vec::with_capacity(bounds.len() + 1);
+    let mut start = range.start;
+    for bound in bounds {
+        parts.push(KeyRange {
+            start: std::mem::replace(&mut start, Bound::Included(bound.clone())),
+            end: Bound::Excluded(bound),
+        });
+    }
+    parts.push(KeyRange {
+        start,
+        end: range.end,
+    });
+    parts
+}
+
 /// The range, unless its ends have crossed.
 fn not_empty(range: KeyRange) -> Option<KeyRange> {
     let crossed = match (&range.start, &range.end) {
@@ -140,6 +184,34 @@ mod tests {
                 nullable: true,
             },
         ])
+    }
+
+    #[test]
+    fn parts_hold_every_key_once() {
+        for (low, high) in [
+            (&b"a"[..], &b"z"[..]),
+            (b"key 100", b"key 999999"),
+            (b"", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+            (b"same", b"same"),
+            (b"a", b"a\x01"),
+        ] {
+            let bounds = spread(low, high, 7);
+            assert!(bounds.is_sorted(), "{bounds:?}");
+            let parts = cut(KeyRange::all(), bounds);
+            for key in [
+                low,
+                high,
+                b"",
+                b"key 5",
+                b"m",
+                b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+            ] {
+                let holds = |part: &&KeyRange| {
+                    (part.start.clone(), part.end.clone()).contains(&key.to_vec())
+                };
+                assert_eq!(parts.iter().filter(holds).count(), 1);
+            }
+        }
     }
 
     #[test]

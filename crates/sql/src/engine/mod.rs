@@ -5,15 +5,19 @@
 //! - [`prepared`] and [`plan_cache`]: statements parsed and planned once.
 //! - [`point_read`]: one row by its key, without ceremony.
 //! - [`query`], [`dml`], [`change`], [`ddl`], [`analyze`]: running them.
+//! - [`access`]: who may do what.
 //! - [`foreign_keys`]: what must hold between tables.
 //! - [`transactions`], [`transaction_state`]: transaction blocks.
 //! - [`sequences`], [`temporary`]: numbers without transactions, tables of a session.
+//! - [`sampled_statistics`]: what the planner knows of tables that ANALYZE has not seen.
 //! - [`partitions`]: which partition a row belongs to.
-//! - [`rows`]: what queries give.
+//! - [`rows`], [`result`]: what queries and other statements give.
+//! - [`migrate`]: schemas brought up to date, step by step.
 //! - [`bulk`]: loading many rows; [`copy`]: COPY.
 //! - [`table`], [`index_entry`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
 //! - [`catalog`]: definitions of tables, stored and in memory.
 
+mod access;
 mod analyze;
 mod bulk;
 pub(crate) mod cancel;
@@ -31,19 +35,23 @@ mod explain;
 mod foreign_keys;
 pub(crate) mod index_entry;
 pub(crate) mod key_range;
+mod migrate;
 mod params;
 pub(crate) mod partitions;
 mod plan_cache;
 mod point_read;
 mod prepared;
 mod query;
+mod result;
 mod row_numbers;
 mod rows;
+mod sampled_statistics;
 mod sequences;
 mod served;
 mod session;
 mod settings;
 mod sql_transaction;
+pub(crate) mod system;
 pub(crate) mod table;
 mod temporary;
 #[cfg(test)]

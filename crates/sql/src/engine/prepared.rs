@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use crate::{
     DataType, Result, Value, ast,
     binder::{BindOptions, Bound, bind},
-    bound::{BoundStatement, ColumnId, CopyOptions},
+    bound::{BoundStatement, ColumnId, CopyOptions, Needed},
     engine::table::TableHandle,
     engine::{
         Params,
@@ -24,8 +24,9 @@ use crate::{
         },
         database::Database,
         point_read::PointRead,
+        result::needs_client,
         rows::{ResultColumn, Rows},
-        session::{Session, StatementResult, needs_client},
+        session::{Session, StatementResult},
     },
     planner::{PlanContext, choose_executor::ExecutorSetting, physical::QueryPlan},
 };
@@ -64,6 +65,10 @@ pub(crate) struct Planned {
     sizes: Vec<(Arc<TableHandle>, u64)>,
     /// How often it was used.
     uses: AtomicU32,
+    /// What running it needs the right to do.
+    pub(crate) needed: Needed,
+    /// The number of the role that was last found to have these rights; 0: none yet.
+    pub(crate) allowed: AtomicU32,
     /// The types of its parameters.
     pub(crate) parameters: Vec<DataType>,
     /// What to do.
@@ -133,7 +138,7 @@ pub(crate) struct QueryAction {
     /// Its result columns.
     pub(crate) columns: Arc<[ResultColumn]>,
     /// The shorter way to its row, where it asks for one by its primary key.
-    pub(crate) point: Option<PointRead>,
+    pub(crate) point: Option<Box<PointRead>>,
 }
 
 impl Prepared {
@@ -182,15 +187,27 @@ impl Prepared {
         {
             return Ok(Arc::clone(planned));
         }
+        let planned = self.plan_anew(catalog, options, BindOptions::default())?;
+        *self.planned.write() = Some(Arc::clone(&planned));
+        Ok(planned)
+    }
+
+    /// A plan that is good for one run: what `bind_options` says beside the statement's own
+    /// options, it is made for.
+    pub(crate) fn plan_anew(
+        &self,
+        catalog: &CatalogSnapshot,
+        options: PlanOptions,
+        bind_options: BindOptions,
+    ) -> Result<Arc<Planned>> {
         let bind_options = BindOptions {
             parameter_types: self.parameter_types.clone(),
             double_quoted_strings: options.double_quoted_strings,
+            ..bind_options
         };
         let reader = catalog.with_path(&options.search_path);
         let bound = bind(&self.ast, &reader, &bind_options)?;
-        let planned = Arc::new(plan_bound(bound, catalog, options)?);
-        *self.planned.write() = Some(Arc::clone(&planned));
-        Ok(planned)
+        Ok(Arc::new(plan_bound(bound, catalog, options)?))
     }
 }
 
@@ -230,17 +247,23 @@ pub(crate) fn plan_bound(
     options: PlanOptions,
 ) -> Result<Planned> {
     let tables = |id| catalog.handle(id);
-    let sizes = RefCell::new(Vec::new());
+    let sizes: RefCell<Vec<(Arc<TableHandle>, u64)>> = RefCell::default();
     let rows = |handle: &TableHandle| {
+        let of_table = |(known, _): &&(Arc<TableHandle>, u64)| known.table.id == handle.table.id;
+        if let Some((_, rows)) = sizes.borrow().iter().find(of_table) {
+            return Some(*rows);
+        }
         let rows = catalog.rows_of(handle)?;
         if let Some(handle) = catalog.handle(handle.table.id) {
             sizes.borrow_mut().push((handle, rows));
         }
         Some(rows)
     };
+    let statistics = |handle: &TableHandle| catalog.statistics_of(handle, rows(handle));
     let context = PlanContext {
         tables: &tables,
         rows: &rows,
+        statistics: &statistics,
         parameters: bound.parameters.len(),
         executor: options.executor,
         optimizer: options.optimizer,
@@ -253,6 +276,8 @@ pub(crate) fn plan_bound(
             &mut StatementPlanner::new(catalog, &context),
         )?,
         parameters: bound.parameters,
+        needed: bound.needed,
+        allowed: AtomicU32::new(0),
         sizes: sizes.into_inner(),
         uses: AtomicU32::new(0),
     })
@@ -264,7 +289,7 @@ fn action_of(statement: BoundStatement, planner: &mut StatementPlanner<'_>) -> R
             let wanted: Vec<ColumnId> = columns.iter().map(|column| column.id).collect();
             let plan = planner.query(plan, &wanted)?;
             Action::Query(QueryAction {
-                point: PointRead::of(&plan),
+                point: PointRead::of(&plan).map(Box::new),
                 plan,
                 columns: result_columns(columns),
             })

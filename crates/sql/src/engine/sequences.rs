@@ -24,9 +24,13 @@ use rustling_txn::{Transaction, TransactionOptions};
 
 use crate::{
     Error, Result, SqlState,
-    catalog::{Sequence, SequenceId},
+    catalog::{
+        Sequence, SequenceId,
+        access::{ObjectId, Privileges, RoleId},
+    },
     encoding::corrupt,
     engine::{
+        access::denied,
         catalog::CatalogSnapshot,
         database::{Inner, read_only},
         error::txn_error,
@@ -186,8 +190,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Where a committed sequence stands.
-    fn value(&self, sequence: &Sequence, keyspace: KeyspaceId) -> Result<(i64, bool)> {
+    /// Where a committed sequence stands: the last number and whether it was given out.
+    pub(crate) fn sequence_value(
+        &self,
+        sequence: &Sequence,
+        keyspace: KeyspaceId,
+    ) -> Result<(i64, bool)> {
         let drawn = self.drawn(sequence.state);
         let mut drawn = drawn.lock();
         self.learn(&mut drawn, keyspace, sequence.state)?;
@@ -214,6 +222,9 @@ impl Inner {
     }
 }
 
+/// A database, the catalog as a session sees it, and the session's search path.
+pub(crate) type Surroundings = (Arc<Inner>, Arc<CatalogSnapshot>, Arc<Vec<String>>);
+
 /// The sequences as a session's expressions reach them.
 #[derive(Debug)]
 pub(crate) struct SessionSequences {
@@ -228,6 +239,8 @@ struct SessionState {
     current: HashMap<SequenceId, i64>,
     last: Option<SequenceId>,
     search_path: Arc<Vec<String>>,
+    /// Who draws; `None`: the superuser that every database has.
+    role: Option<RoleId>,
     /// The open transaction with its catalog, where it has changed that.
     open: Option<(Weak<Transaction>, Weak<CatalogSnapshot>)>,
 }
@@ -262,9 +275,28 @@ impl SessionSequences {
         self.state.lock().search_path = path;
     }
 
+    /// This role draws from now on.
+    pub(crate) fn set_role(&self, role: RoleId) {
+        self.state.lock().role = Some(role);
+    }
+
     /// The open transaction has changed the catalog; `None`: there is none such any more.
     pub(crate) fn set_open(&self, open: Option<(Weak<Transaction>, Weak<CatalogSnapshot>)>) {
         self.state.lock().open = open;
+    }
+
+    /// The database, the catalog as the session sees it, and its search path.
+    pub(crate) fn surroundings(&self) -> Result<Surroundings> {
+        let inner = self.inner()?;
+        let state = self.state.lock();
+        let open = state
+            .open
+            .as_ref()
+            .and_then(|(_, catalog)| catalog.upgrade());
+        let path = Arc::clone(&state.search_path);
+        drop(state);
+        let catalog = open.unwrap_or_else(|| inner.catalog());
+        Ok((inner, catalog, path))
     }
 
     /// Forgets the numbers given out.
@@ -280,17 +312,36 @@ impl SessionSequences {
             .ok_or_else(|| Error::new(SqlState::INTERNAL_ERROR, "the database is closed"))
     }
 
-    fn reach(&self, inner: &Inner, name: SequenceName<'_>) -> Result<Reach> {
-        let (path, open) = {
+    /// The role that the session acts as.
+    pub(crate) fn role(&self) -> RoleId {
+        self.state.lock().role.unwrap_or(RoleId::SUPERUSER)
+    }
+
+    /// The name of the database.
+    pub(crate) fn database_name(&self) -> Result<String> {
+        Ok(self.inner()?.info.database.clone())
+    }
+
+    /// A sequence, for which the session's role must have one of the privileges `wanted`.
+    fn reach(&self, inner: &Inner, name: SequenceName<'_>, wanted: Privileges) -> Result<Reach> {
+        let (path, open, role) = {
             let state = self.state.lock();
             let open = state.open.as_ref().and_then(|(transaction, catalog)| {
                 Some((transaction.upgrade()?, catalog.upgrade()?))
             });
-            (Arc::clone(&state.search_path), open)
+            (Arc::clone(&state.search_path), open, state.role)
         };
         let committed = inner.catalog();
         let catalog = open.as_ref().map_or(&committed, |(_, catalog)| catalog);
         let sequence = find(catalog, name, &path)?;
+        // The sequence of an identity column belongs to the column.
+        if let (Some(role), SequenceName::Name(_)) = (role, name) {
+            let rights = catalog.access.rights(role);
+            let held = rights.privileges(&ObjectId::Sequence(sequence.id));
+            if !rights.superuser && held.and(wanted).is_empty() {
+                return Err(denied("sequence", &sequence.name));
+            }
+        }
         let known = committed
             .sequence_by_id(sequence.id)
             .is_some_and(|known| known.state == sequence.state);
@@ -368,7 +419,8 @@ fn find(
 impl SequenceSource for SessionSequences {
     fn next(&self, name: SequenceName<'_>) -> Result<i64> {
         let inner = self.inner()?;
-        let (id, value) = match self.reach(&inner, name)? {
+        let wanted = Privileges::USAGE.with(Privileges::UPDATE);
+        let (id, value) = match self.reach(&inner, name, wanted)? {
             Reach::Committed(sequence, keyspace) => {
                 (sequence.id, inner.next_value(&sequence, keyspace)?)
             }
@@ -385,7 +437,8 @@ impl SequenceSource for SessionSequences {
 
     fn current(&self, name: SequenceName<'_>) -> Result<i64> {
         let inner = self.inner()?;
-        let sequence = match self.reach(&inner, name)? {
+        let wanted = Privileges::USAGE.with(Privileges::SELECT);
+        let sequence = match self.reach(&inner, name, wanted)? {
             Reach::Committed(sequence, _) | Reach::Own(sequence, ..) => sequence,
         };
         let state = self.state.lock();
@@ -415,7 +468,7 @@ impl SequenceSource for SessionSequences {
 
     fn set(&self, name: SequenceName<'_>, value: i64, called: bool) -> Result<i64> {
         let inner = self.inner()?;
-        let reach = self.reach(&inner, name)?;
+        let reach = self.reach(&inner, name, Privileges::UPDATE)?;
         let sequence = match &reach {
             Reach::Committed(sequence, _) | Reach::Own(sequence, ..) => Arc::clone(sequence),
         };
@@ -451,7 +504,7 @@ impl Session {
             .sequence_by_id(sequence.id)
             .is_some_and(|known| known.state == sequence.state);
         match (known, committed.sequence_states) {
-            (true, Some(keyspace)) => self.database.inner.value(sequence, keyspace),
+            (true, Some(keyspace)) => self.database.inner.sequence_value(sequence, keyspace),
             _ => {
                 let keyspace = self
                     .catalog()

@@ -5,10 +5,19 @@ use std::sync::Arc;
 use crate::{engine::session::Session, eval::SessionInfo};
 
 impl Session {
-    /// Makes `name` the session's user, as `current_user` says it.
+    /// Makes `name` what `current_user` says of a session that acts as the superuser.
     pub fn set_user(&mut self, name: &str) {
         self.info = Arc::new(SessionInfo {
             user: name.to_owned(),
+            session_user: name.to_owned(),
+            ..SessionInfo::clone(&self.info)
+        });
+    }
+
+    /// The number by which clients know the session, as `pg_backend_pid()` tells it.
+    pub fn set_backend(&mut self, number: i32) {
+        self.info = Arc::new(SessionInfo {
+            backend: number,
             ..SessionInfo::clone(&self.info)
         });
     }

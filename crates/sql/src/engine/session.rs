@@ -4,22 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     Error, Result, SqlState, Value,
-    ast::StatementKind,
+    ast::{ExprKind, StatementKind},
+    binder::BindOptions,
     bound::{BoundStatement, TransactionModes},
     engine::{
         Params,
+        access::Authorization,
         cancel::CancelToken,
         catalog::CatalogSnapshot,
-        copy::{CopyIn, CopyOut, FileAccess},
+        copy::FileAccess,
         cursors::SessionObjects,
         database::Database,
         describe::all_settings,
         error::txn_error,
         foreign_keys::ConstraintModes,
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
+        result::needs_client,
         rows::Rows,
         sequences::SessionSequences,
         settings::{Settings, isolation_name, on_off},
+        system::SessionSystem,
         temporary::Temporary,
         transaction_state::{OpenTransaction, limit},
     },
@@ -27,57 +31,7 @@ use crate::{
     types::{CastContext, Conversion, DataType, TextStyle},
 };
 
-/// What a statement gives.
-#[derive(Debug)]
-pub enum StatementResult {
-    /// Rows, computed as they are read.
-    Rows(Rows),
-    /// COPY … FROM STDIN: it waits for its data.
-    CopyIn(Box<CopyIn>),
-    /// COPY … TO STDOUT: its data, computed as it is taken.
-    CopyOut(Box<CopyOut>),
-    /// It is done.
-    Done {
-        /// PostgreSQL's command tag: `INSERT 0 3`, `CREATE TABLE`.
-        tag: String,
-        /// Rows inserted, updated or deleted.
-        affected: u64,
-        /// What the user should know beside (`table "t" does not exist, skipping`).
-        notices: Vec<String>,
-    },
-}
-
-impl StatementResult {
-    /// Done, without rows.
-    pub(crate) fn done(tag: impl Into<String>) -> StatementResult {
-        StatementResult::Done {
-            tag: tag.into(),
-            affected: 0,
-            notices: Vec::new(),
-        }
-    }
-
-    /// Done, with something to tell.
-    pub(crate) fn noted(tag: impl Into<String>, notices: Vec<String>) -> StatementResult {
-        StatementResult::Done {
-            tag: tag.into(),
-            affected: 0,
-            notices,
-        }
-    }
-
-    /// The rows; none (and no columns) for statements that give none.
-    ///
-    /// # Errors
-    /// 42601 for a COPY that reads from or writes to the client.
-    pub(crate) fn into_rows(self) -> Result<Rows> {
-        Ok(match self {
-            StatementResult::Rows(rows) => rows,
-            StatementResult::Done { .. } => Rows::fixed(Vec::new(), Vec::new()),
-            StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => return Err(needs_client()),
-        })
-    }
-}
+pub use super::result::StatementResult;
 
 /// A session. Outside a transaction block (BEGIN … COMMIT) every statement is a transaction
 /// of its own. After an error within a block only ROLLBACK (or ROLLBACK TO) is taken.
@@ -91,7 +45,7 @@ impl StatementResult {
 /// session.run("INSERT INTO t VALUES (1), (2)", ())?;
 /// match session.run("SELECT sum(n) FROM t", ())? {
 ///     StatementResult::Rows(rows) => assert_eq!(rows.read_all::<(i64,)>()?, [(3,)]),
-///     StatementResult::Done { .. } => unreachable!("a query gives rows"),
+///     other => unreachable!("a query gives rows, not {other:?}"),
 /// }
 /// session.run("ROLLBACK", ())?;
 /// # Ok::<(), rustling_sql::Error>(())
@@ -101,6 +55,8 @@ pub struct Session {
     pub(super) database: Database,
     pub(super) settings: Settings,
     pub(super) info: Arc<SessionInfo>,
+    /// Whom it acts as.
+    pub(super) authorization: Authorization,
     pub(super) open: Option<Box<OpenTransaction>>,
     pub(super) cancel: CancelToken,
     /// What SET CONSTRAINTS has said, and which checks wait for the commit.
@@ -121,9 +77,9 @@ pub struct Session {
 #[derive(Debug)]
 struct SavedSettings {
     /// After COMMIT: without what was LOCAL.
-    committed: Settings,
+    committed: (Settings, Authorization),
     /// After ROLLBACK: as before the block.
-    rolled_back: Settings,
+    rolled_back: (Settings, Authorization),
 }
 
 impl std::fmt::Debug for OpenTransaction {
@@ -147,6 +103,7 @@ impl Session {
         Session {
             info: Arc::clone(&database.inner.info),
             settings: Settings::default(),
+            authorization: Authorization::default(),
             open: None,
             cancel: CancelToken::default(),
             constraints: ConstraintModes::default(),
@@ -169,7 +126,12 @@ impl Session {
         self.sequences
             .set_search_path(Arc::clone(&self.settings.search_path));
         self.info = Arc::new(SessionInfo {
+            access: Arc::clone(&self.sequences) as _,
             sequences: Arc::clone(&self.sequences) as _,
+            system: Some(Arc::new(SessionSystem::of_session(
+                Arc::clone(&self.sequences),
+                &self.settings,
+            ))),
             ..SessionInfo::clone(&self.info)
         });
     }
@@ -249,13 +211,13 @@ impl Session {
     }
 
     /// SET, within an open block: rolled back with it, and where it is LOCAL ended with it.
-    fn change_setting_in_block(
+    pub(super) fn change_setting_in_block(
         &mut self,
         name: &str,
         value: Option<&Value>,
         local: bool,
     ) -> Result<()> {
-        let before = self.settings.clone();
+        let before = (self.settings.clone(), self.authorization);
         self.change_setting(name, value)?;
         let saved = self.saved.get_or_insert_with(|| {
             Box::new(SavedSettings {
@@ -264,9 +226,30 @@ impl Session {
             })
         });
         if !local {
-            saved.committed.set(name, value)?;
+            saved.committed.0.set(name, value)?;
         }
         Ok(())
+    }
+
+    /// Acts as somebody else from now on; within an open block rolled back with it, and where it
+    /// is LOCAL ended with it.
+    pub(super) fn change_authorization(&mut self, to: Authorization, local: bool) {
+        if self.in_transaction() {
+            let before = (self.settings.clone(), self.authorization);
+            let saved = self.saved.get_or_insert_with(|| {
+                Box::new(SavedSettings {
+                    committed: before.clone(),
+                    rolled_back: before,
+                })
+            });
+            if !local {
+                saved.committed.1 = to;
+            }
+        } else if local {
+            return;
+        }
+        self.authorization = to;
+        self.authorization_changed();
     }
 
     /// Other settings from now on.
@@ -291,6 +274,9 @@ impl Session {
         });
         if !Arc::ptr_eq(&self.sequences, &self.database.inner.shared_sequences) {
             self.sequences.set_search_path(Arc::clone(path));
+        }
+        if let Some(system) = &self.info.system {
+            system.set_settings(&self.settings);
         }
     }
 
@@ -461,11 +447,16 @@ impl Session {
         self.constraints = ConstraintModes::default();
         self.close_cursors(commit);
         if let Some(saved) = self.saved.take() {
-            self.replace_settings(if commit {
+            let (settings, authorization) = if commit {
                 saved.committed
             } else {
                 saved.rolled_back
-            });
+            };
+            self.replace_settings(settings);
+            if self.authorization != authorization {
+                self.authorization = authorization;
+                self.authorization_changed();
+            }
         }
         let changed_catalog = open.changed_catalog;
         let transaction = match open.into_transaction() {
@@ -560,6 +551,7 @@ impl Session {
             open.transaction.cancel_handle()
         });
         self.cancel.reset(waits);
+        self.take_changed_settings()?;
         let result = self.dispatch(prepared, params);
         result.map_err(|error| self.failing(error))
     }
@@ -575,7 +567,17 @@ impl Session {
         if let StatementKind::Session(statement) = &prepared.ast.kind {
             return self.run_session_statement(&prepared.sql, statement);
         }
-        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+        let catalog = self.catalog();
+        let planned = if is_positioned(&prepared.ast.kind) {
+            let options = BindOptions {
+                positions: self.cursor_positions(),
+                ..BindOptions::default()
+            };
+            prepared.plan_anew(&catalog, self.plan_options(), options)?
+        } else {
+            prepared.plan(&catalog, self.plan_options())?
+        };
+        self.authorize(&catalog, &planned)?;
         let params = self.convert_params(&planned, params)?;
         match &planned.action {
             Action::Query(query) => Ok(StatementResult::Rows(self.run_query(query, params)?)),
@@ -717,6 +719,8 @@ fn is_definition(kind: &StatementKind) -> bool {
             | StatementKind::CreateView(_)
             | StatementKind::CreateSequence(_)
             | StatementKind::CreateSchema(_)
+            | StatementKind::Comment(_)
+            | StatementKind::Access(_)
             | StatementKind::AlterTable(_)
             | StatementKind::AlterSequence(_)
             | StatementKind::Drop(_)
@@ -725,14 +729,14 @@ fn is_definition(kind: &StatementKind) -> bool {
     )
 }
 
-/// The answer to a COPY where nobody gives or takes its data.
-#[cold]
-pub(super) fn needs_client() -> Error {
-    Error::new(
-        SqlState::SYNTAX_ERROR,
-        "COPY FROM STDIN or TO STDOUT cannot run here: nobody gives or takes its data",
-    )
-    .hint("Use copy_in or copy_out, or name a file.")
+/// Whether the statement changes the row that a cursor is on.
+fn is_positioned(kind: &StatementKind) -> bool {
+    let filter = match kind {
+        StatementKind::Update(update) => &update.filter,
+        StatementKind::Delete(delete) => &delete.filter,
+        _ => return false,
+    };
+    matches!(filter, Some(filter) if matches!(filter.kind, ExprKind::CurrentOf(_)))
 }
 
 /// The answer to anything but ROLLBACK after an error.

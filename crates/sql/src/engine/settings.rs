@@ -113,6 +113,10 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
     ("server_version", "The version of this program."),
     (
+        "server_version_num",
+        "The version of PostgreSQL whose dialect this is, as a number.",
+    ),
+    (
         "standard_conforming_strings",
         "Whether '\\' is an ordinary character (always on).",
     ),
@@ -489,6 +493,7 @@ impl Settings {
             "optimizer" => on_off(self.optimizer),
             "search_path" => shown_path(&self.search_path),
             "server_version" => env!("CARGO_PKG_VERSION").to_owned(),
+            "server_version_num" => "150000".to_owned(),
             "standard_conforming_strings" => "on".to_owned(),
             "statement_timeout" => show_time(self.statement_timeout),
             "synchronous_commit" => on_off(self.durability == Durability::Sync),
@@ -521,6 +526,73 @@ impl Settings {
 /// A truth value as SHOW prints it.
 pub(super) fn on_off(truth: bool) -> String {
     (if truth { "on" } else { "off" }).to_owned()
+}
+
+/// A setting as `pg_settings` lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct ListedSetting {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    /// What it is without SET.
+    pub(crate) default: String,
+    /// What RESET goes back to.
+    pub(crate) reset: String,
+    pub(crate) description: &'static str,
+    pub(crate) category: &'static str,
+    /// Whether it cannot be changed.
+    pub(crate) fixed: bool,
+    /// Whether it changes anything here.
+    pub(crate) has_effect: bool,
+}
+
+impl ListedSetting {
+    /// `vartype`, as far as the default tells it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.default.as_str() {
+            "on" | "off" => "bool",
+            text if text.parse::<i64>().is_ok() => "integer",
+            text if text.parse::<f64>().is_ok() => "real",
+            _ => "string",
+        }
+    }
+}
+
+impl Settings {
+    /// Every setting, by name.
+    pub(crate) fn listed(&self) -> Result<Vec<ListedSetting>> {
+        let default = Settings::default();
+        let known = DESCRIPTIONS.iter().map(|(name, text)| (*name, *text, true));
+        let inert = INERT
+            .iter()
+            .map(|(name, _)| (*name, "Kept for clients; it changes nothing here.", false));
+        let mut all = Vec::with_capacity(DESCRIPTIONS.len() + INERT.len());
+        for (name, description, has_effect) in known.chain(inert) {
+            let reset = self.reset.as_deref().unwrap_or(&default);
+            all.push(ListedSetting {
+                name,
+                value: self.show(name)?,
+                default: default.show(name)?,
+                reset: reset.show(name)?,
+                description,
+                category: if has_effect {
+                    "Session"
+                } else {
+                    "Compatibility"
+                },
+                fixed: matches!(
+                    name,
+                    "client_encoding"
+                        | "server_encoding"
+                        | "server_version"
+                        | "server_version_num"
+                        | "standard_conforming_strings"
+                ),
+                has_effect,
+            });
+        }
+        all.sort_by_key(|setting| setting.name);
+        Ok(all)
+    }
 }
 
 #[cfg(test)]

@@ -70,20 +70,19 @@ impl Session {
                 .collect()
         };
         if !dropped.is_empty() {
-            self.define(|catalog| Ok(drop_statement(known(catalog, &dropped))))?;
+            self.define(|catalog| Ok((drop_statement(known(catalog, &dropped)), None)))?;
             self.temporary
                 .tables
                 .retain(|(id, _)| !dropped.contains(id));
         }
         if !emptied.is_empty() {
             self.define(|catalog| {
-                Ok(BoundStatement::Definition(Box::new(Definition::Truncate(
-                    Truncate {
-                        tables: known(catalog, &emptied),
-                        restart_identity: false,
-                        cascade: true,
-                    },
-                ))))
+                let truncate = Definition::Truncate(Truncate {
+                    tables: known(catalog, &emptied),
+                    restart_identity: false,
+                    cascade: true,
+                });
+                Ok((BoundStatement::Definition(Box::new(truncate)), None))
             })?;
         }
         Ok(())
@@ -129,7 +128,7 @@ pub(crate) fn drop_all(database: &Database, schema: Option<&str>) -> Result<()> 
             .iter()
             .filter_map(|table| catalog.table_by_id(table.id))
             .collect();
-        Ok(drop_statement(tables))
+        Ok((drop_statement(tables), None))
     })?;
     Ok(())
 }

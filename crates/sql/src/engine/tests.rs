@@ -57,6 +57,7 @@ fn run(session: &mut Session, statement: BoundStatement) -> Result<Vec<Vec<Value
         statement,
         parameters: Vec::new(),
         parameter_names: Vec::new(),
+        needed: Default::default(),
     };
     let planned = Arc::new(plan_bound(bound, &catalog, options())?);
     match &planned.action {

@@ -2,32 +2,49 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{NoSequences, SequenceSource};
-use crate::types::{Conversion, TextStyle, Value};
+use super::{AccessSource, NoAccess, NoSequences, SequenceSource};
+use crate::{
+    Error, Result, SqlState,
+    catalog::access::SUPERUSER_NAME,
+    engine::system::{SessionSystem, SystemView},
+    types::{Conversion, TextStyle, Value},
+};
 
 /// Facts of the session that functions tell.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
     /// `current_user`.
     pub user: String,
+    /// `session_user`.
+    pub session_user: String,
     /// `current_database()`.
     pub database: String,
     /// `current_schema()`.
     pub schema: String,
     /// How the session reads and writes values as text; its time zone.
     pub style: TextStyle,
+    /// The session's number, `pg_backend_pid()`.
+    pub backend: i32,
+    /// Who knows what roles may do.
+    pub access: Arc<dyn AccessSource>,
     /// What `nextval` draws from.
     pub sequences: Arc<dyn SequenceSource>,
+    /// What functions on the system catalog ask.
+    pub(crate) system: Option<Arc<SessionSystem>>,
 }
 
 impl Default for SessionInfo {
     fn default() -> SessionInfo {
         SessionInfo {
-            user: "rustling".to_owned(),
+            user: SUPERUSER_NAME.to_owned(),
+            session_user: SUPERUSER_NAME.to_owned(),
             database: "rustling".to_owned(),
             schema: "public".to_owned(),
             style: TextStyle::DEFAULT,
+            backend: 0,
+            access: Arc::new(NoAccess),
             sequences: Arc::new(NoSequences),
+            system: None,
         }
     }
 }
@@ -65,6 +82,19 @@ pub struct EvalContext<'a> {
     pub random: &'a dyn RandomSource,
     /// The session's facts.
     pub session: &'a SessionInfo,
+}
+
+impl SessionInfo {
+    /// The system catalog as the session sees it now.
+    pub(crate) fn system_view(&self) -> Result<SystemView> {
+        match &self.system {
+            Some(system) => system.view(),
+            None => Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "there is no system catalog here",
+            )),
+        }
+    }
 }
 
 impl EvalContext<'_> {

@@ -15,6 +15,7 @@ use crate::{
 pub fn fold_constants(expr: Expr) -> Result<Expr> {
     let session = SessionInfo {
         user: String::new(),
+        session_user: String::new(),
         database: String::new(),
         schema: String::new(),
         style: TextStyle::DEFAULT,

@@ -5,6 +5,7 @@
 //! [`Accumulator`] is the state of an aggregate. [`fold_constants`] evaluates ahead what no row
 //! can change.
 
+mod access;
 mod accumulator;
 mod arithmetic;
 mod compile;
@@ -19,6 +20,7 @@ mod regular;
 mod sequences;
 mod variance;
 
+pub use access::{AccessSource, NoAccess, PrivilegeOn};
 pub use accumulator::Accumulator;
 pub use compile::CompiledExpr;
 pub use context::{EvalContext, NoRandomness, RandomSource, SessionInfo};

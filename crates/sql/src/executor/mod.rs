@@ -20,6 +20,7 @@ mod scan;
 mod shared;
 mod sort;
 pub(crate) mod spill;
+mod system_scan;
 mod table_function;
 mod union;
 mod values;
@@ -131,6 +132,7 @@ fn build_node(
             Some(row) => Box::new(scan::SubstitutedScan::new(Arc::clone(node), row.clone())),
             None => Box::new(Scan::open(node, &[], context)?),
         },
+        PhysicalNode::SystemScan(node) => Box::new(system_scan::SystemScan::open(node, context)?),
         PhysicalNode::Values { rows } => Box::new(values::Values::new(Arc::clone(rows))),
         PhysicalNode::Buffered { slot } => Box::new(buffered::Buffered::new(*slot, context)?),
         PhysicalNode::TableFunctions { calls, ordinality } => Box::new(

@@ -1,6 +1,7 @@
 //! The signatures of functions: names, parameter types, result types, nullability. They are
 //! PostgreSQL's; what the functions compute stands in the engine's evaluator.
 
+mod access;
 mod aggregates;
 mod arrays;
 mod date_time;
@@ -9,6 +10,7 @@ mod numeric;
 mod other;
 mod resolve;
 mod strings;
+mod system;
 mod tables;
 
 use crate::{bound::ScalarFunction, types::DataType};
@@ -154,14 +156,16 @@ macro_rules! nullability {
 use {data_type, is_given, nullability, parameter, returns, table};
 
 /// Every overload, group by group.
-fn groups() -> [&'static [Signature]; 6] {
+fn groups() -> [&'static [Signature]; 8] {
     [
         numeric::SIGNATURES,
         strings::SIGNATURES,
         date_time::SIGNATURES,
         other::SIGNATURES,
+        access::SIGNATURES,
         arrays::SIGNATURES,
         json::SIGNATURES,
+        system::SIGNATURES,
     ]
 }
 

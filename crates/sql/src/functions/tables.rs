@@ -24,9 +24,10 @@ pub fn table_function(
     }
     if name == "unnest" {
         return match arguments {
-            [array @ T::Array(element)] => {
-                Ok((TableFunction::Unnest, vec![*array], element.data_type()))
-            }
+            [array] => match array.element() {
+                Some(element) => Ok((TableFunction::Unnest, vec![*array], element)),
+                None => Err(AggregateError::NoOverload),
+            },
             _ => Err(AggregateError::NoOverload),
         };
     }

@@ -18,6 +18,7 @@ use pest::pratt_parser::{Assoc, Op, PrattParser};
 #[grammar = "grammar/expressions.pest"]
 #[grammar = "grammar/queries.pest"]
 #[grammar = "grammar/statements.pest"]
+#[grammar = "grammar/access.pest"]
 pub(crate) struct SqlParser;
 
 impl Rule {
@@ -42,7 +43,9 @@ pub(crate) static PRATT: LazyLock<PrattParser<Rule>> = LazyLock::new(|| {
             | Op::infix(Rule::overlaps_infix, Assoc::Left)
             | Op::infix(Rule::escape_infix, Assoc::Left)
             | Op::postfix(Rule::in_postfix))
-        .op(Op::infix(Rule::other_infix, Assoc::Left) | Op::prefix(Rule::other_prefix))
+        .op(Op::infix(Rule::other_infix, Assoc::Left)
+            | Op::infix(Rule::named_infix, Assoc::Left)
+            | Op::prefix(Rule::other_prefix))
         .op(Op::infix(Rule::add_infix, Assoc::Left))
         .op(Op::infix(Rule::multiply_infix, Assoc::Left))
         .op(Op::infix(Rule::power_infix, Assoc::Left))

@@ -14,7 +14,7 @@ mod unsupported;
 use pest::Parser as _;
 
 use crate::{
-    ast::{Expr, Statement},
+    ast::{Expr, Statement, TypeName},
     error::{Error, Result, SqlState},
     span::Span,
 };
@@ -122,6 +122,28 @@ pub fn parse_name(text: &str) -> Result<Vec<String>> {
         }
         _ => Err(invalid()),
     }
+}
+
+/// Parses a type's name.
+///
+/// # Errors
+/// 42601 where the text is none.
+pub fn parse_type(text: &str) -> Result<TypeName> {
+    let invalid = || {
+        Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("invalid type name \"{text}\""),
+        )
+    };
+    scan::split(text)?;
+    let pairs = SqlParser::parse(Rule::type_text, text).map_err(|_| invalid())?;
+    build::type_name(pairs)
+}
+
+/// Whether a lower-case word is a name only in double quotes.
+#[cfg(feature = "engine")]
+pub(crate) fn is_reserved(word: &str) -> bool {
+    SqlParser::parse(Rule::name_text, word).is_err()
 }
 
 fn parse_piece(sql: &str, piece: &Piece) -> Result<Statement> {

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// First words of statements, with the feature's name. `*` stands for any word.
-const STATEMENTS: [(&[&str], &str); 45] = [
+const STATEMENTS: &[(&[&str], &str)] = &[
     (&["alter", "*"], "ALTER"),
     (&["create", "materialized", "view"], "materialized views"),
     (&["create", "function"], "functions (CREATE FUNCTION)"),
@@ -17,9 +17,6 @@ const STATEMENTS: [(&[&str], &str); 45] = [
     (&["create", "trigger"], "triggers (CREATE TRIGGER)"),
     (&["create", "type"], "types (CREATE TYPE)"),
     (&["create", "domain"], "domains (CREATE DOMAIN)"),
-    (&["create", "role"], "roles (CREATE ROLE)"),
-    (&["create", "user"], "roles (CREATE USER)"),
-    (&["create", "group"], "roles (CREATE GROUP)"),
     (&["create", "database"], "CREATE DATABASE"),
     (&["create", "extension"], "extensions (CREATE EXTENSION)"),
     (&["create", "rule"], "rules (CREATE RULE)"),
@@ -53,8 +50,6 @@ const STATEMENTS: [(&[&str], &str); 45] = [
         &["create", "temporary", "*"],
         "temporary objects (CREATE TEMPORARY)",
     ),
-    (&["grant"], "privileges (GRANT)"),
-    (&["revoke"], "privileges (REVOKE)"),
     (&["reindex"], "REINDEX"),
     (&["cluster"], "CLUSTER"),
     (&["comment"], "COMMENT"),
@@ -63,7 +58,6 @@ const STATEMENTS: [(&[&str], &str); 45] = [
     (&["notify"], "notifications (NOTIFY)"),
     (&["call"], "procedures (CALL)"),
     (&["do"], "anonymous blocks (DO)"),
-    (&["reassign"], "roles (REASSIGN OWNED)"),
     (&["refresh"], "materialized views (REFRESH)"),
     (&["import"], "foreign data (IMPORT)"),
     (&["security"], "security labels"),
@@ -71,7 +65,7 @@ const STATEMENTS: [(&[&str], &str); 45] = [
 ];
 
 /// Objects that DROP knows but nothing makes yet.
-const DROPPED: [&str; 21] = [
+const DROPPED: [&str; 17] = [
     "materialized",
     "function",
     "procedure",
@@ -80,9 +74,6 @@ const DROPPED: [&str; 21] = [
     "trigger",
     "type",
     "domain",
-    "role",
-    "user",
-    "group",
     "database",
     "extension",
     "rule",
@@ -91,7 +82,6 @@ const DROPPED: [&str; 21] = [
     "cast",
     "statistics",
     "tablespace",
-    "owned",
     "language",
 ];
 

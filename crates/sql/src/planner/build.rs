@@ -5,7 +5,7 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 use crate::{
     Error, Result, SqlState, Value,
     bound::{ColumnId, Expr, ExprKind, LogicalPlan, RowLock, SharedId, SortKey},
-    catalog::TableId,
+    catalog::{TableId, TableKind},
     engine::table::TableHandle,
     planner::{
         access_path,
@@ -148,6 +148,9 @@ impl<'a> Builder<'a> {
                 row_key,
                 filter,
             } => {
+                if let TableKind::System(relation) = table.kind {
+                    return self.build_system_scan(&table, relation, &scanned, filter, columns);
+                }
                 let (scan, estimate) = access_path::plan_scan(
                     self.table(table.id)?,
                     &scanned,

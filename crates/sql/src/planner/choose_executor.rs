@@ -80,6 +80,7 @@ fn rows_only(plan: &PhysicalPlan) -> Option<&'static str> {
             AccessPath::Table => "one row by key",
             AccessPath::Index(_) => "row by row through an index",
         }),
+        PhysicalNode::SystemScan(_) => Some("rows of the system"),
         PhysicalNode::Values { .. } => Some("literal rows"),
         PhysicalNode::Buffered { .. } => Some("rows put aside"),
         PhysicalNode::TableFunctions { .. } => Some("rows of a function"),

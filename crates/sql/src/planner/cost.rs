@@ -6,8 +6,8 @@ use crate::{
     Value,
     bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, SharedId, UnaryOp},
     catalog::TableId,
-    engine::table::TableHandle,
     planner::{
+        PlanContext,
         build::SERIES,
         expr_tools::is_comparison,
         plan_tools::inputs_mut,
@@ -20,8 +20,9 @@ pub(crate) const RECURSIONS: f64 = 10.0;
 
 /// Estimates rows from statistics.
 pub(crate) struct Estimator<'a> {
-    tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
-    live: &'a dyn Fn(&TableHandle) -> Option<u64>,
+    context: PlanContext<'a>,
+    /// What is known of the tables asked for so far.
+    known: RefCell<HashMap<TableId, Option<Arc<TableStatistics>>>>,
     /// Rows of the tables asked for so far.
     sizes: RefCell<HashMap<TableId, f64>>,
     /// Which table column a column id of a scan is.
@@ -31,17 +32,13 @@ pub(crate) struct Estimator<'a> {
 }
 
 impl<'a> Estimator<'a> {
-    /// An estimator for `plan`. `tables` gives the tables' statistics, `live` their sizes now.
-    pub(crate) fn new(
-        plan: &mut LogicalPlan,
-        tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
-        live: &'a dyn Fn(&TableHandle) -> Option<u64>,
-    ) -> Estimator<'a> {
+    /// An estimator for `plan`.
+    pub(crate) fn new(plan: &mut LogicalPlan, context: PlanContext<'a>) -> Estimator<'a> {
         let mut origins = HashMap::new();
         collect_origins(plan, &mut origins);
         let mut estimator = Estimator {
-            tables,
-            live,
+            context,
+            known: RefCell::default(),
             sizes: RefCell::default(),
             origins,
             shared: HashMap::new(),
@@ -78,7 +75,13 @@ impl<'a> Estimator<'a> {
     }
 
     fn statistics(&self, table: TableId) -> Option<Arc<TableStatistics>> {
-        (self.tables)(table)?.statistics.clone()
+        if let Some(known) = self.known.borrow().get(&table) {
+            return known.clone();
+        }
+        let found =
+            (self.context.tables)(table).and_then(|handle| (self.context.statistics)(&handle));
+        self.known.borrow_mut().insert(table, found.clone());
+        found
     }
 
     /// Rows of a table.
@@ -86,10 +89,10 @@ impl<'a> Estimator<'a> {
         if let Some(rows) = self.sizes.borrow().get(&table) {
             return *rows;
         }
-        let rows = match (self.tables)(table) {
+        let rows = match (self.context.tables)(table) {
             None => default::ROWS,
             Some(handle) => {
-                let live = (self.live)(&handle).map(|rows| rows as f64);
+                let live = (self.context.rows)(&handle).map(|rows| rows as f64);
                 let counted = handle.statistics.as_ref().map(|known| known.rows as f64);
                 match (counted, live) {
                     // The size now is a rough one: it counts where the table has changed much.
@@ -121,7 +124,7 @@ impl<'a> Estimator<'a> {
 
     /// Whether a column alone is a key of its table.
     fn is_unique(&self, table: TableId, ordinal: usize) -> bool {
-        (self.tables)(table).is_some_and(|handle| {
+        (self.context.tables)(table).is_some_and(|handle| {
             handle.table.primary_key == [ordinal]
                 || handle
                     .indexes

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Write as _};
 use crate::{
     Value,
     bound::{
-        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, SharedId, TableFunction,
-        UnaryOp, WindowFunction,
+        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, ScalarFunction, SharedId,
+        SystemFunction, TableFunction, UnaryOp, WindowFunction,
     },
     planner::physical::{
         PhysicalNode, PhysicalPlan, PlannedTableCall, PlannedWindowCall, QueryPlan,
@@ -79,6 +79,16 @@ impl Names {
             }
             if let Some(id) = scan.row_key {
                 self.0.insert(id, "(row key)".to_owned());
+            }
+        }
+        if let PhysicalNode::SystemScan(scan) = &plan.node {
+            for (column, ordinal) in plan.columns.iter().zip(&scan.ordinals) {
+                let name = scan
+                    .relation
+                    .columns
+                    .get(*ordinal)
+                    .map_or("?", |of| of.name);
+                self.0.insert(column.id, name.to_owned());
             }
         }
         match &plan.node {
@@ -318,8 +328,17 @@ impl Names {
                 self.write(operand, out);
                 let _ = write!(out, "::{}", expr.data_type);
             }
+            ExprKind::Function(
+                ScalarFunction::System(SystemFunction::Reference(class)),
+                arguments,
+            ) => {
+                let _ = write!(out, "{}::{}", self.list(arguments, ", "), class.type_name());
+            }
             ExprKind::Function(function, arguments) => {
-                let name = snake_case(&format!("{function:?}"));
+                let name = match function {
+                    ScalarFunction::System(function) => snake_case(&format!("{function:?}")),
+                    function => snake_case(&format!("{function:?}")),
+                };
                 let _ = write!(out, "{name}({})", self.list(arguments, ", "));
             }
             ExprKind::ScalarSubquery(_) | ExprKind::InSubquery { .. } | ExprKind::Exists { .. } => {

@@ -7,6 +7,7 @@ use crate::{
     bound::{
         BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, plan_walk::for_each_expr_deep,
     },
+    catalog::TableKind,
     encoding::RowDecoder,
     planner::{
         access_path::{NEXT_ROW, Wanted, condition_of, key_tests, match_paths},
@@ -241,6 +242,9 @@ impl Builder<'_> {
                 | JoinKind::Exists(_)
                 | JoinKind::Single
         ) {
+            return Ok(None);
+        }
+        if matches!(table.kind, TableKind::System(_)) {
             return Ok(None);
         }
         let handle = self.table(table.id)?;

@@ -23,6 +23,7 @@ mod rules;
 mod shared;
 pub(crate) mod statistics;
 mod subqueries;
+mod system_scan;
 
 pub(crate) use plan_tools::output;
 pub(crate) use subqueries::max_column;
@@ -40,6 +41,7 @@ use crate::{
         cost::Estimator,
         physical::{InitPlan, PhysicalPlan, QueryPlan},
         rules::RuleContext,
+        statistics::TableStatistics,
         subqueries::Extractor,
     },
 };
@@ -51,6 +53,8 @@ pub(crate) struct PlanContext<'a> {
     pub(crate) tables: &'a dyn Fn(TableId) -> Option<Arc<TableHandle>>,
     /// About how many rows a table has now, where that is known.
     pub(crate) rows: &'a dyn Fn(&TableHandle) -> Option<u64>,
+    /// What is known of a table's values.
+    pub(crate) statistics: &'a dyn Fn(&TableHandle) -> Option<Arc<TableStatistics>>,
     /// How many parameters the statement has.
     pub(crate) parameters: usize,
     /// Which executors may run.
@@ -138,7 +142,7 @@ fn plan_part(
     context: &PlanContext<'_>,
     fired: &mut Vec<&'static str>,
 ) -> Result<PhysicalPlan> {
-    let estimator = Estimator::new(&mut plan, context.tables, context.rows);
+    let estimator = Estimator::new(&mut plan, *context);
     let rules = RuleContext {
         estimator: &estimator,
         wanted,

@@ -17,6 +17,7 @@ use crate::{
     encoding::RowDecoder,
     engine::{index_entry::EntryDecoder, table::TableHandle},
     eval::CompiledExpr,
+    system::SystemRelation,
 };
 
 /// Which executor runs a node.
@@ -253,6 +254,19 @@ impl PhysicalPlan {
     }
 }
 
+/// A scan of a system relation, whose rows are made when it is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct SystemScanNode {
+    /// The relation.
+    pub(crate) relation: &'static SystemRelation,
+    /// The relation's ordinals of the node's columns.
+    pub(crate) ordinals: Vec<usize>,
+    /// What the relation's key equals, where that is known beforehand.
+    pub(crate) key: Option<PlannedExpr>,
+    /// Conjuncts to be checked for each row, over the node's columns.
+    pub(crate) filter: Vec<PlannedExpr>,
+}
+
 /// Which rows a node locks, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedLock {
@@ -273,6 +287,8 @@ pub(crate) struct PlannedLock {
 pub(crate) enum PhysicalNode {
     /// Rows of a table.
     Scan(Arc<ScanNode>),
+    /// Rows of a system relation.
+    SystemScan(Arc<SystemScanNode>),
     /// Literal rows.
     Values {
         /// Expressions without input columns.
@@ -468,6 +484,7 @@ impl PhysicalPlan {
     pub(crate) fn inputs(&self) -> Vec<&PhysicalPlan> {
         match &self.node {
             PhysicalNode::Scan(_)
+            | PhysicalNode::SystemScan(_)
             | PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }
             | PhysicalNode::TableFunctions { .. }
@@ -497,6 +514,7 @@ impl PhysicalPlan {
     pub(crate) fn inputs_mut(&mut self) -> Vec<&mut PhysicalPlan> {
         match &mut self.node {
             PhysicalNode::Scan(_)
+            | PhysicalNode::SystemScan(_)
             | PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }
             | PhysicalNode::TableFunctions { .. }

@@ -39,6 +39,8 @@ pub struct Array {
     dimensions: SmallVec<[Dimension; 1]>,
     /// Row by row: the last subscript varies fastest.
     values: Vec<Value>,
+    /// Whether it is written as the vectors of the catalog are.
+    vector: bool,
 }
 
 impl Array {
@@ -52,7 +54,29 @@ impl Array {
                 length: u32::try_from(values.len()).unwrap_or(u32::MAX),
             });
         }
-        Array { dimensions, values }
+        Array {
+            dimensions,
+            values,
+            vector: false,
+        }
+    }
+
+    /// An `int2vector` or `oidvector`: subscripts begin with 0, and it is written as `1 2`.
+    #[must_use]
+    pub fn vector(values: Vec<Value>) -> Array {
+        let mut array = Array::new(values);
+        for dimension in &mut array.dimensions {
+            dimension.lower = 0;
+        }
+        array.vector = true;
+        array
+    }
+
+    /// The array that a vector is.
+    #[must_use]
+    pub fn not_vector(mut self) -> Array {
+        self.vector = false;
+        self
     }
 
     /// An array with these dimensions; `None` where the elements do not fill them, or there are
@@ -76,6 +100,7 @@ impl Array {
         fits.then(|| Array {
             dimensions: dimensions.into(),
             values,
+            vector: false,
         })
     }
 
@@ -200,6 +225,7 @@ impl Array {
                 .into_iter()
                 .map(convert)
                 .collect::<Result<_>>()?,
+            vector: self.vector,
         })
     }
 
@@ -213,6 +239,15 @@ impl Array {
 
     /// Writes it as PostgreSQL does: `{1,2,NULL}`, `[0:1]={a,"b c"}`.
     pub(super) fn write(&self, f: &mut impl fmt::Write, style: &TextStyle) -> fmt::Result {
+        if self.vector {
+            for (at, value) in self.values.iter().enumerate() {
+                if at > 0 {
+                    f.write_char(' ')?;
+                }
+                write!(f, "{}", value.display_in(style))?;
+            }
+            return Ok(());
+        }
         if self.values.is_empty() {
             return f.write_str("{}");
         }

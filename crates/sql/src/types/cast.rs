@@ -3,7 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 
 use super::{
-    DataType, Decimal, Interval, Json, TextStyle, TimeZone, Value,
+    Array, DataType, Decimal, Interval, Json, ObjectReference, TextStyle, TimeZone, Value,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, TIMESTAMP_INFINITY,
         TIMESTAMP_NEGATIVE_INFINITY, is_valid_timestamp,
@@ -92,6 +92,14 @@ impl Value {
                 let text = value.to_text(conversion.style);
                 cast_text(text, to, context, conversion)
             }
+            (value, DataType::Oid) => match value.as_integer() {
+                Some(number) => super::input::oid(number).map(Value::Oid),
+                None => Err(no_cast(&value, to)),
+            },
+            (value, DataType::Name | DataType::InternalChar) => {
+                let text = value.to_text(conversion.style);
+                cast_text(text, to, context, conversion)
+            }
             (value, DataType::Int1) => value.to_integer(to).map(Value::Int1),
             (value, DataType::Int2) => value.to_integer(to).map(Value::Int2),
             (value, DataType::Int4) => value.to_integer(to).map(Value::Int4),
@@ -120,12 +128,31 @@ impl Value {
             (Value::Array(array), DataType::Array(element)) => {
                 let element = element.data_type();
                 let converted = array.map(|value| value.cast_in(element, context, conversion))?;
-                Ok(Value::Array(Box::new(converted)))
+                Ok(Value::Array(Box::new(converted.not_vector())))
             }
+            (Value::Object(object), DataType::Object(_)) => Ok(Value::Object(object)),
+            (value, DataType::Object(_)) => match value.as_integer() {
+                // A number is not looked up here: it is written as itself.
+                Some(number) => {
+                    let oid = super::input::oid(number)?;
+                    Ok(Value::Object(Box::new(ObjectReference {
+                        oid,
+                        name: oid.to_compact_string(),
+                    })))
+                }
+                None => Err(no_cast(&value, to)),
+            },
             (Value::Json(text), DataType::Json) => Ok(Value::Json(text)),
             (Value::Json(text), DataType::Jsonb) => Ok(Value::Jsonb(Box::new(Json::parse(&text)?))),
             (Value::Jsonb(json), DataType::Jsonb) => Ok(Value::Jsonb(json)),
             (Value::Jsonb(json), DataType::Json) => Ok(Value::Json(json.to_string().into())),
+            (Value::Array(array), DataType::Int2Vector | DataType::OidVector) => {
+                let element = to.element().unwrap_or(DataType::Oid);
+                let converted = array.map(|value| value.cast_in(element, context, conversion))?;
+                Ok(Value::Array(Box::new(Array::vector(
+                    converted.into_values(),
+                ))))
+            }
             (value, DataType::Rounded(time, digits)) => Ok(value
                 .cast_in(time.data_type(), context, conversion)?
                 .rounded(digits)),
@@ -312,6 +339,8 @@ fn cast_text(
     let explicit = context == CastContext::Explicit;
     match to {
         DataType::Text | DataType::Varchar(None) => Ok(Value::Text(text)),
+        DataType::Name => Ok(Value::Text(super::input::name(&text))),
+        DataType::InternalChar => Ok(Value::Text(super::input::internal_char(&text))),
         // As many bytes as characters allowed: nothing to count.
         DataType::Varchar(Some(limit)) if text.len() <= limit as usize => Ok(Value::Text(text)),
         DataType::Varchar(Some(limit)) => fit_varchar(&text, limit, explicit).map(Value::Text),

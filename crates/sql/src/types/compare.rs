@@ -71,7 +71,12 @@ impl Value {
     fn type_rank(&self) -> u8 {
         match self {
             Value::Boolean(_) => 0,
-            Value::Int1(_) | Value::Int2(_) | Value::Int4(_) | Value::Int8(_) => 1,
+            Value::Int1(_)
+            | Value::Int2(_)
+            | Value::Int4(_)
+            | Value::Int8(_)
+            | Value::Oid(_)
+            | Value::Object(_) => 1,
             Value::Float4(_) | Value::Float8(_) => 2,
             Value::Decimal(_) => 3,
             Value::Text(_) => 4,
@@ -115,6 +120,8 @@ impl Value {
             Value::Int2(number) => Some(i64::from(*number)),
             Value::Int4(number) => Some(i64::from(*number)),
             Value::Int8(number) => Some(*number),
+            Value::Oid(number) => Some(i64::from(*number)),
+            Value::Object(object) => Some(i64::from(object.oid)),
             _ => None,
         }
     }
@@ -183,6 +190,8 @@ impl Value {
             Value::Int2(number) => state.write_i64(i64::from(*number)),
             Value::Int4(number) => state.write_i64(i64::from(*number)),
             Value::Int8(number) => state.write_i64(*number),
+            Value::Oid(number) => state.write_i64(i64::from(*number)),
+            Value::Object(object) => state.write_i64(i64::from(object.oid)),
             Value::Float4(number) => hash_float(f64::from(*number), state),
             Value::Float8(number) => hash_float(*number, state),
             Value::Decimal(number) => number.hash(state),

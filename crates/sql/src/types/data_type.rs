@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ElementType, RoundedTime};
+use super::{ElementType, ObjectClass, RoundedTime};
 
 /// An SQL data type. The names and rules are PostgreSQL's, with an 8-bit integer added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +50,18 @@ pub enum DataType {
     Json,
     /// `jsonb`: JSON taken apart.
     Jsonb,
+    /// `name`: text of at most 63 bytes, the names of things.
+    Name,
+    /// `"char"`: one byte, the catalog's small enumerations.
+    InternalChar,
+    /// `oid`: the number of an object of the catalog.
+    Oid,
+    /// An object of the catalog by its number, written as its name.
+    Object(ObjectClass),
+    /// `int2vector`: an array of `smallint` written as `1 2`.
+    Int2Vector,
+    /// `oidvector`: an array of `oid` written as `1 2`.
+    OidVector,
     /// An array of any number of dimensions.
     Array(ElementType),
     /// A time with so many digits of seconds, 0 to 5: the type of a column or a cast; values and
@@ -78,6 +90,8 @@ pub enum TypeCategory {
     User,
     /// Arrays.
     Array,
+    /// Numbers of objects of the catalog.
+    Object,
 }
 
 impl DataType {
@@ -94,14 +108,19 @@ impl DataType {
             | DataType::Float4
             | DataType::Float8
             | DataType::Decimal(_) => TypeCategory::Numeric,
-            DataType::Text | DataType::Varchar(_) | DataType::Char(_) => TypeCategory::String,
+            DataType::Text
+            | DataType::Varchar(_)
+            | DataType::Char(_)
+            | DataType::Name
+            | DataType::InternalChar => TypeCategory::String,
             DataType::Bytea => TypeCategory::Binary,
             DataType::Date | DataType::Time | DataType::Timestamp | DataType::TimestampTz => {
                 TypeCategory::DateTime
             }
             DataType::Interval => TypeCategory::Timespan,
             DataType::Uuid | DataType::Json | DataType::Jsonb => TypeCategory::User,
-            DataType::Array(_) => TypeCategory::Array,
+            DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => TypeCategory::Array,
+            DataType::Oid | DataType::Object(_) => TypeCategory::Object,
             DataType::Rounded(time, _) => time.data_type().category(),
         }
     }
@@ -120,6 +139,8 @@ impl DataType {
     pub fn element(self) -> Option<DataType> {
         match self {
             DataType::Array(element) => Some(element.data_type()),
+            DataType::Int2Vector => Some(DataType::Int2),
+            DataType::OidVector => Some(DataType::Oid),
             _ => None,
         }
     }
@@ -180,6 +201,12 @@ impl fmt::Display for DataType {
             DataType::Uuid => f.write_str("uuid"),
             DataType::Json => f.write_str("json"),
             DataType::Jsonb => f.write_str("jsonb"),
+            DataType::Name => f.write_str("name"),
+            DataType::InternalChar => f.write_str("\"char\""),
+            DataType::Oid => f.write_str("oid"),
+            DataType::Object(class) => f.write_str(class.type_name()),
+            DataType::Int2Vector => f.write_str("int2vector"),
+            DataType::OidVector => f.write_str("oidvector"),
             DataType::Array(element) => write!(f, "{}[]", element.data_type()),
             DataType::Rounded(RoundedTime::Time, digits) => {
                 write!(f, "time({digits}) without time zone")

@@ -67,6 +67,8 @@ impl fmt::Display for ValueDisplay<'_> {
             Value::Array(array) => array.write(f, style),
             Value::Json(text) => f.write_str(text),
             Value::Jsonb(json) => write!(f, "{json}"),
+            Value::Oid(number) => write!(f, "{number}"),
+            Value::Object(object) => write!(f, "{object}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The types that elements of arrays can have, and times of a lower precision.
 
-use super::DataType;
+use super::{DataType, ObjectClass};
 
 /// The type of an array's elements: any scalar type, without length or precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +66,14 @@ scalars! {
     18 Uuid => DataType::Uuid, [DataType::Uuid];
     19 Json => DataType::Json, [DataType::Json];
     20 Jsonb => DataType::Jsonb, [DataType::Jsonb];
+    22 Name => DataType::Name, [DataType::Name];
+    23 InternalChar => DataType::InternalChar, [DataType::InternalChar];
+    24 Oid => DataType::Oid, [DataType::Oid];
+    25 Relation => DataType::Object(ObjectClass::Relation), [DataType::Object(ObjectClass::Relation)];
+    26 Type => DataType::Object(ObjectClass::Type), [DataType::Object(ObjectClass::Type)];
+    27 Function => DataType::Object(ObjectClass::Function), [DataType::Object(ObjectClass::Function)];
+    28 Schema => DataType::Object(ObjectClass::Schema), [DataType::Object(ObjectClass::Schema)];
+    29 Role => DataType::Object(ObjectClass::Role), [DataType::Object(ObjectClass::Role)];
 }
 
 impl ElementType {
@@ -73,6 +81,16 @@ impl ElementType {
     pub const TEXT: ElementType = ElementType(Scalar::Text);
     /// `integer`.
     pub const INT4: ElementType = ElementType(Scalar::Int4);
+    /// `smallint`.
+    pub const INT2: ElementType = ElementType(Scalar::Int2);
+    /// `oid`.
+    pub const OID: ElementType = ElementType(Scalar::Oid);
+    /// `name`.
+    pub const NAME: ElementType = ElementType(Scalar::Name);
+    /// `"char"`.
+    pub const INTERNAL_CHAR: ElementType = ElementType(Scalar::InternalChar);
+    /// `real`.
+    pub const FLOAT4: ElementType = ElementType(Scalar::Float4);
 }
 
 /// A type of times that can be declared with fewer digits of seconds than six.

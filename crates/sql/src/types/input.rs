@@ -4,8 +4,8 @@ use compact_str::CompactString;
 use uuid::Uuid;
 
 use super::{
-    Conversion, DataType, Decimal, Json, Value, array, date_time_input as date_time, excerpt,
-    interval,
+    Array, Conversion, DataType, Decimal, Json, ObjectClass, Value, array,
+    date_time_input as date_time, excerpt, interval,
 };
 use crate::{Error, Result, SqlState};
 
@@ -75,6 +75,12 @@ impl Value {
                 Value::Json(CompactString::new(text))
             }
             DataType::Jsonb => Value::Jsonb(Box::new(Json::parse(text)?)),
+            DataType::Name => Value::Text(name(text)),
+            DataType::InternalChar => Value::Text(internal_char(text)),
+            DataType::Oid => Value::Oid(parse_oid(text)?),
+            DataType::Object(class) => return Err(unresolved(text, class)),
+            DataType::Int2Vector => vector(text, DataType::Int2, conversion)?,
+            DataType::OidVector => vector(text, DataType::Oid, conversion)?,
             DataType::Array(element) => Value::Array(Box::new(array::parse(
                 text,
                 element.data_type(),
@@ -85,6 +91,61 @@ impl Value {
             }
         })
     }
+}
+
+/// `text` as a `name`: cut to 63 bytes, as PostgreSQL cuts it.
+pub(super) fn name(text: &str) -> CompactString {
+    const LIMIT: usize = 63;
+    let mut end = text.len().min(LIMIT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    CompactString::new(&text[..end])
+}
+
+/// `text` as a `"char"`: its first character.
+pub(super) fn internal_char(text: &str) -> CompactString {
+    text.chars().take(1).collect()
+}
+
+/// A number of the catalog. As in PostgreSQL, -1 is the greatest.
+fn parse_oid(text: &str) -> Result<u32> {
+    let number: i64 = parse_integer(text, DataType::Oid)?;
+    oid(number)
+}
+
+/// The number as an `oid`.
+pub(super) fn oid(number: i64) -> Result<u32> {
+    match i32::try_from(number) {
+        Ok(negative) if negative < 0 => Ok(negative as u32),
+        _ => u32::try_from(number).map_err(|_| {
+            Error::new(
+                SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                format!("value \"{number}\" is out of range for type oid"),
+            )
+        }),
+    }
+}
+
+/// Names are looked up by functions that know the catalog; here a number at most is understood.
+fn unresolved(text: &str, class: ObjectClass) -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        format!("{} {text:?} cannot be looked up here", class.type_name()),
+    )
+    .hint(format!(
+        "Write '…'::{} in the statement.",
+        class.type_name()
+    ))
+}
+
+/// `1 2 3`
+fn vector(text: &str, element: DataType, conversion: &Conversion<'_>) -> Result<Value> {
+    let values = text
+        .split_ascii_whitespace()
+        .map(|part| Value::parse_in(part, element, conversion))
+        .collect::<Result<Vec<Value>>>()?;
+    Ok(Value::Array(Box::new(Array::vector(values))))
 }
 
 /// `text` as `varchar(limit)`. An explicit cast cuts; otherwise only blanks may be lost.

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use uuid::Uuid;
 
-use super::{Array, DataType, Decimal, ElementType, Json};
+use super::{Array, DataType, Decimal, ElementType, Json, ObjectClass, ObjectReference};
 
 /// A span of time in PostgreSQL's three independent fields.
 ///
@@ -68,6 +68,10 @@ pub enum Value {
     Json(CompactString),
     /// `jsonb`.
     Jsonb(Box<Json>),
+    /// `oid`.
+    Oid(u32),
+    /// An object of the catalog; its column or expression knows the class.
+    Object(Box<ObjectReference>),
 }
 
 // Rows are vectors of values: their size is the executor's memory traffic.
@@ -96,6 +100,8 @@ impl Value {
             Value::TimestampTz(_) => DataType::TimestampTz,
             Value::Interval(_) => DataType::Interval,
             Value::Uuid(_) => DataType::Uuid,
+            Value::Oid(_) => DataType::Oid,
+            Value::Object(_) => DataType::Object(ObjectClass::Relation),
             Value::Array(array) => DataType::Array(
                 array
                     .values()
@@ -123,6 +129,7 @@ impl Value {
             Value::Json(text) if text.is_heap_allocated() => text.capacity(),
             Value::Array(array) => array.heap_size(),
             Value::Jsonb(json) => json.heap_size(),
+            Value::Object(object) => size_of::<ObjectReference>() + object.name.capacity(),
             Value::Decimal(number) => match number.small_parts() {
                 Some(_) => 0,
                 // A number of that many decimal digits, at 3.33 bits each.

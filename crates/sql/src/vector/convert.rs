@@ -49,12 +49,15 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Int1 => ArrowType::Int8,
         DataType::Int2 => ArrowType::Int16,
         DataType::Int4 => ArrowType::Int32,
-        DataType::Int8 => ArrowType::Int64,
+        DataType::Int8 | DataType::Oid => ArrowType::Int64,
         DataType::Float4 => ArrowType::Float32,
         DataType::Float8 => ArrowType::Float64,
-        DataType::Unknown | DataType::Text | DataType::Varchar(_) | DataType::Char(_) => {
-            ArrowType::Utf8View
-        }
+        DataType::Unknown
+        | DataType::Text
+        | DataType::Varchar(_)
+        | DataType::Char(_)
+        | DataType::Name
+        | DataType::InternalChar => ArrowType::Utf8View,
         DataType::Bytea => ArrowType::BinaryView,
         // Of values: others than NULL may have the other form, and another scale.
         DataType::Decimal(_) => decimal::fixed_type(0),
@@ -66,7 +69,11 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         }
         DataType::Interval | DataType::Uuid => ArrowType::FixedSizeBinary(WIDE),
         DataType::Json => ArrowType::Utf8View,
-        DataType::Jsonb | DataType::Array(_) => ArrowType::BinaryView,
+        DataType::Jsonb
+        | DataType::Array(_)
+        | DataType::Int2Vector
+        | DataType::OidVector
+        | DataType::Object(_) => ArrowType::BinaryView,
         DataType::Rounded(time, _) => arrow_type(time.data_type()),
     }
 }
@@ -96,11 +103,18 @@ pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Res
         DataType::Int2 => Value::Int2(array.as_primitive::<Int16Type>().value(at)),
         DataType::Int4 => Value::Int4(array.as_primitive::<Int32Type>().value(at)),
         DataType::Int8 => Value::Int8(array.as_primitive::<Int64Type>().value(at)),
+        DataType::Oid => Value::Oid(
+            u32::try_from(array.as_primitive::<Int64Type>().value(at))
+                .map_err(|_| corrupt("a number is out of its type's range"))?,
+        ),
         DataType::Float4 => Value::Float4(array.as_primitive::<Float32Type>().value(at)),
         DataType::Float8 => Value::Float8(array.as_primitive::<Float64Type>().value(at)),
-        DataType::Unknown | DataType::Text | DataType::Varchar(_) | DataType::Char(_) => {
-            Value::Text(array.as_string_view().value(at).into())
-        }
+        DataType::Unknown
+        | DataType::Text
+        | DataType::Varchar(_)
+        | DataType::Char(_)
+        | DataType::Name
+        | DataType::InternalChar => Value::Text(array.as_string_view().value(at).into()),
         DataType::Bytea => Value::Bytea(array.as_binary_view().value(at).to_vec()),
         DataType::Decimal(_) => Value::Decimal(decimal::value(array, at)?),
         DataType::Date => Value::Date(array.as_primitive::<Date32Type>().value(at)),
@@ -131,10 +145,12 @@ pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Res
             Value::Uuid(Uuid::from_bytes(*bytes))
         }
         DataType::Json => Value::Json(array.as_string_view().value(at).into()),
-        DataType::Jsonb | DataType::Array(_) => {
-            composite::decode(data_type, array.as_binary_view().value(at))
-                .ok_or_else(|| corrupt("an array or jsonb does not decode"))?
-        }
+        DataType::Jsonb
+        | DataType::Array(_)
+        | DataType::Int2Vector
+        | DataType::OidVector
+        | DataType::Object(_) => composite::decode(data_type, array.as_binary_view().value(at))
+            .ok_or_else(|| corrupt("an array or jsonb does not decode"))?,
         DataType::Rounded(time, _) => return value_at(array, time.data_type(), at),
     })
 }
@@ -191,12 +207,15 @@ impl ColumnBuilder {
             DataType::Int1 => Kind::Int1(b::Int8Builder::with_capacity(rows)),
             DataType::Int2 => Kind::Int2(b::Int16Builder::with_capacity(rows)),
             DataType::Int4 => Kind::Int4(b::Int32Builder::with_capacity(rows)),
-            DataType::Int8 => Kind::Int8(b::Int64Builder::with_capacity(rows)),
+            DataType::Int8 | DataType::Oid => Kind::Int8(b::Int64Builder::with_capacity(rows)),
             DataType::Float4 => Kind::Float4(b::Float32Builder::with_capacity(rows)),
             DataType::Float8 => Kind::Float8(b::Float64Builder::with_capacity(rows)),
-            DataType::Unknown | DataType::Text | DataType::Varchar(_) | DataType::Char(_) => {
-                Kind::Text(b::StringViewBuilder::with_capacity(rows))
-            }
+            DataType::Unknown
+            | DataType::Text
+            | DataType::Varchar(_)
+            | DataType::Char(_)
+            | DataType::Name
+            | DataType::InternalChar => Kind::Text(b::StringViewBuilder::with_capacity(rows)),
             DataType::Bytea => Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows)),
             DataType::Decimal(_) => Kind::Decimal(DecimalBuilder::with_capacity(rows)),
             DataType::Date => Kind::Date(b::Date32Builder::with_capacity(rows)),
@@ -206,9 +225,11 @@ impl ColumnBuilder {
                     .with_data_type(arrow_type(data_type)),
             ),
             DataType::Json => Kind::Text(b::StringViewBuilder::with_capacity(rows)),
-            DataType::Jsonb | DataType::Array(_) => {
-                Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows))
-            }
+            DataType::Jsonb
+            | DataType::Array(_)
+            | DataType::Int2Vector
+            | DataType::OidVector
+            | DataType::Object(_) => Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows)),
             DataType::Rounded(time, _) => return ColumnBuilder::new(time.data_type(), rows),
             DataType::Interval | DataType::Uuid => {
                 Kind::Wide(b::FixedSizeBinaryBuilder::with_capacity(rows, WIDE))
@@ -278,14 +299,16 @@ impl ColumnBuilder {
             (Kind::Int2(of), Value::Int2(value)) => of.append_value(*value),
             (Kind::Int4(of), Value::Int4(value)) => of.append_value(*value),
             (Kind::Int8(of), Value::Int8(value)) => of.append_value(*value),
+            (Kind::Int8(of), Value::Oid(value)) => of.append_value(i64::from(*value)),
             (Kind::Float4(of), Value::Float4(value)) => of.append_value(*value),
             (Kind::Float8(of), Value::Float8(value)) => of.append_value(*value),
             (Kind::Text(of), Value::Text(value)) => of.append_value(value),
             (Kind::Bytes(of), Value::Bytea(value)) => of.append_value(value),
             (Kind::Text(of), Value::Json(value)) => of.append_value(value),
-            (Kind::Bytes(of), Value::Array(_) | Value::Jsonb(_)) => of.append_value(
-                composite::encode(value).ok_or_else(|| wrong_type(self.data_type, value))?,
-            ),
+            (Kind::Bytes(of), Value::Array(_) | Value::Jsonb(_) | Value::Object(_)) => of
+                .append_value(
+                    composite::encode(value).ok_or_else(|| wrong_type(self.data_type, value))?,
+                ),
             (Kind::Decimal(of), Value::Decimal(value)) => of.append(value),
             (Kind::Date(of), Value::Date(value)) => of.append_value(*value),
             (Kind::Time(of), Value::Time(value)) => of.append_value(*value),

@@ -41,6 +41,9 @@ fn is_encoded(data_type: DataType) -> bool {
             | DataType::Interval
             | DataType::Char(_)
             | DataType::Array(_)
+            | DataType::Int2Vector
+            | DataType::OidVector
+            | DataType::Object(_)
             | DataType::Jsonb
     )
 }

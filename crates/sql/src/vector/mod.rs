@@ -249,6 +249,7 @@ impl Builder<'_> {
                 self.breaker(plan, Box::new(UnionStream::new(inputs)))
             }
             PhysicalNode::Scan(_)
+            | PhysicalNode::SystemScan(_)
             | PhysicalNode::LockRows { .. }
             | PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }

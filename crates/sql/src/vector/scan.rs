@@ -7,7 +7,6 @@
 
 use std::{
     collections::HashSet,
-    ops::Bound,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +23,7 @@ use crate::{
     DataType, Result,
     bound::ColumnId,
     encoding::{RowDecoder, ValueRef},
-    engine::error::txn_error,
+    engine::{error::txn_error, key_range},
     executor::{ExecContext, key_range_of},
     planner::{
         expr_tools::columns_of,
@@ -165,7 +164,7 @@ impl ScanSource {
                 let first = cursor(range.clone(), Direction::Forward)?;
                 let last = cursor(range.clone(), Direction::Backward)?;
                 let bounds = bounds_between(first, last, threads * PARTS_PER_THREAD)?;
-                let mut ranges = cut(range, bounds);
+                let mut ranges = key_range::cut(range, bounds);
                 if node.backward {
                     ranges.reverse();
                 }
@@ -370,55 +369,18 @@ impl Late {
     }
 }
 
-/// Keys that cut what lies between the first entries of two cursors into about `parts` parts of
-/// equal size, if keys are spread evenly.
+/// Keys that cut what lies between the first entries of two cursors into about `parts` parts.
 fn bounds_between(
     mut first: TransactionCursor,
     mut last: TransactionCursor,
     parts: usize,
 ) -> Result<Vec<Vec<u8>>> {
-    let (Some((low, _)), Some((high, _))) = (
+    let (first, last) = (
         first.next().map_err(txn_error)?,
         last.next().map_err(txn_error)?,
-    ) else {
-        return Ok(Vec::new());
-    };
-    let common = low.iter().zip(high).take_while(|(a, b)| a == b).count();
-    let number = |key: &[u8]| {
-        let mut bytes = [0; 8];
-        for (byte, of) in bytes.iter_mut().zip(key.get(common..).unwrap_or_default()) {
-            *byte = *of;
-        }
-        u64::from_be_bytes(bytes)
-    };
-    let (from, to) = (number(low), number(high));
-    let step = to.saturating_sub(from) / parts as u64;
-    if step == 0 {
-        return Ok(Vec::new());
-    }
-    let prefix = low.get(..common).unwrap_or_default();
-    Ok((1..parts as u64)
-        .map(|part| {
-            let mut bound = prefix.to_vec();
-            bound.extend_from_slice(&(from + part * step).to_be_bytes());
-            bound
-        })
-        .collect())
-}
-
-/// The parts of `range` between `bounds`, which lie in it in ascending order.
-fn cut(range: KeyRange, bounds: Vec<Vec<u8>>) -> Vec<KeyRange> {
-    let mut parts = Vec::with_capacity(bounds.len() + 1);
-    let mut start = range.start;
-    for bound in bounds {
-        parts.push(KeyRange {
-            start: std::mem::replace(&mut start, Bound::Included(bound.clone())),
-            end: Bound::Excluded(bound),
-        });
-    }
-    parts.push(KeyRange {
-        start,
-        end: range.end,
-    });
-    parts
+    );
+    Ok(match (first, last) {
+        (Some((low, _)), Some((high, _))) => key_range::spread(low, high, parts),
+        _ => Vec::new(),
+    })
 }

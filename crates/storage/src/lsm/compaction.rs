@@ -232,8 +232,8 @@ impl LsmTree {
     /// everything is worth it.
     pub(crate) fn wants_full_compaction(&self) -> bool {
         let version = self.version();
-        let levels = version.levels.iter().map(Tables::bytes);
-        let deepest = levels.filter(|bytes| *bytes > 0).next_back().unwrap_or(0);
+        let mut levels = version.levels.iter().map(Tables::bytes);
+        let deepest = levels.rfind(|bytes| *bytes > 0).unwrap_or(0);
         let all: u64 = version.tables().map(|table| table.len()).sum();
         (all - deepest) * WORTHWHILE > all
     }

@@ -40,6 +40,8 @@ impl Core {
     /// Compacts until there is nothing left to do, or the store closes. Answers whether anything
     /// has changed.
     pub(crate) fn compact_all(&self) -> Result<bool> {
+        // Two at once would merge the same runs, and the later one for nothing.
+        let _turn = self.compacting.lock();
         let tables = &self.trees.media.tables;
         let mut changed = false;
         loop {

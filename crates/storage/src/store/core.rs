@@ -53,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) checkpointed_log: AtomicU64,
     /// Bytes of keys and values committed, in memory.
     pub(crate) committed_bytes: AtomicU64,
+    /// Held by whoever compacts tables of all keyspaces.
+    pub(crate) compacting: Mutex<()>,
     /// Held by whoever ingests.
     pub(crate) ingesting: Mutex<()>,
     /// How well what is logged compresses.

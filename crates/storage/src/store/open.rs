@@ -491,6 +491,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         checkpointed_work: AtomicU64::new(0),
         checkpointed_log: AtomicU64::new(0),
         committed_bytes: AtomicU64::new(0),
+        compacting: Mutex::new(()),
         ingesting: Mutex::new(()),
         compressibility: Compressibility::default(),
         vacuumed: AtomicBool::new(false),

@@ -109,6 +109,7 @@ pub(super) fn replay_payloads(env: &Env, trees: &Trees, payloads: &[&[u8]]) -> R
         },
         gathered: Gathered::default(),
         last: Lsn::ZERO,
+        counts: ReplayCounts::default(),
     };
     let mut lsn = Lsn::ZERO;
     let mut all = || -> Result<(), Replayed> {

@@ -6,10 +6,10 @@ use super::{clause, list, separated, string};
 use crate::{
     ast::{
         AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint,
-        ColumnConstraintKind, ColumnDefinition, CreateIndex, CreateSchema, CreateSequence,
-        CreateTable, CreateView, Drop, IndexElement, PartitionBound, PartitionBoundKind,
-        References, SequenceOptions, StorageParameter, TableBody, TableConstraint,
-        TableConstraintKind, TableElement,
+        ColumnConstraintKind, ColumnDefinition, Comment, CommentTarget, CreateIndex, CreateSchema,
+        CreateSequence, CreateTable, CreateView, Drop, IndexElement, PartitionBound,
+        PartitionBoundKind, References, SequenceOptions, StorageParameter, TableBody,
+        TableConstraint, TableConstraintKind, TableElement,
     },
     bound::OnCommit,
     catalog::{CheckOption, Deferral, ReferentialAction},
@@ -367,11 +367,43 @@ impl Display for SequenceOptions {
     }
 }
 
+impl Display for Comment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("COMMENT ON ")?;
+        match &self.target {
+            CommentTarget::Object(kind, name) => write!(f, "{} {name}", kind.keyword())?,
+            CommentTarget::Column(name) => write!(f, "COLUMN {name}")?,
+            CommentTarget::Constraint(name, table) => {
+                write!(f, "CONSTRAINT {name} ON {table}")?;
+            }
+            CommentTarget::Database(name) => write!(f, "DATABASE {name}")?,
+        }
+        f.write_str(" IS ")?;
+        match &self.text {
+            None => f.write_str("NULL"),
+            Some(text) => string(f, text),
+        }
+    }
+}
+
 impl Display for CreateSchema {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("CREATE SCHEMA ")?;
-        when(f, self.if_not_exists, "IF NOT EXISTS ")?;
-        write!(f, "{}", self.name)
+        f.write_str("CREATE SCHEMA")?;
+        f.write_str(if self.if_not_exists {
+            " IF NOT EXISTS"
+        } else {
+            ""
+        })?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        if let Some(owner) = &self.owner {
+            write!(f, " AUTHORIZATION {owner}")?;
+        }
+        for element in &self.elements {
+            write!(f, " {element}")?;
+        }
+        Ok(())
     }
 }
 

@@ -254,6 +254,8 @@ impl Display for Expr {
                 }
                 f.write_str(" END")
             }
+            ExprKind::CurrentOf(cursor) => write!(f, "CURRENT OF {cursor}"),
+            ExprKind::WhenValues(values) => separated(f, values, ", "),
             ExprKind::Cast {
                 operand: inner,
                 data_type,
@@ -346,6 +348,7 @@ impl Display for Expr {
                 optional_precision(f, *precision)
             }
             ExprKind::Subquery(query) => write!(f, "({query})"),
+            ExprKind::ArrayQuery(query) => write!(f, "ARRAY({query})"),
             ExprKind::Exists(query) => write!(f, "EXISTS ({query})"),
             ExprKind::Row(items) => {
                 f.write_str("ROW")?;

@@ -1,5 +1,6 @@
 //! Prints syntax trees as SQL that parses to the same tree.
 
+mod access;
 mod copy;
 mod definition;
 mod expr;

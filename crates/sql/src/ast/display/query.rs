@@ -164,6 +164,10 @@ impl Display for SelectItem {
         match self {
             SelectItem::Wildcard(_) => f.write_char('*'),
             SelectItem::QualifiedWildcard(name) => write!(f, "{name}.*"),
+            SelectItem::RenamedWildcard { star, columns, .. } => {
+                write!(f, "{star} AS ")?;
+                list(f, columns)
+            }
             SelectItem::Expr { expr, alias } => {
                 write!(f, "{expr}")?;
                 clause(f, "AS", alias.as_ref())

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write as _};
 
 use super::{list, separated};
-use crate::ast::{Discard, FetchDirection, SessionStatement};
+use crate::ast::{Discard, FetchDirection, SessionStatement, SetScope};
 
 impl Display for SessionStatement {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -50,12 +50,37 @@ impl Display for SessionStatement {
                 name,
                 direction,
                 moves,
+                into,
             } => {
                 f.write_str(if *moves { "MOVE " } else { "FETCH " })?;
-                write!(f, "{direction} FROM {name}")
+                write!(f, "{direction} FROM {name}")?;
+                match into {
+                    Some(into) => write!(f, " INTO {into}"),
+                    None => Ok(()),
+                }
             }
             SessionStatement::Close(Some(name)) => write!(f, "CLOSE {name}"),
             SessionStatement::Close(None) => f.write_str("CLOSE ALL"),
+            SessionStatement::SetRole {
+                scope,
+                authorization,
+                role,
+            } => {
+                f.write_str(match scope {
+                    SetScope::Session | SetScope::Reset => "SET ",
+                    SetScope::Local => "SET LOCAL ",
+                })?;
+                f.write_str(if *authorization {
+                    "SESSION AUTHORIZATION "
+                } else {
+                    "ROLE "
+                })?;
+                match role {
+                    Some(role) => write!(f, "{role}"),
+                    None if *authorization => f.write_str("DEFAULT"),
+                    None => f.write_str("NONE"),
+                }
+            }
             SessionStatement::Discard(what) => f.write_str(match what {
                 Discard::All => "DISCARD ALL",
                 Discard::Plans => "DISCARD PLANS",

@@ -26,9 +26,11 @@ impl Display for Statement {
             StatementKind::CreateView(create) => write!(f, "{create}"),
             StatementKind::CreateSequence(create) => write!(f, "{create}"),
             StatementKind::CreateSchema(create) => write!(f, "{create}"),
+            StatementKind::Comment(comment) => write!(f, "{comment}"),
             StatementKind::AlterTable(alter) => write!(f, "{alter}"),
             StatementKind::AlterSequence(alter) => write!(f, "{alter}"),
             StatementKind::Drop(drop) => write!(f, "{drop}"),
+            StatementKind::Access(statement) => write!(f, "{statement}"),
             StatementKind::Session(statement) => write!(f, "{statement}"),
             StatementKind::SetConstraints { names, deferred } => {
                 f.write_str("SET CONSTRAINTS ")?;

@@ -86,6 +86,9 @@ impl<'a> Binder<'a> {
             (TableKind::Table, ObjectKind::Table)
                 | (TableKind::View(_), ObjectKind::View | ObjectKind::Table)
         );
+        if let TableKind::System(_) = old.kind {
+            return Err(crate::binder::data::system_catalog(&old, alter.name.span));
+        }
         if !fits {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,

@@ -72,6 +72,7 @@ impl<'a> Binder<'a> {
                 dropped_sequences: Vec::new(),
                 cascade: false,
                 notices: Vec::new(),
+                only_storage: false,
                 bound,
                 children: Vec::new(),
                 old,

@@ -17,7 +17,7 @@ use crate::{
     bound::{ColumnId, Expr},
     catalog::{
         Check, ColumnNumber, Deferral, ForeignKey, Index, IndexColumn, IndexId, Table, TableId,
-        TableKind,
+        TableKind, access::Privileges,
     },
     error::{Error, Result, SqlState},
     span::Span,
@@ -78,6 +78,14 @@ impl<'a> Binder<'a> {
             Some(data_type) => data_type,
             None => self.column_type(&column.data_type)?,
         };
+        let element = data_type.element().unwrap_or(data_type);
+        if matches!(element, DataType::Object(_)) {
+            return Err(unsupported(
+                &format!("a column of type {data_type} is"),
+                column.data_type.span,
+            )
+            .hint("Use oid: the name that a number stands for may change."));
+        }
         let ordinal = push_column(&mut draft.table, column.name.name.clone(), data_type);
         if serial.is_some() {
             self.serial_column(draft, ordinal, data_type)?;
@@ -332,6 +340,9 @@ impl<'a> Binder<'a> {
             )
             .at(span));
         }
+        if !itself {
+            self.note_need(&own, Privileges::REFERENCES, Some(&parent_ordinals));
+        }
         let numbers: Vec<ColumnNumber> = parent_ordinals
             .iter()
             .map(|ordinal| parent.columns[*ordinal].number)
@@ -414,6 +425,7 @@ impl<'a> Binder<'a> {
             match_full: references.match_full,
             deferral,
             validated,
+            oid: 0,
         });
         Ok(())
     }
@@ -567,6 +579,7 @@ impl<'a> Binder<'a> {
             text: condition.to_string(),
             predicate,
             validated,
+            oid: 0,
         });
         Ok(())
     }

@@ -88,6 +88,10 @@ impl<'a> Binder<'a> {
         let schema = name.qualifier().map(|schema| schema.name.as_str());
         let ident = &name.last().name;
         let other = if let Some(table) = self.catalog.table(schema, ident)? {
+            if let TableKind::System(_) = table.kind {
+                let error = crate::binder::data::system_catalog(&table, name.span);
+                return Ok(Some(error));
+            }
             Some(noun(&table))
         } else if self.catalog.sequence(schema, ident)?.is_some() {
             Some(("a sequence", "DROP SEQUENCE"))

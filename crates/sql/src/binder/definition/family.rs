@@ -32,6 +32,7 @@ pub(super) fn reaches_children(action: &AlterAction) -> bool {
         | AlterAction::SetSchema(_)
         | AlterAction::SetParameters(_)
         | AlterAction::ResetParameters(_)
+        | AlterAction::SetStorage(_)
         | AlterAction::AttachPartition { .. }
         | AlterAction::DetachPartition(_)
         | AlterAction::Inherit(_)

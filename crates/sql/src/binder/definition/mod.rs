@@ -16,12 +16,13 @@ use super::{Binder, unsupported};
 use crate::{
     ast::{self, ObjectName, TableBody, TableElement},
     bound::{BoundStatement, CreateTable, Definition, SequenceDefinition},
-    catalog::{Column, ColumnNumber, Table, TableId, TableKind, TableStorage},
+    catalog::{Column, ColumnNumber, Table, TableId, TableKind, TableStorage, access::Privileges},
     error::{Error, Result, SqlState},
     span::Span,
 };
 use names::Names;
 use parameters::Target;
+pub(super) use view::simple_source;
 
 /// PostgreSQL's MaxHeapAttributeNumber.
 const MAX_COLUMNS: usize = 1600;
@@ -71,7 +72,7 @@ impl<'a> Binder<'a> {
         }
         match name.qualifier() {
             Some(schema) if self.catalog.has_schema(&schema.name) => {
-                if schema.name.starts_with("pg_") || schema.name == "information_schema" {
+                if schema.name.starts_with("pg_") || crate::system::is_schema(&schema.name) {
                     return Err(Error::new(
                         SqlState("42501"),
                         format!("permission denied to create \"{name}\""),
@@ -83,6 +84,12 @@ impl<'a> Binder<'a> {
             }
             Some(schema) => Err(no_schema(&schema.name, schema.span)),
             None => match self.catalog.current_schema() {
+                Some(schema) if crate::system::is_schema(schema) => Err(Error::new(
+                    SqlState("42501"),
+                    format!("permission denied to create \"{schema}.{name}\""),
+                )
+                .detail("System catalog modifications are currently disallowed.")
+                .at(name.span)),
                 Some(schema) => Ok(schema.to_owned()),
                 None => Err(Error::new(
                     SqlState("3F000"),
@@ -251,6 +258,7 @@ impl<'a> Binder<'a> {
         options: &'a [(bool, ast::Ident)],
     ) -> Result<()> {
         let like = self.table(name)?;
+        self.note_need(&like, Privileges::SELECT, Some(&[]));
         let mut included: Vec<&str> = Vec::new();
         for (including, option) in options {
             let all = [
@@ -315,6 +323,7 @@ impl<'a> Binder<'a> {
         if includes("constraints") {
             for check in &like.checks {
                 let mut check = check.clone();
+                check.oid = 0;
                 check.name = draft.names.make_from(&check.name);
                 draft.table.checks.push(check);
             }
@@ -421,8 +430,10 @@ fn push_column(table: &mut Table, name: String, data_type: crate::types::DataTyp
 
 /// Fails where the table is not one of rows in storage.
 fn must_be_table(table: &Table, span: Span) -> Result<()> {
-    if matches!(table.kind, TableKind::Table) {
-        return Ok(());
+    match table.kind {
+        TableKind::Table => return Ok(()),
+        TableKind::System(_) => return Err(super::data::system_catalog(table, span)),
+        TableKind::View(_) => {}
     }
     Err(Error::new(
         SqlState::WRONG_OBJECT_TYPE,

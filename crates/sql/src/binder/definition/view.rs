@@ -6,7 +6,7 @@ use super::{no_schema, push_column, relation_exists};
 use crate::{
     ast,
     binder::{Binder, scope::ScopeColumn},
-    bound::{BoundStatement, CreateView, Definition, LogicalPlan},
+    bound::{BoundStatement, CreateSchema, CreateView, Definition, LogicalPlan},
     catalog::{CatalogReader, Sequence, SequenceId, Table, TableId, TableKind, View},
     error::{Error, Result, SqlState},
     span::Span,
@@ -129,8 +129,10 @@ impl<'a> Binder<'a> {
         self.relations = binder.relations;
         self.buffers = binder.buffers;
         let reads = binder.tables_read;
+        let needed = binder.access;
         let bound = bound?;
         self.tables_read.extend(reads);
+        self.access.within_view(table.id, needed);
         let fits = bound.columns.len() == table.columns.len()
             && bound
                 .columns
@@ -221,7 +223,8 @@ fn spread_stars(query: &mut ast::Query, columns: &[crate::bound::OutputColumn]) 
     let (mut qualifier, span) = match star {
         ast::SelectItem::QualifiedWildcard(name) => (name.parts.clone(), name.span),
         ast::SelectItem::Wildcard(span) => (Vec::new(), *span),
-        ast::SelectItem::Expr { .. } => return,
+        // Its names are the view's own.
+        ast::SelectItem::RenamedWildcard { .. } | ast::SelectItem::Expr { .. } => return,
     };
     for part in &mut qualifier {
         part.quoted = true;
@@ -330,7 +333,21 @@ impl<'a> Binder<'a> {
         &self,
         create: &ast::CreateSchema,
     ) -> Result<BoundStatement> {
-        let name = &create.name;
+        // A schema without a name has that of its owner.
+        let owner = match &create.owner {
+            Some(ast::RoleSpec::Named(owner)) => Some(owner),
+            _ => None,
+        };
+        let Some(name) = create.name.as_ref().or(owner) else {
+            return Ok(BoundStatement::Definition(Box::new(
+                Definition::CreateSchema(CreateSchema {
+                    name: None,
+                    exists: false,
+                    owner: create.owner.clone(),
+                    elements: create.elements.clone(),
+                }),
+            )));
+        };
         if name.name.starts_with("pg_") {
             return Err(Error::new(
                 SqlState("42939"),
@@ -348,10 +365,12 @@ impl<'a> Binder<'a> {
             .at(name.span));
         }
         Ok(BoundStatement::Definition(Box::new(
-            Definition::CreateSchema {
-                name: name.name.clone(),
+            Definition::CreateSchema(CreateSchema {
+                name: Some(name.name.clone()),
                 exists,
-            },
+                owner: create.owner.clone(),
+                elements: create.elements.clone(),
+            }),
         )))
     }
 

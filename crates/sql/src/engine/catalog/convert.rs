@@ -86,6 +86,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
                 sequence: SequenceId(sequence),
             }),
             before: value_of(data_type, &column.before)?,
+            default_oid: column.default_oid,
             ..Column::new(ColumnNumber(number), column.name.clone(), data_type)
         });
     }
@@ -101,6 +102,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
     }
     table.primary_key = ordinals(&record.primary_key);
     table.primary_key_name = record.primary_key_name;
+    table.primary_key_oid = record.primary_key_oid;
     table.foreign_keys = record
         .foreign_keys
         .into_iter()
@@ -128,6 +130,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
             text: check.text,
             predicate,
             validated: !check.not_valid,
+            oid: check.oid,
         });
     }
     for index in record.indexes {
@@ -190,6 +193,7 @@ fn foreign_key_of(record: ForeignKeyRecord) -> Result<ForeignKey> {
             .copied()
             .ok_or_else(bad)?,
         validated: !record.not_valid,
+        oid: record.oid,
     })
 }
 
@@ -272,11 +276,13 @@ pub(crate) fn record_of(table: &Table) -> Result<TableRecord> {
                     identity_always: column.identity.is_some_and(|identity| identity.always),
                     generated: column.generated.as_ref().map(|(text, _)| text.clone()),
                     before,
+                    default_oid: column.default_oid,
                 })
             })
             .collect::<Result<_>>()?,
         primary_key: numbers(&table.primary_key),
         primary_key_name: table.primary_key_name.clone(),
+        primary_key_oid: table.primary_key_oid,
         checks: table
             .checks
             .iter()
@@ -284,6 +290,7 @@ pub(crate) fn record_of(table: &Table) -> Result<TableRecord> {
                 name: check.name.clone(),
                 text: check.text.clone(),
                 not_valid: !check.validated,
+                oid: check.oid,
             })
             .collect(),
         indexes: table.indexes.iter().map(index_record).collect(),
@@ -304,6 +311,7 @@ pub(crate) fn record_of(table: &Table) -> Result<TableRecord> {
                     .position(|of| *of == key.deferral)
                     .unwrap_or(0) as u32,
                 not_valid: !key.validated,
+                oid: key.oid,
             })
             .collect(),
         row_versions: table

@@ -3,8 +3,10 @@
 //! - [`record`]: the stored form, protobuf messages; [`convert`] makes them of definitions and
 //!   back, [`statistics`] of what ANALYZE finds out.
 //! - [`store`]: reading and writing them through a transaction, so that DDL is transactional.
+//! - [`access`]: roles, owners and grants.
 //! - [`snapshot`]: the whole catalog in memory, one immutable version; what statements plan by.
 
+pub(crate) mod access;
 pub(crate) mod convert;
 mod partition_records;
 pub(crate) mod record;

@@ -5,7 +5,7 @@ use prost::Message;
 use crate::{
     DataType, Error, Result,
     encoding::corrupt,
-    types::{ElementType, RoundedTime},
+    types::{ElementType, ObjectClass, RoundedTime},
 };
 
 /// The version of the catalog's format that this program writes.
@@ -111,6 +111,9 @@ pub(crate) struct TableRecord {
     /// Storage parameters.
     #[prost(message, repeated, tag = "16")]
     pub(crate) parameters: Vec<ParameterRecord>,
+    /// The primary key's number.
+    #[prost(uint32, tag = "17")]
+    pub(crate) primary_key_oid: u32,
     /// The tables that it is made of (INHERITS, PARTITION OF).
     #[prost(uint32, repeated, tag = "20")]
     pub(crate) parents: Vec<u32>,
@@ -120,6 +123,22 @@ pub(crate) struct TableRecord {
     /// Which rows of its parent it holds.
     #[prost(message, optional, tag = "22")]
     pub(crate) partition_bound: Option<PartitionBoundRecord>,
+}
+
+/// A comment on an object.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct CommentRecord {
+    /// The number of the catalog that lists the object.
+    #[prost(uint32, tag = "1")]
+    pub(crate) class: u32,
+    /// The object's number there.
+    #[prost(uint32, tag = "2")]
+    pub(crate) object: u32,
+    /// The column's number; 0: the object itself.
+    #[prost(uint32, tag = "3")]
+    pub(crate) column: u32,
+    #[prost(string, tag = "4")]
+    pub(crate) text: String,
 }
 
 /// A storage parameter.
@@ -228,6 +247,9 @@ pub(crate) struct ForeignKeyRecord {
     pub(crate) deferral: u32,
     #[prost(bool, tag = "10")]
     pub(crate) not_valid: bool,
+    /// Its number.
+    #[prost(uint32, tag = "11")]
+    pub(crate) oid: u32,
 }
 
 /// A column.
@@ -257,6 +279,9 @@ pub(crate) struct ColumnRecord {
     /// What older rows hold in it, as a one-column row; empty: NULL.
     #[prost(bytes = "vec", tag = "9")]
     pub(crate) before: Vec<u8>,
+    /// Number of the DEFAULT or generating expression.
+    #[prost(uint32, tag = "10")]
+    pub(crate) default_oid: u32,
 }
 
 /// A type: a number for its kind, and its modifiers.
@@ -282,6 +307,9 @@ pub(crate) struct CheckRecord {
     pub(crate) text: String,
     #[prost(bool, tag = "3")]
     pub(crate) not_valid: bool,
+    /// Its number.
+    #[prost(uint32, tag = "4")]
+    pub(crate) oid: u32,
 }
 
 /// An index.
@@ -385,6 +413,15 @@ impl From<DataType> for TypeRecord {
             DataType::Json => (19, None, None),
             DataType::Jsonb => (20, None, None),
             DataType::Array(element) => (21, Some(element.number()), None),
+            DataType::Name => (22, None, None),
+            DataType::InternalChar => (23, None, None),
+            DataType::Oid => (24, None, None),
+            DataType::Object(class) => {
+                let place = ObjectClass::ALL.iter().position(|of| *of == class);
+                (25, place.map(|place| place as u32), None)
+            }
+            DataType::Int2Vector => (26, None, None),
+            DataType::OidVector => (27, None, None),
             DataType::Rounded(time, digits) => {
                 return TypeRecord {
                     size: Some(u32::from(digits)),
@@ -444,6 +481,17 @@ impl TryFrom<TypeRecord> for DataType {
             (21, Some(element), _) => {
                 DataType::Array(ElementType::numbered(element).ok_or_else(bad)?)
             }
+            (22, ..) => DataType::Name,
+            (23, ..) => DataType::InternalChar,
+            (24, ..) => DataType::Oid,
+            (25, Some(place), _) => DataType::Object(
+                ObjectClass::ALL
+                    .get(place as usize)
+                    .copied()
+                    .ok_or_else(bad)?,
+            ),
+            (26, ..) => DataType::Int2Vector,
+            (27, ..) => DataType::OidVector,
             _ => return Err(bad()),
         })
     }

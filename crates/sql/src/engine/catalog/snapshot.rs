@@ -12,15 +12,19 @@ use crate::{
     catalog::{CatalogReader, PartitionBound, Sequence, SequenceId, Table, TableId, compare_ends},
     engine::{
         catalog::{
+            access::AccessCatalog,
             convert::{sequence_of, table_of},
             statistics::statistics_of,
-            store::CatalogRecords,
+            store::{CatalogRecords, CommentKey},
         },
         partitions::{PartitionCheck, Routing},
         row_numbers::RowNumbers,
+        sampled_statistics::SampledStatistics,
         table::TableHandle,
         temporary::PREFIX,
     },
+    planner::statistics::TableStatistics,
+    system,
     types::GroupKey,
 };
 
@@ -40,11 +44,16 @@ pub(crate) struct CatalogSnapshot {
     sequences_by_name: BTreeMap<(String, String), SequenceId>,
     /// Schemas by name, with their ids.
     schemas: BTreeMap<String, u32>,
+    /// Roles, owners and grants.
+    pub(crate) access: AccessCatalog,
     /// The keyspace of the sequences' states.
     pub(crate) sequence_states: Option<KeyspaceId>,
+    comments: HashMap<CommentKey, String>,
     public_only: Vec<String>,
     /// Tells how large keyspaces are.
     store: Option<Store>,
+    /// Statistics of tables that have outgrown those stored.
+    sampled: Arc<SampledStatistics>,
 }
 
 impl CatalogSnapshot {
@@ -62,9 +71,16 @@ impl CatalogSnapshot {
             sequences: HashMap::new(),
             sequences_by_name: BTreeMap::new(),
             schemas: BTreeMap::from([(PUBLIC.to_owned(), 0)]),
+            access: AccessCatalog::new(records.roles, records.access)?,
             sequence_states: records.sequence_states,
+            comments: records
+                .comments
+                .into_iter()
+                .map(|of| ((of.class, of.object, of.column), of.text))
+                .collect(),
             public_only: vec![PUBLIC.to_owned()],
             store: None,
+            sampled: Arc::default(),
         };
         let mut handles: BTreeMap<TableId, TableHandle> = BTreeMap::new();
         for (record, statistics) in records.tables {
@@ -116,10 +132,28 @@ impl CatalogSnapshot {
         Ok(snapshot)
     }
 
-    /// Has the snapshot tell the tables' sizes as `store` knows them.
-    pub(crate) fn with_sizes(mut self, store: Store) -> CatalogSnapshot {
+    /// Has the snapshot tell the tables' sizes as `store` knows them, and what is to be known of
+    /// their values where ANALYZE has not seen them.
+    pub(crate) fn with_sizes(
+        mut self,
+        store: Store,
+        sampled: Arc<SampledStatistics>,
+    ) -> CatalogSnapshot {
         self.store = Some(store);
+        self.sampled = sampled;
         self
+    }
+
+    /// What is known of the values of a table that has about `rows` rows now.
+    pub(crate) fn statistics_of(
+        &self,
+        handle: &TableHandle,
+        rows: Option<u64>,
+    ) -> Option<Arc<TableStatistics>> {
+        match (&self.store, rows) {
+            (Some(store), Some(rows)) => self.sampled.of(handle, rows, store),
+            _ => handle.statistics.clone(),
+        }
     }
 
     /// About how many rows a table has now.
@@ -174,9 +208,36 @@ impl CatalogSnapshot {
             .filter_map(|id| self.sequences.get(id))
     }
 
+    /// Every schema with its id.
+    pub(crate) fn all_schemas(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.schemas.iter().map(|(name, id)| (name.as_str(), *id))
+    }
+
+    /// The comment on an object.
+    pub(crate) fn comment(&self, key: CommentKey) -> Option<&str> {
+        self.comments.get(&key).map(String::as_str)
+    }
+
+    /// Every comment with what it is on.
+    pub(crate) fn all_comments(&self) -> impl Iterator<Item = (CommentKey, &str)> {
+        self.comments
+            .iter()
+            .map(|(key, text)| (*key, text.as_str()))
+    }
+
+    /// The store that the tables are in.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// The id of a schema.
     pub(crate) fn schema_id(&self, name: &str) -> Option<u32> {
         self.schemas.get(name).copied()
+    }
+
+    /// Every schema with its id.
+    pub(crate) fn schemas(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.schemas.iter().map(|(name, id)| (name.as_str(), *id))
     }
 
     /// Whether a table, index or sequence of that name is in a schema.
@@ -317,16 +378,20 @@ impl SessionCatalog<'_> {
     fn along<T>(&self, schema: Option<&str>, find: impl Fn(&str) -> Option<T>) -> Option<T> {
         match schema {
             Some(schema) => find(schema),
-            None => self.path.iter().find_map(|schema| find(schema)),
+            None => system::searched(self.path).find_map(find),
         }
     }
 }
 
 impl CatalogReader for SessionCatalog<'_> {
     fn table(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
-        Ok(self
-            .along(schema, |schema| self.snapshot.find(Some(schema), name))
-            .map(|handle| Arc::clone(&handle.table)))
+        Ok(self.along(schema, |schema| {
+            if let Some(table) = system::table(schema, name) {
+                return Some(table);
+            }
+            let handle = self.snapshot.find(Some(schema), name)?;
+            Some(Arc::clone(&handle.table))
+        }))
     }
 
     fn tables(&self) -> Result<Vec<Arc<Table>>> {
@@ -346,6 +411,9 @@ impl CatalogReader for SessionCatalog<'_> {
     }
 
     fn table_by_id(&self, id: TableId) -> Option<Arc<Table>> {
+        if let Some(table) = system::table_by_id(id) {
+            return Some(table);
+        }
         let handle = self.snapshot.handle(id)?;
         Some(Arc::clone(&handle.table))
     }
@@ -373,7 +441,9 @@ impl CatalogReader for SessionCatalog<'_> {
     }
 
     fn has_schema(&self, name: &str) -> bool {
-        self.snapshot.schemas.contains_key(name) || self.temporary_schema() == Some(name)
+        self.snapshot.schemas.contains_key(name)
+            || self.temporary_schema() == Some(name)
+            || system::is_schema(name)
     }
 
     fn search_path(&self) -> Vec<String> {

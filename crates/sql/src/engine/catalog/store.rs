@@ -7,6 +7,9 @@
 //! | `s` + table id          | [`StatisticsRecord`] |
 //! | `q` + sequence id       | [`SequenceRecord`] |
 //! | `n` + schema id         | [`SchemaRecord`]   |
+//! | `c` + class, object, column (u32 BE each) | [`CommentRecord`] |
+//! | `r` + role id           | [`RoleRecord`]     |
+//! | `a` + kind (u32 BE) + number (u32 BE) + name | [`AccessRecord`] |
 //!
 //! The keyspace is the first one that a database creates, so it needs no name. Changes of the
 //! catalog are serialised by an exclusive lock on it; readers use snapshots and wait for nobody.
@@ -17,15 +20,23 @@ use rustling_txn::{LockWait, TableLockMode, Transaction, TransactionManager};
 
 use crate::{
     Error, Result, SqlState,
-    catalog::{SequenceId, TableId},
+    catalog::{
+        SequenceId, TableId,
+        access::{Access, ObjectId, Role, RoleId},
+    },
     encoding::corrupt,
     engine::{
-        catalog::record::{
-            self, DatabaseRecord, FORMAT, SchemaRecord, SequenceRecord, StatisticsRecord,
-            TableRecord,
+        catalog::{
+            access::{AccessRecord, RoleRecord, access_record, parts},
+            record::{
+                self, CommentRecord, DatabaseRecord, FORMAT, SchemaRecord, SequenceRecord,
+                StatisticsRecord, TableRecord,
+            },
         },
         error::{storage_error, txn_error},
     },
+    system::oids::{PG_CLASS, PG_NAMESPACE},
+    types::FIRST_USER_OID,
 };
 
 const DATABASE_KEY: &[u8] = b"d";
@@ -33,6 +44,9 @@ const TABLE: u8 = b't';
 const STATISTICS: u8 = b's';
 const SEQUENCE: u8 = b'q';
 const SCHEMA: u8 = b'n';
+const COMMENT: u8 = b'c';
+const ROLE: u8 = b'r';
+const ACCESS: u8 = b'a';
 
 /// Where the catalog is.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +60,27 @@ fn key(kind: u8, id: u32) -> Vec<u8> {
     key
 }
 
+/// What a comment is on: the number of the catalog that lists the object, the object's number
+/// there, and the number of a column or 0.
+pub(crate) type CommentKey = (u32, u32, u32);
+
+fn comment_key(class: u32, object: u32, column: Option<u32>) -> Vec<u8> {
+    let mut bytes = key(COMMENT, class);
+    bytes.extend_from_slice(&object.to_be_bytes());
+    if let Some(column) = column {
+        bytes.extend_from_slice(&column.to_be_bytes());
+    }
+    bytes
+}
+
+fn access_key(object: &ObjectId) -> Vec<u8> {
+    let (kind, id, name) = parts(object);
+    let mut key = key(ACCESS, kind);
+    key.extend_from_slice(&id.to_be_bytes());
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
 /// Every record of a catalog.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogRecords {
@@ -55,6 +90,12 @@ pub(crate) struct CatalogRecords {
     pub(crate) sequences: Vec<SequenceRecord>,
     /// Schemas.
     pub(crate) schemas: Vec<SchemaRecord>,
+    /// Comments.
+    pub(crate) comments: Vec<CommentRecord>,
+    /// Roles.
+    pub(crate) roles: Vec<RoleRecord>,
+    /// Owners and grants of objects.
+    pub(crate) access: Vec<AccessRecord>,
     /// The keyspace of the sequences' states.
     pub(crate) sequence_states: Option<KeyspaceId>,
 }
@@ -136,6 +177,81 @@ impl CatalogStore {
         Ok(id)
     }
 
+    /// Numbers the parts of a table that the system catalog lists and that have no number yet;
+    /// what is not there any more loses its own. The catalog must be locked.
+    pub(crate) fn number_parts(
+        &self,
+        transaction: &Transaction,
+        table: &mut TableRecord,
+    ) -> Result<()> {
+        let keyed = !table.primary_key.is_empty();
+        let mut parts: Vec<(bool, &mut u32)> = vec![(keyed, &mut table.primary_key_oid)];
+        for column in &mut table.columns {
+            let computed = column.default.is_some() || column.generated.is_some();
+            parts.push((computed, &mut column.default_oid));
+        }
+        parts.extend(table.checks.iter_mut().map(|check| (true, &mut check.oid)));
+        parts.extend(
+            table
+                .foreign_keys
+                .iter_mut()
+                .map(|key| (true, &mut key.oid)),
+        );
+        for (exists, oid) in parts {
+            *oid = match (exists, *oid) {
+                (false, _) => 0,
+                (true, 0) => FIRST_USER_OID + self.allocate_id(transaction)?,
+                (true, oid) => oid,
+            };
+        }
+        Ok(())
+    }
+
+    /// Writes a comment; removes it where there is no text.
+    pub(crate) fn put_comment(
+        &self,
+        transaction: &Transaction,
+        (class, object, column): CommentKey,
+        text: Option<&str>,
+    ) -> Result<()> {
+        let key = comment_key(class, object, Some(column));
+        let result = match text {
+            None => transaction.delete(self.keyspace, &key),
+            Some(text) => {
+                let record = CommentRecord {
+                    class,
+                    object,
+                    column,
+                    text: text.to_owned(),
+                };
+                transaction.put(self.keyspace, &key, &record.encode_to_vec())
+            }
+        };
+        result.map_err(txn_error)
+    }
+
+    /// Removes the comments on an object and its columns.
+    pub(crate) fn delete_comments(
+        &self,
+        transaction: &Transaction,
+        class: u32,
+        object: u32,
+    ) -> Result<()> {
+        let prefix = comment_key(class, object, None);
+        let mut keys = Vec::new();
+        let mut cursor = transaction
+            .scan(self.keyspace, KeyRange::prefix(&prefix), Direction::Forward)
+            .map_err(txn_error)?;
+        while let Some((key, _)) = cursor.next().map_err(txn_error)? {
+            keys.push(key.to_vec());
+        }
+        drop(cursor);
+        for key in keys {
+            transaction.delete(self.keyspace, &key).map_err(txn_error)?;
+        }
+        Ok(())
+    }
+
     /// Writes a table's definition.
     pub(crate) fn put_table(&self, transaction: &Transaction, table: &TableRecord) -> Result<()> {
         transaction
@@ -150,7 +266,8 @@ impl CatalogStore {
                 .delete(self.keyspace, &key(kind, id.0))
                 .map_err(txn_error)?;
         }
-        Ok(())
+        self.delete_comments(transaction, PG_CLASS, FIRST_USER_OID + id.0)?;
+        self.delete_access(transaction, &ObjectId::Table(id))
     }
 
     /// Removes a table's statistics.
@@ -195,7 +312,9 @@ impl CatalogStore {
     pub(crate) fn delete_sequence(&self, transaction: &Transaction, id: SequenceId) -> Result<()> {
         transaction
             .delete(self.keyspace, &key(SEQUENCE, id.0))
-            .map_err(txn_error)
+            .map_err(txn_error)?;
+        self.delete_comments(transaction, PG_CLASS, FIRST_USER_OID + id.0)?;
+        self.delete_access(transaction, &ObjectId::Sequence(id))
     }
 
     /// Writes a schema.
@@ -217,6 +336,52 @@ impl CatalogStore {
     pub(crate) fn delete_schema(&self, transaction: &Transaction, id: u32) -> Result<()> {
         transaction
             .delete(self.keyspace, &key(SCHEMA, id))
+            .map_err(txn_error)?;
+        self.delete_comments(transaction, PG_NAMESPACE, FIRST_USER_OID + id)?;
+        self.delete_access(transaction, &ObjectId::Schema(id))
+    }
+
+    /// Writes a role.
+    pub(crate) fn put_role(&self, transaction: &Transaction, role: &Role) -> Result<()> {
+        transaction
+            .put(
+                self.keyspace,
+                &key(ROLE, role.id.0),
+                &RoleRecord::from(role).encode_to_vec(),
+            )
+            .map_err(txn_error)
+    }
+
+    /// Removes a role.
+    pub(crate) fn delete_role(&self, transaction: &Transaction, id: RoleId) -> Result<()> {
+        transaction
+            .delete(self.keyspace, &key(ROLE, id.0))
+            .map_err(txn_error)
+    }
+
+    /// Writes who owns an object and what is granted on it; nothing where that is as it is of
+    /// every object.
+    pub(crate) fn put_access(
+        &self,
+        transaction: &Transaction,
+        object: &ObjectId,
+        access: &Access,
+    ) -> Result<()> {
+        if *access == Access::default() {
+            return self.delete_access(transaction, object);
+        }
+        transaction
+            .put(
+                self.keyspace,
+                &access_key(object),
+                &access_record(object, access).encode_to_vec(),
+            )
+            .map_err(txn_error)
+    }
+
+    fn delete_access(&self, transaction: &Transaction, object: &ObjectId) -> Result<()> {
+        transaction
+            .delete(self.keyspace, &access_key(object))
             .map_err(txn_error)
     }
 
@@ -267,6 +432,9 @@ impl CatalogStore {
             tables,
             sequences: self.records(transaction, SEQUENCE)?,
             schemas: self.records(transaction, SCHEMA)?,
+            comments: self.records(transaction, COMMENT)?,
+            roles: self.records(transaction, ROLE)?,
+            access: self.records(transaction, ACCESS)?,
             sequence_states: database
                 .map(|database| database.sequences)
                 .filter(|keyspace| *keyspace != 0)

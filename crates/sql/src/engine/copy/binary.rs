@@ -36,7 +36,10 @@ pub(super) fn read_header(data: &[u8]) -> Result<Option<usize>> {
     if data.get(..begins) != SIGNATURE.get(..begins) {
         return Err(bad("COPY file signature not recognized"));
     }
-    let mut reader = Reader { data, at: SIGNATURE.len() };
+    let mut reader = Reader {
+        data,
+        at: SIGNATURE.len(),
+    };
     let (Some(flags), Some(extension)) = (reader.u32(), reader.u32()) else {
         return Ok(None);
     };
@@ -80,9 +83,7 @@ pub(super) fn read_row(
         return Ok(BinaryRow::End(reader.at));
     }
     if usize::try_from(found).ok() != Some(count) {
-        return Err(bad(format!(
-            "row field count is {found}, expected {count}"
-        )));
+        return Err(bad(format!("row field count is {found}, expected {count}")));
     }
     for _ in 0..count {
         let Some(length) = reader.u32() else {

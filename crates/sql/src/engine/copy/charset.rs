@@ -1,6 +1,6 @@
 //! Encodings of COPY's data, by PostgreSQL's names.
 
-use encoding_rs::{DecoderResult, Encoding, EncoderResult};
+use encoding_rs::{DecoderResult, EncoderResult, Encoding};
 
 use crate::{Error, Result, SqlState};
 
@@ -171,7 +171,8 @@ pub(super) fn encode(charset: Charset, text: &str, out: &mut Vec<u8>) -> Result<
         let start = out.len();
         out.resize(start + room, 0);
         let place = out.get_mut(start..).unwrap_or_default();
-        let (result, read, written) = encoder.encode_from_utf8_without_replacement(rest, place, true);
+        let (result, read, written) =
+            encoder.encode_from_utf8_without_replacement(rest, place, true);
         out.truncate(start + written);
         rest = rest.get(read..).unwrap_or_default();
         match result {
@@ -193,7 +194,16 @@ mod tests {
         for name in ["UTF8", "utf-8", "UNICODE"] {
             assert!(charset(name).unwrap().is_none(), "{name}");
         }
-        for name in ["LATIN1", "latin9", "WIN1252", "KOI8R", "SJIS", "EUC_JP", "BIG5", "SQL_ASCII"] {
+        for name in [
+            "LATIN1",
+            "latin9",
+            "WIN1252",
+            "KOI8R",
+            "SJIS",
+            "EUC_JP",
+            "BIG5",
+            "SQL_ASCII",
+        ] {
             assert!(charset(name).unwrap().is_some(), "{name}");
         }
         for name in ["", "utf-16", "no such"] {
@@ -203,7 +213,11 @@ mod tests {
 
     #[test]
     fn text_comes_back_whatever_pieces_it_comes_in() {
-        for (name, text) in [("LATIN1", "naïve ÿ\u{85}"), ("SJIS", "日本語 abc"), ("KOI8R", "привет")] {
+        for (name, text) in [
+            ("LATIN1", "naïve ÿ\u{85}"),
+            ("SJIS", "日本語 abc"),
+            ("KOI8R", "привет"),
+        ] {
             let charset = charset(name).unwrap().unwrap();
             let mut bytes = Vec::new();
             encode(charset, text, &mut bytes).unwrap();
@@ -220,9 +234,14 @@ mod tests {
     #[test]
     fn what_an_encoding_lacks_is_refused() {
         let latin1 = charset("LATIN1").unwrap().unwrap();
-        assert_eq!(encode(latin1, "€", &mut Vec::new()).unwrap_err().state().0, "22P05");
+        assert_eq!(
+            encode(latin1, "€", &mut Vec::new()).unwrap_err().state().0,
+            "22P05"
+        );
         let sjis = charset("SJIS").unwrap().unwrap();
-        let error = Decoding::new(sjis).decode(b"\x81", true, &mut Vec::new()).unwrap_err();
+        let error = Decoding::new(sjis)
+            .decode(b"\x81", true, &mut Vec::new())
+            .unwrap_err();
         assert_eq!(error.state().0, "22021");
     }
 }

@@ -42,7 +42,11 @@ impl Fields {
 
     /// A field's text (`None`: NULL) and whether it stood in quotes. `record` is the one that
     /// the fields were taken from.
-    pub(super) fn get<'a>(&'a self, record: &'a [u8], at: usize) -> Option<(Option<&'a [u8]>, bool)> {
+    pub(super) fn get<'a>(
+        &'a self,
+        record: &'a [u8],
+        at: usize,
+    ) -> Option<(Option<&'a [u8]>, bool)> {
         let field = self.fields.get(at)?;
         let source = match field.kind {
             Kind::Null => return Some((None, false)),
@@ -154,7 +158,10 @@ fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<()> {
             b'x' => {
                 let mut number = None;
                 for _ in 0..2 {
-                    match bytes.peek().and_then(|digit| char::from(*digit).to_digit(16)) {
+                    match bytes
+                        .peek()
+                        .and_then(|digit| char::from(*digit).to_digit(16))
+                    {
                         Some(digit) => {
                             number = Some(number.unwrap_or(0) * 16 + digit);
                             bytes.next();

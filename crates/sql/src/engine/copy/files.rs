@@ -38,13 +38,9 @@ fn refused(purpose: Purpose) -> Error {
     };
     Error::new(
         SqlState::INSUFFICIENT_PRIVILEGE,
-        format!(
-            "must be superuser or have privileges of the {role} role to COPY {verb} a file"
-        ),
+        format!("must be superuser or have privileges of the {role} role to COPY {verb} a file"),
     )
-    .hint(
-        "Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.",
-    )
+    .hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.")
 }
 
 fn failed(action: &str, path: &Path, error: &io::Error) -> Error {

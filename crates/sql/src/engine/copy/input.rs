@@ -168,9 +168,7 @@ impl CopyIn {
     ) -> Result<CopyIn> {
         let options = &statement.options;
         let decoding = match &options.encoding {
-            Some(name) if options.format != CopyFormat::Binary => {
-                charset(name)?.map(Decoding::new)
-            }
+            Some(name) if options.format != CopyFormat::Binary => charset(name)?.map(Decoding::new),
             _ => None,
         };
         let reading = match options.format {
@@ -323,9 +321,9 @@ impl CopyIn {
         }
         let name = &self.statement.table.name;
         let line = self.line + 1;
-        let found = records.next(data, is_end, fields).map_err(|error| {
-            error.context(format!("COPY {name}, line {line}"))
-        })?;
+        let found = records
+            .next(data, is_end, fields)
+            .map_err(|error| error.context(format!("COPY {name}, line {line}")))?;
         let Some(record) = found else {
             return Ok(None);
         };
@@ -343,24 +341,27 @@ impl CopyIn {
             }
             return Ok(Some(record.next));
         }
-        let of_line = |error: Error| {
-            error.context(format!("COPY {name}, line {line}: \"{}\"", shown(bytes)))
-        };
+        let of_line =
+            |error: Error| error.context(format!("COPY {name}, line {line}: \"{}\"", shown(bytes)));
         let eval = self.context.eval();
-        let row = text_row(&self.rows, &self.statement, fields, bytes, &eval)
-            .map_err(|error| match error {
-                FieldError::Record(error) => of_line(error),
-                FieldError::Field(error, at, text) => {
-                    let column = self.rows.column_name(at);
-                    error.context(match text {
-                        Some(text) => format!(
-                            "COPY {name}, line {line}, column {column}: \"{}\"",
-                            shown(text)
-                        ),
-                        None => format!("COPY {name}, line {line}, column {column}: null input"),
-                    })
-                }
-            })?;
+        let row =
+            text_row(&self.rows, &self.statement, fields, bytes, &eval).map_err(
+                |error| match error {
+                    FieldError::Record(error) => of_line(error),
+                    FieldError::Field(error, at, text) => {
+                        let column = self.rows.column_name(at);
+                        error.context(match text {
+                            Some(text) => format!(
+                                "COPY {name}, line {line}, column {column}: \"{}\"",
+                                shown(text)
+                            ),
+                            None => {
+                                format!("COPY {name}, line {line}, column {column}: null input")
+                            }
+                        })
+                    }
+                },
+            )?;
         let Some(row) = row else {
             return Ok(Some(record.next));
         };
@@ -511,9 +512,8 @@ fn text_row<'a>(
 ) -> Result<Option<Vec<Value>>, FieldError<'a>> {
     let options = &statement.options;
     let columns = &rows.columns;
-    let bad = |message: String| {
-        FieldError::Record(Error::new(SqlState::BAD_COPY_FILE_FORMAT, message))
-    };
+    let bad =
+        |message: String| FieldError::Record(Error::new(SqlState::BAD_COPY_FILE_FORMAT, message));
     // A line of a table without columns is one empty field.
     if fields.len() > columns.len() && !(columns.is_empty() && record.is_empty()) {
         return Err(bad("extra data after last expected column".to_owned()));
@@ -538,9 +538,7 @@ fn text_row<'a>(
             None if forced(&options.force_not_null) => options.null.as_bytes(),
             None => continue,
             Some(text)
-                if quoted
-                    && text == options.null.as_bytes()
-                    && forced(&options.force_null) =>
+                if quoted && text == options.null.as_bytes() && forced(&options.force_null) =>
             {
                 continue;
             }

@@ -116,7 +116,10 @@ impl Session {
         let mut replans = 0;
         let (statement, table) = loop {
             let Action::Utility(BoundStatement::CopyFrom(statement)) = &planned.action else {
-                return Err(Error::new(SqlState::INTERNAL_ERROR, "COPY has another plan"));
+                return Err(Error::new(
+                    SqlState::INTERNAL_ERROR,
+                    "COPY has another plan",
+                ));
             };
             let table = self.catalog().handle(statement.table.id);
             if let Some(table) = table
@@ -203,8 +206,7 @@ impl Session {
             CopyPlace::Client => Ok(StatementResult::CopyOut(Box::new(out))),
             CopyPlace::File(path) => {
                 let mut file = self.files.write(&*self.database.inner.files, path)?;
-                let count =
-                    out.pieces(files::FileWriter::PIECE, |piece| file.put(piece))?;
+                let count = out.pieces(files::FileWriter::PIECE, |piece| file.put(piece))?;
                 file.finish()?;
                 Ok(CopyIn::done(count))
             }

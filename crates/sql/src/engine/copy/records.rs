@@ -92,12 +92,7 @@ impl Records {
         Ok(found)
     }
 
-    fn line(
-        &mut self,
-        data: &[u8],
-        is_end: bool,
-        fields: &mut Fields,
-    ) -> Result<Option<Record>> {
+    fn line(&mut self, data: &[u8], is_end: bool, fields: &mut Fields) -> Result<Option<Record>> {
         let is_csv = self.is_csv();
         let special = if is_csv { self.options.quote } else { b'\\' };
         let mut escaped = false;
@@ -239,7 +234,11 @@ impl Records {
                 ReadFieldResult::End => true,
             };
             let at_end_of_data = rest.is_empty();
-            let stop = if at_end_of_data { self.seen } else { self.seen - 1 };
+            let stop = if at_end_of_data {
+                self.seen
+            } else {
+                self.seen - 1
+            };
             let raw = data.get(quoted.field..stop).unwrap_or_default();
             self.finish_field(&quoted, raw, is_last, at_end_of_data, fields)?;
             quoted.field = self.seen;
@@ -247,7 +246,9 @@ impl Records {
             if is_last {
                 let mut end = stop;
                 if self.line_end != Some(LineEnd::Cr) {
-                    let crlf = data.get(..end).is_some_and(|record| record.ends_with(b"\r"));
+                    let crlf = data
+                        .get(..end)
+                        .is_some_and(|record| record.ends_with(b"\r"));
                     if self.line_end.is_none() && !at_end_of_data {
                         self.line_end = Some(if crlf { LineEnd::CrLf } else { LineEnd::Lf });
                     }
@@ -298,8 +299,10 @@ impl Records {
                 let count = |bytes: &[u8]| memchr::memchr_iter(quote, bytes).count();
                 let text = side.get(quoted.text..).unwrap_or_default();
                 if count(raw) != 2 + 2 * count(text) {
-                    return Err(bad("a CSV field goes on with quotes after its closing quote")
-                        .hint("Double the quotes inside a field."));
+                    return Err(
+                        bad("a CSV field goes on with quotes after its closing quote")
+                            .hint("Double the quotes inside a field."),
+                    );
                 }
             } else {
                 // The library drops the escape before any character, PostgreSQL only before a
@@ -312,8 +315,10 @@ impl Records {
             return Ok(());
         }
         if memchr::memchr(quote, raw).is_some() {
-            return Err(bad("a CSV field has a quote in its middle, but does not begin with one")
-                .hint("Put the whole field in quotes, and double the quotes inside it."));
+            return Err(
+                bad("a CSV field has a quote in its middle, but does not begin with one")
+                    .hint("Put the whole field in quotes, and double the quotes inside it."),
+            );
         }
         if memchr::memchr(b'\r', raw).is_some() {
             return Err(self.stray("carriage return", "\\r"));
@@ -335,7 +340,10 @@ fn is_closed(raw: &[u8], quote: u8, escape: u8) -> bool {
     let mut bytes = raw.iter().peekable();
     while let Some(byte) = bytes.next() {
         if inside && *byte == escape && escape != quote {
-            if bytes.peek().is_some_and(|next| **next == quote || **next == escape) {
+            if bytes
+                .peek()
+                .is_some_and(|next| **next == quote || **next == escape)
+            {
                 bytes.next();
             }
         } else if *byte == quote {

@@ -126,11 +126,7 @@ impl Sink {
     }
 
     /// Writes the portion.
-    fn flush(
-        &mut self,
-        session: &mut Session,
-        context: &mut ExecContext,
-    ) -> Result<(), SinkError> {
+    fn flush(&mut self, session: &mut Session, context: &mut ExecContext) -> Result<(), SinkError> {
         context.check()?;
         let rows = std::mem::take(&mut self.rows);
         let lines = std::mem::take(&mut self.lines);

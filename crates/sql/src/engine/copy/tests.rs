@@ -33,8 +33,14 @@ fn data_may_come_in_any_pieces() {
     let mut session = db.session();
     session.run("CREATE TABLE t (a text, b text)", ()).unwrap();
     let cases: [(&str, &[u8]); 4] = [
-        ("COPY t FROM STDIN", b"a\\tb\tc\\\\\r\n\\N\t\xc3\xbc\r\n\\.\r\nrest"),
-        ("COPY t FROM STDIN (FORMAT csv)", b"\"a\"\"\r\nb\",c\r\n,\"\"\r\n\"x\",\"y\""),
+        (
+            "COPY t FROM STDIN",
+            b"a\\tb\tc\\\\\r\n\\N\t\xc3\xbc\r\n\\.\r\nrest",
+        ),
+        (
+            "COPY t FROM STDIN (FORMAT csv)",
+            b"\"a\"\"\r\nb\",c\r\n,\"\"\r\n\"x\",\"y\"",
+        ),
         (
             "COPY t FROM STDIN (FORMAT csv, ESCAPE '\\')",
             b"\"a\\\"b\\c\",\"\\\\\"\nplain,\n",
@@ -53,7 +59,11 @@ fn data_may_come_in_any_pieces() {
             session.run("TRUNCATE t", ()).unwrap();
             let (one, other) = data.split_at(at);
             assert_eq!(feed(&mut session, sql, &[one, other]).unwrap(), whole);
-            assert_eq!(dump(&mut session, "COPY t TO STDOUT"), expected, "{sql} {at}");
+            assert_eq!(
+                dump(&mut session, "COPY t TO STDOUT"),
+                expected,
+                "{sql} {at}"
+            );
         }
         session.run("TRUNCATE t", ()).unwrap();
         let bytes: Vec<&[u8]> = data.chunks(1).collect();
@@ -80,11 +90,20 @@ fn every_type_comes_back_in_every_format() {
         )
         .unwrap();
     let expected = dump(&mut session, "COPY t TO STDOUT");
-    for options in ["FORMAT text", "FORMAT csv", "FORMAT binary", "FORMAT csv, DELIMITER '-', QUOTE '1', ESCAPE '2'"] {
+    for options in [
+        "FORMAT text",
+        "FORMAT csv",
+        "FORMAT binary",
+        "FORMAT csv, DELIMITER '-', QUOTE '1', ESCAPE '2'",
+    ] {
         session.run("TRUNCATE u", ()).unwrap();
         let data = dump(&mut session, &format!("COPY t TO STDOUT ({options})"));
         let sql = format!("COPY u FROM STDIN ({options})");
-        assert_eq!(session.copy_in(&sql, data.as_slice()).unwrap(), 2, "{options}");
+        assert_eq!(
+            session.copy_in(&sql, data.as_slice()).unwrap(),
+            2,
+            "{options}"
+        );
         assert_eq!(
             String::from_utf8_lossy(&dump(&mut session, "COPY u TO STDOUT")),
             String::from_utf8_lossy(&expected),
@@ -133,7 +152,9 @@ fn a_large_copy_is_whole_or_nothing_with_others_at_work() {
     // A duplicate at the very end leaves nothing, and says where it stands.
     let mut data = lines(20_000, 30_000);
     data.push_str("5\tagain\n");
-    let error = db.copy_in("COPY t FROM STDIN", data.as_bytes()).unwrap_err();
+    let error = db
+        .copy_in("COPY t FROM STDIN", data.as_bytes())
+        .unwrap_err();
     assert_eq!(error.state().0, "23505");
     assert_eq!(error.context_text(), Some("COPY t, line 10001"));
     assert_eq!(count(&db), 20_001);
@@ -144,14 +165,21 @@ fn a_large_copy_is_whole_or_nothing_with_others_at_work() {
         .copy_in("COPY t FROM STDIN", lines(20_000, 30_000).as_bytes())
         .unwrap();
     session.run("DELETE FROM t WHERE n < 20000", ()).unwrap();
-    assert_eq!(dump(&mut session, "COPY t TO STDOUT").iter().filter(|b| **b == b'\n').count(), 10_000);
+    assert_eq!(
+        dump(&mut session, "COPY t TO STDOUT")
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count(),
+        10_000
+    );
     session.run("ROLLBACK", ()).unwrap();
     assert_eq!(count(&db), 20_001);
     // Given up half-way, it leaves nothing either.
     let StatementResult::CopyIn(mut copy) = session.run("COPY t FROM STDIN", ()).unwrap() else {
         panic!("no data is waited for");
     };
-    copy.write(&mut session, lines(20_000, 30_000).as_bytes()).unwrap();
+    copy.write(&mut session, lines(20_000, 30_000).as_bytes())
+        .unwrap();
     let error = copy.fail(&mut session, "no more");
     assert_eq!(error.message(), "COPY from stdin failed: no more");
     assert_eq!(count(&db), 20_001);
@@ -169,7 +197,12 @@ fn files_are_those_of_the_database() {
              CREATE TABLE u (LIKE t)",
         )
         .unwrap();
-    for options in ["", "(FORMAT csv, HEADER)", "(FORMAT binary)", "(ENCODING 'LATIN1')"] {
+    for options in [
+        "",
+        "(FORMAT csv, HEADER)",
+        "(FORMAT binary)",
+        "(ENCODING 'LATIN1')",
+    ] {
         session.run("TRUNCATE u", ()).unwrap();
         let sql = format!("COPY t TO '/data' {options}");
         assert_eq!(session.execute(&sql, ()).unwrap(), 1000);
@@ -201,7 +234,10 @@ fn nothing_leads_out_of_the_directories_that_are_allowed() {
         let sql = format!("COPY (SELECT '{}') TO '{}'", text.trim(), file.display());
         session.execute(&sql, ()).unwrap();
     }
-    Env::system().vfs.create_dir_all(&allowed.join("below")).unwrap();
+    Env::system()
+        .vfs
+        .create_dir_all(&allowed.join("below"))
+        .unwrap();
     symlink(outside.join("file"), allowed.join("link")).unwrap();
     symlink("../outside", allowed.join("up")).unwrap();
     symlink("/proc/self/fd", allowed.join("proc")).unwrap();
@@ -215,8 +251,17 @@ fn nothing_leads_out_of_the_directories_that_are_allowed() {
         assert_eq!(result.is_ok(), !good.contains(".."), "{good}: {result:?}");
     }
     let bad = [
-        "link", "up/file", "../outside/file", "below/../../outside/file", "proc/0", "", "/", ".",
-        "..", "link/", "./../outside/file",
+        "link",
+        "up/file",
+        "../outside/file",
+        "below/../../outside/file",
+        "proc/0",
+        "",
+        "/",
+        ".",
+        "..",
+        "link/",
+        "./../outside/file",
     ];
     for path in bad {
         for sql in [
@@ -241,7 +286,10 @@ fn nothing_leads_out_of_the_directories_that_are_allowed() {
     // What lies outside is as it was, and nothing of it was read.
     session.set_file_access(FileAccess::All);
     session
-        .execute(&format!("COPY t FROM '{}'", outside.join("file").display()), ())
+        .execute(
+            &format!("COPY t FROM '{}'", outside.join("file").display()),
+            (),
+        )
         .unwrap();
     let rows: Vec<(String,)> = session
         .query("SELECT line FROM t WHERE line = '2'", ())

@@ -19,7 +19,7 @@ use crate::{
 use super::drop_keyspaces;
 
 impl Session {
-    pub(super) fn drop_objects(
+    pub(in crate::engine) fn drop_objects(
         &mut self,
         transaction: &Transaction,
         drop: Drop,

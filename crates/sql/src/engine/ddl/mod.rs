@@ -4,6 +4,7 @@
 //! the transaction, and is bound only then, to the catalog as it is under the lock.
 //!
 //! - [`tables`]: CREATE TABLE, TRUNCATE.
+//! - [`comment`]: COMMENT ON.
 //! - [`alter`]: ALTER TABLE, by comparing the old definition with the new one.
 //! - [`indexes`]: CREATE INDEX, and filling indexes.
 //! - [`mod@drop`]: DROP, with what depends on it.
@@ -11,6 +12,7 @@
 //! - [`schemas`]: schemas, views and sequences.
 
 mod alter;
+pub(crate) mod comment;
 mod drop;
 mod indexes;
 mod partitions;
@@ -26,7 +28,7 @@ use crate::{
     Error, Result, SqlState, Value,
     ast::StatementKind,
     binder::{BindOptions, bind},
-    bound::{BoundStatement, Definition},
+    bound::{BoundStatement, Definition, Needed},
     catalog::{CatalogReader, Table, TableId, TableStorage},
     engine::{
         catalog::{CatalogSnapshot, convert::record_of},
@@ -37,6 +39,10 @@ use crate::{
         transaction_state::OpenTransaction,
     },
 };
+
+/// A statement that changes the catalog, with what the session's role needs for it; `None`: the
+/// session does it for itself.
+type BoundDefinition = (BoundStatement, Option<Needed>);
 
 impl Session {
     /// Runs a statement that changes the catalog: in the open block, or in one of its own,
@@ -60,13 +66,18 @@ impl Session {
             double_quoted_strings: self.settings.double_quoted_strings,
             ..BindOptions::default()
         };
-        self.define(move |catalog| Ok(bind(&prepared.ast, catalog, &options)?.statement))
+        self.define(move |catalog| {
+            let bound = bind(&prepared.ast, catalog, &options)?;
+            Ok((bound.statement, Some(bound.needed)))
+        })
     }
 
-    /// Runs the definition that `bind` makes of the catalog as it is under its lock.
+    /// Runs the definition that `bind` makes of the catalog as it is under its lock. Where it says
+    /// what is needed, the session's role has to have it; what a session does for itself is not
+    /// asked about.
     pub(super) fn define(
         &mut self,
-        bind: impl Fn(&dyn CatalogReader) -> Result<BoundStatement>,
+        bind: impl Fn(&dyn CatalogReader) -> Result<BoundDefinition>,
     ) -> Result<StatementResult> {
         self.own_sequences();
         if self.open.is_some() {
@@ -96,7 +107,7 @@ impl Session {
 
     fn define_in_block(
         &mut self,
-        bind: &dyn Fn(&dyn CatalogReader) -> Result<BoundStatement>,
+        bind: &dyn Fn(&dyn CatalogReader) -> Result<BoundDefinition>,
     ) -> Result<StatementResult> {
         let inner = Arc::clone(&self.database.inner);
         let open = self.open_block()?;
@@ -114,7 +125,10 @@ impl Session {
         let catalog = inner.load_catalog(&transaction)?;
         open.catalog = Some(Arc::clone(&catalog));
         let path = Arc::clone(&self.settings.search_path);
-        let statement = bind(&catalog.with_path(&path))?;
+        let (statement, needed) = bind(&catalog.with_path(&path))?;
+        if let Some(needed) = &needed {
+            self.authorize_definition(&catalog, &statement, needed)?;
+        }
         self.open_block()?.changed_catalog = true;
         let result = match statement {
             BoundStatement::Definition(definition) => self.change(&transaction, *definition),
@@ -125,7 +139,7 @@ impl Session {
         Ok(result)
     }
 
-    fn change(
+    pub(super) fn change(
         &mut self,
         transaction: &Transaction,
         definition: Definition,
@@ -137,9 +151,8 @@ impl Session {
             Definition::CreateSequence { sequence, exists } => {
                 self.create_sequence(transaction, sequence, exists)
             }
-            Definition::CreateSchema { name, exists } => {
-                self.create_schema(transaction, name, exists)
-            }
+            Definition::CreateSchema(definition) => self.create_schema(transaction, definition),
+            Definition::Comment(comment) => self.comment(transaction, &comment),
             Definition::AlterTable(alter) => self.alter_table(transaction, alter),
             Definition::AlterSequence { sequence, restart } => {
                 self.alter_sequence(transaction, sequence, restart)
@@ -150,6 +163,7 @@ impl Session {
             )),
             Definition::Drop(drop) => self.drop_objects(transaction, drop),
             Definition::Truncate(truncate) => self.truncate(transaction, truncate),
+            Definition::Access(statement) => self.change_access(transaction, &statement),
         }
     }
 
@@ -160,7 +174,10 @@ impl Session {
     }
 
     /// Makes what the transaction has changed of the catalog its catalog.
-    fn reload_catalog(&mut self, transaction: &Transaction) -> Result<Arc<CatalogSnapshot>> {
+    pub(super) fn reload_catalog(
+        &mut self,
+        transaction: &Transaction,
+    ) -> Result<Arc<CatalogSnapshot>> {
         let catalog = self.database.inner.load_catalog(transaction)?;
         self.open_block()?.catalog = Some(Arc::clone(&catalog));
         self.note_open_catalog();
@@ -168,10 +185,10 @@ impl Session {
     }
 
     fn put_table(&self, transaction: &Transaction, table: &Table) -> Result<()> {
-        self.database
-            .inner
-            .catalog_store
-            .put_table(transaction, &record_of(table)?)
+        let store = self.database.inner.catalog_store;
+        let mut record = record_of(table)?;
+        store.number_parts(transaction, &mut record)?;
+        store.put_table(transaction, &record)
     }
 
     fn allocate_id(&self, transaction: &Transaction) -> Result<u32> {

@@ -1,12 +1,15 @@
 //! Schemas, views and sequences.
 
+use std::sync::Arc;
+
 use rustling_txn::Transaction;
 
 use crate::{
     Error, Result, SqlState,
-    binder::BindOptions,
-    bound::CreateView,
-    catalog::{Sequence, SequenceId, Table, TableId},
+    ast::Statement,
+    binder::{BindOptions, bind},
+    bound::{BoundStatement, CreateSchema, CreateView},
+    catalog::{Sequence, SequenceId, Table, TableId, access::ObjectId},
     engine::{
         catalog::{convert::sequence_record, record::SchemaRecord},
         sequences,
@@ -18,10 +21,29 @@ impl Session {
     pub(super) fn create_schema(
         &mut self,
         transaction: &Transaction,
-        name: String,
-        exists: bool,
+        definition: CreateSchema,
     ) -> Result<StatementResult> {
-        if exists {
+        let catalog = self.catalog();
+        let owner = match &definition.owner {
+            Some(spec) => {
+                let owner = self.role_of(&catalog, spec)?;
+                let rights = self.rights(&catalog);
+                if !rights.superuser && !catalog.access.is_member(rights.role, owner.id) {
+                    return Err(Error::new(
+                        SqlState::INSUFFICIENT_PRIVILEGE,
+                        format!("must be member of role \"{}\"", owner.name),
+                    )
+                    .at(spec.span()));
+                }
+                Some(owner)
+            }
+            None => None,
+        };
+        let name = definition
+            .name
+            .or_else(|| owner.as_ref().map(|owner| owner.name.clone()))
+            .unwrap_or_default();
+        if definition.exists {
             return Ok(StatementResult::noted(
                 "CREATE SCHEMA",
                 vec![format!(
@@ -29,12 +51,58 @@ impl Session {
                 )],
             ));
         }
+        if catalog.schema_id(&name).is_some() {
+            return Err(Error::new(
+                SqlState("42P06"),
+                format!("schema \"{name}\" already exists"),
+            ));
+        }
         let id = self.allocate_id(transaction)?;
-        self.database
+        let record = SchemaRecord {
+            id,
+            name: name.clone(),
+        };
+        let before = self.authorization;
+        if let Some(owner) = owner {
+            // It, and what is made in it, belongs to its owner.
+            self.authorization.role = Some(owner.id);
+        }
+        let result = self
+            .database
             .inner
             .catalog_store
-            .put_schema(transaction, &SchemaRecord { id, name })?;
-        Ok(StatementResult::done("CREATE SCHEMA"))
+            .put_schema(transaction, &record)
+            .and_then(|()| self.note_owner(transaction, &ObjectId::Schema(id)))
+            .and_then(|()| self.schema_elements(transaction, &name, &definition.elements));
+        self.authorization = before;
+        Ok(StatementResult::noted("CREATE SCHEMA", result?))
+    }
+
+    /// Makes what CREATE SCHEMA makes in the new schema, where names are looked up first.
+    fn schema_elements(
+        &mut self,
+        transaction: &Transaction,
+        schema: &str,
+        elements: &[Statement],
+    ) -> Result<Vec<String>> {
+        let mut path = vec![schema.to_owned()];
+        path.extend(self.settings.search_path.iter().cloned());
+        let mut all = Vec::new();
+        for element in elements {
+            let catalog = self.reload_catalog(transaction)?;
+            let bound = bind(element, &catalog.with_path(&path), &BindOptions::default())?;
+            self.authorize_definition(&catalog, &bound.statement, &bound.needed)?;
+            let BoundStatement::Definition(definition) = bound.statement else {
+                return Err(Error::new(SqlState::INTERNAL_ERROR, "not a definition"));
+            };
+            let before = std::mem::replace(&mut self.settings.search_path, Arc::new(path.clone()));
+            let result = self.change(transaction, *definition);
+            self.settings.search_path = before;
+            if let StatementResult::Done { notices, .. } = result? {
+                all.extend(notices);
+            }
+        }
+        Ok(all)
     }
 
     pub(super) fn create_view(
@@ -51,7 +119,10 @@ impl Session {
                 table.id = old.id;
                 table.version = old.version + 1;
             }
-            None => table.id = TableId(self.allocate_id(transaction)?),
+            None => {
+                table.id = TableId(self.allocate_id(transaction)?);
+                self.note_owner(transaction, &ObjectId::Table(table.id))?;
+            }
         }
         let reads_itself = table
             .view()
@@ -144,6 +215,7 @@ impl Session {
         let states = store.sequence_states(transaction)?;
         sequences::write_state(transaction, states, sequence.state, sequence.start, false)?;
         store.put_sequence(transaction, &sequence_record(sequence))?;
+        self.note_owner(transaction, &ObjectId::Sequence(sequence.id))?;
         Ok(sequence.id)
     }
 

@@ -7,7 +7,7 @@ use rustling_txn::Transaction;
 use crate::{
     Error, Result, SqlState,
     bound::{ColumnId, CreateTable, LogicalPlan, OnCommit, Truncate},
-    catalog::{Identity, IndexId, Sequence, Table, TableId},
+    catalog::{Identity, IndexId, Sequence, Table, TableId, access::ObjectId},
     engine::table::TableHandle,
     engine::{
         change::{ChangeAction, ChangeKind, apply::apply},
@@ -77,6 +77,7 @@ impl Session {
         }
         parents.extend_from_slice(&table.parents);
         self.put_table(transaction, &table)?;
+        self.note_owner(transaction, &ObjectId::Table(id))?;
         for parent in parents {
             self.touch(transaction, parent)?;
         }
@@ -143,9 +144,11 @@ impl Session {
         let catalog = self.catalog();
         let tables = |id| catalog.handle(id);
         let rows = |handle: &TableHandle| catalog.rows_of(handle);
+        let statistics = |handle: &TableHandle| catalog.statistics_of(handle, rows(handle));
         let context = PlanContext {
             tables: &tables,
             rows: &rows,
+            statistics: &statistics,
             parameters: 0,
             executor: self.settings.executor,
             optimizer: self.settings.optimizer,

@@ -1,5 +1,6 @@
 //! The scalar functions, by argument types.
 
+mod access;
 mod array;
 mod date_time;
 mod extract;
@@ -36,6 +37,12 @@ pub(super) struct Resolved {
 
 /// The function for argument types; `None` where there is none.
 pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Resolved> {
+    if let ScalarFunction::System(function) = function {
+        return Some(Resolved {
+            function: crate::engine::system::resolve(function),
+            strict: false,
+        });
+    }
     // A NULL literal decides a strict function's value.
     let non_strict = matches!(function, ScalarFunction::Concat | ScalarFunction::ConcatWs)
         || array::sees_null(function)
@@ -53,6 +60,7 @@ pub(super) fn resolve(function: ScalarFunction, types: &[DataType]) -> Option<Re
         .or_else(|| date_time::resolve(function, types))
         .or_else(|| sequence::resolve(function, types))
         .or_else(|| other::resolve(function, types))
+        .or_else(|| access::resolve(function, types))
         .or_else(|| array::resolve(function, types))
         .or_else(|| json::resolve(function, types))
         .or_else(|| trigonometry::resolve(function, types))

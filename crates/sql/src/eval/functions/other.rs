@@ -27,6 +27,11 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
         (F::CurrentUser, []) => {
             function!(context, || Value::from(context.session.user.as_str()))
         }
+        (F::SessionUser, []) => {
+            function!(context, || Value::from(
+                context.session.session_user.as_str()
+            ))
+        }
         (F::CurrentDatabase, []) => {
             function!(context, || Value::from(context.session.database.as_str()))
         }

@@ -3,15 +3,16 @@
 use super::{Builder, Node, broken, child, children, definition::is_temporary, has, syntax_error};
 use crate::{
     ast::{
-        AlterAction, AlterSequence, AlterTable, ColumnAction, CreateSchema, CreateSequence,
-        CreateView, Drop, Ident, ObjectKind, ObjectName, SequenceOptions, StatementKind,
+        AlterAction, AlterSequence, AlterTable, ColumnAction, Comment, CommentTarget, CreateSchema,
+        CreateSequence, CreateView, Drop, Ident, ObjectKind, ObjectName, SequenceOptions,
+        StatementKind,
     },
     catalog::CheckOption,
     error::Result,
     parser::grammar::Rule,
 };
 
-fn object_kind(node: &Node<'_>) -> ObjectKind {
+pub(super) fn object_kind(node: &Node<'_>) -> ObjectKind {
     let kinds = [
         (Rule::view_object, ObjectKind::View),
         (Rule::index_object, ObjectKind::Index),
@@ -155,19 +156,82 @@ impl Builder {
         Ok(options)
     }
 
-    pub(super) fn create_schema(&self, node: Node<'_>) -> Result<CreateSchema> {
-        let mut name = None;
-        let mut if_not_exists = false;
+    pub(super) fn comment_on(&self, node: Node<'_>) -> Result<Comment> {
+        let mut target = None;
+        let mut text = None;
         for part in children(node) {
             match part.as_rule() {
-                Rule::if_not_exists => if_not_exists = true,
-                _ => name = Some(self.ident(part)?),
+                Rule::comment_target => target = Some(self.comment_target(part)?),
+                Rule::string => text = Some(self.string(part)?),
+                _ => {}
             }
         }
-        Ok(CreateSchema {
-            if_not_exists,
-            name: name.ok_or_else(|| broken("a schema's name"))?,
+        Ok(Comment {
+            target: target.ok_or_else(|| broken("COMMENT's object"))?,
+            text,
         })
+    }
+
+    fn comment_target(&self, node: Node<'_>) -> Result<CommentTarget> {
+        let node = child(node, "COMMENT's object")?;
+        let rule = node.as_rule();
+        let kind = object_kind(&node);
+        let mut constraint = None;
+        let mut name = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::name => constraint = Some(self.ident(part)?),
+                Rule::qualified_name => name = Some(self.object_name(part)?),
+                _ => {}
+            }
+        }
+        let name = name.ok_or_else(|| broken("COMMENT's name"))?;
+        Ok(match (rule, constraint) {
+            (Rule::comment_constraint, Some(constraint)) => {
+                CommentTarget::Constraint(constraint, name)
+            }
+            (Rule::comment_column, _) => CommentTarget::Column(name),
+            (Rule::comment_database, _) => CommentTarget::Database(name),
+            _ => CommentTarget::Object(kind, name),
+        })
+    }
+
+    pub(super) fn create_schema(&self, node: Node<'_>) -> Result<CreateSchema> {
+        let span = self.span(&node);
+        let mut schema = CreateSchema {
+            if_not_exists: false,
+            name: None,
+            owner: None,
+            elements: Vec::new(),
+            span,
+        };
+        for part in children(node) {
+            let place = self.span(&part);
+            match part.as_rule() {
+                Rule::if_not_exists => schema.if_not_exists = true,
+                Rule::schema_owner => {
+                    schema.owner = Some(self.role_spec(child(part, "an owner")?)?);
+                }
+                // All text is UTF-8.
+                Rule::schema_character_set => {}
+                Rule::schema_path => {
+                    return Err(super::unsupported("the PATH of a schema is", place)
+                        .hint("SET search_path says where a session looks for names."));
+                }
+                Rule::schema_element if schema.if_not_exists => {
+                    return Err(super::unsupported(
+                        "CREATE SCHEMA IF NOT EXISTS with elements is",
+                        place,
+                    ));
+                }
+                Rule::schema_element => {
+                    let element = child(part, "an element of a schema")?;
+                    schema.elements.push(self.any_statement(element)?);
+                }
+                _ => schema.name = Some(self.ident(part)?),
+            }
+        }
+        Ok(schema)
     }
 
     pub(super) fn alter_table(&self, node: Node<'_>) -> Result<AlterTable> {

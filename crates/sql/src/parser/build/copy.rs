@@ -120,7 +120,10 @@ impl Builder {
                     );
                 }
                 Rule::copy_star => value = CopyValue::All,
-                Rule::column_names => value = CopyValue::List(self.column_names(part)?),
+                Rule::copy_names => {
+                    let names = children(part).map(|name| self.ident(name));
+                    value = CopyValue::List(names.collect::<Result<_>>()?);
+                }
                 _ => value = CopyValue::String(self.string(part)?),
             }
         }

@@ -130,10 +130,17 @@ impl Builder {
         let moves = has(&node, Rule::kw_move);
         let mut name = None;
         let mut direction = FetchDirection::Forward(Some(1));
+        let mut into = None;
         for part in children(node) {
             let span = self.span(&part);
             match part.as_rule() {
                 Rule::name => name = Some(self.ident(part)?),
+                Rule::fetch_into if moves => {
+                    return Err(syntax_error("MOVE gives no rows to put INTO", span));
+                }
+                Rule::fetch_into => {
+                    into = Some(self.object_name(super::child(part, "a table")?)?);
+                }
                 _ => {
                     let number = |node: &Node<'_>| -> Result<Option<i64>> {
                         children(node.clone())
@@ -169,6 +176,7 @@ impl Builder {
             name: name.ok_or_else(|| broken("FETCH's cursor"))?,
             direction,
             moves,
+            into,
         })
     }
 

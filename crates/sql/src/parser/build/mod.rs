@@ -1,5 +1,6 @@
 //! Makes the syntax tree of what the grammar matched.
 
+mod access;
 mod alter;
 mod copy;
 mod cursor;
@@ -57,6 +58,17 @@ pub(super) fn expression(pairs: Pairs<'_, Rule>, base: usize) -> Result<ast::Exp
         }
     }
     Err(broken("expression"))
+}
+
+/// A type's name.
+pub(super) fn type_name(pairs: Pairs<'_, Rule>) -> Result<ast::TypeName> {
+    let builder = Builder::new(0);
+    for node in pairs {
+        if node.as_rule() == Rule::type_name {
+            return builder.type_name(node);
+        }
+    }
+    Err(broken("type name"))
 }
 
 /// The grammar and the builder disagree.

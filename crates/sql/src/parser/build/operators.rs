@@ -8,7 +8,7 @@ use crate::{
         BinaryOperator, CastStyle, ComparisonOperator, Expr, ExprKind, LikeKind, Quantified,
         UnaryOperator,
     },
-    error::Result,
+    error::{Error, Result, SqlState},
     parser::grammar::Rule,
 };
 
@@ -32,6 +32,10 @@ impl Builder {
     }
 
     pub(super) fn infix(&self, left: Built, operator: Node<'_>, right: Built) -> Result<Built> {
+        let operator = match operator.as_rule() {
+            Rule::named_infix => self.named_infix(operator)?,
+            _ => operator,
+        };
         let span = join(left.expr.span, right.expr.span);
         let deeper = left.depth.max(right.depth);
         let negated = has(&operator, Rule::negation);
@@ -166,6 +170,27 @@ impl Builder {
                 Built::above(Expr { kind, span }, left_depth.max(right.depth))
             }
         }
+    }
+
+    /// The operator inside `OPERATOR(schema.…)`: all are PostgreSQL's.
+    fn named_infix<'i>(&self, node: Node<'i>) -> Result<Node<'i>> {
+        let mut operator = None;
+        for part in children(node) {
+            if part.as_rule() == Rule::operator_schema {
+                let span = self.span(&part);
+                let schema = self.ident(super::child(part, "a schema")?)?;
+                if schema.name != "pg_catalog" {
+                    return Err(Error::new(
+                        SqlState::UNDEFINED_FUNCTION,
+                        format!("schema \"{}\" has no operators", schema.name),
+                    )
+                    .at(span));
+                }
+            } else {
+                operator = Some(part);
+            }
+        }
+        operator.ok_or_else(|| broken("an operator"))
     }
 
     pub(super) fn postfix(&self, operand: Built, operator: Node<'_>) -> Result<Built> {

@@ -2,7 +2,7 @@
 
 use super::{
     Builder, Node, broken, check_depth, child, children, expr::Built, has, join, literal,
-    syntax_error, unsupported,
+    syntax_error,
 };
 use crate::{
     ast::{
@@ -135,7 +135,26 @@ impl Builder {
             }
             Rule::array_expression => {
                 if has(&node, Rule::parenthesised) {
-                    return Err(unsupported("arrays of a subquery are", span));
+                    let list = children(node)
+                        .find(|part| part.as_rule() == Rule::parenthesised)
+                        .ok_or_else(|| broken("ARRAY's subquery"))?;
+                    let (query, depth) = match self.parenthesised(list)? {
+                        Parenthesised::Query(query, depth) => (query, depth),
+                        Parenthesised::List(mut list) => match list.pop() {
+                            Some(Built {
+                                expr:
+                                    Expr {
+                                        kind: ExprKind::Subquery(query),
+                                        ..
+                                    },
+                                depth,
+                                ..
+                            }) if list.is_empty() => (query, depth),
+                            _ => return Err(syntax_error("ARRAY(…) wants a subquery", span)),
+                        },
+                    };
+                    let kind = ExprKind::ArrayQuery(query);
+                    return Built::above(Expr { kind, span }, depth);
                 }
                 self.array(node)
             }
@@ -325,10 +344,30 @@ impl Builder {
                 Rule::case_else => otherwise = Some(one(child(part, "ELSE's value")?)?),
                 _ => {
                     let mut pair = children(part);
-                    let (Some(condition), Some(result)) = (pair.next(), pair.next()) else {
+                    let (Some(values), Some(result)) = (pair.next(), pair.next()) else {
                         return Err(broken("CASE's branch"));
                     };
-                    branches.push((one(condition)?, one(result)?));
+                    let place = self.span(&values);
+                    let mut values = children(values).map(&mut one).collect::<Result<Vec<_>>>()?;
+                    let condition = match (values.len(), values.pop()) {
+                        (1, Some(only)) => only,
+                        (_, Some(_)) if operand.is_none() => {
+                            return Err(syntax_error(
+                                "CASE without a value takes one condition after WHEN",
+                                place,
+                            )
+                            .hint("Join conditions with OR."));
+                        }
+                        (_, Some(last)) => {
+                            values.push(last);
+                            Expr {
+                                kind: ExprKind::WhenValues(values),
+                                span: place,
+                            }
+                        }
+                        (_, None) => return Err(broken("CASE's value")),
+                    };
+                    branches.push((condition, one(result)?));
                 }
             }
         }

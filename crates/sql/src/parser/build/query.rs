@@ -330,15 +330,28 @@ impl Builder {
                 let span = self.span(&item);
                 let mut expr = None;
                 let mut alias = None;
+                let mut star = None;
                 for part in children(item) {
                     match part.as_rule() {
-                        Rule::wildcard => return Ok(SelectItem::Wildcard(span)),
+                        Rule::wildcard => star = Some(SelectItem::Wildcard(self.span(&part))),
                         Rule::qualified_wildcard => {
-                            return Ok(SelectItem::QualifiedWildcard(self.object_name(part)?));
+                            star = Some(SelectItem::QualifiedWildcard(self.object_name(part)?));
+                        }
+                        Rule::star_columns => {
+                            let columns = self.column_names(child(part, "names of columns")?)?;
+                            let star = star.ok_or_else(|| broken("a star"))?;
+                            return Ok(SelectItem::RenamedWildcard {
+                                star: Box::new(star),
+                                columns,
+                                span,
+                            });
                         }
                         Rule::alias => alias = Some(self.ident(child(part, "an alias")?)?),
                         _ => expr = Some(self.expression(part)?),
                     }
+                }
+                if let Some(star) = star {
+                    return Ok(star);
                 }
                 Ok(SelectItem::Expr {
                     expr: expr.ok_or_else(|| broken("a select item"))?,

@@ -41,6 +41,7 @@ impl Builder {
             Rule::create_sequence => {
                 StatementKind::CreateSequence(Box::new(self.create_sequence(node)?))
             }
+            Rule::comment_on => StatementKind::Comment(self.comment_on(node)?),
             Rule::create_schema => StatementKind::CreateSchema(self.create_schema(node)?),
             Rule::alter_table => StatementKind::AlterTable(Box::new(self.alter_table(node)?)),
             Rule::alter_sequence => {
@@ -61,6 +62,17 @@ impl Builder {
             Rule::analyze => self.analyze(node)?,
             Rule::checkpoint => StatementKind::Checkpoint,
             Rule::lock_table => self.lock_table(node)?,
+            Rule::create_role
+            | Rule::alter_role
+            | Rule::drop_role
+            | Rule::grant
+            | Rule::revoke
+            | Rule::alter_owner
+            | Rule::reassign_owned
+            | Rule::drop_owned => StatementKind::Access(self.access_statement(node)?),
+            Rule::set_role | Rule::set_authorization | Rule::reset_role => {
+                StatementKind::Session(self.set_role(node)?)
+            }
             _ => self.session_statement(node)?,
         };
         Ok(Statement { kind, span })
@@ -210,6 +222,7 @@ impl Builder {
                 Rule::where_clause => {
                     filter = Some(self.expression(child(part, "a condition")?)?);
                 }
+                Rule::where_current => filter = Some(self.current_of(part)?),
                 Rule::returning => returning = Some(self.returning(part)?),
                 _ => {}
             }
@@ -223,6 +236,16 @@ impl Builder {
             from,
             filter,
             returning,
+        })
+    }
+
+    /// WHERE CURRENT OF.
+    fn current_of(&self, node: Node<'_>) -> Result<Expr> {
+        let span = self.span(&node);
+        let name = self.ident(child(node, "a cursor")?)?;
+        Ok(Expr {
+            kind: ExprKind::CurrentOf(name),
+            span,
         })
     }
 
@@ -244,6 +267,7 @@ impl Builder {
                 Rule::where_clause => {
                     filter = Some(self.expression(child(part, "a condition")?)?);
                 }
+                Rule::where_current => filter = Some(self.current_of(part)?),
                 Rule::returning => returning = Some(self.returning(part)?),
                 _ => {}
             }

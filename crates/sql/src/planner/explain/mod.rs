@@ -156,6 +156,7 @@ impl Printer<'_> {
                 1 => "Result".to_owned(),
                 _ => "Values".to_owned(),
             },
+            PhysicalNode::SystemScan(scan) => format!("System Scan on {}", scan.relation.name),
             PhysicalNode::Buffered { .. } => "Buffered Rows".to_owned(),
             PhysicalNode::TableFunctions { .. } => "Function Scan".to_owned(),
             PhysicalNode::With { name, .. } => format!("With {name}"),
@@ -364,6 +365,9 @@ impl Details<'_> {
                     .map(|call| self.names.table_call(call))
                     .collect();
                 self.detail("Functions", &texts.join(", "));
+            }
+            PhysicalNode::SystemScan(scan) => {
+                self.predicates("Filter", &scan.filter);
             }
             PhysicalNode::Values { .. }
             | PhysicalNode::Buffered { .. }

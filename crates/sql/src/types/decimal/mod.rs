@@ -9,6 +9,7 @@
 
 mod arithmetic;
 
+#[cfg(feature = "engine")]
 pub(crate) use arithmetic::division_by_zero;
 pub(crate) mod functions;
 mod text;

@@ -200,7 +200,7 @@ impl States {
             let Err(done) = states.update(array, groups) else {
                 return Ok(());
             };
-            self.to_rows()?;
+            self.go_on_in_rows()?;
             return self.update_rows(arguments, types, groups, done);
         }
         if let States::Rows { .. } = self {
@@ -291,7 +291,7 @@ impl States {
     }
 
     /// Goes on as the row executor does it.
-    fn to_rows(&mut self) -> Result<()> {
+    fn go_on_in_rows(&mut self) -> Result<()> {
         if let States::Decimal(states) = self {
             let call = states.call().clone();
             let states = std::mem::replace(states, DecimalStates::new(&call)).into_rows()?;
@@ -308,15 +308,15 @@ impl States {
         let places = || groups.iter().map(|group| *group as usize);
         let mut other = other;
         if let (States::Decimal(_), States::Rows { .. }) = (&*self, &other) {
-            self.to_rows()?;
+            self.go_on_in_rows()?;
         } else if let (States::Rows { .. }, States::Decimal(_)) = (&*self, &other) {
-            other.to_rows()?;
+            other.go_on_in_rows()?;
         }
         if let (States::Decimal(states), States::Decimal(more)) = (&mut *self, &other)
             && !states.takes(more)
         {
-            self.to_rows()?;
-            other.to_rows()?;
+            self.go_on_in_rows()?;
+            other.go_on_in_rows()?;
         }
         match (self, other) {
             (States::Decimal(states), States::Decimal(more)) => states.merge(more, groups),
