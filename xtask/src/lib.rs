@@ -88,6 +88,11 @@ pub fn workspace_root() -> PathBuf {
 pub fn command(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir(workspace_root());
+    // What cargo tells a program that it runs is not for the cargo that this one runs: build scripts
+    // that look at it would run again, and all that depends on them.
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -4,8 +4,8 @@
 //! `0003_add_email.down.sql`, where the step can be taken back. The number orders them; what was
 //! applied is kept in the table `rustling_migrations` with the checksum of its text.
 //!
-//! [`Database::migrate`](crate::Database::migrate) applies them; [`drift`] compares what they make
-//! with what a database has.
+//! [`Database::migrate`](crate::Database::migrate) applies them; [`drift`](fn@drift) compares what they
+//! make with what a database has.
 
 mod drift;
 

@@ -83,7 +83,7 @@ impl Engine {
         })
     }
 
-    /// An empty engine that takes the place of another: [`Engine::lay_below`] completes it, after
+    /// An empty engine that takes the place of another: [`LsmTree::lay_below`] completes it, after
     /// newer versions have come.
     ///
     /// # Errors
