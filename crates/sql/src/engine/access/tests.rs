@@ -205,8 +205,17 @@ fn every_statement_by_every_role() {
         ("DROP SEQUENCE app.s", &[], "sequence s"),
         ("DROP SCHEMA app CASCADE", &[], "schema app"),
         ("ANALYZE app.t", &[], "table t"),
-        ("GRANT DELETE ON app.other TO PUBLIC", &[], "table other"),
-        ("GRANT USAGE ON SCHEMA app TO nobody", &[], "schema app"),
+        // Who has a privilege on it but may not grant is warned, and nothing is granted.
+        (
+            "GRANT DELETE ON app.other TO PUBLIC",
+            &["reader"],
+            "table other",
+        ),
+        (
+            "GRANT USAGE ON SCHEMA app TO nobody",
+            &["reader", "writer", "columns", "nobody"],
+            "schema app",
+        ),
     ];
     for (sql, allowed, object) in cases {
         for role in ROLES {
@@ -228,6 +237,21 @@ fn every_statement_by_every_role() {
             }
         }
     }
+}
+
+#[test]
+fn who_may_not_grant_grants_nothing() {
+    let db = database();
+    let mut session = db.session();
+    session.act_as("reader").unwrap();
+    for sql in [
+        "GRANT DELETE ON app.other TO PUBLIC",
+        "GRANT SELECT ON app.other TO nobody",
+    ] {
+        session.execute_script(sql).unwrap();
+    }
+    assert!(try_as(&db, "nobody", "DELETE FROM app.other").is_err());
+    assert!(try_as(&db, "nobody", "SELECT id FROM app.other").is_err());
 }
 
 #[test]
