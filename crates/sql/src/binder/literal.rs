@@ -168,16 +168,22 @@ pub(super) fn interval(text: &str, type_name: &TypeName, span: Span) -> Result<E
 }
 
 /// The text of an interval with units where its fields say what bare numbers count: the last one
-/// its last field, one before that days.
+/// its last field, one before it days. Two bare numbers are days and hours and nothing else.
 fn in_fields(text: &str, first: IntervalField, last: IntervalField) -> String {
     let is_number = |token: &str| {
         let digits = token.strip_prefix(['-', '+']).unwrap_or(token);
         !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.')
     };
     let mut tokens: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    let Some(end) = tokens.last_mut() else {
+    let Some((end, before)) = tokens.split_last_mut() else {
         return text.to_owned();
     };
+    let before_last = before.last_mut();
+    let number_before = before_last.filter(|token| is_number(token));
+    let two_numbers = number_before.is_some() && is_number(end);
+    if two_numbers && (first, last) != (IntervalField::Day, IntervalField::Hour) {
+        return text.to_owned();
+    }
     if is_number(end) {
         end.push_str(&format!(" {}", last.to_string().to_lowercase()));
     } else if (first, last) == (IntervalField::Minute, IntervalField::Second)
@@ -189,10 +195,7 @@ fn in_fields(text: &str, first: IntervalField, last: IntervalField) -> String {
     } else {
         return text.to_owned();
     }
-    let before = tokens.len() - 1;
-    if let Some(token) = before.checked_sub(1).and_then(|at| tokens.get_mut(at))
-        && is_number(token)
-    {
+    if let Some(token) = number_before {
         token.push_str(" day");
     }
     tokens.join(" ")
