@@ -126,7 +126,7 @@ impl GateF {
         })?;
         let mut command = Command::new(&self.binary);
         command
-            .args(["user", "add", USER])
+            .args(["user", "add", USER, "--superuser"])
             .arg("--db")
             .arg(&self.database)
             .stdin(Stdio::piped())
