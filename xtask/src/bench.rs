@@ -98,8 +98,7 @@ pub fn run(bench: &Bench) -> Result<()> {
                 &[
                     "test",
                     "--release",
-                    "--package",
-                    "rustling-integration",
+                    "--workspace",
                     "--test",
                     "tpch",
                     "--",
@@ -117,8 +116,7 @@ pub fn run(bench: &Bench) -> Result<()> {
             &[
                 "test",
                 "--release",
-                "--package",
-                "rustling-integration",
+                "--workspace",
                 "--test",
                 "performance",
                 "--",

@@ -41,7 +41,14 @@ pub fn run() -> Result<()> {
                 "doc",
                 "--workspace",
                 "--no-deps",
+                "--features",
+                "rustling-tests/gates",
                 "--document-private-items",
+                // What needs the tests' dependencies gives all others the features that they have
+                // in the tests, so that they are checked once for clippy and for this.
+                "--lib",
+                "--bins",
+                "--examples",
             ],
         )
         .env(

@@ -1,4 +1,5 @@
-//! Crate dependencies run one way only: `cli → server, etl → sql → txn → storage`.
+//! Crate dependencies run one way only: `cli → server, etl → sql → txn → storage`, and
+//! `sql → grammar`.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -11,7 +12,11 @@ use crate::{Result, command};
 const LAYERS: &[(&str, &[&str])] = &[
     ("rustling-storage", &[]),
     ("rustling-txn", &["rustling-storage"]),
-    ("rustling-sql", &["rustling-txn", "rustling-storage"]),
+    ("rustling-grammar", &[]),
+    (
+        "rustling-sql",
+        &["rustling-grammar", "rustling-txn", "rustling-storage"],
+    ),
     ("rustling-macros", &["rustling-sql"]),
     ("rustling-query", &["rustling-macros", "rustling-sql"]),
     (

@@ -1,24 +1,23 @@
 //! Text to syntax tree.
 //!
 //! Parsing goes in three steps: a scan over the characters ([`mod@scan`]) that splits the script
-//! and bounds its nesting, the grammar (files under `grammar/`, compiled by pest), and a builder
-//! that makes the tree of what the grammar found ([`mod@build`]), with a Pratt parser for
-//! operators.
+//! and bounds its nesting, the grammar ([`rustling_grammar`]), and a builder that makes the tree
+//! of what the grammar found ([`mod@build`]), with a Pratt parser for operators.
 
 mod build;
-mod grammar;
 mod scan;
 mod syntax_error;
 mod unsupported;
 
 use pest::Parser as _;
 
+use rustling_grammar::{self as grammar, Rule, SqlParser};
+
 use crate::{
     ast::{Expr, Statement, TypeName},
     error::{Error, Result, SqlState},
     span::Span,
 };
-use grammar::{Rule, SqlParser};
 use scan::Piece;
 
 pub(crate) use scan::{Scanner, Token};
