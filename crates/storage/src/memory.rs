@@ -12,6 +12,38 @@ struct Account {
     limit: usize,
     used: AtomicUsize,
     peak: AtomicUsize,
+    /// Whose memory this is a share of.
+    whole: Option<MemoryBudget>,
+}
+
+impl Account {
+    fn take(&self, bytes: usize, purpose: &'static str) -> Result<()> {
+        let before = self
+            .used
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|total| *total <= self.limit)
+            })
+            .map_err(|_| Error::OutOfMemory {
+                purpose,
+                requested: bytes,
+                limit: self.limit,
+            })?;
+        if let Some(whole) = &self.whole
+            && let Err(error) = whole.account.take(bytes, purpose)
+        {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(error);
+        }
+        self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn give(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.account.give(bytes);
+        }
+    }
 }
 
 /// A shared, fallible memory account. Cheap to clone; clones share the account.
@@ -29,6 +61,20 @@ impl MemoryBudget {
                 limit,
                 used: AtomicUsize::new(0),
                 peak: AtomicUsize::new(0),
+                whole: None,
+            }),
+        }
+    }
+
+    /// A share of this budget, of at most `limit` bytes: what is reserved there is reserved here.
+    #[must_use]
+    pub fn share(&self, limit: usize) -> MemoryBudget {
+        MemoryBudget {
+            account: Arc::new(Account {
+                limit,
+                used: AtomicUsize::new(0),
+                peak: AtomicUsize::new(0),
+                whole: Some(self.clone()),
             }),
         }
     }
@@ -86,19 +132,7 @@ impl Reservation {
     /// # Errors
     /// [`Error::OutOfMemory`]; what was held stays held.
     pub fn grow(&mut self, more: usize) -> Result<()> {
-        let account = &self.budget.account;
-        let before = account
-            .used
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(more)
-                    .filter(|total| *total <= account.limit)
-            })
-            .map_err(|_| Error::OutOfMemory {
-                purpose: self.purpose,
-                requested: more,
-                limit: account.limit,
-            })?;
-        account.peak.fetch_max(before + more, Ordering::Relaxed);
+        self.budget.account.take(more, self.purpose)?;
         self.bytes += more;
         Ok(())
     }
@@ -106,7 +140,7 @@ impl Reservation {
     /// Gives `less` bytes back (at most what is held).
     pub fn shrink(&mut self, less: usize) {
         let less = less.min(self.bytes);
-        self.budget.account.used.fetch_sub(less, Ordering::Relaxed);
+        self.budget.account.give(less);
         self.bytes -= less;
     }
 }
