@@ -3,7 +3,10 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::{DataType, Decimal, Error, Interval, Result, SqlState, Value};
+use crate::{
+    DataType, Decimal, Error, Interval, Result, SqlState, Value,
+    types::{Array, Dimension, MAX_DIMENSIONS},
+};
 
 /// Days from 1970-01-01, where our dates begin, to 2000-01-01, where PostgreSQL's do.
 const EPOCH_DAYS: i32 = 10_957;
@@ -45,6 +48,108 @@ pub fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
         other => out.put_slice(other.to_string().as_bytes()),
     }
     Ok(())
+}
+
+/// Writes a value of a type that is not NULL: the forms of arrays and of jsonb depend on it.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_as(out: &mut BytesMut, value: &Value, data_type: DataType) -> Result<()> {
+    match (value, data_type.element()) {
+        (Value::Array(array), Some(element)) => write_array(out, array, element),
+        _ => {
+            if data_type == DataType::Jsonb {
+                out.put_u8(JSONB_VERSION);
+            }
+            write(out, value)
+        }
+    }
+}
+
+/// The first byte of a jsonb.
+const JSONB_VERSION: u8 = 1;
+
+/// The number of dimensions, whether there are NULLs, the elements' type; each dimension's length
+/// and first subscript; the elements behind their lengths.
+fn write_array(out: &mut BytesMut, array: &Array, element: DataType) -> Result<()> {
+    let too_large = |_| {
+        Error::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "the array is too large for its binary form",
+        )
+    };
+    out.put_i32(i32::try_from(array.dimensions().len()).map_err(too_large)?);
+    out.put_i32(array.values().iter().any(Value::is_null).into());
+    out.put_u32(element.oid());
+    for dimension in array.dimensions() {
+        out.put_i32(i32::try_from(dimension.length).map_err(too_large)?);
+        out.put_i32(dimension.lower);
+    }
+    for value in array.values() {
+        let start = out.len();
+        if value.is_null() {
+            out.put_i32(-1);
+            continue;
+        }
+        out.put_i32(0);
+        write_as(out, value, element)?;
+        let length = i32::try_from(out.len() - start - 4).map_err(too_large)?;
+        if let Some(place) = out.get_mut(start..start + 4) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn read_array(mut bytes: &[u8]) -> Option<Result<Value>> {
+    let mut word = || {
+        let (word, rest) = bytes.split_first_chunk::<4>()?;
+        bytes = rest;
+        Some(i32::from_be_bytes(*word))
+    };
+    let count = usize::try_from(word()?).ok()?;
+    word()?;
+    let element = DataType::from_oid(word()?.cast_unsigned())?;
+    if count > MAX_DIMENSIONS {
+        return None;
+    }
+    let mut dimensions = Vec::with_capacity(count);
+    let mut total = usize::from(count > 0);
+    for _ in 0..count {
+        let (length, lower) = (u32::try_from(word()?).ok()?, word()?);
+        total = total.checked_mul(length as usize)?;
+        dimensions.push(Dimension { lower, length });
+    }
+    // Each element takes four bytes at least.
+    if total > bytes.len() / 4 {
+        return None;
+    }
+    let mut values = Vec::with_capacity(total);
+    for _ in 0..total {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = i32::from_be_bytes(*length);
+        if length == -1 {
+            values.push(Value::Null);
+            bytes = rest;
+            continue;
+        }
+        let (value, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        bytes = rest;
+        let value = match read(value, element) {
+            // Types that travel as their text.
+            Ok(Value::Text(text)) if !element.is_string() => Value::parse(&text, element),
+            other => other,
+        };
+        match value {
+            Ok(value) => values.push(value),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    if !bytes.is_empty() {
+        return None;
+    }
+    let array = Array::with_dimensions(&dimensions, values)?;
+    Some(Ok(Value::Array(Box::new(array))))
 }
 
 /// Reads a value of a type.
@@ -106,6 +211,13 @@ pub fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
                 .map(|byte| format!("{byte:02x}"))
                 .collect::<String>();
             Value::parse(&text, DataType::Uuid)?
+        }
+        DataType::Jsonb => match bytes.split_first() {
+            Some((&JSONB_VERSION, bytes)) => text(bytes)?,
+            _ => return Err(malformed(data_type)),
+        },
+        DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => {
+            read_array(bytes).ok_or_else(|| malformed(data_type))??
         }
         // Strings, and types that travel as their text.
         _ => text(bytes)?,
@@ -265,10 +377,10 @@ fn read_decimal(bytes: &[u8]) -> Option<Decimal> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{DataType, Value};
+    use crate::{DataType, Value, types::ElementType};
     use bytes::BytesMut;
 
-    use super::{read, write};
+    use super::{read, write, write_as};
 
     fn bytes(value: &Value) -> Vec<u8> {
         let mut out = BytesMut::new();
@@ -324,6 +436,44 @@ mod tests {
         );
         let date = Value::parse("2000-01-02", DataType::Date).unwrap();
         assert_eq!(bytes(&date), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn arrays_come_back_as_they_went() {
+        for (text, element) in [
+            ("{}", DataType::Int4),
+            ("{1,NULL,-3}", DataType::Int4),
+            ("{{1,2},{3,4}}", DataType::Int8),
+            ("[0:1]={a,\"b,c\"}", DataType::Text),
+            ("{2024-02-29,infinity}", DataType::Date),
+            ("{1.50,-7}", DataType::Decimal(None)),
+        ] {
+            let data_type = DataType::Array(ElementType::of(element).unwrap());
+            let value = Value::parse(text, data_type).unwrap();
+            let mut out = BytesMut::new();
+            write_as(&mut out, &value, data_type).unwrap();
+            assert_eq!(read(&out, data_type).unwrap(), value, "{text}");
+            for end in 0..out.len() {
+                assert!(read(&out[..end], data_type).is_err(), "{text} cut at {end}");
+            }
+            for at in 0..out.len() {
+                let mut changed = out.to_vec();
+                changed[at] ^= 0x80;
+                // Any answer but a panic will do.
+                drop(read(&changed, data_type));
+            }
+        }
+        let array = DataType::Array(ElementType::INT4);
+        let mut out = BytesMut::new();
+        write_as(&mut out, &Value::parse("{7}", array).unwrap(), array).unwrap();
+        let form = [
+            0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7,
+        ];
+        assert_eq!(&out[..], form);
+        let mut out = BytesMut::new();
+        let json = Value::parse("{\"a\": 1}", DataType::Jsonb).unwrap();
+        write_as(&mut out, &json, DataType::Jsonb).unwrap();
+        assert_eq!(&out[..], b"\x01{\"a\": 1}");
     }
 
     #[test]
