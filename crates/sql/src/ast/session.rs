@@ -59,6 +59,17 @@ pub enum SessionStatement {
         /// Whom; `None`: NONE, DEFAULT.
         role: Option<RoleSpec>,
     },
+    /// LISTEN to a channel.
+    Listen(Ident),
+    /// UNLISTEN; `None`: every channel.
+    Unlisten(Option<Ident>),
+    /// NOTIFY.
+    Notify {
+        /// The channel.
+        channel: Ident,
+        /// What is sent.
+        payload: Option<String>,
+    },
     /// DISCARD.
     Discard(Discard),
     /// VACUUM.

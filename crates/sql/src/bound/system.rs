@@ -59,4 +59,5 @@ pub enum SystemFunction {
     BlockingPids,
     IndexColumnProperty,
     RowSecurityActive,
+    Notify,
 }

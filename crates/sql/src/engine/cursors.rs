@@ -200,6 +200,13 @@ impl Session {
                 authorization,
                 role,
             } => self.set_role(*scope, *authorization, role.as_ref()),
+            SessionStatement::Listen(channel) => self.listen(&channel.name),
+            SessionStatement::Unlisten(channel) => {
+                Ok(self.unlisten(channel.as_ref().map(|channel| channel.name.as_str())))
+            }
+            SessionStatement::Notify { channel, payload } => {
+                self.notify(&channel.name, payload.as_deref().unwrap_or_default())
+            }
             SessionStatement::Discard(what) => self.discard(*what),
             SessionStatement::Vacuum { tables, analyze } => {
                 if self.in_transaction() {
@@ -458,6 +465,7 @@ impl Session {
                 }
                 self.objects = SessionObjects::default();
                 self.sequences.forget();
+                self.unlisten(None);
                 self.discard_temporary()?;
                 self.replace_settings(Settings::default());
                 self.set_role(SetScope::Session, true, None)?;

@@ -159,6 +159,7 @@ impl Session {
             }
         };
         self.cancel.reset(Some(transaction.cancel_handle()));
+        self.note_transaction(&transaction);
         for change in action.changes() {
             if !self.lock_for_writing(&transaction, &change.table)? {
                 return Ok(Outcome::Stale(Some(transaction)));

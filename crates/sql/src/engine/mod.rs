@@ -8,6 +8,8 @@
 //! - [`access`]: who may do what.
 //! - [`foreign_keys`]: what must hold between tables.
 //! - [`transactions`], [`transaction_state`]: transaction blocks.
+//! - [`notifications`]: LISTEN and NOTIFY.
+//! - [`served`], [`served_activity`], [`statement_statistics`]: for whoever serves sessions.
 //! - [`sequences`], [`temporary`]: numbers without transactions, tables of a session.
 //! - [`sampled_statistics`]: what the planner knows of tables that ANALYZE has not seen.
 //! - [`partitions`]: which partition a row belongs to.
@@ -36,6 +38,7 @@ mod foreign_keys;
 pub(crate) mod index_entry;
 pub(crate) mod key_range;
 mod migrate;
+mod notifications;
 mod params;
 pub(crate) mod partitions;
 mod plan_cache;
@@ -48,9 +51,11 @@ mod rows;
 mod sampled_statistics;
 mod sequences;
 mod served;
+mod served_activity;
 mod session;
 mod settings;
 mod sql_transaction;
+mod statement_statistics;
 pub(crate) mod system;
 pub(crate) mod table;
 mod temporary;
@@ -65,6 +70,7 @@ pub use cancel::CancelToken;
 pub use copy::{CopyIn, CopyOut, FileAccess};
 pub use database::{Database, DatabaseOptions};
 pub use describe::StatementDescription;
+pub use notifications::{Notification, NotificationWaker};
 pub use params::Params;
 pub use prepared::Statement;
 pub use rows::{FromRow, ResultColumn, Row, RowIndex, Rows};

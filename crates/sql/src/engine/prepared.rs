@@ -27,6 +27,7 @@ use crate::{
         result::needs_client,
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult},
+        statement_statistics::FiguresCell,
     },
     planner::{PlanContext, choose_executor::ExecutorSetting, physical::QueryPlan},
 };
@@ -41,6 +42,8 @@ pub(crate) struct Prepared {
     /// Types of parameters that were said beforehand.
     parameter_types: Vec<DataType>,
     planned: RwLock<Option<Arc<Planned>>>,
+    /// What its runs have cost.
+    pub(crate) figures: FiguresCell,
 }
 
 /// What a plan depends on beside the catalog.
@@ -157,6 +160,7 @@ impl Prepared {
             ast,
             parameter_types: Vec::new(),
             planned: RwLock::new(None),
+            figures: FiguresCell::new(),
         }
     }
 

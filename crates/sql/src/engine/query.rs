@@ -37,7 +37,11 @@ impl Session {
             env: inner.env.clone(),
             spill: inner.spill.clone(),
             shared: SharedTables::default(),
-            memory: inner.manager.store().memory().clone(),
+            memory: self
+                .memory
+                .as_ref()
+                .unwrap_or_else(|| inner.manager.store().memory())
+                .clone(),
             buffers: Vec::new(),
             measurements,
         }
@@ -62,6 +66,7 @@ impl Session {
                     transaction_options(&self.settings, self.settings.isolation, read_only);
                 let transaction = Arc::new(self.database.inner.begin(options)?);
                 self.cancel.reset(Some(transaction.cancel_handle()));
+                self.note_transaction(&transaction);
                 Ok(transaction)
             }
         }

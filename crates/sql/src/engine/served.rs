@@ -29,4 +29,22 @@ impl Session {
             open.fail();
         }
     }
+
+    /// Bounds the memory of what the session's statements compute (not of what a transaction has
+    /// changed): beyond it they spill or fail with SQLSTATE 53200, whatever others use.
+    pub fn limit_memory(&mut self, bytes: usize) {
+        self.memory = Some(self.database.store().memory().share(bytes));
+    }
+
+    /// Whether the role that the session acts as may do everything.
+    #[must_use]
+    pub fn is_superuser(&self) -> bool {
+        self.rights(&self.catalog()).superuser
+    }
+
+    /// `session_user`.
+    #[must_use]
+    pub fn session_user(&self) -> &str {
+        &self.info.session_user
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use rustling_storage::MemoryBudget;
+
 use crate::{
     Error, Result, SqlState, Value,
     ast::{ExprKind, StatementKind},
@@ -22,6 +24,7 @@ use crate::{
         result::needs_client,
         rows::Rows,
         sequences::SessionSequences,
+        served_activity::SessionActivity,
         settings::{Settings, isolation_name, on_off},
         system::SessionSystem,
         temporary::Temporary,
@@ -69,6 +72,10 @@ pub struct Session {
     pub(super) files: FileAccess,
     /// What the settings become at the end of the open block, where it has changed some.
     saved: Option<Box<SavedSettings>>,
+    /// Its share of the memory, where it is limited.
+    pub(super) memory: Option<MemoryBudget>,
+    /// What is told of it while a client is served.
+    pub(super) activity: Option<Arc<SessionActivity>>,
     /// Counts the changes of settings.
     pub(super) settings_version: u64,
 }
@@ -112,6 +119,8 @@ impl Session {
             objects: SessionObjects::default(),
             files: FileAccess::default(),
             saved: None,
+            memory: None,
+            activity: None,
             settings_version: 0,
             database,
         }
@@ -293,6 +302,18 @@ impl Session {
         Ok(Statement::over(self.database.clone(), prepared))
     }
 
+    /// The statement of that text, parsed but not planned: what is wrong with it beyond its syntax
+    /// shows when it runs.
+    ///
+    /// # Errors
+    /// Where the text is no statement; that fails an open transaction block.
+    pub fn statement(&self, sql: &str) -> Result<Statement> {
+        match self.database.prepared(sql) {
+            Ok(prepared) => Ok(Statement::over(self.database.clone(), prepared)),
+            Err(error) => Err(self.failing(error)),
+        }
+    }
+
     /// Runs one statement.
     ///
     /// # Errors
@@ -423,8 +444,26 @@ impl Session {
 
     pub(super) fn open_transaction(&mut self, modes: TransactionModes) -> Result<()> {
         let open = OpenTransaction::begin(&self.database.inner, &self.settings, modes)?;
+        self.note_transaction(&open.transaction);
         self.open = Some(Box::new(open));
+        if let Some(system) = self.own_system() {
+            system.outbox().begin();
+        }
         Ok(())
+    }
+
+    /// What of this session, and of no other, the system catalog tells.
+    pub(super) fn own_system(&self) -> Option<&SessionSystem> {
+        let owned = !Arc::ptr_eq(&self.sequences, &self.database.inner.shared_sequences);
+        self.info.system.as_deref().filter(|_| owned)
+    }
+
+    /// Sends the messages of a transaction that has ended, or forgets them.
+    fn end_messages(&self, committed: bool) {
+        if let Some(system) = self.own_system() {
+            let channels = &self.database.inner.channels;
+            system.outbox().end(channels, self.info.backend, committed);
+        }
     }
 
     pub(super) fn end(&mut self, commit: bool) -> Result<()> {
@@ -468,19 +507,21 @@ impl Session {
         };
         if !commit {
             transaction.rollback();
+            self.end_messages(false);
             if changed_catalog {
                 self.sequences.set_open(None);
             }
             return Ok(());
         }
-        if changed_catalog {
+        let result = if changed_catalog {
             let result = self.database.inner.commit_catalog(transaction);
             self.sequences.set_open(None);
             result
         } else {
-            transaction.commit().map_err(txn_error)?;
-            Ok(())
-        }
+            transaction.commit().map(drop).map_err(txn_error)
+        };
+        self.end_messages(result.is_ok());
+        result
     }
 
     /// Makes the checks that have waited for the end of the open block, and does what is to be

@@ -78,6 +78,9 @@ impl Session {
                 if self.transaction_failed() {
                     return Err(must_roll_back());
                 }
+                if let Some(system) = self.own_system() {
+                    system.outbox().mark(&name);
+                }
                 self.block("SAVEPOINT")?.savepoint(name);
                 Ok(StatementResult::done("SAVEPOINT"))
             }
@@ -87,6 +90,9 @@ impl Session {
                     .block("ROLLBACK TO SAVEPOINT")?
                     .rollback_to(&name, &inner);
                 result.map_err(|error| self.failing(error))?;
+                if let Some(system) = self.own_system() {
+                    system.outbox().rollback_to(&name);
+                }
                 Ok(StatementResult::done("ROLLBACK"))
             }
             TransactionStatement::Release(name) => {

@@ -130,6 +130,7 @@ pub(super) const SIGNATURES: &[Signature] = system! {
     "current_setting" CurrentSetting (Text) -> Text Always;
     "current_setting" CurrentSetting (Text, Boolean) -> Text Always;
     "set_config" SetConfig (Text, Text, Boolean) -> Text Always;
+    "pg_notify" Notify (Text, Text) -> Text Never;
     "inet_server_addr" NoAddress () -> Text Always;
     "inet_client_addr" NoAddress () -> Text Always;
     "inet_server_port" NoPort () -> Int4 Always;

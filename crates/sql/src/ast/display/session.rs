@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::{list, separated};
+use super::{list, separated, string};
 use crate::ast::{Discard, FetchDirection, SessionStatement, SetScope};
 
 impl Display for SessionStatement {
@@ -79,6 +79,19 @@ impl Display for SessionStatement {
                     Some(role) => write!(f, "{role}"),
                     None if *authorization => f.write_str("DEFAULT"),
                     None => f.write_str("NONE"),
+                }
+            }
+            SessionStatement::Listen(channel) => write!(f, "LISTEN {channel}"),
+            SessionStatement::Unlisten(Some(channel)) => write!(f, "UNLISTEN {channel}"),
+            SessionStatement::Unlisten(None) => f.write_str("UNLISTEN *"),
+            SessionStatement::Notify { channel, payload } => {
+                write!(f, "NOTIFY {channel}")?;
+                match payload {
+                    Some(payload) => {
+                        f.write_str(", ")?;
+                        string(f, payload)
+                    }
+                    None => Ok(()),
                 }
             }
             SessionStatement::Discard(what) => f.write_str(match what {

@@ -37,6 +37,17 @@ impl Database {
         self.catalog().access.role_named(name).cloned()
     }
 
+    /// Whether a role is another one or a member of it, directly or through others.
+    #[must_use]
+    pub fn is_member(&self, role: &str, of: &str) -> bool {
+        let catalog = self.catalog();
+        let named = |name| catalog.access.role_named(name).map(|role| role.id);
+        match (named(role), named(of)) {
+            (Some(role), Some(of)) => catalog.access.is_member(role, of),
+            _ => false,
+        }
+    }
+
     /// Makes a role, or changes the one that there is: CREATE ROLE and ALTER ROLE.
     ///
     /// ```

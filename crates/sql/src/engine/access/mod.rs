@@ -252,6 +252,8 @@ impl Session {
         });
         self.own_sequences();
         self.sequences.set_role(self.authorization.current());
+        // Whoever shows settings to clients shows the role with them.
+        self.settings_version += 1;
     }
 
     /// The role that a statement names.

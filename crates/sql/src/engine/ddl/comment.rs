@@ -30,6 +30,7 @@ impl Session {
             inner: Arc::clone(&self.database.inner),
             catalog: self.catalog(),
             path: Arc::clone(&self.settings.search_path),
+            reader: self.authorization.current(),
             settings: Arc::default(),
         };
         let (key, owned) = target(&view, &comment.target)?;

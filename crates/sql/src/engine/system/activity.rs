@@ -1,17 +1,21 @@
 //! What the engine is doing: transactions, locks, waits, memory, statistics.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rustling_storage::{EngineKind, KeyspaceEstimate, KeyspaceId, StoreStatistics};
 use rustling_txn::{LockInfo, LockResource, TransactionInfo};
 
 use crate::{
     Value,
-    catalog::TableKind,
-    engine::system::{
-        SystemView,
-        relations::{Part, Relation},
-        texts,
+    catalog::{TableKind, access::RoleId},
+    engine::{
+        served_activity::ActivityState,
+        statement_statistics::{Figures, Numbers},
+        system::{
+            SystemView,
+            relations::{Part, Relation},
+            texts,
+        },
     },
     planner::statistics::{ColumnStatistics, TableStatistics},
     types::{Interval, TextStyle},
@@ -74,6 +78,102 @@ impl Transaction {
             LockResource::Row(..) => "lock.row",
         })
     }
+}
+
+/// A session, as `pg_stat_activity` shows it.
+pub(crate) struct ShownSession {
+    pub(crate) number: i32,
+    pub(crate) role: (RoleId, String),
+    pub(crate) client: Option<SocketAddr>,
+    pub(crate) connected: Option<i64>,
+    /// Its transaction, while there is one.
+    pub(crate) transaction: Option<Transaction>,
+    /// What it does; `None` where the reader may not know.
+    pub(crate) state: Option<ActivityState>,
+}
+
+impl ShownSession {
+    pub(crate) fn query(&self) -> &str {
+        match &self.state {
+            Some(state) => state.shown_query(),
+            None => "<insufficient privilege>",
+        }
+    }
+
+    pub(crate) fn application(&self) -> &str {
+        self.state
+            .as_ref()
+            .map_or("", |state| state.application.as_str())
+    }
+
+    /// The wait that it is in.
+    pub(crate) fn wait(&self) -> Option<&'static str> {
+        self.transaction
+            .as_ref()
+            .filter(|_| self.state.is_some())?
+            .wait()
+    }
+
+    pub(crate) fn transaction_start(&self) -> Option<i64> {
+        let transaction = self.transaction.as_ref().filter(|_| self.state.is_some())?;
+        Some(transaction.began)
+    }
+}
+
+/// A moment that may be unknown.
+pub(crate) fn moment(micros: Option<i64>) -> Value {
+    micros.map_or(Value::Null, Value::TimestampTz)
+}
+
+/// The sessions that are served, and the transactions of the program itself.
+pub(crate) fn sessions(view: &SystemView) -> Vec<ShownSession> {
+    let rights = view.catalog.access.rights(view.reader);
+    let mut transactions = transactions(view);
+    let mut all = Vec::new();
+    for activity in view.inner.served.all() {
+        let at = transactions
+            .iter()
+            .position(|transaction| transaction.info.id.0 == activity.transaction());
+        all.push(ShownSession {
+            number: activity.number,
+            role: activity.role.clone(),
+            client: activity.client,
+            connected: Some(activity.connected),
+            transaction: at.map(|at| transactions.swap_remove(at)),
+            state: rights.has_role(activity.role.0).then(|| activity.state()),
+        });
+    }
+    for transaction in transactions {
+        all.push(ShownSession {
+            number: transaction.number(),
+            role: (RoleId::SUPERUSER, view.owner().to_owned()),
+            client: None,
+            connected: None,
+            state: rights.superuser.then(|| ActivityState {
+                name: "active",
+                application: String::new(),
+                query: "".into(),
+                query_start: None,
+                changed: transaction.began,
+            }),
+            transaction: Some(transaction),
+        });
+    }
+    all
+}
+
+/// What statements have cost, for `pg_stat_statements`: who may not see everything sees nothing.
+pub(crate) fn statements(view: &SystemView) -> Vec<(Arc<Figures>, Numbers)> {
+    if !view.catalog.access.rights(view.reader).superuser {
+        return Vec::new();
+    }
+    let all = view.inner.statements.all();
+    all.into_iter()
+        .map(|figures| {
+            let numbers = figures.numbers();
+            (figures, numbers)
+        })
+        .collect()
 }
 
 /// The transactions that run.

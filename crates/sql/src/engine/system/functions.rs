@@ -83,8 +83,19 @@ pub(crate) fn resolve(function: F) -> Function {
         F::NoAddress | F::NoPort => |_, _| Ok(Value::Null),
         F::BlockingPids => |_, _| Ok(Value::Array(Box::new(Array::new(Vec::new())))),
         F::IndexColumnProperty => index_column_property,
+        F::Notify => notify,
         F::RowSecurityActive => |_, _| Ok(Value::Boolean(false)),
     }
+}
+
+/// `pg_notify`
+fn notify(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
+    if let Some(system) = &context.session.system {
+        let channel = text(values.first()).unwrap_or_default();
+        let payload = text(values.get(1)).unwrap_or_default();
+        system.notify(context.session.backend, channel, payload)?;
+    }
+    Ok(Value::from(""))
 }
 
 /// The number that an argument is or names.

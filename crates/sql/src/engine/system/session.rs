@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use crate::{
     Result, Value,
     engine::{
-        sequences::SessionSequences, session::Session, settings::Settings, system::SystemView,
+        notifications::Outbox, sequences::SessionSequences, session::Session, settings::Settings,
+        system::SystemView,
     },
 };
 
@@ -21,6 +22,8 @@ pub(crate) struct SessionSystem {
     state: Mutex<State>,
     /// Whether there is something in `changed`: statements look only here.
     has_changed: AtomicBool,
+    /// Messages to other sessions, and from them.
+    outbox: Outbox,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +42,7 @@ impl SessionSystem {
             sequences,
             state: Mutex::default(),
             has_changed: AtomicBool::new(false),
+            outbox: Outbox::default(),
         }
     }
 
@@ -55,6 +59,7 @@ impl SessionSystem {
                 lasting: true,
             }),
             has_changed: AtomicBool::new(false),
+            outbox: Outbox::default(),
         }
     }
 
@@ -90,6 +95,18 @@ impl SessionSystem {
         std::mem::take(&mut self.state.lock().changed)
     }
 
+    /// Messages to other sessions, and from them.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// `pg_notify`, by the session of that number.
+    pub(crate) fn notify(&self, process: i32, channel: &str, payload: &str) -> Result<()> {
+        let (inner, ..) = self.sequences.surroundings()?;
+        self.outbox
+            .notify(&inner.channels, process, channel, payload)
+    }
+
     /// The system catalog as the session sees it now.
     pub(crate) fn view(&self) -> Result<SystemView> {
         let (inner, catalog, path) = self.sequences.surroundings()?;
@@ -98,6 +115,7 @@ impl SessionSystem {
             catalog,
             path,
             settings: Arc::clone(&self.state.lock().settings),
+            reader: self.sequences.role(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Result,
-    catalog::{Sequence, TableId},
+    catalog::{Sequence, TableId, access::RoleId},
     engine::{
         catalog::{CatalogSnapshot, store::CommentKey},
         database::Inner,
@@ -24,6 +24,8 @@ pub(crate) struct SystemView {
     /// The search path as it is set.
     pub(crate) path: Arc<Vec<String>>,
     pub(crate) settings: Arc<Settings>,
+    /// Who looks at it.
+    pub(crate) reader: RoleId,
 }
 
 /// A schema.

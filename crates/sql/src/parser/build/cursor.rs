@@ -1,4 +1,4 @@
-//! Prepared statements, cursors, DISCARD, VACUUM.
+//! Prepared statements, cursors, LISTEN and NOTIFY, DISCARD, VACUUM.
 
 use super::{Builder, Node, broken, children, has, syntax_error};
 use crate::{
@@ -192,6 +192,26 @@ impl Builder {
                 .find(|(rule, _)| has(&node, *rule))
                 .map_or(Discard::All, |(_, what)| what),
         )
+    }
+
+    /// LISTEN, UNLISTEN, NOTIFY.
+    pub(super) fn notification(&self, node: Node<'_>) -> Result<SessionStatement> {
+        let rule = node.as_rule();
+        let mut channel = None;
+        let mut payload = None;
+        for part in children(node) {
+            match part.as_rule() {
+                Rule::name => channel = Some(self.ident(part)?),
+                Rule::string => payload = Some(self.string(part)?),
+                _ => {}
+            }
+        }
+        Ok(match (rule, channel) {
+            (Rule::unlisten, channel) => SessionStatement::Unlisten(channel),
+            (_, None) => return Err(broken("a channel")),
+            (Rule::listen, Some(channel)) => SessionStatement::Listen(channel),
+            (_, Some(channel)) => SessionStatement::Notify { channel, payload },
+        })
     }
 
     pub(super) fn vacuum(&self, node: Node<'_>) -> Result<SessionStatement> {

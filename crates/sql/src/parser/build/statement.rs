@@ -56,6 +56,9 @@ impl Builder {
             Rule::fetch_cursor => StatementKind::Session(self.fetch_cursor(node)?),
             Rule::close_cursor => StatementKind::Session(self.close_cursor(node)?),
             Rule::discard => StatementKind::Session(self.discard(node)),
+            Rule::listen | Rule::unlisten | Rule::notify => {
+                StatementKind::Session(self.notification(node)?)
+            }
             Rule::vacuum => StatementKind::Session(self.vacuum(node)?),
             Rule::set_constraints => self.set_constraints(node)?,
             Rule::explain => StatementKind::Explain(Box::new(self.explain(node)?)),

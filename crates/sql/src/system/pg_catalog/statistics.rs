@@ -11,28 +11,28 @@ use crate::{
 pub(super) const RELATIONS: &[SystemRelation] = &[
     relation! {
         pg_stat_activity 12040;
-        for transaction in |view| activity::transactions(view);
+        for session in |view| activity::sessions(view);
         datid: Oid = Oid(oids::DATABASE),
         datname: Name = view.database(),
-        pid: Int4 = transaction.number(),
+        pid: Int4 = session.number,
         leader_pid: Int4 = Value::Null,
-        usesysid: Oid = Oid(oids::OWNER),
-        usename: Name = view.owner(),
-        application_name: Text = "",
-        client_addr: Text = Value::Null,
+        usesysid: Oid = Oid(session.role.0.0),
+        usename: Name = session.role.1.as_str(),
+        application_name: Text = session.application(),
+        client_addr: Text = session.client.map(|client| client.ip().to_string()),
         client_hostname: Text = Value::Null,
-        client_port: Int4 = Value::Null,
-        backend_start: TimestampTz = Value::Null,
-        xact_start: TimestampTz = Value::TimestampTz(transaction.began),
-        query_start: TimestampTz = Value::Null,
-        state_change: TimestampTz = Value::Null,
-        wait_event_type: Text = transaction.info.waits_for.as_ref().map(|_| "Lock"),
-        wait_event: Text = transaction.wait(),
-        state: Text = "active",
+        client_port: Int4 = session.client.map(|client| i32::from(client.port())),
+        backend_start: TimestampTz = activity::moment(session.connected),
+        xact_start: TimestampTz = activity::moment(session.transaction_start()),
+        query_start: TimestampTz = activity::moment(session.state.as_ref().and_then(|state| state.query_start)),
+        state_change: TimestampTz = activity::moment(session.state.as_ref().map(|state| state.changed)),
+        wait_event_type: Text = session.wait().map(|_| "Lock"),
+        wait_event: Text = session.wait(),
+        state: Text = session.state.as_ref().map(|state| state.name),
         backend_xid: Xid = Value::Null,
         backend_xmin: Xid = Value::Null,
         query_id: Int8 = Value::Null,
-        query: Text = Value::Null,
+        query: Text = session.query(),
         backend_type: Text = "client backend",
     },
     relation! {
@@ -150,6 +150,22 @@ pub(super) const RELATIONS: &[SystemRelation] = &[
         buffers_backend_fsync: Int8 = 0_i64,
         buffers_alloc: Int8 = activity::count(statistics.pages.misses),
         stats_reset: TimestampTz = Value::TimestampTz(view.inner.started),
+    },
+    relation! {
+        pg_stat_statements 12051;
+        for (statement, numbers) in |view| activity::statements(view);
+        userid: Oid = Value::Null,
+        dbid: Oid = Oid(oids::DATABASE),
+        toplevel: Bool = true,
+        queryid: Int8 = statement.id(),
+        query: Text = &*statement.text,
+        calls: Int8 = activity::count(numbers.calls),
+        total_exec_time: Float8 = numbers.total,
+        min_exec_time: Float8 = numbers.shortest,
+        max_exec_time: Float8 = numbers.longest,
+        mean_exec_time: Float8 = numbers.mean(),
+        stddev_exec_time: Float8 = numbers.deviation(),
+        rows: Int8 = activity::count(numbers.rows),
     },
     relation! {
         pg_stat_ssl 12048;
