@@ -188,6 +188,7 @@ pub(crate) fn row_description(
 pub(crate) fn data_row(
     out: &mut BytesMut,
     row: &[Value],
+    columns: &[ResultColumn],
     formats: &[Format],
     style: &TextStyle,
 ) -> Result<()> {
@@ -195,8 +196,11 @@ pub(crate) fn data_row(
     let result = message(out, b'D', |out| {
         count(out, row.len());
         row.iter()
+            .zip(columns)
             .zip(formats)
-            .try_for_each(|(value, format)| write_value(out, value, *format, style))
+            .try_for_each(|((value, column), format)| {
+                write_value(out, value, column.data_type, *format, style)
+            })
     });
     if result.is_err() {
         out.truncate(start);
@@ -218,6 +222,15 @@ pub(crate) fn copy_response(out: &mut BytesMut, kind: u8, binary: bool, columns:
 /// A part of COPY's data.
 pub(crate) fn copy_data<R>(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut) -> R) -> R {
     message(out, b'd', body)
+}
+
+/// A message of another session.
+pub(crate) fn notification(out: &mut BytesMut, process: i32, channel: &str, payload: &str) {
+    message(out, b'A', |out| {
+        out.put_i32(process);
+        text(out, channel);
+        text(out, payload);
+    });
 }
 
 /// The end of COPY's data.

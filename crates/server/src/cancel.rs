@@ -69,17 +69,21 @@ impl CancelRegistry {
         })
     }
 
-    /// Ends the statement of session `process`, if the secret is right. Nobody is told whether
-    /// it was: the connection just ends (as the protocol has it).
-    pub(crate) fn cancel(&self, process: u32, secret: &[u8]) {
+    /// Ends the statement of session `process`, if the secret is right; whether it was. The client
+    /// is not told: its connection just ends (as the protocol has it).
+    pub(crate) fn cancel(&self, process: u32, secret: &[u8]) -> bool {
         let token = self
             .sessions
             .lock()
             .get(&process)
             .filter(|entry| same(&entry.secret, secret))
             .map(|entry| entry.token.clone());
-        if let Some(token) = token {
-            token.cancel();
+        match token {
+            Some(token) => {
+                token.cancel();
+                true
+            }
+            None => false,
         }
     }
 

@@ -1,14 +1,21 @@
 //! One connection, from its first byte to its last.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use rustling_sql::{Database, Error as SqlError, FileAccess, SqlState};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    sync::watch,
+    sync::{Notify, Semaphore, watch},
     task::{block_in_place, spawn_blocking},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -16,6 +23,7 @@ use crate::{
     busy::{self, Left, Session, Socket, is_over},
     cancel::CancelRegistry,
     dispatch::{Dispatcher, Progress},
+    metrics::{self, Metrics},
     options::ServerOptions,
     startup::{Startup, Wanted, start},
     stream::Stream,
@@ -27,6 +35,20 @@ const READ_BYTES: usize = 8 << 10;
 const KEPT_BYTES: usize = 16 << 10;
 /// How long a client that is turned away may take to hear why.
 const PARTING: Duration = Duration::from_secs(1);
+
+/// Requests to cancel that are looked at a time, and how long one with a wrong key takes up its
+/// place: short keys (protocol 3.0) would be found by trying otherwise.
+static CANCELLING: Semaphore = Semaphore::const_new(64);
+const WRONG_KEY: Duration = Duration::from_secs(1);
+
+/// Who is at the other end, as far as the system knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// The address; `None` over a Unix socket.
+    pub(crate) address: Option<SocketAddr>,
+    /// Whether it is the user that runs this process.
+    pub(crate) is_owner: bool,
+}
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,32 +72,51 @@ pub(crate) struct Shared {
     pub(crate) decoys: Decoys,
     /// Who can be cancelled.
     pub(crate) cancels: Arc<CancelRegistry>,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// Connections at the moment.
+    pub(crate) connections: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    /// Connections at the moment.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
 }
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
     stream: Stream,
-    peer_is_owner: bool,
+    peer: Peer,
     phase: watch::Receiver<Phase>,
 ) {
     let wanted = timeout(
         shared.options.limits.startup_time,
-        start(stream, &shared, peer_is_owner),
+        start(stream, &shared, peer),
     );
     match wanted.await {
         // Whoever takes too long to say who he is is not told anything.
-        Err(_) | Ok(Wanted::Nothing) => {}
-        Ok(Wanted::Cancel { process, secret }) => shared.cancels.cancel(process, &secret),
-        Ok(Wanted::Session(startup)) => session(&shared, startup, peer_is_owner, phase).await,
+        Err(_) => metrics::count(&shared.metrics.refused),
+        Ok(Wanted::Nothing) => {}
+        Ok(Wanted::Cancel { process, secret }) => {
+            metrics::count(&shared.metrics.cancels);
+            if let Ok(_place) = CANCELLING.acquire().await
+                && !shared.cancels.cancel(process, &secret)
+            {
+                sleep(WRONG_KEY).await;
+            }
+        }
+        Ok(Wanted::Session(startup)) => session(&shared, startup, peer, phase).await,
     }
 }
 
 /// Serves a session.
 async fn session(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     startup: Startup,
-    peer_is_owner: bool,
+    peer: Peer,
     mut phase: watch::Receiver<Phase>,
 ) {
     let Startup {
@@ -88,13 +129,19 @@ async fn session(
         out,
     } = startup;
     let mut session = shared.database.session();
-    if !peer_is_owner {
+    if !peer.is_owner {
         session.set_file_access(FileAccess::Beneath(shared.options.file_directories.clone()));
     }
     let registration = shared.cancels.register(session.cancel_token(), long_secret);
-    let mut dispatcher = Dispatcher::new(session, shared.options.limits.message_bytes);
+    let news = Arc::new(Notify::new());
+    let waker = Arc::clone(&news);
+    session.on_notification(Arc::new(move || waker.notify_one()));
+    let mut dispatcher = Dispatcher::new(session, Arc::clone(shared));
     dispatcher.out = out;
-    let refused = dispatcher.log_in(&user, as_owner).err().or_else(|| {
+    let let_in = dispatcher
+        .log_in(&user, as_owner)
+        .and_then(|()| dispatcher.limit());
+    let refused = let_in.err().or_else(|| {
         settings
             .iter()
             .find_map(|(name, value)| dispatcher.set(name, value).err())
@@ -107,7 +154,9 @@ async fn session(
         }
         (None, Ok(registration)) => registration,
     };
-    dispatcher.welcome(&user, registration.process, &registration.secret);
+    dispatcher.welcome(registration.process, &registration.secret, peer.address);
+    tracing::debug!(user, address = ?peer.address, session = registration.process, "connected");
+    let idle_limit = shared.options.limits.idle_transaction_time;
     let mut session = Box::new(Session { dispatcher, input });
     loop {
         stream = if matches!(stream, Stream::Tls(_)) {
@@ -150,11 +199,20 @@ async fn session(
         give_back(&mut dispatcher.out);
         give_back(input);
         input.reserve(READ_BYTES);
+        let bounded = !idle_limit.is_zero() && dispatcher.in_transaction();
         tokio::select! {
             read = stream.read_buf(input) => match read {
                 Ok(count) if count > 0 => {}
                 _ => break,
             },
+            () = news.notified() => dispatcher.deliver(),
+            () = sleep(idle_limit), if bounded => {
+                let error = SqlError::new(
+                    SqlState("25P03"),
+                    "terminating connection due to idle-in-transaction timeout",
+                );
+                return part(stream, session.dispatcher, &error).await;
+            }
             changed = phase.changed() => if changed.is_err() { break },
         }
     }

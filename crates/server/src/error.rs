@@ -36,6 +36,16 @@ pub enum Error {
     /// The certificate or its key cannot be used.
     #[error("cannot use the certificate: {0}")]
     Certificate(String),
+    /// A rule about who may connect cannot be read.
+    #[error("{file}, line {line}: {problem}")]
+    Rules {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The options contradict each other.
     #[error("{0}")]
     Options(String),
@@ -59,6 +69,11 @@ impl Error {
                 _ => None,
             },
             Error::Certificate(_) => Some("give the chain and its private key as PEM files".into()),
+            Error::Rules { .. } => Some(
+                "a rule is: TYPE DATABASE USER [ADDRESS] METHOD, for example\n       \
+                 hostssl all all 10.0.0.0/8 scram-sha-256"
+                    .into(),
+            ),
             Error::System { .. } | Error::Options(_) => None,
         }
     }

@@ -25,9 +25,10 @@
 //! | step                                       | room                                        |
 //! |--------------------------------------------|---------------------------------------------|
 //! | listening, limits, the end                 | `server`                                    |
-//! | TLS, the startup message                   | `startup`, `authentication`                 |
+//! | TLS, the startup message, who may connect  | `startup`, `authentication`, [`rules`]      |
 //! | a connection's reading and writing         | `connection`, `busy`, `stream`              |
 //! | messages → statements → answers            | `frontend`, `dispatch`, `backend`, `values` |
+//! | figures for Prometheus                     | `metrics`                                   |
 //! | requests to end another session's statement | `cancel`                                   |
 
 mod authentication;
@@ -38,7 +39,9 @@ mod connection;
 mod dispatch;
 pub mod error;
 mod frontend;
+mod metrics;
 pub mod options;
+pub mod rules;
 mod server;
 mod startup;
 mod stream;
@@ -46,4 +49,6 @@ mod values;
 
 pub use error::{Error, Result};
 pub use options::{Certificate, Limits, ServerOptions};
-pub use server::{Serve, Server};
+pub use rules::Rules;
+pub use server::{Inherited, Serve, Server};
+pub use values::type_of;

@@ -11,7 +11,10 @@ use tokio_rustls::{
     },
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    rules::Rules,
+};
 
 /// How a server listens. Whom it lets in, the database's roles say: those with LOGIN and a
 /// password; over the Unix socket also, as any role, the system's user that runs the server.
@@ -26,6 +29,9 @@ pub struct ServerOptions {
     pub socket_port: u16,
     /// Whether everybody may connect, as whom they like. Only for what nobody else can reach.
     pub trust: bool,
+    /// Who may connect from where, and how they prove who they are. `None`: over TCP by a
+    /// password; over the Unix socket the system's user that runs the server, others by a password.
+    pub rules: Option<Rules>,
     /// The certificate for TLS. Without one connections are in the clear.
     pub certificate: Option<Certificate>,
     /// Whether TCP connections must use TLS.
@@ -35,6 +41,12 @@ pub struct ServerOptions {
     pub file_directories: Vec<PathBuf>,
     /// What clients may take up.
     pub limits: Limits,
+    /// The address on which Prometheus reads the server's figures over HTTP. Whoever can reach it may.
+    pub metrics: Option<SocketAddr>,
+    /// Statements that take longer are logged (`tracing`, target `rustling::slow`).
+    pub slow_statement: Option<Duration>,
+    /// Whether other processes may listen on the same TCP addresses (`SO_REUSEPORT`).
+    pub reuse_port: bool,
     /// Threads that serve connections; 0: one per core.
     pub threads: usize,
 }
@@ -54,10 +66,14 @@ impl ServerOptions {
             socket_directory: None,
             socket_port: 5432,
             trust: false,
+            rules: None,
             certificate: None,
             require_tls: false,
             file_directories: Vec::new(),
             limits: Limits::default(),
+            metrics: None,
+            slow_statement: None,
+            reuse_port: false,
             threads: 0,
         }
     }
@@ -86,6 +102,13 @@ pub struct Limits {
     pub startup_time: Duration,
     /// Bytes of a message.
     pub message_bytes: usize,
+    /// Time of a statement, where the session does not set `statement_timeout`; zero: as long as it
+    /// takes.
+    pub statement_time: Duration,
+    /// Time that a session may rest within a transaction; zero: as long as it likes.
+    pub idle_transaction_time: Duration,
+    /// Bytes of memory for the results and work of one session; zero: all that there is.
+    pub session_memory: usize,
 }
 
 impl Default for Limits {
@@ -94,6 +117,9 @@ impl Default for Limits {
             connections: 5_000,
             startup_time: Duration::from_secs(10),
             message_bytes: 64 << 20,
+            statement_time: Duration::ZERO,
+            idle_transaction_time: Duration::ZERO,
+            session_memory: 0,
         }
     }
 }

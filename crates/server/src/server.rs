@@ -2,7 +2,8 @@
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs},
+    net::{self, SocketAddr, ToSocketAddrs},
+    os::unix::net as unix,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -24,9 +25,11 @@ use crate::{
     authentication::Decoys,
     backend::{self, Severity},
     cancel::CancelRegistry,
-    connection::{Phase, Shared, serve},
+    connection::{Peer, Phase, Shared, serve},
     error::{Error, Result},
+    metrics::{self, Metrics},
     options::ServerOptions,
+    rules::Rules,
     stream::Stream,
 };
 
@@ -40,12 +43,39 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 /// Serves a database from inside the program that has it open.
 pub trait Serve {
     /// Serves on a TCP address to the roles of the database that may log in (`rustling user add`,
-    /// CREATE ROLE), beside whatever the program does with the database. Dropping the [`Server`] ends it.
+    /// CREATE ROLE), beside whatever the program does with the database; on the Unix socket in the
+    /// database's directory too, so that `rustling DIRECTORY` attaches. Dropping the [`Server`]
+    /// ends it.
     ///
     /// # Errors
     /// Where the address is none or cannot be listened on.
     fn serve(&self, address: impl ToSocketAddrs) -> Result<Server>;
+
+    /// Serves on the Unix socket in the database's directory alone: to the system's user that runs
+    /// the program, and to roles with a password.
+    ///
+    /// ```
+    /// use rustling_server::Serve;
+    /// use rustling_sql::Database;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("rustling-doc-{}", std::process::id()));
+    /// let db = Database::open(&directory)?;
+    /// let server = db.serve_locally()?;
+    /// // `rustling DIRECTORY` and `psql -h DIRECTORY` see what the program commits.
+    /// # drop(server);
+    /// # db.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the database is in memory, or the socket cannot be made.
+    fn serve_locally(&self) -> Result<Server>;
 }
+
+/// Bytes of a Unix socket's path that every system takes.
+const MAX_SOCKET_PATH: usize = 90;
 
 impl Serve for Database {
     fn serve(&self, address: impl ToSocketAddrs) -> Result<Server> {
@@ -55,6 +85,17 @@ impl Serve for Database {
         })?;
         let mut options = ServerOptions::new();
         options.listen.extend(addresses);
+        // The address is what was asked for: where there can be no socket, there is none.
+        options.socket_directory = self
+            .directory()
+            .filter(|directory| directory.as_os_str().len() < MAX_SOCKET_PATH)
+            .map(Path::to_path_buf);
+        Server::start(self.clone(), options)
+    }
+
+    fn serve_locally(&self) -> Result<Server> {
+        let mut options = ServerOptions::new();
+        options.socket_directory = self.directory().map(Path::to_path_buf);
         Server::start(self.clone(), options)
     }
 }
@@ -65,10 +106,20 @@ pub struct Server {
     runtime: Option<Runtime>,
     addresses: Vec<SocketAddr>,
     socket: Option<PathBuf>,
+    metrics: Option<SocketAddr>,
     phase: watch::Sender<Phase>,
     cancels: Arc<CancelRegistry>,
     connections: Arc<AtomicUsize>,
     database: Database,
+}
+
+/// Sockets that listen already, from whoever has started the process (systemd).
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// Over TCP.
+    pub tcp: Vec<net::TcpListener>,
+    /// Over Unix sockets.
+    pub unix: Vec<unix::UnixListener>,
 }
 
 impl Server {
@@ -78,7 +129,19 @@ impl Server {
     /// Where an address cannot be listened on, where nobody could connect over TCP (no role has a
     /// password, and nobody is trusted), or where the threads cannot be started.
     pub fn start(database: Database, options: ServerOptions) -> Result<Server> {
-        check(&database, &options)?;
+        Server::start_on(database, options, Inherited::default())
+    }
+
+    /// As [`Server::start`], also on sockets that listen already.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_on(
+        database: Database,
+        options: ServerOptions,
+        inherited: Inherited,
+    ) -> Result<Server> {
+        check(&database, &options, &inherited)?;
         let decoys = Decoys::new()?;
         let mut builder = Builder::new_multi_thread();
         builder
@@ -98,10 +161,11 @@ impl Server {
         let mut tcp = Vec::new();
         let mut addresses = Vec::new();
         for address in &options.listen {
-            let listener = listen(*address).map_err(|source| Error::Listen {
-                address: *address,
-                source,
-            })?;
+            let listener =
+                listen(*address, options.reuse_port).map_err(|source| Error::Listen {
+                    address: *address,
+                    source,
+                })?;
             let taken = listener.local_addr().map_err(|source| Error::Listen {
                 address: *address,
                 source,
@@ -109,22 +173,45 @@ impl Server {
             addresses.push(taken);
             tcp.push(listener);
         }
+        let adopted = |source| Error::System {
+            action: "cannot take over a socket",
+            source,
+        };
+        for listener in inherited.tcp {
+            listener.set_nonblocking(true).map_err(adopted)?;
+            addresses.push(listener.local_addr().map_err(adopted)?);
+            tcp.push(TcpListener::from_std(listener).map_err(adopted)?);
+        }
+        let mut unix = Vec::new();
+        for listener in inherited.unix {
+            listener.set_nonblocking(true).map_err(adopted)?;
+            unix.push(UnixListener::from_std(listener).map_err(adopted)?);
+        }
+        let figures = match options.metrics {
+            Some(address) => Some(
+                listen(address, false)
+                    .and_then(|listener| {
+                        let taken = listener.local_addr()?;
+                        Ok((listener, taken))
+                    })
+                    .map_err(|source| Error::Listen { address, source })?,
+            ),
+            None => None,
+        };
         let socket = options.socket_directory.as_ref().map(|directory| {
             let port = addresses
                 .first()
                 .map_or(options.socket_port, SocketAddr::port);
             directory.join(format!(".s.PGSQL.{port}"))
         });
-        let unix = match &socket {
-            Some(path) => {
-                let listener = listen_unix(&database, path).map_err(|source| Error::Socket {
+        if let Some(path) = &socket {
+            unix.push(
+                listen_unix(&database, path).map_err(|source| Error::Socket {
                     path: path.clone(),
                     source,
-                })?;
-                Some(listener)
-            }
-            None => None,
-        };
+                })?,
+            );
+        }
         let cancels = Arc::new(CancelRegistry::default());
         let connections = Arc::new(AtomicUsize::new(0));
         let (phase, watched) = watch::channel(Phase::Serving);
@@ -133,6 +220,12 @@ impl Server {
             options,
             decoys,
             cancels: Arc::clone(&cancels),
+            metrics: Metrics::default(),
+            connections: Arc::clone(&connections),
+        });
+        let metrics = figures.map(|(listener, address)| {
+            runtime.spawn(metrics::http::serve(Arc::clone(&shared), listener));
+            address
         });
         let acceptor = Acceptor {
             shared,
@@ -142,13 +235,17 @@ impl Server {
         for listener in tcp {
             runtime.spawn(acceptor.clone().accept_tcp(listener));
         }
-        if let Some(listener) = unix {
-            runtime.spawn(acceptor.accept_unix(listener));
+        for listener in unix {
+            runtime.spawn(acceptor.clone().accept_unix(listener));
+        }
+        for address in &addresses {
+            tracing::info!(%address, "listening");
         }
         Ok(Server {
             runtime: Some(runtime),
             addresses,
             socket,
+            metrics,
             phase,
             cancels,
             connections,
@@ -168,6 +265,12 @@ impl Server {
         self.socket.as_deref()
     }
 
+    /// The address on which figures are read over HTTP.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// Connections at the moment.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -177,6 +280,7 @@ impl Server {
     /// Ends the server: takes no more connections, lets sessions end at the end of their
     /// transactions for as long as `grace`, then cancels what still runs.
     pub fn shutdown(mut self, grace: Duration) {
+        tracing::info!("ending");
         if let Some(runtime) = self.runtime.take() {
             runtime.block_on(async {
                 self.phase.send_replace(Phase::Draining);
@@ -215,8 +319,9 @@ impl Drop for Server {
 }
 
 /// Refuses options that would let nobody in, or strangers.
-fn check(database: &Database, options: &ServerOptions) -> Result<()> {
-    if options.listen.is_empty() && options.socket_directory.is_none() {
+fn check(database: &Database, options: &ServerOptions, inherited: &Inherited) -> Result<()> {
+    let over_tcp = !options.listen.is_empty() || !inherited.tcp.is_empty();
+    if !over_tcp && options.socket_directory.is_none() && inherited.unix.is_empty() {
         return Err(Error::Options(
             "the server is to listen nowhere: give an address or a directory for its socket".into(),
         ));
@@ -225,7 +330,8 @@ fn check(database: &Database, options: &ServerOptions) -> Result<()> {
         .roles()
         .iter()
         .any(|role| role.login && role.verifier.is_some());
-    if !options.listen.is_empty() && nobody && !options.trust {
+    let trusting = options.trust || options.rules.as_ref().is_some_and(Rules::trusts_over_tcp);
+    if over_tcp && nobody && !trusting {
         return Err(Error::Options(
             "nobody could connect over TCP: no role has a password (rustling user add NAME)".into(),
         ));
@@ -238,7 +344,7 @@ fn check(database: &Database, options: &ServerOptions) -> Result<()> {
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         tokio::net::TcpSocket::new_v4()?
     } else {
@@ -246,6 +352,9 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     };
     // A restarted server shall not wait for old connections to time out.
     socket.set_reuseaddr(true)?;
+    if reuse_port {
+        socket.set_reuseport(true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -286,10 +395,14 @@ impl Acceptor {
                 () = ending(&mut phase) => return,
             };
             match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     // Answers are written whole: waiting for more would only delay them.
                     drop(stream.set_nodelay(true));
-                    self.admit(Stream::Tcp(stream), false);
+                    let peer = Peer {
+                        address: Some(address),
+                        is_owner: false,
+                    };
+                    self.admit(Stream::Tcp(stream), peer);
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
@@ -306,15 +419,18 @@ impl Acceptor {
             match accepted {
                 Ok((stream, _)) => {
                     let peer = stream.peer_cred().map(|peer| peer.uid());
-                    let owner = matches!(peer, Ok(uid) if uid == own_user());
-                    self.admit(Stream::Unix(stream), owner);
+                    let peer = Peer {
+                        address: None,
+                        is_owner: matches!(peer, Ok(uid) if uid == own_user()),
+                    };
+                    self.admit(Stream::Unix(stream), peer);
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
         }
     }
 
-    fn admit(&self, stream: Stream, peer_is_owner: bool) {
+    fn admit(&self, stream: Stream, peer: Peer) {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(Arc::clone(&self.connections));
         let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
@@ -322,8 +438,10 @@ impl Acceptor {
         tokio::spawn(async move {
             let _counted = counted;
             if before < limit {
-                serve(shared, stream, peer_is_owner, phase).await;
+                metrics::count(&shared.metrics.accepted);
+                serve(shared, stream, peer, phase).await;
             } else {
+                metrics::count(&shared.metrics.turned_away);
                 turn_away(stream, limit).await;
             }
         });

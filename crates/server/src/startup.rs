@@ -13,9 +13,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::{
     authentication::{Answer, Exchange},
     backend::{self, Severity},
-    connection::Shared,
+    connection::{Peer, Shared},
     frontend::{Frontend, ProtocolError, Reader, decode, take_frame},
+    metrics,
     options::MAX_STARTUP_BYTES,
+    rules::{Attempt, Method},
     stream::Stream,
 };
 
@@ -67,13 +69,14 @@ enum Refusal {
     Told(Stream, ProtocolError),
 }
 
-/// Brings a connection to where it can be served. `peer_is_owner`: the system says that the
-/// other end is the user that runs this process.
-pub(crate) async fn start(stream: Stream, shared: &Shared, peer_is_owner: bool) -> Wanted {
-    match begin(stream, shared, peer_is_owner).await {
+/// Brings a connection to where it can be served.
+pub(crate) async fn start(stream: Stream, shared: &Shared, peer: Peer) -> Wanted {
+    match begin(stream, shared, peer).await {
         Ok(wanted) => wanted,
         Err(Refusal::Gone) => Wanted::Nothing,
         Err(Refusal::Told(mut stream, error)) => {
+            metrics::count(&shared.metrics.refused);
+            tracing::warn!(address = ?peer.address, state = error.state, "refused: {}", error.message);
             let mut out = BytesMut::new();
             backend::report(&mut out, Severity::Fatal, &SqlError::from(error), None);
             // The peer may have gone; there is nobody else to tell.
@@ -84,11 +87,7 @@ pub(crate) async fn start(stream: Stream, shared: &Shared, peer_is_owner: bool) 
     }
 }
 
-async fn begin(
-    mut stream: Stream,
-    shared: &Shared,
-    peer_is_owner: bool,
-) -> Result<Wanted, Refusal> {
+async fn begin(mut stream: Stream, shared: &Shared, peer: Peer) -> Result<Wanted, Refusal> {
     let options = &shared.options;
     let mut input = BytesMut::new();
     let mut encryption_asked = false;
@@ -188,7 +187,21 @@ async fn begin(
             },
         );
     }
-    if !options.trust && !peer_is_owner {
+    let database = find(&parameters, "database").unwrap_or_default();
+    let encrypted = matches!(stream, Stream::Tls(_));
+    let method = match method(shared, peer, encrypted, &database, &user) {
+        Ok(method) => method,
+        Err(message) => {
+            return told(
+                stream,
+                ProtocolError {
+                    state: "28000",
+                    message,
+                },
+            );
+        }
+    };
+    if method == Method::ScramSha256 {
         stream = authenticate(stream, &mut input, &mut out, shared, &user).await?;
     }
     backend::authentication_ok(&mut out);
@@ -200,11 +213,64 @@ async fn begin(
         stream,
         input,
         user,
-        as_owner: options.trust || peer_is_owner,
+        as_owner: options.trust || (method == Method::Peer && peer.is_owner),
         settings,
         long_secret: minor >= 2,
         out,
     }))
+}
+
+/// How a client is to prove who it is, or why it is turned away.
+fn method(
+    shared: &Shared,
+    peer: Peer,
+    encrypted: bool,
+    database: &str,
+    user: &str,
+) -> Result<Method, String> {
+    let options = &shared.options;
+    if options.trust {
+        return Ok(Method::Trust);
+    }
+    let Some(rules) = &options.rules else {
+        return Ok(if peer.is_owner {
+            Method::Peer
+        } else {
+            Method::ScramSha256
+        });
+    };
+    let attempt = Attempt {
+        address: peer.address.map(|address| address.ip()),
+        encrypted,
+        // A client that names no database wants the one that is called as it is.
+        database: if database.is_empty() { user } else { database },
+        user,
+    };
+    let from = || {
+        let encryption = if encrypted {
+            "encrypted"
+        } else {
+            "no encryption"
+        };
+        match attempt.address {
+            Some(address) => format!(
+                "host \"{address}\", user \"{user}\", database \"{}\", {encryption}",
+                attempt.database
+            ),
+            None => format!(
+                "the Unix socket, user \"{user}\", database \"{}\"",
+                attempt.database
+            ),
+        }
+    };
+    match rules.method(&attempt, |role| shared.database.is_member(user, role)) {
+        None => Err(format!("no rule lets this connection in: {}", from())),
+        Some(Method::Reject) => Err(format!("a rule rejects this connection: {}", from())),
+        Some(Method::Peer) if !peer.is_owner => {
+            Err(format!("peer authentication failed for user \"{user}\""))
+        }
+        Some(method) => Ok(method),
+    }
 }
 
 /// Reads a message without a kind: all messages before the session are.

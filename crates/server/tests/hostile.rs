@@ -256,3 +256,48 @@ fn a_wrong_key_cancels_nothing() {
     }
     assert_alive(&server);
 }
+
+/// Whoever holds connections without a word holds up nobody else.
+#[test]
+fn stalled_connections_hold_up_nobody() {
+    let server = server(Limits::default(), true);
+    let stalled: Vec<TcpStream> = (0..500)
+        .map(|at| {
+            let mut stream = connect(&server);
+            // Nothing, half a startup message, or a session with half a message.
+            match at % 3 {
+                0 => {}
+                1 => stream.write_all(&startup("ann")[..7]).unwrap(),
+                _ => {
+                    let mut bytes = startup("ann");
+                    bytes.extend_from_slice(&message(b'Q', b"SELECT 1\0")[..6]);
+                    stream.write_all(&bytes).unwrap();
+                }
+            }
+            stream
+        })
+        .collect();
+    for _ in 0..20 {
+        assert_alive(&server);
+    }
+    assert!(server.connections() >= stalled.len());
+    drop(stalled);
+}
+
+/// Requests to cancel with keys that are none take up a place for a while: keys cannot be tried fast.
+#[test]
+fn keys_to_cancel_cannot_be_tried_fast() {
+    let server = server(Limits::default(), true);
+    for process in 0..32u32 {
+        let mut stream = connect(&server);
+        let mut bytes = 16u32.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&80_877_102u32.to_be_bytes());
+        bytes.extend_from_slice(&process.to_be_bytes());
+        bytes.extend_from_slice(&7u32.to_be_bytes());
+        stream.write_all(&bytes).unwrap();
+        // The answer is the end of the connection, right or wrong.
+        assert!(drain(stream).is_empty());
+    }
+    assert!(server.connections() > 0, "nobody is kept waiting");
+    assert_alive(&server);
+}

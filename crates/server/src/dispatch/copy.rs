@@ -105,6 +105,9 @@ impl Dispatcher {
             (Ok(count), asker) => {
                 let tag = format!("COPY {count}");
                 backend::command_complete(&mut self.out, &tag);
+                if let Some(running) = self.running.take() {
+                    self.watched(running, count, false);
+                }
                 if let Asker::Portal(name) = asker {
                     self.portal_is_done(&name, tag);
                 }
@@ -114,7 +117,12 @@ impl Dispatcher {
                 let text = text.unwrap_or_default();
                 self.end_script(Some((&error.shifted(start), text.as_str())));
             }
-            (Err(error), Asker::Portal(_)) => self.fail(&error, None),
+            (Err(error), Asker::Portal(_)) => {
+                if let Some(running) = self.running.take() {
+                    self.watched(running, 0, true);
+                }
+                self.fail(&error, None);
+            }
         }
     }
 }

@@ -9,10 +9,12 @@ use super::{
     Dispatcher, MAX_NAMED, controls_transactions,
     copy::Asker,
     result::{Sending, Sent, write_done},
+    watch::{Watched, class_of},
 };
 use crate::{
     backend,
     frontend::Target,
+    metrics::Class,
     values::{Format, read_parameter, type_of, wire_type},
 };
 
@@ -20,7 +22,10 @@ use crate::{
 pub(super) struct Prepared {
     /// `None` for an empty text, which is a statement that does nothing.
     statement: Option<Statement>,
-    text: String,
+    text: Arc<str>,
+    class: Class,
+    /// Whether it begins or ends transaction blocks.
+    controls: bool,
     /// The parameters' type numbers: as the client declared them, or as they were found.
     types: Vec<u32>,
     /// How many columns its result has, as the client is told.
@@ -33,6 +38,8 @@ pub(super) struct Portal {
     parameters: Vec<Value>,
     formats: Vec<i16>,
     state: State,
+    /// While it runs.
+    running: Option<Watched>,
 }
 
 enum State {
@@ -73,6 +80,8 @@ impl Dispatcher {
             name,
             Arc::new(Prepared {
                 statement,
+                class: class_of(text),
+                controls: controls_transactions(text),
                 text: text.into(),
                 types,
                 columns,
@@ -138,6 +147,7 @@ impl Dispatcher {
                 parameters,
                 formats: result_formats,
                 state: State::Bound,
+                running: None,
             },
         );
         backend::bind_complete(&mut self.out);
@@ -181,27 +191,25 @@ impl Dispatcher {
             .get_mut(&name)
             .ok_or_else(|| no_portal(&name))?;
         if matches!(portal.state, State::Bound) {
-            let Some(statement) = &portal.prepared.statement else {
+            let prepared = Arc::clone(&portal.prepared);
+            let parameters = std::mem::take(&mut portal.parameters);
+            let Some(statement) = &prepared.statement else {
                 backend::empty_query(&mut self.out);
                 return Ok(());
             };
-            let text = portal.prepared.text.as_str();
-            if !alone && !self.session.in_transaction() && !controls_transactions(text) {
+            if !alone && !self.session.in_transaction() && !prepared.controls {
                 self.session.begin()?;
                 self.implicit = true;
             }
-            let parameters = std::mem::take(&mut portal.parameters);
-            let result = self.session.run_statement(statement, parameters);
-            match result {
+            let running = self.watch(&prepared.text, prepared.class, statement);
+            match self.session.run_statement(statement, parameters) {
                 Err(error) => {
-                    let text = text.to_owned();
-                    self.fail(&error, Some(&text));
+                    self.watched(running, 0, true);
+                    self.fail(&error, Some(&prepared.text));
                     return Ok(());
                 }
                 // The client reads rows by the columns that it was told: others it would mistake.
-                Ok(StatementResult::Rows(rows))
-                    if rows.columns().len() != portal.prepared.columns =>
-                {
+                Ok(StatementResult::Rows(rows)) if rows.columns().len() != prepared.columns => {
                     return Err(Error::new(
                         SqlState::FEATURE_NOT_SUPPORTED,
                         "the columns of this statement's result are not known before it runs",
@@ -209,28 +217,32 @@ impl Dispatcher {
                     .hint("Prepare it again, or send it by the simple protocol."));
                 }
                 Ok(StatementResult::Rows(rows)) => {
+                    let style = self.session.text_style();
+                    let portal = self
+                        .portals
+                        .get_mut(&name)
+                        .ok_or_else(|| no_portal(&name))?;
                     let formats = (0..rows.columns().len())
                         .map(|at| Format::of(&portal.formats, at))
                         .collect::<Result<_>>()?;
-                    let sending = Sending::new(rows, formats, self.session.text_style());
-                    portal.state = State::Sending(Box::new(sending));
+                    portal.state = State::Sending(Box::new(Sending::new(rows, formats, style)));
+                    portal.running = Some(running);
                 }
                 Ok(StatementResult::CopyIn(copy)) => {
+                    self.running = Some(running);
                     self.begin_copy_in(copy, Asker::Portal(name));
                     return Ok(());
                 }
                 Ok(StatementResult::CopyOut(copy)) => {
+                    self.running = Some(running);
                     self.begin_copy_out(copy, Asker::Portal(name));
                     return Ok(());
                 }
                 Ok(done @ StatementResult::Done { .. }) => {
                     write_done(&done, &mut self.out);
-                    if let StatementResult::Done { tag, .. } = done {
-                        portal.state = State::Done(tag);
-                    }
-                    if !self.session.in_transaction() {
-                        // The statement has ended the block.
-                        self.implicit = false;
+                    if let StatementResult::Done { tag, affected, .. } = done {
+                        self.watched(running, affected, false);
+                        self.portal_is_done(&name, tag);
                     }
                     return Ok(());
                 }
@@ -263,15 +275,21 @@ impl Dispatcher {
             Ok(Sent::Limit) => backend::portal_suspended(&mut self.out),
             Ok(Sent::All) => {
                 if let State::Sending(sending) = &portal.state {
-                    let tag = sending.tag();
+                    let (tag, rows) = (sending.tag(), sending.sent());
                     backend::command_complete(&mut self.out, &tag);
                     portal.state = State::Done(tag);
+                    if let Some(running) = portal.running.take() {
+                        self.watched(running, rows, false);
+                    }
                 }
             }
             Err(error) => {
-                let text = portal.prepared.text.clone();
-                self.portals.remove(&name);
-                self.fail(&error, Some(&text));
+                if let Some(portal) = self.portals.remove(&name) {
+                    if let Some(running) = portal.running {
+                        self.watched(running, 0, true);
+                    }
+                    self.fail(&error, Some(&portal.prepared.text));
+                }
             }
         }
     }

@@ -10,8 +10,9 @@ mod extended;
 mod reported;
 mod result;
 mod script;
+mod watch;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use hashbrown::HashMap;
@@ -19,12 +20,14 @@ use rustling_sql::{Error, Result, Session, SqlState};
 
 use crate::{
     backend::{self, Severity, Status},
+    connection::Shared,
     frontend::{Frontend, decode, peek_frame, take_frame},
 };
 use copy::Copying;
 use extended::{Portal, Prepared};
 use reported::Reported;
 use script::Script;
+use watch::Watched;
 
 /// Output beyond which the client must take some before more is made.
 const ENOUGH_OUTPUT: usize = 64 << 10;
@@ -61,12 +64,16 @@ pub(crate) struct Dispatcher {
     /// Whether the open transaction block was opened here, around a series of messages.
     implicit: bool,
     reported: Reported,
-    message_limit: usize,
+    /// The statement of a script that runs.
+    running: Option<Watched>,
+    /// The session's number.
+    process: u32,
+    shared: Arc<Shared>,
 }
 
 impl Dispatcher {
-    /// A dispatcher for a new session; messages may be `message_limit` bytes long.
-    pub(crate) fn new(session: Session, message_limit: usize) -> Dispatcher {
+    /// A dispatcher for a new session of a server.
+    pub(crate) fn new(session: Session, shared: Arc<Shared>) -> Dispatcher {
         Dispatcher {
             session,
             out: BytesMut::new(),
@@ -78,15 +85,19 @@ impl Dispatcher {
             skipping: false,
             implicit: false,
             reported: Reported::default(),
-            message_limit,
+            running: None,
+            process: 0,
+            shared,
         }
     }
 
     /// Tells the client the settings it follows, its key to cancel, and that it may begin.
-    pub(crate) fn welcome(&mut self, user: &str, process: u32, secret: &[u8]) {
+    pub(crate) fn welcome(&mut self, process: u32, secret: &[u8], address: Option<SocketAddr>) {
+        self.process = process;
         self.session
             .set_backend(i32::try_from(process).unwrap_or(i32::MAX));
-        self.reported.all(&self.session, user, &mut self.out);
+        self.session.announce(address);
+        self.reported.all(&self.session, &mut self.out);
         backend::backend_key(&mut self.out, process, secret);
         backend::ready(&mut self.out, Status::Idle);
     }
@@ -104,12 +115,39 @@ impl Dispatcher {
         self.session.log_in(user)
     }
 
+    /// Bounds what the session may take.
+    ///
+    /// # Errors
+    /// Where a limit is no value of its setting.
+    pub(crate) fn limit(&mut self) -> Result<()> {
+        let limits = self.shared.options.limits;
+        if limits.session_memory > 0 {
+            self.session.limit_memory(limits.session_memory);
+        }
+        if limits.statement_time > Duration::ZERO {
+            let time = format!("{}ms", limits.statement_time.as_millis().max(1));
+            self.session.set_default("statement_timeout", &time)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the messages that have come for the session's LISTEN, unless a transaction is open:
+    /// they wait for its end.
+    pub(crate) fn deliver(&mut self) {
+        if self.session.in_transaction() {
+            return;
+        }
+        for news in self.session.take_notifications() {
+            backend::notification(&mut self.out, news.process, &news.channel, &news.payload);
+        }
+    }
+
     /// Changes a setting, as the startup message asks.
     ///
     /// # Errors
     /// Where there is no such setting or value.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        self.session.set(name, value)
+        self.session.set_default(name, value)
     }
 
     /// Works on what there is; see the module.
@@ -134,7 +172,7 @@ impl Dispatcher {
                 self.continue_execution();
                 continue;
             }
-            let message = match take_frame(input, self.message_limit) {
+            let message = match take_frame(input, self.shared.options.limits.message_bytes) {
                 Ok(None) => {
                     self.copying = copying.map(|(copy, asker)| Copying::In(copy, asker));
                     return Progress::NeedsInput;
@@ -255,6 +293,8 @@ impl Dispatcher {
     }
 
     fn ready(&mut self) {
+        self.session.statements_end();
+        self.deliver();
         self.reported.changed(&self.session, &mut self.out);
         let status = match (
             self.session.in_transaction(),

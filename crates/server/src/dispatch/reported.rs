@@ -6,7 +6,9 @@ use rustling_sql::Session;
 use crate::backend::parameter_status;
 
 /// The settings, by the names that clients know.
-const FOLLOWED: [&str; 7] = [
+const FOLLOWED: [&str; 9] = [
+    "is_superuser",
+    "session_authorization",
     "application_name",
     "client_encoding",
     "DateStyle",
@@ -29,7 +31,7 @@ pub(super) struct Reported {
 
 impl Reported {
     /// Tells everything, to a new client.
-    pub(super) fn all(&mut self, session: &Session, user: &str, out: &mut BytesMut) {
+    pub(super) fn all(&mut self, session: &Session, out: &mut BytesMut) {
         let version = format!(
             "{COMPATIBLE_VERSION} (RustlingDB {})",
             env!("CARGO_PKG_VERSION")
@@ -39,8 +41,6 @@ impl Reported {
             ("server_encoding", "UTF8"),
             ("integer_datetimes", "on"),
             ("in_hot_standby", "off"),
-            ("is_superuser", "on"),
-            ("session_authorization", user),
         ];
         for (name, value) in fixed {
             parameter_status(out, name, value);
@@ -59,7 +59,12 @@ impl Reported {
         self.version = version;
         self.values.resize(FOLLOWED.len(), String::new());
         for (name, known) in FOLLOWED.iter().zip(&mut self.values) {
-            let value = session.setting(&name.to_lowercase()).unwrap_or_default();
+            let value = match *name {
+                "is_superuser" if session.is_superuser() => "on".to_owned(),
+                "is_superuser" => "off".to_owned(),
+                "session_authorization" => session.session_user().to_owned(),
+                name => session.setting(&name.to_lowercase()).unwrap_or_default(),
+            };
             if value != *known {
                 parameter_status(out, name, &value);
                 *known = value;

@@ -54,13 +54,19 @@ impl Sending {
             if !self.rows.next_into(&mut self.row)? {
                 return Ok(Sent::All);
             }
-            backend::data_row(out, &self.row, &self.formats, &self.style)?;
+            let columns = self.rows.columns();
+            backend::data_row(out, &self.row, columns, &self.formats, &self.style)?;
             self.sent += 1;
             if let Some(limit) = limit {
                 *limit -= 1;
             }
         }
         Ok(Sent::Enough)
+    }
+
+    /// Rows sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// The tag of the statement once all its rows are sent.

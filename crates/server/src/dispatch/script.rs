@@ -1,6 +1,6 @@
 //! The simple protocol: a text of statements, run one after the other.
 
-use std::vec;
+use std::{sync::Arc, vec};
 
 use rustling_sql::{Error, Result, Span, StatementResult, split_statements};
 
@@ -8,6 +8,7 @@ use super::{
     Dispatcher, controls_transactions,
     copy::Asker,
     result::{Sending, Sent, write_done},
+    watch::class_of,
 };
 use crate::{
     backend::{self, Severity},
@@ -92,7 +93,11 @@ impl Dispatcher {
                 .map_err(|error| error.shifted(start))?;
             if sent != Sent::Enough {
                 backend::command_complete(&mut self.out, &sending.tag());
+                let rows = sending.sent();
                 script.sending = None;
+                if let Some(running) = self.running.take() {
+                    self.watched(running, rows, false);
+                }
             }
             return Ok(true);
         }
@@ -100,9 +105,15 @@ impl Dispatcher {
             return Ok(false);
         };
         let sql = script.text.get(span.start..span.end).unwrap_or_default();
+        let statement = self
+            .session
+            .statement(sql)
+            .map_err(|error| error.shifted(span.start))?;
+        let text: Arc<str> = sql.into();
+        self.running = Some(self.watch(&text, class_of(sql), &statement));
         let result = self
             .session
-            .run(sql, ())
+            .run_statement(&statement, ())
             .map_err(|error| error.shifted(span.start))?;
         match result {
             StatementResult::Rows(rows) => {
@@ -117,13 +128,23 @@ impl Dispatcher {
             StatementResult::CopyOut(copy) => {
                 self.begin_copy_out(copy, Asker::Script(span.start));
             }
-            done @ StatementResult::Done { .. } => write_done(&done, &mut self.out),
+            done @ StatementResult::Done { .. } => {
+                write_done(&done, &mut self.out);
+                if let (StatementResult::Done { affected, .. }, Some(running)) =
+                    (done, self.running.take())
+                {
+                    self.watched(running, affected, false);
+                }
+            }
         }
         Ok(true)
     }
 
     /// The end of a simple query, after an error (with the text that it points into) or not.
     pub(super) fn end_script(&mut self, error: Option<(&Error, &str)>) {
+        if let Some(running) = self.running.take() {
+            self.watched(running, 0, error.is_some());
+        }
         if let Some((error, text)) = error {
             self.session.fail_transaction();
             backend::report(&mut self.out, Severity::Error, error, Some(text));

@@ -101,13 +101,22 @@ pub(crate) fn wire_type(data_type: DataType) -> WireType {
         DataType::InternalChar => plain(18, 1),
         DataType::Name => plain(19, 64),
         DataType::Oid | DataType::Object(_) => plain(data_type.oid(), 4),
+        DataType::Json
+        | DataType::Jsonb
+        | DataType::Array(_)
+        | DataType::Int2Vector
+        | DataType::OidVector => match data_type.oid() {
+            0 | 705 => plain(25, -1),
+            oid => plain(oid, -1),
+        },
         // Text, and every type that travels as its text.
         _ => plain(25, -1),
     }
 }
 
 /// The type with that number; `None` for one that has no binary form here.
-pub(crate) fn type_of(oid: u32) -> Option<DataType> {
+#[must_use]
+pub fn type_of(oid: u32) -> Option<DataType> {
     Some(match oid {
         16 => DataType::Boolean,
         17 => DataType::Bytea,
@@ -127,7 +136,10 @@ pub(crate) fn type_of(oid: u32) -> Option<DataType> {
         1186 => DataType::Interval,
         1700 => DataType::Decimal(None),
         2950 => DataType::Uuid,
-        _ => return None,
+        oid => match DataType::from_oid(oid) {
+            Some(of @ (DataType::Json | DataType::Jsonb | DataType::Array(_))) => of,
+            _ => return None,
+        },
     })
 }
 
@@ -138,6 +150,7 @@ pub(crate) fn type_of(oid: u32) -> Option<DataType> {
 pub(crate) fn write_value(
     out: &mut BytesMut,
     value: &Value,
+    data_type: DataType,
     format: Format,
     style: &TextStyle,
 ) -> Result<()> {
@@ -151,7 +164,7 @@ pub(crate) fn write_value(
         // The bytes of a string are the same in both forms.
         (Value::Text(text), _) => out.put_slice(text.as_bytes()),
         (_, Format::Text) => write!(out, "{}", value.display_in(style)).map_err(|_| too_long())?,
-        (_, Format::Binary) => binary::write(out, value)?,
+        (_, Format::Binary) => binary::write_as(out, value, data_type)?,
     }
     let length = i32::try_from(out.len() - start - 4).map_err(|_| too_long())?;
     if let Some(place) = out.get_mut(start..start + 4) {

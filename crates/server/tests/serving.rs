@@ -1,0 +1,299 @@
+//! A server as its operator and the sessions around a session see it.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test speaks to the real world, and fails by panicking"
+)]
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use fallible_iterator::FallibleIterator;
+use postgres::{Client, Config, NoTls, error::SqlState};
+use rustling_server::{Rules, Serve, Server, ServerOptions};
+use rustling_sql::{
+    Database,
+    ast::RoleOption::{Login, Password, Superuser},
+};
+
+fn database() -> Database {
+    let database = Database::in_memory().unwrap();
+    for (name, superuser) in [("ann", true), ("bob", false)] {
+        let options = [
+            Login(true),
+            Superuser(superuser),
+            Password(Some("secret".into())),
+        ];
+        database.set_role(name, &options).unwrap();
+    }
+    database
+}
+
+fn options() -> ServerOptions {
+    ServerOptions::new().listen_on("127.0.0.1:0".parse().unwrap())
+}
+
+fn connect(server: &Server, user: &str) -> Result<Client, postgres::Error> {
+    Config::new()
+        .host("127.0.0.1")
+        .port(server.addresses()[0].port())
+        .user(user)
+        .password("secret")
+        .dbname("gate")
+        .connect(NoTls)
+}
+
+fn client(server: &Server, user: &str) -> Client {
+    connect(server, user).unwrap()
+}
+
+#[test]
+fn a_running_program_serves_its_live_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("live.db")).unwrap();
+    database.execute("CREATE TABLE t (n int)", ()).unwrap();
+    let ann = [
+        Login(true),
+        Superuser(true),
+        Password(Some("secret".into())),
+    ];
+    database.set_role("ann", &ann).unwrap();
+    let server = database.serve("127.0.0.1:0").unwrap();
+    assert!(server.socket().unwrap().exists());
+    let mut client = client(&server, "ann");
+    database.execute("INSERT INTO t VALUES (1)", ()).unwrap();
+    client.execute("INSERT INTO t VALUES (2)", &[]).unwrap();
+    let sum: i64 = client
+        .query_one("SELECT sum(n) FROM t", &[])
+        .unwrap()
+        .get(0);
+    assert_eq!(sum, 3);
+    let rows: Vec<(i64,)> = database
+        .query("SELECT count(*) FROM t", ())
+        .unwrap()
+        .read_all()
+        .unwrap();
+    assert_eq!(rows, [(2,)]);
+    let socket = server.socket().unwrap().to_owned();
+    drop(server);
+    assert!(!socket.exists());
+    database.execute("INSERT INTO t VALUES (3)", ()).unwrap();
+    database.close().unwrap();
+}
+
+#[test]
+fn sessions_notify_each_other_through_the_program_too() {
+    let database = database();
+    let server = Server::start(database.clone(), options()).unwrap();
+    let mut listener = client(&server, "ann");
+    let mut sender = client(&server, "bob");
+    listener.batch_execute("LISTEN news").unwrap();
+    sender.batch_execute("BEGIN; NOTIFY news, 'one'").unwrap();
+    sender
+        .execute("SELECT pg_notify('news', $1)", &[&"two"])
+        .unwrap();
+    database
+        .execute("NOTIFY news, 'from the program'", ())
+        .unwrap();
+    sender.batch_execute("COMMIT").unwrap();
+    let mut notifications = listener.notifications();
+    let mut waiting = notifications.timeout_iter(Duration::from_secs(20));
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let news = waiting.next().unwrap().expect("a message is missing");
+        assert_eq!(news.channel(), "news");
+        seen.push(news.payload().to_owned());
+    }
+    assert_eq!(seen, ["from the program", "one", "two"]);
+}
+
+#[test]
+fn who_is_no_superuser_is_told_so() {
+    let server = Server::start(database(), options().trusting()).unwrap();
+    for (user, expected) in [("ann", "on"), ("bob", "off"), ("nobody", "on")] {
+        let mut stream = TcpStream::connect(server.addresses()[0]).unwrap();
+        let mut startup = bytes::BytesMut::new();
+        postgres_protocol::message::frontend::startup_message([("user", user)], &mut startup)
+            .unwrap();
+        stream.write_all(&startup).unwrap();
+        let mut answer = Vec::new();
+        while !answer.windows(6).any(|part| part == b"Z\0\0\0\x05I") {
+            let mut part = [0; 1024];
+            let count = stream.read(&mut part).unwrap();
+            assert!(count > 0);
+            answer.extend_from_slice(&part[..count]);
+        }
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let told = format!("is_superuser\0{expected}\0");
+        assert!(text.contains(&told), "{user}: {text:?}");
+    }
+}
+
+#[test]
+fn rules_decide_who_may_come_from_where() {
+    let mut with_rules = options();
+    let rules = "host all bob 127.0.0.1/32 reject\nhost gate all 127.0.0.0/8 scram-sha-256\n";
+    with_rules.rules = Some(Rules::parse("rules", rules).unwrap());
+    let server = Server::start(database(), with_rules).unwrap();
+    client(&server, "ann");
+    for user in ["bob", "eve"] {
+        let error = connect(&server, user).map(drop).unwrap_err();
+        let state = error.code().unwrap().clone();
+        let expected = if user == "bob" {
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+        } else {
+            SqlState::INVALID_PASSWORD
+        };
+        assert_eq!(state, expected, "{user}");
+    }
+    let error = Config::new()
+        .host("127.0.0.1")
+        .port(server.addresses()[0].port())
+        .user("ann")
+        .password("secret")
+        .dbname("other")
+        .connect(NoTls)
+        .map(drop)
+        .unwrap_err();
+    let message = error.as_db_error().unwrap().message().to_owned();
+    assert!(
+        message.contains("no rule lets this connection in"),
+        "{message}"
+    );
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn figures_are_read_over_http() {
+    let mut with_metrics = options();
+    with_metrics.metrics = Some("127.0.0.1:0".parse().unwrap());
+    let server = Server::start(database(), with_metrics).unwrap();
+    let mut client = client(&server, "ann");
+    client.batch_execute("CREATE TABLE t (n int)").unwrap();
+    for n in 0..10_i32 {
+        client.execute("INSERT INTO t VALUES ($1)", &[&n]).unwrap();
+    }
+    client.query("SELECT n FROM t", &[]).unwrap();
+    client.query("SELECT 1 / (n - n) FROM t", &[]).unwrap_err();
+    let address = server.metrics_address().unwrap();
+    let text = get(address, "/metrics");
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    for line in [
+        "rustling_connections 1",
+        "rustling_statement_duration_seconds_count{class=\"insert\"} 10",
+        "rustling_statement_rows_total{class=\"insert\"} 10",
+        "rustling_statement_duration_seconds_count{class=\"definition\"} 1",
+        "rustling_statements_failed_total{class=\"select\"} 1",
+        "rustling_statement_rows_total{class=\"select\"} 10",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+    assert!(get(address, "/health").ends_with("serving\n"));
+    assert!(get(address, "/elsewhere").starts_with("HTTP/1.1 404"));
+    let row = client
+        .query_one(
+            "SELECT calls, rows FROM pg_stat_statements WHERE query LIKE 'INSERT INTO t %'",
+            &[],
+        )
+        .unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (10, 10));
+}
+
+#[test]
+fn sessions_are_shown_with_what_they_do() {
+    let server = Server::start(database(), options()).unwrap();
+    let mut ann = client(&server, "ann");
+    let mut bob = client(&server, "bob");
+    bob.batch_execute("BEGIN").unwrap();
+    bob.query("SELECT 7", &[]).unwrap();
+    let row = ann
+        .query_one(
+            "SELECT state, query, client_addr, usename::text FROM pg_stat_activity \
+             WHERE usename = 'bob'",
+            &[],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, String>(0), "idle in transaction");
+    assert_eq!(row.get::<_, String>(1), "SELECT 7");
+    assert_eq!(row.get::<_, String>(2), "127.0.0.1");
+    let row = ann
+        .query_one(
+            "SELECT state, query FROM pg_stat_activity WHERE pid = pg_backend_pid()",
+            &[],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, String>(0), "active");
+    assert!(row.get::<_, String>(1).contains("pg_backend_pid"));
+}
+
+#[test]
+fn limits_end_statements_transactions_and_greed() {
+    let mut limited = options();
+    limited.limits.statement_time = Duration::from_millis(200);
+    limited.limits.idle_transaction_time = Duration::from_millis(300);
+    limited.limits.session_memory = 4 << 20;
+    let server = Server::start(database(), limited).unwrap();
+    let mut first = client(&server, "ann");
+    let state = |error: postgres::Error| error.code().cloned();
+    let slow = "SELECT count(*) FROM generate_series(1, 3000) a, generate_series(1, 3000) b, \
+                generate_series(1, 3000) c";
+    assert_eq!(
+        state(first.query(slow, &[]).unwrap_err()),
+        Some(SqlState::QUERY_CANCELED)
+    );
+    first.batch_execute("SET statement_timeout = 0").unwrap();
+    let greedy = "SELECT repeat('x', 500) || n FROM generate_series(1, 100000) n ORDER BY 1 DESC";
+    assert_eq!(
+        state(first.query(greedy, &[]).unwrap_err()),
+        Some(SqlState::OUT_OF_MEMORY)
+    );
+    first.query_one("SELECT 1", &[]).unwrap();
+    first.batch_execute("BEGIN").unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !first.is_closed() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(50));
+        // Whoever says nothing is told nothing before it asks: reading is enough to see the end.
+        drop(first.notifications().iter().next());
+    }
+    assert!(first.query_one("SELECT 1", &[]).is_err());
+    client(&server, "ann").query_one("SELECT 1", &[]).unwrap();
+}
+
+#[test]
+fn arrays_and_json_travel_as_themselves() {
+    let server = Server::start(database(), options()).unwrap();
+    let mut client = client(&server, "ann");
+    let row = client
+        .query_one(
+            "SELECT ARRAY[1, NULL, 3], ARRAY['a', 'b,c']::text[], $1::int8[], $2::text[]",
+            &[&vec![5_i64, 6], &vec!["x", "y z"]],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, Vec<Option<i32>>>(0), [Some(1), None, Some(3)]);
+    assert_eq!(row.get::<_, Vec<String>>(1), ["a", "b,c"]);
+    assert_eq!(row.get::<_, Vec<i64>>(2), [5, 6]);
+    assert_eq!(row.get::<_, Vec<String>>(3), ["x", "y z"]);
+    let statement = client
+        .prepare("SELECT '{\"a\": 1}'::jsonb, '[2]'::json")
+        .unwrap();
+    let types: Vec<&str> = statement
+        .columns()
+        .iter()
+        .map(|column| column.type_().name())
+        .collect();
+    assert_eq!(types, ["jsonb", "json"]);
+    client.query_one(&statement, &[]).unwrap();
+}
