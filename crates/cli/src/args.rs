@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::output::Format;
+use crate::{config::parse_bytes, output::Format};
 
 /// A relational database that lives inside a program.
 ///
@@ -47,6 +47,10 @@ pub(crate) struct Common {
     /// How rows are written.
     #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+
+    /// The configuration's file; default: rustling.toml in the database's directory.
+    #[arg(long, global = true, env = "RUSTLING_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 
     /// Memory for the page cache and for statements, for example 256MiB.
     #[arg(long, global = true, value_name = "BYTES", value_parser = parse_bytes)]
@@ -165,6 +169,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Migrate,
     },
+    /// Show the configuration that is in force, with where each value comes from.
+    #[command(after_help = "Example:\n  rustling config --db my.db > my.db/rustling.toml")]
+    Config,
     /// Verify every byte of the database.
     #[command(after_help = "Example:\n  rustling check --db my.db")]
     Check,
@@ -195,11 +202,17 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) key: Option<PathBuf>,
     /// Refuse TCP connections without TLS.
-    #[arg(long, requires = "certificate")]
+    #[arg(long)]
     pub(crate) require_tls: bool,
+    /// The file that says who may connect from where, in the form of pg_hba.conf.
+    #[arg(long, value_name = "FILE", conflicts_with = "trust")]
+    pub(crate) rules: Option<PathBuf>,
     /// Connections at a time.
     #[arg(long, value_name = "N")]
     pub(crate) connections: Option<usize>,
+    /// The address on which Prometheus reads figures over HTTP (/metrics).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) metrics: Option<SocketAddr>,
 }
 
 /// `rustling user`.
@@ -321,32 +334,12 @@ fn parse_char(text: &str) -> Result<u8, String> {
     }
 }
 
-/// Bytes, with an optional unit: 64k, 256MiB, 1G.
-fn parse_bytes(text: &str) -> Result<usize, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 10,
-        "m" | "mb" | "mib" => 20,
-        "g" | "gb" | "gib" => 30,
-        _ => return Err(format!("unknown unit {unit:?}: use B, KiB, MiB or GiB")),
-    };
-    let number: usize = number
-        .parse()
-        .map_err(|_| "a number of bytes is wanted, for example 256MiB".to_string())?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "too large".into())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Arguments, parse_bytes, parse_char};
+    use super::{Arguments, parse_char};
+    use crate::config::parse_bytes;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -8,20 +8,22 @@ use std::{
 
 use rustling_etl::{DialectOptions, LoadOptions, LoadReport, OnError, load};
 use rustling_sql::{
-    Database, StatementResult,
-    ast::{Explain, Statement, StatementKind},
+    Database, Span,
+    ast::{Explain, Ident, ObjectName, Statement, StatementKind},
     parser::parse_statement,
 };
 use rustling_storage::Env;
 
 use crate::{
     args::{self, Arguments, Command, Common},
+    config::Config,
+    connection::Connection,
     error::{Error, Result, output},
     kv::{KeyValue, ScanRange},
     migrate::migrate,
-    open::{Missing, open},
+    open::{Missing, open, open_or_attach},
     progress::LoadBar,
-    run::{Output, run as run_sql, write_result},
+    run::Output,
     serve::{serve, user},
     shell::Shell,
     terminal,
@@ -40,49 +42,42 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let path = database.as_deref().unwrap_or(&common.db).to_path_buf();
     match command {
         None | Some(Command::Shell) => {
-            let database = open(&path, &common, Missing::Create)?;
-            let result = Shell::new(&database, &path, common.format).run();
-            finish(database, result)
+            let opened = open_or_attach(&path, &common, Missing::Create)?;
+            opened.with(|connection| Shell::new(connection, &path, common.format).run())
         }
         Some(Command::Load(options)) => {
             let database = open(&path, &common, Missing::Create)?;
-            let result = load_file(&database, &options);
+            let config = Config::read(&path, &common, None)?;
+            let result = load_file(&database, &config, &options);
             finish(database, result)
         }
-        Some(Command::Query { sql }) => with_database(&path, &common, |database| {
+        Some(Command::Query { sql }) => with_connection(&path, &common, |connection| {
             let sql = if sql == "-" { standard_input()? } else { sql };
-            run_text(database, &common, &sql)
+            run_text(connection, &common, &sql)
         }),
-        Some(Command::Explain { sql, analyze }) => with_database(&path, &common, |database| {
-            let result = explain(database, &sql, analyze)?;
-            write(&common, result)
+        Some(Command::Explain { sql, analyze }) => with_connection(&path, &common, |connection| {
+            let text = explain(&sql, analyze)?;
+            run_text(connection, &common, &text)
         }),
-        Some(Command::Analyze { table }) => with_database(&path, &common, |database| {
-            analyze(database, table.as_deref())
+        Some(Command::Analyze { table }) => with_connection(&path, &common, |connection| {
+            analyze(connection, table.as_deref())
         }),
         Some(Command::Put { key, value, target }) => {
-            let database = open(&path, &common, Missing::Create)?;
-            let pairs = KeyValue::new(&database, &target.table);
-            let result = pairs
-                .create()
-                .and_then(|()| pairs.put(&key, &value))
-                .map_err(Error::Database);
-            finish(database, result)
+            let opened = open_or_attach(&path, &common, Missing::Create)?;
+            opened.with(|connection| {
+                let mut pairs = KeyValue::new(connection, &target.table);
+                pairs.create()?;
+                pairs.put(&key, &value)
+            })
         }
-        Some(Command::Get { key, target }) => with_database(&path, &common, |database| {
-            match KeyValue::new(database, &target.table)
-                .get(&key)
-                .map_err(Error::Database)?
-            {
+        Some(Command::Get { key, target }) => with_connection(&path, &common, |connection| {
+            match KeyValue::new(connection, &target.table).get(&key)? {
                 Some(value) => print(&format!("{}\n", value.unwrap_or_default())),
                 None => Err(missing_key(&key, &target.table)),
             }
         }),
-        Some(Command::Delete { key, target }) => with_database(&path, &common, |database| {
-            match KeyValue::new(database, &target.table)
-                .delete(&key)
-                .map_err(Error::Database)?
-            {
+        Some(Command::Delete { key, target }) => with_connection(&path, &common, |connection| {
+            match KeyValue::new(connection, &target.table).delete(&key)? {
                 true => Ok(()),
                 false => Err(missing_key(&key, &target.table)),
             }
@@ -94,7 +89,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             limit,
             reverse,
             target,
-        }) => with_database(&path, &common, |database| {
+        }) => with_connection(&path, &common, |connection| {
             let range = ScanRange {
                 prefix,
                 from,
@@ -102,16 +97,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
                 limit,
                 reverse,
             };
-            let rows = KeyValue::new(database, &target.table)
-                .scan(&range)
-                .map_err(Error::Database)?;
-            write(&common, StatementResult::Rows(rows))
+            to_standard_output(&common, |to| {
+                KeyValue::new(connection, &target.table).scan(&range, to)
+            })
         }),
-        Some(Command::Serve(options)) => {
+        Some(command @ Command::Serve(_)) => {
+            let config = Config::read(&path, &common, Some(&command))?;
             let database = open(&path, &common, Missing::Create)?;
-            let result = serve(&database, &options);
+            let result = serve(&database, &config);
             finish(database, result)
         }
+        Some(Command::Config) => print(&Config::read(&path, &common, None)?.shown()),
         Some(Command::User(command)) => {
             with_database(&path, &common, |database| user(database, &command))
         }
@@ -128,6 +124,15 @@ pub(crate) fn with_database(
     work: impl FnOnce(&Database) -> Result<()>,
 ) -> Result<()> {
     with(Missing::Refuse, path, common, work)
+}
+
+/// Runs `work` in a session of a database that must be there, whoever holds it.
+fn with_connection(
+    path: &Path,
+    common: &Common,
+    work: impl FnOnce(&mut Connection) -> Result<()>,
+) -> Result<()> {
+    open_or_attach(path, common, Missing::Refuse)?.with(work)
 }
 
 /// Runs `work` on a database that is made where there is none.
@@ -168,14 +173,9 @@ fn standard_input() -> Result<String> {
     Ok(text)
 }
 
-fn run_text(database: &Database, common: &Common, sql: &str) -> Result<()> {
-    let mut session = database.session();
+fn run_text(connection: &mut Connection, common: &Common, sql: &str) -> Result<()> {
     let mut data = io::stdin().lock();
-    to_standard_output(common, |to| run_sql(&mut session, sql, &mut data, to))
-}
-
-fn write(common: &Common, result: StatementResult) -> Result<()> {
-    to_standard_output(common, |to| write_result(result, to))
+    to_standard_output(common, |to| connection.run(sql, &mut data, to))
 }
 
 fn to_standard_output(
@@ -208,7 +208,8 @@ fn missing_key(key: &str, table: &str) -> Error {
     }
 }
 
-fn explain(database: &Database, sql: &str, analyze: bool) -> Result<StatementResult> {
+/// The statement that explains `sql`.
+fn explain(sql: &str, analyze: bool) -> Result<String> {
     let failed = |error| Error::sql(error, sql);
     let statement = parse_statement(sql).map_err(failed)?;
     let explain = match statement.kind {
@@ -224,25 +225,46 @@ fn explain(database: &Database, sql: &str, analyze: bool) -> Result<StatementRes
         },
     };
     // The printed tree is what runs, so an error points into it and not into what was typed.
-    let text = explain.to_string();
-    database
-        .session()
-        .run(&text, ())
-        .map_err(|error| Error::sql(error, &text))
+    Ok(explain.to_string())
 }
 
-fn analyze(database: &Database, table: Option<&str>) -> Result<()> {
-    database
-        .session()
-        .analyze(table.map(str::to_lowercase).as_deref())
-        .map_err(Error::Database)?;
+/// A table's name as it is typed without quotes.
+fn folded(name: &str) -> ObjectName {
+    ObjectName {
+        parts: vec![Ident {
+            name: name.to_lowercase(),
+            quoted: false,
+            span: Span::default(),
+        }],
+        span: Span::default(),
+    }
+}
+
+fn analyze(connection: &mut Connection, table: Option<&str>) -> Result<()> {
+    match connection {
+        Connection::Own(session) => session
+            .analyze(table.map(str::to_lowercase).as_deref())
+            .map_err(Error::Database)?,
+        Connection::Attached(remote) => {
+            let analyze = Statement {
+                span: Span::default(),
+                kind: StatementKind::Analyze {
+                    tables: table
+                        .map(|name| (folded(name), Vec::new()))
+                        .into_iter()
+                        .collect(),
+                },
+            };
+            remote.fetch(&analyze.to_string(), &[])?;
+        }
+    }
     let what = table.unwrap_or("every table");
     io::stderr()
         .write_all(format!("Statistics of {what} are up to date.\n").as_bytes())
         .map_err(output)
 }
 
-fn load_file(database: &Database, arguments: &args::Load) -> Result<()> {
+fn load_file(database: &Database, config: &Config, arguments: &args::Load) -> Result<()> {
     let options = LoadOptions {
         table: arguments.table.clone(),
         schema: rustling_etl::parse_schema(&arguments.schema)?,
@@ -262,8 +284,12 @@ fn load_file(database: &Database, arguments: &args::Load) -> Result<()> {
             args::OnError::Skip => OnError::Skip,
             args::OnError::Rejects => OnError::Rejects(arguments.rejects.clone()),
         },
-        parallel: arguments.parallel.unwrap_or_default(),
-        batch_size: arguments.batch_size.unwrap_or_default(),
+        parallel: arguments
+            .parallel
+            .unwrap_or_else(|| config.number("load.parallel")),
+        batch_size: arguments
+            .batch_size
+            .unwrap_or_else(|| config.number("load.batch_size")),
         files: database.env().clone(),
     };
     let bar = LoadBar::new(&arguments.table);

@@ -2,9 +2,15 @@
 //! `value`, so both faces see the same data.
 
 use rustling_sql::{
-    Database, Error, Result, Rows, SqlState,
+    SqlState,
     ast::{ObjectName, QueryBody, StatementKind, TableRefKind},
     parser::parse_statement,
+};
+
+use crate::{
+    connection::Connection,
+    error::{Error, Result},
+    run::Output,
 };
 
 /// What `scan` gives.
@@ -24,45 +30,42 @@ pub(crate) struct ScanRange {
 
 /// A key-value table.
 pub(crate) struct KeyValue<'a> {
-    database: &'a Database,
+    connection: &'a mut Connection,
     table: &'a str,
 }
 
 impl<'a> KeyValue<'a> {
     /// The key-value table of that name.
     #[must_use]
-    pub(crate) fn new(database: &'a Database, table: &'a str) -> KeyValue<'a> {
-        KeyValue { database, table }
+    pub(crate) fn new(connection: &'a mut Connection, table: &'a str) -> KeyValue<'a> {
+        KeyValue { connection, table }
     }
 
     /// Makes the table where it is missing.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub(crate) fn create(&self) -> Result<()> {
+    pub(crate) fn create(&mut self) -> Result<()> {
         let sql =
             self.statement("CREATE TABLE IF NOT EXISTS kv (key text PRIMARY KEY, value text)")?;
-        self.database.execute(&sql, ()).map(|_| ())
+        self.connection.execute(&sql, &[]).map(|_| ())
     }
 
     /// Sets a key.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub(crate) fn put(&self, key: &str, value: &str) -> Result<()> {
+    pub(crate) fn put(&mut self, key: &str, value: &str) -> Result<()> {
         let update = self.statement("UPDATE kv SET value = $2 WHERE key = $1")?;
         let insert = self.statement("INSERT INTO kv (key, value) VALUES ($1, $2)")?;
         loop {
-            let done = self.database.transaction(|transaction| {
-                if transaction.execute(&update, (key, value))? == 0 {
-                    transaction.execute(&insert, (key, value))?;
-                }
-                Ok(())
-            });
-            match done {
+            if self.connection.execute(&update, &[key, value])? > 0 {
+                return Ok(());
+            }
+            match self.connection.execute(&insert, &[key, value]) {
                 // Another writer made the key between our two statements: it can be updated now.
-                Err(error) if error.state() == SqlState::UNIQUE_VIOLATION => {}
-                done => return done,
+                Err(Error::Sql { error, .. }) if error.state() == SqlState::UNIQUE_VIOLATION => {}
+                done => return done.map(|_| ()),
             }
         }
     }
@@ -71,39 +74,37 @@ impl<'a> KeyValue<'a> {
     ///
     /// # Errors
     /// Where the database refuses.
-    pub(crate) fn get(&self, key: &str) -> Result<Option<Option<String>>> {
+    pub(crate) fn get(&mut self, key: &str) -> Result<Option<Option<String>>> {
         let sql = self.statement("SELECT value FROM kv WHERE key = $1")?;
-        self.database
-            .query(&sql, (key,))?
-            .next()
-            .map(|row| row?.get(0))
-            .transpose()
+        let rows = self.connection.fetch(&sql, &[key])?;
+        Ok(rows.into_iter().flatten().next())
     }
 
     /// Removes a key; whether it was there.
     ///
     /// # Errors
     /// Where the database refuses.
-    pub(crate) fn delete(&self, key: &str) -> Result<bool> {
+    pub(crate) fn delete(&mut self, key: &str) -> Result<bool> {
         let sql = self.statement("DELETE FROM kv WHERE key = $1")?;
-        Ok(self.database.execute(&sql, (key,))? > 0)
+        Ok(self.connection.execute(&sql, &[key])? > 0)
     }
 
-    /// Keys and values in key order.
+    /// Writes keys and values in key order.
     ///
     /// # Errors
-    /// Where the database refuses.
-    pub(crate) fn scan(&self, range: &ScanRange) -> Result<Rows> {
+    /// Where the database refuses, or the output cannot be written.
+    pub(crate) fn scan(&mut self, range: &ScanRange, to: &mut Output<'_>) -> Result<()> {
         let prefix = range.prefix.as_deref().unwrap_or_default();
         let from = range.from.as_deref().unwrap_or_default().max(prefix);
-        let to = match (range.to.clone(), prefix_end(prefix)) {
+        let end = match (range.to.clone(), prefix_end(prefix)) {
             (Some(to), Some(end)) => Some(to.min(end)),
             (to, end) => to.or(end),
         };
         let limit = range
             .limit
-            .map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
-        let sql = match (&to, range.reverse) {
+            .map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
+            .to_string();
+        let sql = match (&end, range.reverse) {
             (Some(_), false) => {
                 "SELECT key, value FROM kv WHERE key >= $1 AND key < $3 ORDER BY key LIMIT $2"
             }
@@ -114,16 +115,17 @@ impl<'a> KeyValue<'a> {
             (None, true) => "SELECT key, value FROM kv WHERE key >= $1 ORDER BY key DESC LIMIT $2",
         };
         let sql = self.statement(sql)?;
-        match to {
-            Some(to) => self.database.query(&sql, (from, limit, to)),
-            None => self.database.query(&sql, (from, limit)),
+        match end {
+            Some(end) => self.connection.write(&sql, &[from, &limit, &end], to),
+            None => self.connection.write(&sql, &[from, &limit], to),
         }
     }
 
     /// A statement about the table `kv`, made one about this table: the name is put into the
     /// syntax tree, so whatever it holds stays a name.
     fn statement(&self, template: &str) -> Result<String> {
-        let mut statement = parse_statement(template)?;
+        let failed = |error| Error::sql(error, template);
+        let mut statement = parse_statement(template).map_err(failed)?;
         match table_name(&mut statement.kind).and_then(|name| name.parts.last_mut()) {
             Some(name) => {
                 self.table.clone_into(&mut name.name);
@@ -131,10 +133,10 @@ impl<'a> KeyValue<'a> {
                 name.quoted = self.table != self.table.to_lowercase();
             }
             None => {
-                return Err(Error::new(
+                return Err(failed(rustling_sql::Error::new(
                     SqlState::INTERNAL_ERROR,
                     "the template names no table",
-                ));
+                )));
             }
         }
         Ok(statement.to_string())
@@ -181,6 +183,21 @@ mod tests {
     use rustling_sql::Database;
 
     use super::{KeyValue, ScanRange, prefix_end};
+    use crate::{connection::Connection, output::Format, run::Output};
+
+    fn scanned(pairs: &mut KeyValue<'_>, range: &ScanRange) -> String {
+        let mut out = Vec::new();
+        let mut to = Output {
+            out: &mut out,
+            messages: &mut std::io::sink(),
+            format: Format::Csv,
+            width: None,
+            expanded: false,
+            tags: false,
+        };
+        pairs.scan(range, &mut to).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn a_prefix_ends_before_the_next_text() {
@@ -194,8 +211,9 @@ mod tests {
     fn both_faces_see_the_same_data() {
         let db = Database::in_memory().unwrap();
         // A name that would be another statement if it were pasted into one.
+        let mut connection = Connection::Own(Box::new(db.session()));
         for table in ["kv", "Odd\"; DROP TABLE kv; --"] {
-            let pairs = KeyValue::new(&db, table);
+            let mut pairs = KeyValue::new(&mut connection, table);
             pairs.create().unwrap();
             pairs.put("user:1", "Ada").unwrap();
             pairs.put("user:1", "Grace").unwrap();
@@ -207,13 +225,9 @@ mod tests {
                 reverse: true,
                 ..ScanRange::default()
             };
-            let found: Vec<(String, String)> = pairs.scan(&range).unwrap().read_all().unwrap();
             assert_eq!(
-                found,
-                [
-                    ("user:2".into(), "Edsger".into()),
-                    ("user:1".into(), "Grace".into())
-                ]
+                scanned(&mut pairs, &range),
+                "key,value\nuser:2,Edsger\nuser:1,Grace\n"
             );
             assert!(pairs.delete("z").unwrap() && !pairs.delete("z").unwrap());
             assert_eq!(pairs.get("z").unwrap(), None);

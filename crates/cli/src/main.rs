@@ -4,9 +4,13 @@
 //! when everything succeeded, 1 when something failed, 2 when the command line is wrong.
 
 mod args;
+mod attach;
 mod commands;
+mod config;
+mod connection;
 mod error;
 mod kv;
+mod logging;
 mod migrate;
 mod open;
 mod output;

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use rustling_sql::{Database, DatabaseOptions};
+use rustling_sql::{Database, DatabaseOptions, SqlState};
+use rustling_storage::StoreOptions;
 
 use crate::{
     args::Common,
+    attach::Remote,
+    config::Config,
+    connection::Opened,
     error::{Error, Result},
 };
 
@@ -18,16 +22,71 @@ pub(crate) enum Missing {
     Refuse,
 }
 
+/// Opens the database at `path`, or attaches to the process that holds it.
+///
+/// # Errors
+/// Where it is not there (and may not be made), damaged or not permitted, or in use by a process
+/// that does not serve it.
+pub(crate) fn open_or_attach(path: &Path, common: &Common, missing: Missing) -> Result<Opened> {
+    match open(path, common, missing) {
+        Err(Error::Database(error)) if error.state() == IN_USE => {
+            Ok(Opened::Attached(Box::new(Remote::attach(path)?)))
+        }
+        opened => opened.map(Opened::Own),
+    }
+}
+
+/// Another process holds the database.
+const IN_USE: SqlState = SqlState("55006");
+
+/// What the configuration says of the store; what nobody has set stays as it is.
+fn store_options(config: &Config, options: &mut StoreOptions) -> Result<()> {
+    let set = |name: &str| config.is_set(name).then(|| config.number(name));
+    let time = |name: &str| config.time(name).filter(|_| config.is_set(name));
+    if let Some(bytes) = set("memory.limit") {
+        options.memory_budget = bytes;
+    }
+    if let Some(bytes) = set("storage.page_size") {
+        options.page_size = match bytes {
+            4096 | 8192 | 16384 => bytes as u32,
+            other => {
+                return Err(Error::Usage {
+                    message: format!("storage.page_size: pages of {other} bytes there are none"),
+                    hint: "4KiB, 8KiB or 16KiB".into(),
+                });
+            }
+        };
+    }
+    if let Some(bytes) = set("wal.segment") {
+        options.wal_segment_bytes = bytes as u64;
+    }
+    if let Some(count) = set("wal.kept_segments") {
+        options.wal_kept_segments = count;
+    }
+    if let Some(bytes) = set("wal.compress_above") {
+        options.wal_compress_above = bytes;
+    }
+    if let Some(after) = time("wal.async_flush") {
+        options.async_flush_interval = after;
+    }
+    if let Some(bytes) = set("checkpoint.wal") {
+        options.checkpoint_wal_bytes = bytes as u64;
+    }
+    if let Some(interval) = time("checkpoint.interval") {
+        options.checkpoint_interval = interval;
+    }
+    Ok(())
+}
+
 /// Opens the database at `path`.
 ///
 /// # Errors
 /// Where it is not there (and may not be made), in use, damaged or not permitted.
 pub(crate) fn open(path: &Path, common: &Common, missing: Missing) -> Result<Database> {
+    let config = Config::read(path, common, None)?;
     let mut options = DatabaseOptions::default();
     options.store.create = missing == Missing::Create;
-    if let Some(memory) = common.memory {
-        options.store.memory_budget = memory;
-    }
+    store_options(&config, &mut options.store)?;
     if missing == Missing::Refuse {
         let exists = options
             .env

@@ -124,11 +124,50 @@ fn pass_over(data: &mut dyn BufRead, whole: bool) -> Result<()> {
     }
 }
 
-fn say_copied(count: u64, to: &mut Output<'_>) -> Result<()> {
+/// Says how many rows COPY has moved.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(crate) fn say_copied(count: u64, to: &mut Output<'_>) -> Result<()> {
     if to.tags {
         writeln!(to.messages, "COPY {count}").map_err(output)?;
     }
     to.out.flush().map_err(output)
+}
+
+/// Says what a statement without rows did.
+///
+/// # Errors
+/// Where it cannot be written.
+pub(crate) fn say_done(tag: &str, to: &mut Output<'_>) -> Result<()> {
+    if to.tags {
+        // In formats for programs the output holds rows and nothing else.
+        let tags = if to.format == Format::Table {
+            &mut *to.out
+        } else {
+            &mut *to.messages
+        };
+        writeln!(tags, "{tag}").map_err(output)?;
+    }
+    to.out.flush().map_err(output)
+}
+
+/// A writer for rows in the output's format.
+///
+/// # Errors
+/// Where their header cannot be written.
+pub(crate) fn row_writer<'w>(
+    columns: Vec<Column>,
+    to: &'w mut Output<'_>,
+) -> Result<Box<dyn RowWriter + 'w>> {
+    if to.format == Format::Table {
+        let layout = Layout {
+            width: to.width,
+            expanded: to.expanded,
+        };
+        return Ok(Box::new(TableWriter::new(columns, to.out, layout)));
+    }
+    writer(to.format, columns, to.out, to.width).map_err(output)
 }
 
 /// Writes what a statement gives.
@@ -152,16 +191,7 @@ pub(crate) fn write_result(result: StatementResult, to: &mut Output<'_>) -> Resu
             for notice in notices {
                 writeln!(to.messages, "NOTICE:  {notice}").map_err(output)?;
             }
-            if to.tags {
-                // In formats for programs the output holds rows and nothing else.
-                let tags = if to.format == Format::Table {
-                    &mut *to.out
-                } else {
-                    &mut *to.messages
-                };
-                writeln!(tags, "{tag}").map_err(output)?;
-            }
-            return to.out.flush().map_err(output);
+            return say_done(&tag, to);
         }
     };
     let columns: Vec<Column> = rows
@@ -185,18 +215,7 @@ pub(crate) fn write_result(result: StatementResult, to: &mut Output<'_>) -> Resu
         }
         return to.out.flush().map_err(output);
     }
-    let mut writer: Box<dyn RowWriter> = if to.format == Format::Table {
-        Box::new(TableWriter::new(
-            columns,
-            to.out,
-            Layout {
-                width: to.width,
-                expanded: to.expanded,
-            },
-        ))
-    } else {
-        writer(to.format, columns, to.out, to.width).map_err(output)?
-    };
+    let mut writer = row_writer(columns, to)?;
     let mut row = Vec::new();
     while rows.next_into(&mut row).map_err(Error::Database)? {
         writer.row(&row).map_err(output)?;

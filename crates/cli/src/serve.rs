@@ -2,44 +2,30 @@
 
 use std::{
     io::{self, BufRead, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::mpsc,
-    time::Duration,
 };
 
-use rustling_server::{Certificate, Server, ServerOptions};
+use listenfd::ListenFd;
+use rustling_server::{Certificate, Inherited, Rules, Server, ServerOptions};
 use rustling_sql::{Database, ast::RoleOption};
 use rustling_storage::{Env, OpenMode};
+use sd_notify::NotifyState;
 
 use crate::{
     args,
+    config::Config,
     error::{Error, Result, output},
+    logging,
 };
-
-/// How long sessions may go on when the server is asked to end.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// Serves a database until the process is asked to end.
 ///
 /// # Errors
 /// Where the server cannot start.
-pub(crate) fn serve(database: &Database, arguments: &args::Serve) -> Result<()> {
-    let env = database.env();
-    let mut options = ServerOptions::new();
-    options.listen.clone_from(&arguments.listen);
-    options.socket_directory = match (&arguments.socket, arguments.no_socket) {
-        (_, true) => None,
-        (Some(directory), false) => Some(directory.clone()),
-        (None, false) => database.directory().map(Path::to_path_buf),
-    };
-    options.trust = arguments.trust;
-    options.require_tls = arguments.require_tls;
-    if let (Some(chain), Some(key)) = (&arguments.certificate, &arguments.key) {
-        options.certificate = Some(Certificate::from_pem(&read(env, chain)?, &read(env, key)?)?);
-    }
-    if let Some(connections) = arguments.connections {
-        options.limits.connections = connections;
-    }
+pub(crate) fn serve(database: &Database, config: &Config) -> Result<()> {
+    let _writing = logging::begin(config)?;
+    let options = options(database, config)?;
     let (ended, end) = mpsc::channel();
     ctrlc::set_handler(move || {
         // A second signal finds nobody listening: the first one is being followed.
@@ -49,7 +35,7 @@ pub(crate) fn serve(database: &Database, arguments: &args::Serve) -> Result<()> 
         message: format!("cannot wait for signals: {error}"),
         hint: "run the command in a process of its own".into(),
     })?;
-    let server = Server::start(database.clone(), options)?;
+    let server = Server::start_on(database.clone(), options, inherited()?)?;
     let mut text = String::new();
     for address in server.addresses() {
         text.push_str(&format!("Listening on {address}.\n"));
@@ -68,12 +54,95 @@ pub(crate) fn serve(database: &Database, arguments: &args::Serve) -> Result<()> 
             ));
         }
     }
+    if let Some(address) = server.metrics_address() {
+        text.push_str(&format!("Figures are at http://{address}/metrics.\n"));
+    }
     say(&text)?;
+    tell_system(NotifyState::Ready);
     // An error means that the handler is gone: there is nothing to wait for.
     let _ = end.recv();
+    tell_system(NotifyState::Stopping);
     say("Ending: no new connections; sessions end with their transactions.\n")?;
-    server.shutdown(GRACE);
+    server.shutdown(config.time("server.shutdown_time").unwrap_or_default());
     Ok(())
+}
+
+/// Tells systemd how far the server is; without one nobody listens.
+fn tell_system(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(false, &[state]) {
+        tracing::warn!(%error, "cannot tell systemd");
+    }
+}
+
+/// What the configuration says of the server.
+fn options(database: &Database, config: &Config) -> Result<ServerOptions> {
+    let env = database.env();
+    let mut options = ServerOptions::new();
+    options.listen = config.addresses("server.listen");
+    if config.truth("server.unix_socket") {
+        options.socket_directory = config
+            .path("server.socket")
+            .or_else(|| database.directory().map(Path::to_path_buf));
+    }
+    options.trust = config.truth("server.trust");
+    options.require_tls = config.truth("server.require_tls");
+    options.reuse_port = config.truth("server.reuse_port");
+    if let Some(path) = config.path("server.rules") {
+        let text = String::from_utf8(read(env, &path)?).map_err(|_| Error::Usage {
+            message: format!("{} is not UTF-8", path.display()),
+            hint: "write the rules as plain text".into(),
+        })?;
+        options.rules = Some(Rules::parse(&path.display().to_string(), &text)?);
+    }
+    match (config.path("server.certificate"), config.path("server.key")) {
+        (Some(chain), Some(key)) => {
+            let certificate = Certificate::from_pem(&read(env, &chain)?, &read(env, &key)?)?;
+            options.certificate = Some(certificate);
+        }
+        (None, None) => {}
+        _ => {
+            return Err(Error::Usage {
+                message: "a certificate and its key go together".into(),
+                hint: "set both server.certificate and server.key, or neither".into(),
+            });
+        }
+    }
+    let directories = config.texts("server.file_directories").iter();
+    options.file_directories = directories.map(PathBuf::from).collect();
+    options.threads = config.number("server.threads");
+    options.metrics = config.addresses("server.metrics").first().copied();
+    options.slow_statement = config.time("log.slow_statement");
+    let limits = &mut options.limits;
+    limits.connections = config.number("server.connections");
+    limits.startup_time = config.time("server.startup_time").unwrap_or_default();
+    limits.message_bytes = config.number("server.message");
+    limits.statement_time = config.time("server.statement_time").unwrap_or_default();
+    limits.idle_transaction_time = config
+        .time("server.idle_transaction_time")
+        .unwrap_or_default();
+    limits.session_memory = config.number("server.session_memory");
+    Ok(options)
+}
+
+/// The sockets that systemd has opened for us.
+fn inherited() -> Result<Inherited> {
+    let mut inherited = Inherited::default();
+    let mut sockets = ListenFd::from_env();
+    let unusable = |source| Error::Io {
+        action: "cannot take over a socket that was handed to us",
+        source,
+    };
+    for at in 0..sockets.len() {
+        match sockets.take_tcp_listener(at) {
+            Ok(Some(listener)) => inherited.tcp.push(listener),
+            Ok(None) => {}
+            // It is of the other kind.
+            Err(_) => inherited
+                .unix
+                .extend(sockets.take_unix_listener(at).map_err(unusable)?),
+        }
+    }
+    Ok(inherited)
 }
 
 fn say(text: &str) -> Result<()> {

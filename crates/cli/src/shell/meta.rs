@@ -12,10 +12,25 @@ use rustling_storage::OpenMode;
 
 use super::{Flow, Shell};
 use crate::{
+    connection::Connection,
     error::{Error, Result, output},
     output::{Column, Format, Layout, RowWriter, TableWriter},
+    run::Output,
     terminal,
 };
+
+/// What an attached shell asks the catalog that it has not at hand.
+const LIST_TABLES: &str = "SELECT t.table_schema AS schema, t.table_name AS table, \
+        count(c.column_name) AS columns \
+     FROM information_schema.tables t \
+     LEFT JOIN information_schema.columns c USING (table_schema, table_name) \
+     WHERE t.table_schema NOT IN ('pg_catalog', 'information_schema', 'sys') \
+     GROUP BY t.table_schema, t.table_name ORDER BY t.table_schema, t.table_name";
+const DESCRIBE_COLUMNS: &str = "SELECT column_name AS column, data_type AS type, \
+        CASE is_nullable WHEN 'NO' THEN 'not null' ELSE '' END AS nullable, \
+        column_default AS default \
+     FROM information_schema.columns WHERE table_name = $1 ORDER BY table_schema, ordinal_position";
+const DESCRIBE_INDEXES: &str = "SELECT indexname AS index, indexdef AS definition FROM pg_indexes WHERE tablename = $1 ORDER BY indexname";
 
 /// How deep `\i` may nest.
 const MAX_NESTED_FILES: usize = 16;
@@ -35,7 +50,7 @@ const HELP: &str = "\
 A statement ends with a semicolon and may take several lines. Ctrl-C ends a statement that runs.
 ";
 
-impl Shell {
+impl Shell<'_> {
     /// Runs a command.
     pub(super) fn command(&mut self, line: &str, data: &mut dyn BufRead) -> Result<Flow> {
         let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -43,7 +58,7 @@ impl Shell {
         match name.trim_end_matches(';') {
             "\\q" | ".quit" | ".exit" => return Ok(Flow::Quit),
             "\\?" | "\\h" | ".help" => self.print(HELP)?,
-            // The shell and the database are one process: their files are the same.
+            // The shell and the database are on one machine: their files are the same.
             "\\copy" => self.sql(line.trim_start_matches('\\'), data)?,
             "\\d" | "\\dt" | ".tables" | ".schema" if argument.is_empty() => self.list_tables()?,
             "\\d" | ".schema" => self.describe(argument)?,
@@ -109,7 +124,7 @@ impl Shell {
             });
         }
         let path = PathBuf::from(file.trim_matches('\''));
-        let vfs = Arc::clone(&self.session.database().env().vfs);
+        let vfs = Arc::clone(&self.env.vfs);
         let read = || -> io::Result<Vec<u8>> {
             let handle = vfs.open(&path, OpenMode::ReadOnly)?;
             let length = usize::try_from(handle.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
@@ -124,10 +139,15 @@ impl Shell {
         flow
     }
 
-    fn list_tables(&self) -> Result<()> {
-        let tables = self.session.database().tables();
+    fn list_tables(&mut self) -> Result<()> {
+        let session = match &mut *self.connection {
+            Connection::Own(session) => session,
+            Connection::Attached(_) => return self.show(LIST_TABLES, &[]),
+        };
+        let database = session.database().clone();
+        let tables = database.tables();
         let rows = tables.iter().map(|table| {
-            let rows = self.session.database().estimated_rows(&table.name);
+            let rows = database.estimated_rows(&table.name);
             vec![
                 Value::Text(table.schema.as_str().into()),
                 Value::Text(table.name.as_str().into()),
@@ -148,7 +168,7 @@ impl Shell {
         )
     }
 
-    fn describe(&self, name: &str) -> Result<()> {
+    fn describe(&mut self, name: &str) -> Result<()> {
         let folded = match name
             .strip_prefix('"')
             .and_then(|name| name.strip_suffix('"'))
@@ -156,7 +176,13 @@ impl Shell {
             Some(quoted) => quoted.replace("\"\"", "\""),
             None => name.to_lowercase(),
         };
-        let database = self.session.database();
+        let database = match &*self.connection {
+            Connection::Own(session) => session.database().clone(),
+            Connection::Attached(_) => {
+                self.show(DESCRIBE_COLUMNS, &[&folded])?;
+                return self.show(DESCRIBE_INDEXES, &[&folded]);
+            }
+        };
         let Some(table) = database.table(&folded) else {
             let near = nearest_of(
                 &folded,
@@ -194,6 +220,20 @@ impl Shell {
             rows,
         )?;
         self.print(&constraints(&table))
+    }
+
+    /// Shows what a query gives, as a table.
+    fn show(&mut self, sql: &str, parameters: &[&str]) -> Result<()> {
+        let mut out = io::stdout().lock();
+        let mut to = Output {
+            out: &mut out,
+            messages: &mut io::stderr(),
+            format: Format::Table,
+            width: terminal::width(),
+            expanded: false,
+            tags: true,
+        };
+        self.connection.write(sql, parameters, &mut to)
     }
 
     fn table(

@@ -9,10 +9,10 @@ mod meta;
 use std::{
     io::{self, BufRead, BufReader, IsTerminal, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Mutex,
 };
 
-use rustling_sql::{CancelToken, Database, Session};
+use rustling_storage::Env;
 
 use self::{
     complete::Names,
@@ -20,15 +20,17 @@ use self::{
     input::{Input, InputReader},
 };
 use crate::{
+    connection::Connection,
     error::{Error, Result, output},
     output::Format,
-    run::{Output, run},
+    run::Output,
     terminal,
 };
 
 /// A shell on one database.
-pub(crate) struct Shell {
-    session: Session,
+pub(crate) struct Shell<'a> {
+    connection: &'a mut Connection,
+    env: Env,
     format: Format,
     timing: bool,
     expanded: bool,
@@ -48,12 +50,12 @@ enum Flow {
     Quit,
 }
 
-impl Shell {
-    /// A shell on `database`.
-    pub(crate) fn new(database: &Database, path: &Path, format: Format) -> Shell {
-        let session = database.session();
+impl<'a> Shell<'a> {
+    /// A shell on the database at `path`.
+    pub(crate) fn new(connection: &'a mut Connection, path: &Path, format: Format) -> Shell<'a> {
         Shell {
-            session,
+            connection,
+            env: Env::system(),
             format,
             timing: false,
             expanded: false,
@@ -70,7 +72,7 @@ impl Shell {
     /// Where the input cannot be read or the output not written; from a pipe also where a
     /// statement failed.
     pub(crate) fn run(&mut self) -> Result<()> {
-        cancel_on_interrupt(self.session.cancel_token());
+        cancel_on_interrupt(self.connection.canceller());
         if self.interactive {
             return self.run_terminal();
         }
@@ -83,8 +85,14 @@ impl Shell {
     }
 
     fn run_terminal(&mut self) -> Result<()> {
+        let attached = match self.connection {
+            Connection::Own(_) => String::new(),
+            Connection::Attached(remote) => {
+                format!(" held by another process ({})", remote.socket().display())
+            }
+        };
         let message = format!(
-            "rustling {}, database {}. Type .help for help.\n",
+            "rustling {}, database {}{attached}. Type .help for help.\n",
             env!("CARGO_PKG_VERSION"),
             self.path.display()
         );
@@ -96,10 +104,7 @@ impl Shell {
         let mut editor = LineEditor::new(history_file()).map_err(unusable)?;
         loop {
             editor.set_names(self.names());
-            let prompt = match (
-                self.session.in_transaction(),
-                self.session.transaction_failed(),
-            ) {
+            let prompt = match self.connection.transaction() {
                 (_, true) => "rustling!> ",
                 (true, _) => "rustling*> ",
                 _ => "rustling> ",
@@ -145,7 +150,7 @@ impl Shell {
 
     /// Does one thing and reports its failure; only a lost output ends the shell.
     fn handle(&mut self, input: &Input, data: &mut dyn BufRead) -> Result<Flow> {
-        let started = self.session.database().env().now();
+        let started = self.env.now();
         let result = match input {
             Input::Command(command) => self.command(command, data),
             Input::Sql(sql) => self.sql(sql, data).map(|()| Flow::Continue),
@@ -153,7 +158,7 @@ impl Shell {
         match result {
             Ok(flow) => {
                 if self.timing && matches!(input, Input::Sql(_)) {
-                    let elapsed = self.session.database().env().now().saturating_sub(started);
+                    let elapsed = self.env.now().saturating_sub(started);
                     let line = format!("Time: {:.3} ms\n", elapsed.as_secs_f64() * 1e3);
                     io::stderr().write_all(line.as_bytes()).map_err(output)?;
                 }
@@ -180,12 +185,37 @@ impl Shell {
             expanded: self.expanded,
             tags: true,
         };
-        run(&mut self.session, sql, data, &mut to)
+        self.connection.run(sql, data, &mut to)
     }
 
     /// What completion offers.
-    fn names(&self) -> Names {
-        let tables = self.session.database().tables();
+    fn names(&mut self) -> Names {
+        let session = match &mut *self.connection {
+            Connection::Own(session) => session,
+            Connection::Attached(remote) => {
+                // Nothing may run in a transaction that has failed: no names then.
+                let rows = remote
+                    .fetch(
+                        "SELECT table_name, column_name FROM information_schema.columns \
+                         WHERE table_schema NOT IN ('pg_catalog', 'information_schema', 'sys') \
+                         ORDER BY table_schema, table_name, ordinal_position",
+                        &[],
+                    )
+                    .unwrap_or_default()
+                    .rows;
+                let mut tables: Vec<(String, Vec<String>)> = Vec::new();
+                for row in rows {
+                    if let [Some(table), Some(column)] = row.as_slice() {
+                        match tables.last_mut().filter(|(last, _)| last == table) {
+                            Some((_, columns)) => columns.push(column.clone()),
+                            None => tables.push((table.clone(), vec![column.clone()])),
+                        }
+                    }
+                }
+                return Names { tables };
+            }
+        };
+        let tables = session.database().tables();
         Names {
             tables: tables
                 .iter()
@@ -205,19 +235,19 @@ impl Shell {
 }
 
 /// Ctrl-C ends the statement that runs, not the shell.
-fn cancel_on_interrupt(token: CancelToken) {
-    static CURRENT: Mutex<Option<Arc<CancelToken>>> = Mutex::new(None);
+fn cancel_on_interrupt(canceller: Box<dyn Fn() + Send + Sync>) {
+    static CURRENT: Mutex<Option<Box<dyn Fn() + Send + Sync>>> = Mutex::new(None);
     let first = match CURRENT.lock() {
-        Ok(mut current) => current.replace(Arc::new(token)).is_none(),
+        Ok(mut current) => current.replace(canceller).is_none(),
         Err(_) => return,
     };
     if first {
         // Without a handler Ctrl-C ends the process, which loses nothing that was acknowledged.
         let _ = ctrlc::set_handler(|| {
             if let Ok(current) = CURRENT.lock()
-                && let Some(token) = &*current
+                && let Some(cancel) = &*current
             {
-                token.cancel();
+                cancel();
             }
         });
     }
