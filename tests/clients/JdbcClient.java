@@ -18,6 +18,48 @@ public final class JdbcClient {
         }
     }
 
+    static java.util.List<String> column(ResultSet rows, String name) throws SQLException {
+        java.util.List<String> values = new java.util.ArrayList<>();
+        while (rows.next()) {
+            values.add(rows.getString(name));
+        }
+        return values;
+    }
+
+    /** What tools ask of the driver about tables. */
+    static void metadata(Connection connection) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            statement.execute("DROP TABLE IF EXISTS jdbc_child");
+            statement.execute("CREATE TABLE jdbc_child (id serial PRIMARY KEY, parent int NOT NULL REFERENCES jdbc_t (id),"
+                + " tags text[], at timestamptz DEFAULT now(), UNIQUE (parent, at))");
+            statement.execute("CREATE INDEX jdbc_child_at ON jdbc_child (at DESC)");
+            statement.execute("INSERT INTO jdbc_child (parent, tags) VALUES (1, ARRAY['a', 'b'])");
+        }
+        java.sql.DatabaseMetaData about = connection.getMetaData();
+        check(column(about.getTables(null, "public", "jdbc_%", new String[] {"TABLE"}), "TABLE_NAME").contains("jdbc_child"), "getTables");
+        check(column(about.getColumns(null, "public", "jdbc_child", "%"), "COLUMN_NAME").equals(java.util.List.of("id", "parent", "tags", "at")), "getColumns");
+        check(column(about.getPrimaryKeys(null, "public", "jdbc_child"), "COLUMN_NAME").equals(java.util.List.of("id")), "getPrimaryKeys");
+        check(column(about.getImportedKeys(null, "public", "jdbc_child"), "PKTABLE_NAME").equals(java.util.List.of("jdbc_t")), "getImportedKeys");
+        check(column(about.getExportedKeys(null, "public", "jdbc_t"), "FKTABLE_NAME").equals(java.util.List.of("jdbc_child")), "getExportedKeys");
+        check(column(about.getIndexInfo(null, "public", "jdbc_child", false, true), "INDEX_NAME").contains("jdbc_child_at"), "getIndexInfo");
+        check(column(about.getSchemas(), "TABLE_SCHEM").contains("public"), "getSchemas");
+        check(column(about.getTypeInfo(), "TYPE_NAME").contains("int4"), "getTypeInfo");
+        check(column(about.getTableTypes(), "TABLE_TYPE").contains("VIEW"), "getTableTypes");
+        check(column(about.getTablePrivileges(null, "public", "jdbc_child"), "PRIVILEGE").contains("SELECT"), "getTablePrivileges");
+        check(!column(about.getCatalogs(), "TABLE_CAT").isEmpty(), "getCatalogs");
+        column(about.getFunctions(null, null, "abs"), "FUNCTION_NAME");
+        column(about.getProcedures(null, null, "%"), "PROCEDURE_NAME");
+        column(about.getBestRowIdentifier(null, "public", "jdbc_child", java.sql.DatabaseMetaData.bestRowSession, true), "COLUMN_NAME");
+        check(about.getDatabaseMajorVersion() >= 15, "getDatabaseMajorVersion");
+        try (Statement statement = connection.createStatement()) {
+            ResultSet rows = statement.executeQuery("SELECT tags FROM jdbc_child");
+            check(rows.next(), "a row with an array");
+            check(java.util.Arrays.equals((Object[]) rows.getArray(1).getArray(), new String[] {"a", "b"}), "an array");
+            check(rows.getMetaData().getColumnTypeName(1).equals("_text"), rows.getMetaData().getColumnTypeName(1));
+            statement.execute("DROP TABLE jdbc_child");
+        }
+    }
+
     public static void main(String[] arguments) throws Exception {
         String url = "jdbc:postgresql://" + System.getenv("PGHOST") + ":" + System.getenv("PGPORT") + "/gate";
         Properties properties = new Properties();
@@ -79,6 +121,7 @@ public final class JdbcClient {
                     check(rows.next() && rows.getLong(1) == limit, "a statement run often");
                 }
             }
+            metadata(connection);
             System.out.println("JDBC " + connection.getMetaData().getDriverVersion());
         }
     }

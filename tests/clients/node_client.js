@@ -23,6 +23,17 @@ async function main() {
   await client.query('ROLLBACK');
   await assert.rejects(client.query('INSERT INTO node_t (id) VALUES (1)'), { code: '23505' });
   await assert.rejects(client.query('SELECT nope'), { code: '42703', position: '8' });
+  await assert.rejects(
+    client.query("SET statement_timeout = '300ms'; SELECT count(*) FROM generate_series(1, 30000) a, generate_series(1, 30000) b"),
+    { code: '57014' },
+  );
+  await client.query('SET statement_timeout = 0');
+  const tags = await client.query('SELECT $1::text[] AS tags, $2::jsonb AS doc', [['a', 'b c'], { a: [1] }]);
+  assert.deepStrictEqual(tags.rows, [{ tags: ['a', 'b c'], doc: { a: [1] } }]);
+  const heard = new Promise((resolve) => client.once('notification', resolve));
+  await client.query('LISTEN node_news');
+  await client.query("SELECT pg_notify('node_news', 'hello')");
+  assert.strictEqual((await heard).payload, 'hello');
   const count = await client.query('SELECT count(*) AS n FROM node_t');
   assert.strictEqual(count.rows[0].n, '10');
   await client.end();

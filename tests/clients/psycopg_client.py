@@ -100,6 +100,28 @@ except psycopg.errors.QueryCanceled:
     pass
 assert time.monotonic() - begin < 10
 
+# Arrays and JSON come as themselves.
+for binary in (False, True):
+    found = connection.execute(
+        "SELECT %s::int[], %s::text[], '{\"a\": [1]}'::jsonb", ([1, None], ["x", "y z"]), binary=binary
+    ).fetchone()
+    assert found == ([1, None], ["x", "y z"], {"a": [1]}), (binary, found)
+
+# Messages of another session.
+connection.execute("LISTEN psycopg_news")
+other = psycopg.connect(
+    host=os.environ["PGHOST"],
+    port=os.environ["PGPORT"],
+    user=os.environ["PGUSER"],
+    password=os.environ["PGPASSWORD"],
+    dbname="gate",
+    autocommit=True,
+)
+timer = threading.Timer(0.3, lambda: other.execute("NOTIFY psycopg_news, 'hello'"))
+timer.start()
+assert next(connection.notifies()).payload == "hello"
+other.close()
+
 # Many statements in one round trip.
 with connection.pipeline():
     cursors = [connection.execute("SELECT %s::int * 2", (n,)) for n in range(100)]

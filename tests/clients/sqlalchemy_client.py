@@ -66,5 +66,29 @@ assert list(columns) == ["id", "title", "price", "author_id"], columns
 assert not columns["title"]["nullable"] and columns["price"]["nullable"]
 assert sa.inspect(engine).get_pk_constraint("sa_book")["constrained_columns"] == ["id"]
 assert sa.inspect(engine).get_foreign_keys("sa_book")[0]["referred_table"] == "sa_author"
+# Reflection: everything there is to know of the tables, from the catalog.
+with engine.begin() as connection:
+    connection.execute(sa.text("CREATE INDEX sa_book_title ON sa_book (title DESC)"))
+    connection.execute(sa.text("ALTER TABLE sa_book ADD CONSTRAINT sa_positive CHECK (price > 0)"))
+    connection.execute(sa.text("COMMENT ON TABLE sa_book IS 'books'"))
+    connection.execute(sa.text("CREATE VIEW sa_view AS SELECT id, title FROM sa_book"))
+inspector = sa.inspect(engine)
+assert {"sa_author", "sa_book"} <= set(inspector.get_table_names())
+assert "sa_view" in inspector.get_view_names()
+assert "title" in inspector.get_view_definition("sa_view")
+assert [index["name"] for index in inspector.get_indexes("sa_book")] == ["sa_book_title"], inspector.get_indexes("sa_book")
+assert [c["column_names"] for c in inspector.get_unique_constraints("sa_author")] == [["name"]]
+assert [c["name"] for c in inspector.get_check_constraints("sa_book")] == ["sa_positive"]
+assert inspector.get_table_comment("sa_book")["text"] == "books"
+assert "public" in inspector.get_schema_names()
+inspector.get_enums()
+reflected = sa.MetaData()
+reflected.reflect(engine, only=["sa_author", "sa_book"])
+book = reflected.tables["sa_book"]
+assert isinstance(book.c.price.type, sa.Numeric) and book.c.price.type.scale == 2, book.c.price.type
+assert [fk.target_fullname for fk in book.c.author_id.foreign_keys] == ["sa_author.id"]
+assert book.c.id.primary_key and book.c.id.server_default is not None
+with engine.begin() as connection:
+    connection.execute(sa.text("DROP VIEW sa_view"))
 Base.metadata.drop_all(engine)
 print("SQLAlchemy", sa.__version__)

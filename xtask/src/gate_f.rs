@@ -89,6 +89,42 @@ fn say(text: &str) {
     eprintln!("gate F: {text}");
 }
 
+/// Where packages of clients are kept between runs of the gate.
+fn client_packages() -> Result<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| workspace_root().join("target"), PathBuf::from);
+    let folder = target.join("clients");
+    fs::create_dir_all(&folder).map_err(|source| file_error(&folder, source))?;
+    Ok(folder)
+}
+
+/// The directory with node-postgres, which is installed there where it is missing.
+fn node_packages() -> Result<PathBuf> {
+    let folder = client_packages()?;
+    let modules = folder.join("node_modules");
+    if !modules.join("pg").exists() {
+        output(
+            Command::new("npm")
+                .args(["install", "--no-audit", "--no-fund", "--prefix"])
+                .arg(&folder)
+                .arg("pg"),
+        )?;
+    }
+    Ok(modules)
+}
+
+/// Builds the clients in Rust; where their program is then.
+fn build_rust_clients(package: &Path) -> Result<PathBuf> {
+    let target = client_packages()?.join("rust");
+    crate::run(
+        crate::command("cargo", &["build", "--manifest-path"])
+            .arg(package.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&target),
+    )?;
+    Ok(target.join("debug").join("rust-clients"))
+}
+
 struct GateF {
     binary: PathBuf,
     database: PathBuf,
@@ -179,9 +215,26 @@ impl GateF {
             "JdbcClient",
         ]);
         let mut node = self.connected(server, "node");
-        node.arg(scripts.join("node_client.js"));
+        node.arg(scripts.join("node_client.js"))
+            .env("NODE_PATH", node_packages()?);
+        let rust = build_rust_clients(&scripts.join("rust"))?;
+        let rust_client = |name: &str| {
+            let mut command = self.connected(server, &rust.to_string_lossy());
+            command.arg(name);
+            command
+        };
+        let described = |script: &str| {
+            let mut psql = self.connected(server, "psql");
+            psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"])
+                .arg(scripts.join(script));
+            psql
+        };
         Ok(vec![
             ("psql", psql),
+            ("psql's backslash commands", described("psql_catalog.sql")),
+            ("queries of tools", described("tools.sql")),
+            ("tokio-postgres", rust_client("tokio-postgres")),
+            ("sqlx", rust_client("sqlx")),
             ("psycopg", python("psycopg_client.py")),
             ("SQLAlchemy", python("sqlalchemy_client.py")),
             ("JDBC", java),

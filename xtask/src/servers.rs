@@ -21,7 +21,7 @@ use crate::{Error, Result, command, line, run as run_command, workspace_root};
 pub fn build(profile: &str) -> Result<PathBuf> {
     run_command(&mut command(
         "cargo",
-        &["build", "--profile", profile, "--package", "rustling-cli"],
+        &["build", "--profile", profile, "--bin", "rustling"],
     ))?;
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace_root().join("target"), PathBuf::from);
