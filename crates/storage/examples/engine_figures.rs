@@ -12,6 +12,8 @@ use rustling_storage::{
     StoreOptions,
 };
 
+/// A store in which nothing has happened for so long is at rest.
+const AT_REST: Duration = Duration::from_secs(4);
 /// How long each kind of read is measured.
 const SECONDS: u64 = 2;
 
@@ -143,16 +145,17 @@ fn measure(env: &Env, dir: &Path, engine: EngineKind, rows: u64) {
     read(env, &store, keyspace, rows);
     let start = env.now();
     store.checkpoint().unwrap();
-    // Compaction in the background comes to its end.
+    // What background threads do comes to its end: compactions, and what waits for a store at
+    // rest.
     let mut last = store.stats();
-    loop {
+    let mut since = env.now();
+    while env.now() < since + AT_REST {
         env.sleep(Duration::from_millis(300));
         let now = store.stats();
-        let same = (now.tables, now.pages.checkpoints) == (last.tables, last.pages.checkpoints);
-        last = now;
-        if same {
-            break;
+        if (now.tables, now.pages.checkpoints) != (last.tables, last.pages.checkpoints) {
+            since = env.now();
         }
+        last = now;
     }
     println!("  -- at rest, after {:?}", env.now() - start);
     read(env, &store, keyspace, rows);

@@ -123,6 +123,10 @@ pub trait VfsFile: Send + Sync + std::fmt::Debug {
     /// Whatever the system answers. `Interrupted` may be retried.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
 
+    /// Says that these bytes will be read soon, so that the system may begin to. A hint: nothing
+    /// depends on what becomes of it.
+    fn will_need(&self, _offset: u64, _len: u64) {}
+
     /// The file's length in bytes.
     ///
     /// # Errors

@@ -219,6 +219,13 @@ impl VfsFile for OsFile {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn will_need(&self, offset: u64, len: u64) {
+        use rustix::fs::{Advice, fadvise};
+        let len = std::num::NonZero::new(len);
+        let _ = fadvise(&self.file, offset, len, Advice::WillNeed);
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn allocate(&self, len: u64) -> io::Result<()> {
         use rustix::{
             fs::{FallocateFlags, fallocate},

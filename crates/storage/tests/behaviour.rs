@@ -738,3 +738,43 @@ fn a_store_at_rest_keeps_little_log_and_one_version_of_each_row() {
         assert!(store.verify().unwrap().is_clean());
     }
 }
+
+/// However large a table, a crash leaves no more pages to read than have to do with the cache.
+#[test]
+fn pages_that_are_replayed_are_bounded() {
+    const ROWS: u32 = 60_000;
+    // 256 pages are cached, a tenth of the table.
+    let options = |background| StoreOptions {
+        memory_budget: 2 << 20,
+        background,
+        lock: false,
+        ..small()
+    };
+    let disk = SimEnv::new(8);
+    let store = Store::open(disk.env_with_threads(), Path::new(DIR), options(true)).unwrap();
+    let id = create_keyspace(&store, false);
+    let write = |rows: &mut dyn Iterator<Item = u32>| {
+        let mut batch = Batch::new();
+        for row in rows {
+            batch.put(id, row.to_be_bytes(), [row as u8; 100]);
+        }
+        store.commit(&batch, Durability::None).unwrap();
+    };
+    for from in (0..ROWS).step_by(500) {
+        write(&mut (from..from + 500));
+    }
+    store.checkpoint().unwrap();
+    let mut random = fastrand::Rng::with_seed(9);
+    for _ in 0..1000 {
+        write(&mut (0..4).map(|_| random.u32(..ROWS)));
+    }
+    store.flush().unwrap();
+    let disk = disk.restart_process();
+    std::mem::forget(store);
+    let store = Store::open(disk.env(), Path::new(DIR), options(false)).unwrap();
+    let stats = store.stats();
+    assert!(stats.opening.replayed_commits > 0);
+    // Three times the cache, and a few nodes above the leaves.
+    assert!(stats.pages.misses < 850, "{:?}", stats.pages);
+    assert!(store.verify().unwrap().is_clean());
+}

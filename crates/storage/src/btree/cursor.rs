@@ -15,6 +15,7 @@ use super::{
     key::{Place, Separator, Tail, Tails},
     layout::{Header, NodeResult, malformed},
     node::Node,
+    read_ahead::ReadAhead,
     tree::{BTree, TreePages},
 };
 use crate::{
@@ -137,6 +138,7 @@ pub(crate) struct TreeCursor {
     /// Backward: the versions of one key, to be visited in ascending order.
     group: (usize, usize),
     next: Next,
+    ahead: ReadAhead,
     /// Backward: the versions of a key that lie in more than one leaf.
     span: Option<Box<TreeCursor>>,
     key: Vec<u8>,
@@ -183,6 +185,7 @@ impl TreeCursor {
             end: 0,
             group: (0, 0),
             next,
+            ahead: ReadAhead::default(),
             span: None,
             key: Vec::new(),
             value: Vec::new(),
@@ -418,6 +421,10 @@ impl TreeCursor {
         drop(leaf);
         let placed = self.place(&from);
         self.locate(placed)?;
+        if let (Some(count), Next::Leaf(next)) = (self.ahead.advance(), &self.next) {
+            // What fails here fails again when the scan comes to it.
+            let _ = tree.read_ahead(next.borrow(), backward, count);
+        }
         Ok(true)
     }
 
@@ -547,6 +554,7 @@ impl TreeCursor {
             self.locate(placed)?;
         } else {
             (self.start, self.end, self.next) = (0, 0, Next::Leaf(place));
+            self.ahead.restart();
         }
         Ok(())
     }

@@ -39,6 +39,7 @@ mod node;
 mod overflow;
 mod pack;
 mod prune;
+mod read_ahead;
 mod rebuild;
 mod split;
 mod tree;

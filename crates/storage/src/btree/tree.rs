@@ -70,7 +70,12 @@ impl TreePages {
     }
 
     /// The child of `node` (on page `id`) at `index`, held for reading.
-    fn read_child(&self, id: PageId, node: &Node<'_>, child: PageId) -> Result<PageRef<'_>> {
+    pub(super) fn read_child(
+        &self,
+        id: PageId,
+        node: &Node<'_>,
+        child: PageId,
+    ) -> Result<PageRef<'_>> {
         let page = self.pages.read(child)?;
         // Levels fall with every step, so that no damage can make a descent endless.
         if page

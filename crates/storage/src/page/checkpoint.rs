@@ -313,15 +313,18 @@ impl PageStore {
     /// # Errors
     /// [`Error::Io`]: the store is poisoned then. [`Error::ReadOnly`].
     pub(crate) fn settle(&self) -> Result<()> {
-        if self.settled.load(Ordering::Acquire) {
-            return self.file.poison().check();
-        }
         if self.read_only {
             return Err(Error::ReadOnly);
+        }
+        if self.settled.load(Ordering::Acquire) {
+            return self.file.poison().check();
         }
         let state = self.checkpoint.lock();
         if !self.settled.load(Ordering::Acquire) {
             self.file.sync_name()?;
+            // What was found is durable before the copies that lag behind are brought up: from
+            // then on nobody who opens the file is in doubt, however far that comes.
+            self.file.sync()?;
             self.file
                 .write_superblock(&state.superblock, &state.stale_copies)?;
             self.settled.store(true, Ordering::Release);

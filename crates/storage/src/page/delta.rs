@@ -18,7 +18,11 @@
 //! moment the change moves on. A slot in the page table is released when a checkpoint without
 //! it is durable.
 
-use std::collections::BTreeMap;
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -74,6 +78,27 @@ impl Shard {
 #[derive(Debug)]
 pub(super) struct Deltas {
     shards: Box<[Mutex<Shard>]>,
+    /// Pages that logged commits were the first to change in the current epoch, and in the
+    /// frozen one.
+    current_logged: AtomicUsize,
+    frozen_logged: AtomicUsize,
+}
+
+thread_local! {
+    /// Whether what this thread changes now is in no log.
+    static UNLOGGED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a change that no log repeats.
+pub(super) fn unlogged<R>(change: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            UNLOGGED.set(self.0);
+        }
+    }
+    let _restore = Restore(UNLOGGED.replace(true));
+    change()
 }
 
 impl Deltas {
@@ -89,7 +114,21 @@ impl Deltas {
         };
         Deltas {
             shards: (0..SHARDS).map(|_| shard()).collect(),
+            current_logged: AtomicUsize::new(0),
+            frozen_logged: AtomicUsize::new(0),
         }
+    }
+
+    /// A page is changed for the first time in the current epoch. Nobody freezes meanwhile.
+    pub(super) fn count_page(&self) {
+        if !UNLOGGED.get() {
+            self.current_logged.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Pages that logged commits have changed since the durable checkpoint.
+    pub(super) fn logged_pages(&self) -> usize {
+        self.current_logged.load(Ordering::Relaxed) + self.frozen_logged.load(Ordering::Relaxed)
     }
 
     /// The shard that knows about page `id`.
@@ -105,6 +144,8 @@ impl Deltas {
             shard.frozen = std::mem::take(&mut shard.current);
             shard.epoch += 1;
         }
+        let logged = self.current_logged.swap(0, Ordering::Relaxed);
+        self.frozen_logged.store(logged, Ordering::Relaxed);
     }
 
     /// The frozen changes by page id.
@@ -130,6 +171,7 @@ impl Deltas {
             debug_assert!(shard.aside.is_empty());
             shard.frozen.clear();
         }
+        self.frozen_logged.store(0, Ordering::Relaxed);
     }
 
     /// All shards at once, in order: a moment at which nothing changes.

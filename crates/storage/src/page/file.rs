@@ -185,6 +185,11 @@ impl PageFile {
         })
     }
 
+    /// Says that these bytes will be read soon.
+    pub(super) fn will_need(&self, offset: u64, len: u64) {
+        self.file.will_need(offset, len);
+    }
+
     /// Writes `bytes` at `offset`.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.poison.check()?;

@@ -178,8 +178,12 @@ impl PageStore {
             state,
         };
         let metadata_len = info.metadata.len();
+        // Two copies are synced before the others are written: where all are the same, the
+        // state is durable, and so is the file's name since the first checkpoint.
+        let is_first = info.metadata.is_empty() && info.lsn == Lsn::ZERO;
+        let settled = !is_first && parts.state.stale_copies.is_empty();
         Ok((
-            PageStore::assemble(options, read_only, false, file, parts, metadata_len),
+            PageStore::assemble(options, read_only, settled, file, parts, metadata_len),
             info,
         ))
     }

@@ -84,6 +84,33 @@ impl PageStore {
         Ok(Some((index, body)))
     }
 
+    /// Says that these pages will be read soon: asks the system for those that are not in memory.
+    pub(crate) fn will_need(&self, ids: &[PageId]) {
+        let is_absent = |id: &&PageId| {
+            let entry = self.pages.get(id.0);
+            entry.is_some_and(|entry| entry.frame.load(Ordering::Relaxed) == 0)
+        };
+        let place = |id: &PageId| {
+            let location = self.location(*id).ok().flatten()?;
+            Some((location.offset(), location.len() as u64))
+        };
+        let mut places: Vec<(u64, u64)> = ids.iter().filter(is_absent).filter_map(place).collect();
+        let count = places.len() as u64;
+        self.counters.read_ahead.fetch_add(count, Ordering::Relaxed);
+        places.sort_unstable();
+        // Neighbours are one request.
+        places.dedup_by(|next, before| {
+            let adjoins = before.0 + before.1 == next.0;
+            if adjoins {
+                before.1 += next.1;
+            }
+            adjoins
+        });
+        for (offset, len) in places {
+            self.file.will_need(offset, len);
+        }
+    }
+
     fn load(&self, id: PageId, location: &Location, body: &mut Body) -> Result<()> {
         let owner = page_owner(id);
         if location.len() != body.buffer.len() {

@@ -12,7 +12,7 @@ use super::{
     chain,
     checkpoint::CheckpointState,
     chunked::ChunkedArray,
-    delta::{Change, Deltas},
+    delta::{self, Change, Deltas},
     file::PageFile,
     guard::{PageMut, PageRef},
     image::{IMAGE_HEADER, Location},
@@ -60,6 +60,7 @@ impl PageEntry {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) misses: AtomicU64,
+    pub(super) read_ahead: AtomicU64,
     pub(super) evictions: AtomicU64,
     pub(super) eviction_writes: AtomicU64,
     pub(super) checkpoint_writes: AtomicU64,
@@ -104,6 +105,8 @@ pub(crate) struct PoolStats {
     pub(crate) hits: u64,
     /// Pages read from disk.
     pub(crate) misses: u64,
+    /// Pages that the system was asked for before they were read.
+    pub(crate) read_ahead: u64,
     /// Pages that left the cache for others.
     pub(crate) evictions: u64,
     /// Page images written before a checkpoint, to make room.
@@ -253,6 +256,7 @@ impl PageStore {
         let mut shard = self.deltas.shard(id);
         let before = shard.current.insert(id.0, Change::InMemory);
         debug_assert!(before.is_none(), "page {} was not free", id.0);
+        self.deltas.count_page();
         frame.dirty_epoch.store(shard.epoch, Ordering::Relaxed);
         entry.frame.store(index + 1, Ordering::Release);
         drop(shard);
@@ -324,6 +328,17 @@ impl PageStore {
         self.reserve(0).map(drop)
     }
 
+    /// Pages that logged commits have changed since the durable checkpoint: those that replaying
+    /// the log would read and change.
+    pub(crate) fn logged_pages(&self) -> usize {
+        self.deltas.logged_pages()
+    }
+
+    /// Runs a change that no log repeats, and that [`PageStore::logged_pages`] does not count.
+    pub(crate) fn unlogged<R>(change: impl FnOnce() -> R) -> R {
+        delta::unlogged(change)
+    }
+
     /// Bytes that the next checkpoint has to write.
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.space.unwritten() * self.options.page_size.bytes()
@@ -340,6 +355,7 @@ impl PageStore {
         PoolStats {
             hits: self.pool.total_accesses().saturating_sub(misses),
             misses,
+            read_ahead: self.counters.read_ahead.load(Ordering::Relaxed),
             evictions: self.counters.evictions.load(Ordering::Relaxed),
             eviction_writes: self.counters.eviction_writes.load(Ordering::Relaxed),
             checkpoint_writes: self.counters.checkpoint_writes.load(Ordering::Relaxed),
@@ -452,8 +468,10 @@ impl PageStore {
                     .insert(id.0, std::mem::replace(&mut body.buffer, copy));
                 self.pool.count_buffer();
             }
-            if let Some(Change::Written(location)) = shard.current.insert(id.0, Change::InMemory) {
-                self.space.release(&location);
+            match shard.current.insert(id.0, Change::InMemory) {
+                Some(Change::Written(location)) => self.space.release(&location),
+                Some(Change::InMemory | Change::Freed) => {}
+                None => self.deltas.count_page(),
             }
         }
         frame.dirty_epoch.store(shard.epoch, Ordering::Relaxed);

@@ -339,9 +339,13 @@ fn checkpoint_loop(core: &Core) {
                 let overdue = core.env.now() >= last + core.options.checkpoint_interval;
                 let dirty = core.trees.media.pages.dirty_bytes() as u64;
                 let failed = background.checkpoints.failure().is_some();
-                if failed || overdue || (at_rest && core.debt().max(dirty) >= QUIET_DEBT) {
+                let owed = core.debt().max(dirty);
+                if failed || overdue || (at_rest && owed >= QUIET_DEBT) {
                     last = core.env.now();
                     core.checkpoint().and_then(|_| rest(core, seen))
+                } else if at_rest && owed == 0 {
+                    // The last commits are in a checkpoint that somebody has asked for.
+                    rest(core, seen)
                 } else {
                     Ok(())
                 }

@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     keyspace::Keyspace,
     lsm::{Compacted, LsmTree, TableStatistics},
+    page::PageStore,
 };
 
 /// Runs in front of a tree, beyond those that trigger a compaction, from which on writers are
@@ -72,7 +73,7 @@ impl Core {
                 hybrid.compact(watermark, pages.payload_size(), &mut |bound, change| {
                     let _barrier = self.barrier.read();
                     let _room = pages.reserve(bound)?;
-                    self.trees.poison.guard(change())
+                    self.trees.poison.guard(PageStore::unlogged(change))
                 })
             }
         }

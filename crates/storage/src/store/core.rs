@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) committed_bytes: AtomicU64,
     /// Held by whoever compacts tables of all keyspaces.
     pub(crate) compacting: Mutex<()>,
+    /// Held by whoever vacuums.
+    pub(crate) vacuuming: Mutex<()>,
     /// Held by whoever ingests.
     pub(crate) ingesting: Mutex<()>,
     /// How well what is logged compresses.
@@ -119,9 +121,22 @@ impl Core {
         }
     }
 
+    /// How urgent a checkpoint is, in the measure of [`StoreOptions::checkpoint_wal_bytes`]: what
+    /// a crash would leave to replay, counted as work or as the pages that it would read and
+    /// change, whichever is more.
+    pub(crate) fn debt(&self) -> u64 {
+        let work = self.replay_debt();
+        if self.sequencer.wal().is_none() {
+            return work;
+        }
+        let pages = self.trees.media.pages.logged_pages() as u64;
+        let limit = self.options.checkpoint_pages();
+        work.max(pages.saturating_mul(self.options.checkpoint_wal_bytes) / limit)
+    }
+
     /// Work that a crash would leave to replay now (in memory: bytes committed since the last
     /// clean-up).
-    pub(crate) fn debt(&self) -> u64 {
+    pub(crate) fn replay_debt(&self) -> u64 {
         self.written_work()
             .saturating_sub(self.checkpointed_work.load(Ordering::Relaxed))
     }

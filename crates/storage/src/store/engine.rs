@@ -226,6 +226,14 @@ impl Engine {
         }
     }
 
+    /// Says that `entries`, which ascend by key, will be applied: has the pages read that they
+    /// belong to. A hint; what fails here fails again when they are.
+    pub(crate) fn will_apply(&self, entries: &[TreeEntry<'_>]) {
+        if let Engine::BTree(tree) = self {
+            let _ = tree.will_apply(entries);
+        }
+    }
+
     /// Whether the contents of `from`, a staging keyspace's, can be taken over as they are, on
     /// top of what is there.
     pub(crate) fn can_attach(&self, from: &Engine) -> bool {

@@ -247,16 +247,24 @@ impl Work {
             let Some((_, keyspace)) = self.keyspaces.get(number) else {
                 continue;
             };
+            let entry = |entry: &GatheredEntry| TreeEntry {
+                key: entry.key(bytes),
+                value: entry.value(bytes),
+            };
+            let will_apply = |entries: &[TreeEntry<'_>]| {
+                keyspace
+                    .written_engines()
+                    .for_each(|engine| engine.will_apply(entries));
+            };
+            // The pages of the next entries are read while these are applied.
+            let mut now: Vec<TreeEntry<'_>> = Vec::new();
             for some in entries.chunks(AT_ONCE) {
-                let some: Vec<TreeEntry<'_>> = some
-                    .iter()
-                    .map(|entry| TreeEntry {
-                        key: entry.key(bytes),
-                        value: entry.value(bytes),
-                    })
-                    .collect();
-                keyspace.apply(&some, self.lsn, self.lsn)?;
+                let next: Vec<TreeEntry<'_>> = some.iter().map(entry).collect();
+                will_apply(&next);
+                keyspace.apply(&now, self.lsn, self.lsn)?;
+                now = next;
             }
+            keyspace.apply(&now, self.lsn, self.lsn)?;
         }
         Ok(())
     }

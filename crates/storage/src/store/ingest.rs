@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Result},
     keyspace::Keyspace,
     lsn::KeyspaceId,
+    page::PageStore,
     staging,
 };
 
@@ -94,7 +95,7 @@ impl Core {
         self.vacuumed.store(true, Ordering::Release);
         keyspace.set_unlogged(true);
         let watermark = self.pins.advance(published);
-        keyspace.engine.apply(&entries, published, watermark)
+        PageStore::unlogged(|| keyspace.engine.apply(&entries, published, watermark))
     }
 
     /// Whether `batch` uses up what neither the log nor a checkpoint holds.

@@ -492,6 +492,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         checkpointed_log: AtomicU64::new(0),
         committed_bytes: AtomicU64::new(0),
         compacting: Mutex::new(()),
+        vacuuming: Mutex::new(()),
         ingesting: Mutex::new(()),
         compressibility: Compressibility::default(),
         vacuumed: AtomicBool::new(false),

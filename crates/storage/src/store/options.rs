@@ -39,7 +39,8 @@ pub struct StoreOptions {
     /// Bytes of log after which a background checkpoint begins, counted as the work of replaying
     /// them: before compression, and 64 more for each entry. Writers are slowed down when there
     /// is half as much again and wait at twice as much, so twice this and one commit bound how
-    /// much is replayed after a crash.
+    /// much is replayed after a crash. A checkpoint begins earlier where commits have changed half
+    /// as many pages again as the cache holds: replaying reads each of them once.
     pub checkpoint_wal_bytes: u64,
     /// A background checkpoint begins at the latest this long after the last one, where there
     /// were commits.
@@ -97,6 +98,14 @@ impl StoreOptions {
             return invalid("checkpoint_wal_bytes is 0".into());
         }
         Ok(())
+    }
+
+    /// Pages changed by commits at which a checkpoint begins. No fewer than the cache holds, or
+    /// pages that stay there would be written more often; those beyond leave it, and are
+    /// written, anyway.
+    pub(crate) fn checkpoint_pages(&self) -> u64 {
+        let cached = self.cache_bytes() as u64 / u64::from(self.page_size.max(1));
+        (cached + cached / 2).max(8)
     }
 
     /// Bytes of the budget that the page cache takes.

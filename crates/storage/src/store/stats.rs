@@ -82,6 +82,8 @@ pub struct PageStatistics {
     pub hits: u64,
     /// Pages read from disk.
     pub misses: u64,
+    /// Pages that the system was asked for before a scan came to them.
+    pub read_ahead: u64,
     /// Pages that left the cache for others.
     pub evictions: u64,
     /// Page images written before a checkpoint, to make room.
@@ -144,7 +146,7 @@ impl Core {
                 wal.appended_bytes().saturating_sub(checkpointed)
             }),
             replay_debt: match self.sequencer.wal() {
-                Some(_) => self.debt(),
+                Some(_) => self.replay_debt(),
                 None => 0,
             },
             wal_bytes: self
@@ -160,6 +162,7 @@ impl Core {
             pages: PageStatistics {
                 hits: pool.hits,
                 misses: pool.misses,
+                read_ahead: pool.read_ahead,
                 evictions: pool.evictions,
                 eviction_writes: pool.eviction_writes,
                 checkpoint_writes: pool.checkpoint_writes,

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     lsm::{Compacted, LsmTree},
     lsn::Lsn,
-    page::PageId,
+    page::{PageId, PageStore},
     wal::Wal,
 };
 
@@ -39,6 +39,13 @@ impl Core {
     /// # Errors
     /// [`crate::Error::Io`], [`crate::Error::Corrupt`], [`crate::Error::Poisoned`].
     pub(crate) fn vacuum(&self, what: Vacuum, go_on: &dyn Fn() -> bool) -> Result<bool> {
+        // Two at once would undo what the other has moved.
+        let _turn = match (what, self.vacuuming.try_lock()) {
+            (_, Some(turn)) => turn,
+            (Vacuum::Full, None) => self.vacuuming.lock(),
+            // Somebody is at it.
+            (Vacuum::Worthwhile, None) => return Ok(false),
+        };
         self.collect_garbage()?;
         let keyspaces = self.trees.catalog.list(self.sequencer.published());
         if what == Vacuum::Full && keyspaces.iter().any(|one| one.engine.lsm().is_some()) {
@@ -166,6 +173,6 @@ impl Core {
         let _room = self.trees.media.pages.reserve(pages)?;
         let watermark = self.pins.advance(self.sequencer.published());
         self.vacuumed.store(true, Ordering::Release);
-        step(watermark)
+        PageStore::unlogged(|| step(watermark))
     }
 }
