@@ -234,18 +234,26 @@ fn fits(value: &Value, data_type: DataType) -> bool {
             | (Value::Decimal(_), DataType::Decimal(_))
             | (
                 Value::Text(_),
-                DataType::Text | DataType::Varchar(_) | DataType::Char(_)
+                DataType::Text
+                    | DataType::Varchar(_)
+                    | DataType::Char(_)
+                    | DataType::Name
+                    | DataType::InternalChar
             )
             | (Value::Bytea(_), DataType::Bytea)
             | (Value::Date(_), DataType::Date)
             | (Value::Time(_), DataType::Time)
+            | (Value::TimeTz(_), DataType::TimeTz)
             | (Value::Timestamp(_), DataType::Timestamp)
             | (Value::TimestampTz(_), DataType::TimestampTz)
             | (Value::Interval(_), DataType::Interval)
             | (Value::Uuid(_), DataType::Uuid)
             | (Value::Json(_), DataType::Json)
             | (Value::Jsonb(_), DataType::Jsonb)
-            | (Value::Array(_), DataType::Array(_))
+            | (
+                Value::Array(_),
+                DataType::Array(_) | DataType::Int2Vector | DataType::OidVector
+            )
             | (Value::Oid(_), DataType::Oid)
     )
 }

@@ -42,9 +42,6 @@ fn environment(folder: &Path) -> HashMap<String, String> {
     .collect()
 }
 
-/// How many rows of a data file one INSERT takes.
-const ROWS_PER_INSERT: usize = 500;
-
 fn answers_path(script: &Path) -> PathBuf {
     let name = script.file_stem().unwrap_or_default().to_string_lossy();
     corpus::folder("regress")
@@ -52,15 +49,38 @@ fn answers_path(script: &Path) -> PathBuf {
         .join(format!("{name}.txt"))
 }
 
-/// What a statement gave here.
-fn run_text(session: &mut Session, sql: &str) -> Result<Answer, rustling_sql::Error> {
+/// What a statement gave here; `data` is for COPY … FROM STDIN.
+fn run_text(
+    session: &mut Session,
+    sql: &str,
+    data: Option<&[String]>,
+) -> Result<Answer, rustling_sql::Error> {
     let style = session.text_style();
     Ok(match session.run(sql, ())? {
         StatementResult::Done { tag, .. } => Answer {
             tag,
             ..Answer::default()
         },
-        StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => Answer::default(),
+        StatementResult::CopyIn(mut copy) => {
+            for line in data.unwrap_or_default() {
+                copy.write(session, line.as_bytes())?;
+                copy.write(session, b"\n")?;
+            }
+            Answer {
+                tag: format!("COPY {}", copy.finish(session)?),
+                ..Answer::default()
+            }
+        }
+        // psql prints the data and no tag; what was taken down is its last line.
+        StatementResult::CopyOut(copy) => {
+            let mut printed = Vec::new();
+            copy.write_to(&mut printed)?;
+            let printed = String::from_utf8_lossy(&printed);
+            Answer {
+                tag: printed.trim().lines().last().unwrap_or_default().to_owned(),
+                ..Answer::default()
+            }
+        }
         StatementResult::Rows(rows) => {
             let lines = rows
                 .values()?
@@ -87,7 +107,7 @@ fn run_text(session: &mut Session, sql: &str) -> Result<Answer, rustling_sql::Er
 fn run_statement(session: &mut Session, statement: &Statement) -> (Answer, String) {
     let mut last = Answer::default();
     for part in &statement.parts {
-        match run_text(session, part) {
+        match run_text(session, part, statement.copy_data.as_deref()) {
             Ok(answer) => last = answer,
             Err(error) => {
                 return (
@@ -173,28 +193,10 @@ fn compare(
         .then(|| format!("expected tag {}, got {}", expected.tag, found.tag))
 }
 
-/// Fills a table from a file of tab-separated fields.
+/// `\copy table from 'file'`.
 fn client_copy(session: &mut Session, folder: &Path, table: &str, file: &str) -> Result<()> {
     let text = corpus::read(&folder.join(file))?;
-    let rows: Vec<String> = text
-        .lines()
-        .map(|line| {
-            let values: Vec<String> = line
-                .split('\t')
-                .map(|value| match value {
-                    "\\N" => "NULL".to_owned(),
-                    value => format!("'{}'", value.replace('\'', "''")),
-                })
-                .collect();
-            format!("({})", values.join(", "))
-        })
-        .collect();
-    for rows in rows.chunks(ROWS_PER_INSERT) {
-        session.run(
-            &format!("INSERT INTO {table} VALUES {}", rows.join(", ")),
-            (),
-        )?;
-    }
+    session.copy_in(&format!("COPY {table} FROM STDIN"), text.as_bytes())?;
     Ok(())
 }
 
