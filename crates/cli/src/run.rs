@@ -189,7 +189,7 @@ pub(crate) fn write_result(result: StatementResult, to: &mut Output<'_>) -> Resu
         }
         StatementResult::Done { tag, notices, .. } => {
             for notice in notices {
-                writeln!(to.messages, "NOTICE:  {notice}").map_err(output)?;
+                writeln!(to.messages, "{notice}").map_err(output)?;
             }
             return say_done(&tag, to);
         }

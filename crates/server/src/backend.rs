@@ -1,7 +1,7 @@
 //! What the server sends, written straight into the output buffer.
 
 use bytes::{BufMut, BytesMut};
-use rustling_sql::{Error, Result, ResultColumn, Value, types::TextStyle};
+use rustling_sql::{Error, Notice, NoticeSeverity, Result, ResultColumn, Value, types::TextStyle};
 
 use crate::{
     frontend::ProtocolError,
@@ -245,6 +245,8 @@ pub(crate) enum Severity {
     Error,
     /// The connection ends.
     Fatal,
+    /// Probably not what was meant.
+    Warning,
     /// Something to know.
     Notice,
 }
@@ -259,6 +261,7 @@ pub(crate) fn report(
     let (kind, name) = match severity {
         Severity::Error => (b'E', "ERROR"),
         Severity::Fatal => (b'E', "FATAL"),
+        Severity::Warning => (b'N', "WARNING"),
         Severity::Notice => (b'N', "NOTICE"),
     };
     message(out, kind, |out| {
@@ -292,9 +295,13 @@ pub(crate) fn report(
 }
 
 /// A notice of the engine's.
-pub(crate) fn notice(out: &mut BytesMut, text: &str) {
-    let note = Error::new(rustling_sql::SqlState("00000"), text);
-    report(out, Severity::Notice, &note, None);
+pub(crate) fn notice(out: &mut BytesMut, notice: &Notice) {
+    let severity = match notice.severity() {
+        NoticeSeverity::Warning => Severity::Warning,
+        _ => Severity::Notice,
+    };
+    let note = Error::new(notice.state(), notice.message());
+    report(out, severity, &note, None);
 }
 
 impl From<ProtocolError> for Error {

@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::{
     DataType, Decimal, Error, Interval, Result, SqlState, Value,
-    types::{Array, Dimension, MAX_DIMENSIONS},
+    types::{Array, Dimension, MAX_DIMENSIONS, TimeTz},
 };
 
 /// Days from 1970-01-01, where our dates begin, to 2000-01-01, where PostgreSQL's do.
@@ -24,6 +24,11 @@ pub fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
         Value::Int2(value) => out.put_i16(*value),
         Value::Int4(value) => out.put_i32(*value),
         Value::Int8(value) | Value::Time(value) => out.put_i64(*value),
+        Value::TimeTz(time) => {
+            out.put_i64(time.micros());
+            // The protocol counts the seconds to the west.
+            out.put_i32(-time.seconds_east());
+        }
         Value::Float4(value) => out.put_f32(*value),
         Value::Float8(value) => out.put_f64(*value),
         Value::Decimal(number) => write_decimal(out, number)?,
@@ -189,6 +194,16 @@ pub fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
                 return Err(malformed(data_type));
             }
             Value::Time(micros)
+        }
+        DataType::TimeTz => {
+            let (micros, west) = bytes
+                .split_first_chunk::<8>()
+                .ok_or_else(|| malformed(data_type))?;
+            let west = i32::from_be_bytes(exact(west, data_type)?);
+            west.checked_neg()
+                .and_then(|east| TimeTz::new(i64::from_be_bytes(*micros), east))
+                .map(Value::TimeTz)
+                .ok_or_else(|| malformed(data_type))?
         }
         DataType::Timestamp => Value::Timestamp(read_micros(bytes, data_type)?),
         DataType::TimestampTz => Value::TimestampTz(read_micros(bytes, data_type)?),

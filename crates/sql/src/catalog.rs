@@ -2,6 +2,7 @@
 //! engine's business ([`CatalogReader`]).
 
 pub mod access;
+pub mod named_type;
 mod partition;
 
 use std::sync::Arc;
@@ -10,8 +11,9 @@ use crate::{
     ast,
     bound::Expr,
     system::SystemRelation,
-    types::{DataType, Value},
+    types::{DataType, FIRST_USER_OID, Value},
 };
+use named_type::{NamedType, TypeId};
 
 pub use partition::{PartitionBound, PartitionStrategy, Partitioning, RangeEnd, compare_ends};
 
@@ -25,6 +27,16 @@ impl TableId {
 
     /// From here on they stand for system relations: the rest is the number in `pg_class`.
     pub(crate) const SYSTEM: u32 = 0xf000_0000;
+
+    /// The table's number in `pg_class`.
+    #[must_use]
+    pub fn oid(self) -> u32 {
+        if self.0 >= TableId::SYSTEM {
+            self.0 - TableId::SYSTEM
+        } else {
+            FIRST_USER_OID + self.0
+        }
+    }
 }
 
 /// Names an index for ever; never used twice.
@@ -61,6 +73,8 @@ pub struct Column {
     pub before: Value,
     /// The number of its default or generating expression in the system catalog; 0: none yet.
     pub default_oid: u32,
+    /// The domain or distinct type that it was declared with.
+    pub named_type: Option<TypeId>,
 }
 
 impl Column {
@@ -77,6 +91,7 @@ impl Column {
             generated: None,
             before: Value::Null,
             default_oid: 0,
+            named_type: None,
         }
     }
 }
@@ -513,6 +528,23 @@ pub trait CatalogReader {
     /// Where the catalog cannot be read.
     fn sequence(&self, _schema: Option<&str>, _name: &str) -> crate::Result<Option<Arc<Sequence>>> {
         Ok(None)
+    }
+
+    /// The domain or distinct type of that name, in `schema` or (with `None`) on the search path.
+    ///
+    /// # Errors
+    /// Where the catalog cannot be read.
+    fn named_type(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> crate::Result<Option<Arc<NamedType>>> {
+        Ok(None)
+    }
+
+    /// A domain or distinct type by id.
+    fn named_type_by_id(&self, _id: TypeId) -> Option<Arc<NamedType>> {
+        None
     }
 
     /// The schema that new objects go to: the first of the search path that exists.

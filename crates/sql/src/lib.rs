@@ -71,8 +71,9 @@ pub(crate) mod vector;
 #[cfg(feature = "engine")]
 pub use crate::engine::{
     BulkLoader, BulkOptions, CancelToken, CopyIn, CopyOut, Database, DatabaseOptions, FileAccess,
-    FromRow, Notification, NotificationWaker, Params, RefusedRow, ResultColumn, Row, RowIndex,
-    Rows, Session, SqlTransaction, Statement, StatementDescription, StatementResult,
+    FromRow, Notice, NoticeSeverity, Notification, NotificationWaker, Params, RefusedRow,
+    ResultColumn, Row, RowIndex, Rows, Session, SqlTransaction, Statement, StatementDescription,
+    StatementResult,
 };
 pub use crate::{
     binder::{BindOptions, Bound, bind, bind_expression},

@@ -41,7 +41,8 @@ fn show(result: Result<StatementResult, Error>, sql: &str, style: &TextStyle) ->
     match result {
         Err(error) => show_error(&error, sql),
         Ok(StatementResult::Done { tag, notices, .. }) => notices
-            .into_iter()
+            .iter()
+            .map(ToString::to_string)
             .chain([tag])
             .collect::<Vec<_>>()
             .join("\n"),

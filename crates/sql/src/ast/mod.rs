@@ -24,10 +24,10 @@ pub use access::{
 pub use copy::{Copy, CopyDirection, CopyOption, CopyPlace, CopySubject, CopyValue};
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
-    ColumnDefinition, Comment, CommentTarget, CreateIndex, CreateSchema, CreateSequence,
-    CreateTable, CreateView, Drop, IndexElement, ObjectKind, PartitionBound, PartitionBoundKind,
-    PartitionBy, PartitionOf, References, SequenceOptions, StorageParameter, TableBody,
-    TableConstraint, TableConstraintKind, TableElement,
+    ColumnDefinition, Comment, CommentTarget, CreateDomain, CreateIndex, CreateSchema,
+    CreateSequence, CreateTable, CreateType, CreateView, Drop, DropType, IndexElement, ObjectKind,
+    PartitionBound, PartitionBoundKind, PartitionBy, PartitionOf, References, SequenceOptions,
+    StorageParameter, TableBody, TableConstraint, TableConstraintKind, TableElement,
 };
 pub use expr::{
     Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,

@@ -52,7 +52,7 @@ pub enum SessionStatement {
     Close(Option<Ident>),
     /// SET ROLE, SET SESSION AUTHORIZATION, RESET.
     SetRole {
-        /// SESSION or LOCAL.
+        /// SESSION, LOCAL, or RESET.
         scope: SetScope,
         /// SESSION AUTHORIZATION, not ROLE.
         authorization: bool,

@@ -5,6 +5,7 @@ use super::{
     CreateSequence, CreateTable, CreateView, Drop, Expr, Ident, ObjectName, Query, QueryBody,
     Select, SessionStatement, TableRef, With,
 };
+use super::{CreateDomain, CreateType, DropType};
 use crate::{
     bound::{TableLock, TransactionStatement},
     span::Span,
@@ -49,6 +50,12 @@ pub enum StatementKind {
     CreateSchema(CreateSchema),
     /// COMMENT ON.
     Comment(Comment),
+    /// CREATE TYPE.
+    CreateType(CreateType),
+    /// CREATE DOMAIN.
+    CreateDomain(Box<CreateDomain>),
+    /// DROP TYPE, DROP DOMAIN.
+    DropType(DropType),
     /// ALTER TABLE, and ALTER of other things that are like tables.
     AlterTable(Box<AlterTable>),
     /// ALTER SEQUENCE.

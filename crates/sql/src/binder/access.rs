@@ -10,7 +10,7 @@ use std::{
 use super::{Binder, scope::ScopeColumn};
 use crate::{
     bound::{AccessCheck, Assignment, ColumnId, Needed, TableLock},
-    catalog::{Table, TableId, access::Privileges},
+    catalog::{Table, TableId, access::Privileges, named_type::TypeId},
 };
 
 /// A relation whose columns may be read.
@@ -28,6 +28,8 @@ pub(super) struct Collected {
     needed: Needed,
     readable: Vec<Readable>,
     read: RefCell<HashSet<ColumnId>>,
+    /// The named types that are used.
+    types: RefCell<Vec<TypeId>>,
     /// What columns were called before a projection gave them other ids.
     renamed: HashMap<ColumnId, ColumnId>,
     /// Tables that are changed through views, and these, outermost first.
@@ -38,6 +40,14 @@ impl Collected {
     /// Takes note that a column is read.
     pub(super) fn read(&self, id: ColumnId) {
         self.read.borrow_mut().insert(id);
+    }
+
+    /// Takes note of a named type that is used.
+    pub(super) fn uses_type(&self, id: TypeId) {
+        let mut types = self.types.borrow_mut();
+        if !types.contains(&id) {
+            types.push(id);
+        }
     }
 
     /// Takes note that `new` is another id of the column `old`.
@@ -110,6 +120,22 @@ impl Collected {
                 through: check.through.or(Some(view)),
                 ..check
             }));
+        for id in inner.types {
+            self.uses_type(id);
+        }
+        for function in inner.functions {
+            self.call(&function);
+        }
+    }
+
+    /// Takes over what the query of a view needs that whoever uses it must have the right to
+    /// (`security_invoker`).
+    pub(super) fn within_invoker_view(&mut self, inner: Collected) {
+        let inner = inner.finish();
+        self.needed.tables.extend(inner.tables);
+        for id in inner.types {
+            self.uses_type(id);
+        }
         for function in inner.functions {
             self.call(&function);
         }
@@ -142,6 +168,7 @@ impl Collected {
                 self.need(&relation.table, Privileges::SELECT, Some(&ordinals));
             }
         }
+        self.needed.types = self.types.into_inner();
         self.needed
     }
 }

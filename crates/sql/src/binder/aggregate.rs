@@ -3,11 +3,13 @@
 use super::{Binder, Place, unsupported};
 use crate::{
     ast::FunctionCall,
-    bound::{AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind},
+    bound::{
+        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, HypotheticalMeasure, SortKey,
+    },
     error::{Error, Result, SqlState},
     functions::{self, AggregateError},
     span::Span,
-    types::{CastContext, DataType},
+    types::{CastContext, DataType, ElementType},
 };
 
 /// An aggregate call found in a SELECT.
@@ -158,7 +160,8 @@ impl<'a> Binder<'a> {
         filter: Option<Expr>,
         span: Span,
     ) -> Result<AggregateCall> {
-        if !functions::is_ordered_set(name) {
+        let hypothetical = functions::hypothetical(name);
+        if !functions::is_ordered_set(name) && hypothetical.is_none() {
             return Err(Error::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 format!("{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP"),
@@ -185,6 +188,9 @@ impl<'a> Binder<'a> {
             .iter()
             .map(|argument| self.expr(&argument.value))
             .collect::<Result<Vec<_>>>()?;
+        if let Some(measure) = hypothetical {
+            return self.hypothetical_set(measure, name, direct, keys, filter, span);
+        }
         let ([key], wanted) = (keys.as_slice(), usize::from(name != "mode")) else {
             return Err(unsupported("WITHIN GROUP with several keys is", span));
         };
@@ -211,10 +217,20 @@ impl<'a> Binder<'a> {
                 AggregateFunction::PercentileCont
             }
         };
-        let data_type = key.expr.data_type;
+        let mut data_type = key.expr.data_type;
         let mut arguments = vec![key.expr.clone()];
         for fraction in direct {
-            arguments.push(self.coerce(fraction, DataType::Float8, CastContext::Implicit)?);
+            let wanted = match fraction.data_type {
+                // Several fractions give several values.
+                DataType::Array(_) => {
+                    data_type = data_type.array().ok_or_else(|| {
+                        unsupported(&format!("arrays of {data_type} are"), fraction.span)
+                    })?;
+                    DataType::Array(ElementType::FLOAT8)
+                }
+                _ => DataType::Float8,
+            };
+            arguments.push(self.coerce(fraction, wanted, CastContext::Implicit)?);
         }
         Ok(AggregateCall {
             function,
@@ -228,6 +244,55 @@ impl<'a> Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// `rank(row) WITHIN GROUP (ORDER BY keys)` and the like.
+    fn hypothetical_set(
+        &mut self,
+        measure: HypotheticalMeasure,
+        name: &str,
+        row: Vec<Expr>,
+        keys: Vec<SortKey>,
+        filter: Option<Expr>,
+        span: Span,
+    ) -> Result<AggregateCall> {
+        if row.len() != keys.len() {
+            return Err(Error::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!(
+                    "{name} takes as many arguments as WITHIN GROUP has keys: {}, not {}",
+                    keys.len(),
+                    row.len()
+                ),
+            )
+            .at(span));
+        }
+        let mut order_by = Vec::with_capacity(keys.len());
+        let mut given = Vec::with_capacity(keys.len());
+        for (mut key, value) in keys.into_iter().zip(row) {
+            let common = super::common_type([value.data_type, key.expr.data_type])
+                .map_err(|(a, b)| super::coerce::no_common_type("WITHIN GROUP", a, b, span))?;
+            given.push(self.coerce(value, common, CastContext::Implicit)?);
+            key.expr = self.coerce(key.expr, common, CastContext::Implicit)?;
+            order_by.push(key);
+        }
+        let arguments = order_by
+            .iter()
+            .map(|key| key.expr.clone())
+            .chain(given)
+            .collect();
+        let data_type = match measure {
+            HypotheticalMeasure::Rank | HypotheticalMeasure::DenseRank => DataType::Int8,
+            _ => DataType::Float8,
+        };
+        Ok(AggregateCall {
+            function: AggregateFunction::Hypothetical(measure),
+            arguments,
+            distinct: false,
+            filter,
+            order_by,
+            data_type,
+        })
+    }
+
     /// The arguments of the JSON aggregates as they are put together: text keys, JSON values.
     fn json_arguments(
         &mut self,

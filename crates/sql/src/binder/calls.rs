@@ -30,7 +30,7 @@ impl<'a> Binder<'a> {
         if let Some(over) = &call.over {
             return self.window_call(call, over, span);
         }
-        if is_window_function(name) {
+        if is_window_function(name) && call.within_group.is_empty() {
             return Err(Error::new(
                 SqlState("42809"),
                 format!("window function {name} requires an OVER clause"),
@@ -43,7 +43,9 @@ impl<'a> Binder<'a> {
         if name == "grouping" {
             return self.grouping_call(call, span);
         }
-        if functions::aggregate_names().any(|aggregate| aggregate == name) {
+        if functions::aggregate_names().any(|aggregate| aggregate == name)
+            || !call.within_group.is_empty() && functions::hypothetical(name).is_some()
+        {
             return self.aggregate(call, span);
         }
         if call.star
@@ -83,6 +85,7 @@ impl<'a> Binder<'a> {
             .iter()
             .map(|argument| self.expr(&argument.value))
             .collect::<Result<Vec<_>>>()?;
+        let arguments = self.name_objects(name, arguments)?;
         // A type's name as a function is a cast (PostgreSQL 10.3, step 3).
         if let ([_], true, Some(to)) = (
             arguments.as_slice(),

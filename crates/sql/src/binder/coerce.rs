@@ -65,9 +65,10 @@ pub fn can_cast(from: DataType, to: DataType, context: CastContext) -> bool {
     match (from, to) {
         (T::Date, T::Timestamp | T::TimestampTz)
         | (T::Timestamp, T::TimestampTz)
-        | (T::Time, T::Interval) => true,
+        | (T::Time, T::Interval | T::TimeTz) => true,
         (T::Timestamp | T::TimestampTz, T::Date | T::Time)
-        | (T::TimestampTz, T::Timestamp)
+        | (T::TimestampTz, T::Timestamp | T::TimeTz)
+        | (T::TimeTz, T::Time)
         | (T::Interval, T::Time) => context != CastContext::Implicit,
         (T::Json, T::Jsonb) | (T::Jsonb, T::Json) => context != CastContext::Implicit,
         (T::Jsonb, to) if to.is_numeric() || to == T::Boolean => context == CastContext::Explicit,

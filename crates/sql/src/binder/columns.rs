@@ -14,6 +14,10 @@ use crate::{
     span::Span,
 };
 
+/// The message of the error that says that the statement is to be bound with
+/// [`super::BindOptions::table_oids`].
+pub(super) const TABLE_OIDS_WANTED: &str = "the numbers of tables are wanted";
+
 impl<'a> Binder<'a> {
     /// A column by its name, qualified or not: of the innermost query that has it.
     pub(super) fn column(&mut self, name: &'a ObjectName) -> Result<Expr> {
@@ -46,10 +50,51 @@ impl<'a> Binder<'a> {
                 return Ok(found);
             }
         }
+        if wanted.column.name == "tableoid"
+            && let Some(found) = self.table_oid(&wanted, name.span)?
+        {
+            return Ok(found);
+        }
         match wanted.table {
             Some(table) => self.missing_relation(&table.name, table.span),
             None => self.missing_column(name),
         }
+    }
+
+    /// The number of the table that a row is of, PostgreSQL's system column `tableoid`.
+    fn table_oid(&self, wanted: &Wanted<'_>, span: Span) -> Result<Option<Expr>> {
+        for scope in self.scopes.iter().rev() {
+            let schema = wanted.schema.map(|schema| schema.name.as_str());
+            let mut relations = scope.relations.iter().filter(|relation| {
+                wanted.table.is_none_or(|table| {
+                    relation.name == table.name
+                        && schema.is_none_or(|schema| relation.schema.as_deref() == Some(schema))
+                }) && (relation.table.as_ref()).is_some_and(|table| table.view().is_none())
+            });
+            let Some(relation) = relations.next() else {
+                continue;
+            };
+            if relations.next().is_some() {
+                return Err(ambiguous(&wanted.column.name, span));
+            }
+            if let Some(column) = relation.columns.iter().find(|column| column.is_hidden()) {
+                return Ok(Some(column_expr(column, span)));
+            }
+            let Some(table) = &relation.table else {
+                continue;
+            };
+            let alone = self.family_with_rows(table, span)?.is_none();
+            // Of the inner side of an outer join there may be no row.
+            let always_there = relation.columns.iter().any(|column| !column.nullable);
+            if alone && (always_there || self.options.table_oids) {
+                return Ok(Some(literal::table_oid(table.id, span)));
+            }
+            if self.options.table_oids {
+                return Err(unsupported("tableoid of rows that are changed is", span));
+            }
+            return Err(Error::new(SqlState::INTERNAL_ERROR, TABLE_OIDS_WANTED).at(span));
+        }
+        Ok(None)
     }
 
     fn no_columns_here(&self, name: &ObjectName) -> Result<Expr> {

@@ -44,6 +44,8 @@ pub(super) struct Target {
     pub(super) others: Vec<(ColumnId, DataType)>,
     /// The tables that the rows are of, where they are more than one.
     pub(super) family: Option<Family>,
+    /// What must be true of new rows.
+    pub(super) checks: Vec<(String, Expr)>,
 }
 
 /// System relations are read, never changed.
@@ -367,6 +369,7 @@ impl<'a> Binder<'a> {
             },
             returning,
             family: target.family,
+            checks: target.checks,
         })
     }
 
@@ -399,6 +402,7 @@ impl<'a> Binder<'a> {
             },
             returning,
             family: target.family,
+            checks: target.checks,
         })
     }
 
@@ -479,12 +483,13 @@ impl<'a> Binder<'a> {
             };
         }
         Ok(Target {
-            table: writable.table,
+            table: Arc::clone(&writable.table),
             plan,
             row_key,
             columns: ids,
             others: more,
             family,
+            checks: self.view_checks(&writable, name.span)?,
         })
     }
 }

@@ -72,10 +72,13 @@ impl<'a> Binder<'a> {
             .collect();
         let member_id = self.column_id();
         let mut inputs = Vec::with_capacity(members.len());
+        let table_oid = self.options.table_oids.then(|| self.column_id());
+        let mut table_oids = Vec::new();
         let mut ids: Vec<Vec<ColumnId>> = vec![Vec::new(); columns.len() + 2];
         let mut family = Family {
             member: member_id,
             members: Vec::with_capacity(members.len()),
+            table_oid,
         };
         for (place, member) in members.into_iter().enumerate() {
             self.count_relation(span)?;
@@ -88,8 +91,7 @@ impl<'a> Binder<'a> {
                 column.push(scanned[*place].id);
             }
             let mut plan = plan;
-            if row_key.is_some() {
-                let number = self.column_id();
+            if row_key.is_some() || table_oid.is_some() {
                 let mut items: Vec<(ColumnId, Expr)> = places
                     .iter()
                     .map(|place| {
@@ -97,15 +99,23 @@ impl<'a> Binder<'a> {
                         (column.id, column_of(column.id, column.data_type, span))
                     })
                     .collect();
-                items.push((key, column_of(key, DataType::Bytea, span)));
-                let constant = Value::Int4(i32::try_from(place).unwrap_or(i32::MAX));
-                items.push((number, literal::constant(constant, DataType::Int4, span)));
+                if table_oid.is_some() {
+                    let id = self.column_id();
+                    items.push((id, literal::table_oid(member.id, span)));
+                    table_oids.push(id);
+                }
+                if row_key.is_some() {
+                    let number = self.column_id();
+                    items.push((key, column_of(key, DataType::Bytea, span)));
+                    let constant = Value::Int4(i32::try_from(place).unwrap_or(i32::MAX));
+                    items.push((number, literal::constant(constant, DataType::Int4, span)));
+                    ids[columns.len()].push(key);
+                    ids[columns.len() + 1].push(number);
+                }
                 plan = LogicalPlan::Project {
                     input: Box::new(plan),
                     items,
                 };
-                ids[columns.len()].push(key);
-                ids[columns.len() + 1].push(number);
             }
             inputs.push(plan);
             family.members.push(FamilyMember {
@@ -119,6 +129,9 @@ impl<'a> Binder<'a> {
             .zip(&mut ids)
             .map(|(column, ids)| (column.id, std::mem::take(ids), column.data_type))
             .collect();
+        if let Some(id) = table_oid {
+            union.push((id, table_oids, DataType::Oid));
+        }
         if let Some(row_key) = row_key {
             let width = columns.len();
             union.push((row_key, std::mem::take(&mut ids[width]), DataType::Bytea));

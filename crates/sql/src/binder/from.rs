@@ -6,7 +6,8 @@ use super::{
     Binder, MAX_RELATIONS, Place,
     columns::ambiguous,
     expr::{column_expr, with_hint},
-    scope::{Relation, Scope, ScopeColumn},
+    literal,
+    scope::{Relation, Scope, ScopeColumn, TABLE_OID},
     suggest, unsupported,
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     catalog::{Table, TableKind},
     error::{Error, Result, SqlState},
     span::Span,
-    types::CastContext,
+    types::{CastContext, DataType},
 };
 
 impl<'a> Binder<'a> {
@@ -66,16 +67,26 @@ impl<'a> Binder<'a> {
                     let locked = self.lock_target(&table, item.alias.as_ref());
                     self.row_key_target(locked)
                 };
-                let (plan, columns) = self.scan_all(&table, row_key, *only, item.span)?;
+                let (plan, columns, table_oid) =
+                    self.scan_all(&table, row_key, *only, item.span)?;
                 self.note_read(&table, &columns);
-                relation(
+                let (plan, mut scope) = relation(
                     plan,
                     &table.name.clone(),
                     Some(&table.schema.clone()),
                     columns,
                     Some(table),
                     item.alias.as_ref(),
-                )
+                )?;
+                if let (Some(id), [relation]) = (table_oid, scope.relations.as_mut_slice()) {
+                    relation.columns.push(ScopeColumn {
+                        name: TABLE_OID.to_owned(),
+                        id,
+                        data_type: DataType::Oid,
+                        nullable: false,
+                    });
+                }
+                Ok((plan, scope))
             }
             TableRefKind::Query { query, lateral } => {
                 self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
@@ -169,18 +180,42 @@ impl<'a> Binder<'a> {
     }
 
     /// A scan of all columns of a table and (not ONLY) of those made of it; of a view, its query.
+    /// Last the column with the number of each row's table, where that is wanted.
     pub(super) fn scan_all(
         &mut self,
         table: &Arc<Table>,
         row_key: Option<ColumnId>,
         only: bool,
         span: Span,
-    ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
+    ) -> Result<(LogicalPlan, Vec<ScopeColumn>, Option<ColumnId>)> {
         if !only && let Some(members) = self.family_with_rows(table, span)? {
-            let (plan, columns, _) = self.scan_family(table, members, None, span)?;
-            return Ok((plan, columns));
+            let (plan, columns, family) = self.scan_family(table, members, None, span)?;
+            return Ok((plan, columns, family.table_oid));
         }
-        self.scan(table, row_key, span)
+        let (plan, columns) = self.scan(table, row_key, span)?;
+        if !self.options.table_oids || table.view().is_some() {
+            return Ok((plan, columns, None));
+        }
+        let table_oid = self.column_id();
+        let mut items: Vec<(ColumnId, Expr)> = columns
+            .iter()
+            .map(|column| (column.id, column_expr(column, span)))
+            .collect();
+        if let Some(id) = row_key {
+            let key = ScopeColumn {
+                name: String::new(),
+                id,
+                data_type: DataType::Bytea,
+                nullable: true,
+            };
+            items.push((id, column_expr(&key, span)));
+        }
+        items.push((table_oid, literal::table_oid(table.id, span)));
+        let plan = LogicalPlan::Project {
+            input: Box::new(plan),
+            items,
+        };
+        Ok((plan, columns, Some(table_oid)))
     }
 
     /// A scan of all columns of one table; of a view, its query.

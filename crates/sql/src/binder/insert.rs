@@ -88,6 +88,7 @@ impl<'a> Binder<'a> {
             },
             returning,
             family: None,
+            checks: self.view_checks(&writable, insert.table.span)?,
         })
     }
 

@@ -5,6 +5,7 @@ use compact_str::CompactString;
 use crate::{
     ast::{IntervalField, TypeName, TypeNameKind},
     bound::{Expr, ExprKind},
+    catalog::TableId,
     error::{Error, Result, SqlState},
     span::Span,
     types::{
@@ -82,6 +83,8 @@ pub(super) fn typed(text: &str, to: DataType, context: CastContext, span: Span) 
         {
             return Ok(later());
         }
+        // Without a zone the session's counts.
+        DataType::TimeTz => return Ok(later()),
         DataType::Date | DataType::Timestamp | DataType::TimestampTz | DataType::Interval => {
             match same_in_every_session(text, to) {
                 Some(parsed) => parsed,
@@ -222,4 +225,9 @@ fn cut(interval: Interval, last: IntervalField) -> Interval {
         days,
         micros,
     }
+}
+
+/// The number of a table in `pg_class`.
+pub(super) fn table_oid(table: TableId, span: Span) -> Expr {
+    constant(Value::Oid(table.oid()), DataType::Oid, span)
 }

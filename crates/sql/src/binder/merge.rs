@@ -204,6 +204,7 @@ impl<'a> Binder<'a> {
             },
             returning: None,
             family: None,
+            checks: Vec::new(),
         })
     }
 

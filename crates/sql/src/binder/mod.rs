@@ -17,6 +17,7 @@ mod expr;
 mod family;
 mod from;
 mod grouping;
+mod inquiry;
 mod insert;
 mod literal;
 mod locking;
@@ -72,6 +73,8 @@ pub struct BindOptions {
     pub row_keys: bool,
     /// Where the cursors are, for WHERE CURRENT OF.
     pub positions: Vec<CursorPosition>,
+    /// Give every row the number of its table; [`bind`] asks for it where a statement wants it.
+    pub(crate) table_oids: bool,
 }
 
 /// The name of the column that [`BindOptions::row_keys`] adds; no column of a user's has it.
@@ -107,6 +110,30 @@ pub struct Bound {
 /// Everything that PostgreSQL finds before it runs a statement, with its SQLSTATE and a place in
 /// the text that the tree was parsed from; 0A000 where a feature is not supported yet; whatever the catalog fails with.
 pub fn bind(
+    statement: &ast::Statement,
+    catalog: &dyn CatalogReader,
+    options: &BindOptions,
+) -> Result<Bound> {
+    with_table_oids(options, |options| bind_once(statement, catalog, options))
+}
+
+/// Binds; again with the numbers of tables beside their rows where that turns out to be needed.
+fn with_table_oids<T>(
+    options: &BindOptions,
+    bind: impl Fn(&BindOptions) -> Result<T>,
+) -> Result<T> {
+    match bind(options) {
+        Err(error) if error.message() == columns::TABLE_OIDS_WANTED && !options.table_oids => {
+            bind(&BindOptions {
+                table_oids: true,
+                ..options.clone()
+            })
+        }
+        result => result,
+    }
+}
+
+fn bind_once(
     statement: &ast::Statement,
     catalog: &dyn CatalogReader,
     options: &BindOptions,
@@ -224,9 +251,11 @@ pub fn check_view(
 ) -> Result<()> {
     match view.view() {
         None => Ok(()),
-        Some(of) => Binder::new(catalog, options)
-            .view(view, of, Span::default())
-            .map(|_| ()),
+        Some(of) => with_table_oids(options, |options| {
+            Binder::new(catalog, options)
+                .view(view, of, Span::default())
+                .map(|_| ())
+        }),
     }
 }
 
@@ -383,6 +412,9 @@ impl<'a> Binder<'a> {
             S::Comment(comment) => Ok(BoundStatement::Definition(Box::new(
                 crate::bound::Definition::Comment(comment.clone()),
             ))),
+            S::CreateType(create) => self.create_type(create),
+            S::CreateDomain(create) => self.create_domain(create),
+            S::DropType(drop) => self.drop_types(drop),
             S::AlterTable(alter) => self.alter_table(alter),
             S::AlterSequence(alter) => self.alter_sequence(alter),
             S::Drop(drop) => self.drop_object(drop),

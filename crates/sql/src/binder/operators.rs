@@ -339,11 +339,15 @@ impl Binder<'_> {
                 Some((right, left, T::Timestamp))
             }
             (Op::Add | Op::Subtract, T::Date, T::Interval) => Some((left, right, T::Timestamp)),
-            (Op::Add | Op::Subtract, T::Timestamp | T::TimestampTz | T::Time, T::Interval) => {
-                Some((left, right, left_type))
-            }
+            (Op::Add, T::Date, T::TimeTz) => Some((left, right, T::TimestampTz)),
+            (Op::Add, T::TimeTz, T::Date) => Some((right, left, T::TimestampTz)),
+            (
+                Op::Add | Op::Subtract,
+                T::Timestamp | T::TimestampTz | T::Time | T::TimeTz,
+                T::Interval,
+            ) => Some((left, right, left_type)),
             (Op::Add, T::Interval, T::Date) => Some((right, left, T::Timestamp)),
-            (Op::Add, T::Interval, T::Timestamp | T::TimestampTz | T::Time) => {
+            (Op::Add, T::Interval, T::Timestamp | T::TimestampTz | T::Time | T::TimeTz) => {
                 Some((right, left, right_type))
             }
             (Op::Subtract, T::Time, T::Time)

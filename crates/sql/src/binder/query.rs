@@ -48,7 +48,7 @@ impl<'a> Binder<'a> {
         span: Span,
     ) -> Result<(LogicalPlan, Vec<ScopeColumn>)> {
         let table = self.table(name)?;
-        let (plan, columns) = self.scan_all(&table, None, false, span)?;
+        let (plan, columns, _) = self.scan_all(&table, None, false, span)?;
         self.note_read(&table, &columns);
         for column in &columns {
             self.access.read(column.id);

@@ -13,6 +13,16 @@ pub(super) struct ScopeColumn {
     pub(super) nullable: bool,
 }
 
+/// The hidden column that holds the number of a row's table; no column of a user's has that name.
+pub(super) const TABLE_OID: &str = "\0tableoid";
+
+impl ScopeColumn {
+    /// Whether no name leads to it, nor does `*`.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.name == TABLE_OID
+    }
+}
+
 /// A table, subquery or join under a name.
 #[derive(Clone, Debug)]
 pub(super) struct Relation {

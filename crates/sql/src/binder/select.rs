@@ -387,7 +387,8 @@ impl<'a> Binder<'a> {
                             ),
                         ));
                     };
-                    for column in &relation.columns {
+                    let shown = relation.columns.iter().filter(|column| !column.is_hidden());
+                    for column in shown {
                         self.access.read(column.id);
                         result.push(Item::Bound(
                             column_expr(column, name.span),

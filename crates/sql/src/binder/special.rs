@@ -10,32 +10,74 @@ use crate::{
 };
 
 /// The fields of EXTRACT.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 67] = [
+    "c",
+    "cent",
+    "centuries",
     "century",
+    "d",
     "day",
+    "days",
+    "dec",
     "decade",
+    "decades",
+    "decs",
     "dow",
     "doy",
     "epoch",
+    "h",
     "hour",
+    "hours",
+    "hr",
+    "hrs",
     "isodow",
     "isoyear",
+    "j",
+    "jd",
     "julian",
+    "m",
     "microsecond",
     "microseconds",
+    "mil",
+    "millennia",
     "millennium",
     "millisecond",
     "milliseconds",
+    "mils",
+    "min",
+    "mins",
     "minute",
+    "minutes",
+    "mon",
+    "mons",
     "month",
+    "months",
+    "ms",
+    "msec",
+    "msecs",
+    "qtr",
     "quarter",
+    "s",
+    "sec",
     "second",
+    "seconds",
+    "secs",
     "timezone",
+    "timezone_h",
     "timezone_hour",
+    "timezone_m",
     "timezone_minute",
+    "us",
+    "usec",
+    "usecs",
+    "w",
     "week",
+    "weeks",
+    "y",
     "year",
     "years",
+    "yr",
+    "yrs",
 ];
 
 /// OVERLAPS without periods beside it.
@@ -155,7 +197,7 @@ impl<'a> Binder<'a> {
                 self.named_call("timezone", vec![zone, operand], span)
             }
             A::Current { value, precision } => {
-                let now = current(*value, span)?;
+                let now = current(*value, span);
                 let rounded = match (precision, now.data_type) {
                     (Some(digits @ 0..=5), DataType::TimestampTz) => {
                         DataType::Rounded(RoundedTime::TimestampTz, *digits as u8)
@@ -165,6 +207,9 @@ impl<'a> Binder<'a> {
                     }
                     (Some(digits @ 0..=5), DataType::Time) => {
                         DataType::Rounded(RoundedTime::Time, *digits as u8)
+                    }
+                    (Some(digits @ 0..=5), DataType::TimeTz) => {
+                        DataType::Rounded(RoundedTime::TimeTz, *digits as u8)
                     }
                     (_, data_type) => data_type,
                 };
@@ -180,15 +225,10 @@ fn text(value: &str, span: Span) -> Expr {
 }
 
 /// CURRENT_DATE and the like. The clock gives microseconds; six digits change nothing.
-fn current(value: CurrentValue, span: Span) -> Result<Expr> {
+fn current(value: CurrentValue, span: Span) -> Expr {
     let (function, data_type) = match value {
         CurrentValue::Date => (ScalarFunction::CurrentDate, DataType::Date),
-        CurrentValue::Time => {
-            return Err(
-                unsupported("the type time with time zone (CURRENT_TIME) is", span)
-                    .hint("Use LOCALTIME or CURRENT_TIMESTAMP."),
-            );
-        }
+        CurrentValue::Time => (ScalarFunction::CurrentTime, DataType::TimeTz),
         CurrentValue::Timestamp => (ScalarFunction::CurrentTimestamp, DataType::TimestampTz),
         CurrentValue::LocalTime => (ScalarFunction::LocalTime, DataType::Time),
         CurrentValue::LocalTimestamp => (ScalarFunction::LocalTimestamp, DataType::Timestamp),
@@ -197,10 +237,10 @@ fn current(value: CurrentValue, span: Span) -> Result<Expr> {
         CurrentValue::Catalog => (ScalarFunction::CurrentDatabase, DataType::Text),
         CurrentValue::Schema => (ScalarFunction::CurrentSchema, DataType::Text),
     };
-    Ok(Expr {
+    Expr {
         kind: ExprKind::Function(function, Vec::new()),
         data_type,
         nullable: false,
         span,
-    })
+    }
 }

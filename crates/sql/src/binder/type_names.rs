@@ -1,15 +1,18 @@
 //! Type names.
 
+use std::sync::Arc;
+
 use super::{Binder, expr::with_hint, suggest, unsupported};
 use crate::{
     ast::{IntervalField, TypeName, TypeNameKind},
+    catalog::named_type::NamedType,
     error::{Error, Result, SqlState},
     span::Span,
     types::{DataType, ObjectClass, RoundedTime},
 };
 
 /// The names of types, as PostgreSQL and the standard have them, and `int1` and `tinyint`.
-const NAMES: [(&str, DataType); 47] = [
+const NAMES: [(&str, DataType); 48] = [
     ("bool", DataType::Boolean),
     ("boolean", DataType::Boolean),
     ("int1", DataType::Int1),
@@ -38,6 +41,7 @@ const NAMES: [(&str, DataType); 47] = [
     ("bytea", DataType::Bytea),
     ("date", DataType::Date),
     ("time", DataType::Time),
+    ("timetz", DataType::TimeTz),
     ("timestamp", DataType::Timestamp),
     ("timestamptz", DataType::TimestampTz),
     ("interval", DataType::Interval),
@@ -63,7 +67,7 @@ const NAMES: [(&str, DataType); 47] = [
 ];
 
 /// Types that PostgreSQL has and that are not there yet.
-const UNSUPPORTED: [&str; 26] = [
+const UNSUPPORTED: [&str; 25] = [
     "xml",
     "money",
     "inet",
@@ -86,7 +90,6 @@ const UNSUPPORTED: [&str; 26] = [
     "tsrange",
     "tstzrange",
     "daterange",
-    "timetz",
     "hstore",
     "record",
     "void",
@@ -100,7 +103,37 @@ pub(super) fn known(name: &str) -> Option<DataType> {
         .map(|(_, data_type)| *data_type)
 }
 
+pub(super) fn shell(name: &str, span: Span) -> Error {
+    Error::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("type \"{name}\" is only a shell"),
+    )
+    .at(span)
+}
+
 impl Binder<'_> {
+    /// The domain or distinct type that a type name stands for, if it does. Types that every
+    /// database has go first.
+    pub(super) fn named_type(&self, name: &TypeName) -> Result<Option<Arc<NamedType>>> {
+        let TypeNameKind::Named {
+            name: words,
+            arguments,
+        } = &name.kind
+        else {
+            return Ok(None);
+        };
+        let word = words.last();
+        let schema = words.qualifier().map(|schema| schema.name.as_str());
+        if !arguments.is_empty() || (schema.is_none() && known(&word.name).is_some()) {
+            return Ok(None);
+        }
+        let found = self.catalog.named_type(schema, &word.name)?;
+        if let Some(named) = &found {
+            self.access.uses_type(named.id);
+        }
+        Ok(found)
+    }
+
     /// The type of a column.
     pub(super) fn column_type(&self, name: &TypeName) -> Result<DataType> {
         if let TypeNameKind::Named { name: words, .. } = &name.kind {
@@ -152,15 +185,14 @@ impl Binder<'_> {
                 timestamp,
                 precision,
             } => {
-                if !*timestamp {
-                    return Err(unsupported("the type time with time zone is", name.span)
-                        .hint("Use time or timestamp with time zone."));
-                }
+                let time = if *timestamp {
+                    RoundedTime::TimestampTz
+                } else {
+                    RoundedTime::TimeTz
+                };
                 match precision {
-                    Some(precision) => {
-                        with_precision(RoundedTime::TimestampTz, (*precision).into(), name.span)
-                    }
-                    None => Ok(DataType::TimestampTz),
+                    Some(precision) => with_precision(time, (*precision).into(), name.span),
+                    None => Ok(time.data_type()),
                 }
             }
             TypeNameKind::Named {
@@ -168,6 +200,16 @@ impl Binder<'_> {
                 arguments,
             } => {
                 let word = words.last();
+                if let Some(named) = self.named_type(name)? {
+                    if named.is_constrained() {
+                        return Err(unsupported(
+                            "converting to a domain that has constraints is",
+                            name.span,
+                        )
+                        .hint("Columns of the domain check what is stored in them."));
+                    }
+                    return named.base().ok_or_else(|| shell(&named.name, name.span));
+                }
                 if let Some(schema) = words.qualifier()
                     && schema.name != "pg_catalog"
                 {
@@ -261,6 +303,7 @@ fn with_arguments(
             ))),
         },
         (DataType::Time, [precision]) => with_precision(RoundedTime::Time, *precision, span),
+        (DataType::TimeTz, [precision]) => with_precision(RoundedTime::TimeTz, *precision, span),
         (DataType::Timestamp, [precision]) => {
             with_precision(RoundedTime::Timestamp, *precision, span)
         }

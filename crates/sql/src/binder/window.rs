@@ -470,6 +470,7 @@ impl<'a> Binder<'a> {
             DataType::Date | DataType::Timestamp => (DataType::Timestamp, DataType::Interval),
             DataType::TimestampTz => (DataType::TimestampTz, DataType::Interval),
             DataType::Time => (DataType::Time, DataType::Interval),
+            DataType::TimeTz => (DataType::TimeTz, DataType::Interval),
             DataType::Interval => (DataType::Interval, DataType::Interval),
             other => {
                 return Err(Error::new(

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::{
     Binder, Place,
-    definition::view::{PathCatalog, simple_source},
+    definition::view::{PathCatalog, has_option, simple_source},
     scope::{Scope, ScopeColumn},
     unsupported,
 };
 use crate::{
     ast::{self, Ident},
     bound::{ColumnId, Expr},
-    catalog::{CatalogReader as _, Table, TableKind},
+    catalog::{CatalogReader as _, CheckOption, Table, TableKind},
     error::{Error, Result, SqlState},
     span::Span,
 };
@@ -71,11 +71,13 @@ impl<'a> Binder<'a> {
             if views.len() as u32 >= DEEPEST {
                 return Err(not_updatable("Views are nested too deep."));
             }
-            if of.check_option.is_some() {
-                return Err(unsupported(
-                    "changes through views WITH CHECK OPTION are",
-                    span,
-                ));
+            for option in ["security_barrier", "security_invoker"] {
+                if has_option(&at, option) {
+                    return Err(unsupported(
+                        &format!("changes through views WITH ({option}) are"),
+                        span,
+                    ));
+                }
             }
             let Some((select, source)) = simple_source(&of.query) else {
                 return Err(not_updatable(
@@ -181,8 +183,60 @@ impl<'a> Binder<'a> {
         ids: &[ColumnId],
         span: Span,
     ) -> Result<Vec<Expr>> {
+        let found = self.conditions_of_views(writable, ids, span)?;
+        Ok(found.into_iter().flat_map(|(_, of)| of).collect())
+    }
+
+    /// What WITH CHECK OPTION asks of new rows, over the row.
+    pub(super) fn view_checks(
+        &mut self,
+        writable: &Writable,
+        span: Span,
+    ) -> Result<Vec<(String, Expr)>> {
+        let asked = |view: &Arc<Table>| view.view().and_then(|of| of.check_option);
+        if !writable.views.iter().any(|view| asked(view).is_some()) {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<ColumnId> = (0..writable.base.columns.len())
+            .map(|ordinal| ColumnId(ordinal as u32))
+            .collect();
+        let mut conditions = self.conditions_of_views(writable, &ids, span)?;
+        let mut checks = Vec::new();
+        let mut cascaded = false;
+        // Outermost first: CASCADED asks for what all views below it show.
+        for (at, view) in writable.views.iter().enumerate() {
+            let option = asked(view);
+            cascaded |= option == Some(CheckOption::Cascaded);
+            if option.is_none() && !cascaded {
+                continue;
+            }
+            for (_, of) in conditions.iter_mut().filter(|(place, _)| *place == at) {
+                for condition in of.drain(..) {
+                    if condition.has_subquery() {
+                        return Err(unsupported(
+                            "WITH CHECK OPTION on a condition with a subquery is",
+                            span,
+                        ));
+                    }
+                    checks.push((view.name.clone(), condition));
+                }
+            }
+        }
+        // What is wrong for the innermost view is told first.
+        checks.reverse();
+        Ok(checks)
+    }
+
+    /// The conditions of each view (by its place), over columns of the table with these ids. What
+    /// they read, the views' owners read.
+    fn conditions_of_views(
+        &mut self,
+        writable: &Writable,
+        ids: &[ColumnId],
+        span: Span,
+    ) -> Result<Vec<(usize, Vec<Expr>)>> {
         let outer = std::mem::take(&mut self.access);
-        let conditions = self.conditions_of_views(writable, ids, span);
+        let conditions = self.bind_conditions_of_views(writable, ids, span);
         let inner = std::mem::replace(&mut self.access, outer);
         if let Some(view) = writable.views.first() {
             self.access.within_view(view.id, inner);
@@ -190,17 +244,17 @@ impl<'a> Binder<'a> {
         conditions
     }
 
-    fn conditions_of_views(
+    fn bind_conditions_of_views(
         &mut self,
         writable: &Writable,
         ids: &[ColumnId],
         span: Span,
-    ) -> Result<Vec<Expr>> {
+    ) -> Result<Vec<(usize, Vec<Expr>)>> {
         let mut conditions = Vec::new();
         // The columns of what each view selects from, innermost view last.
         let mut map: Vec<usize> = (0..writable.base.columns.len()).collect();
         let mut below = Arc::clone(&writable.base);
-        for view in writable.views.iter().rev() {
+        for (at, view) in writable.views.iter().enumerate().rev() {
             let Some(of) = view.view() else { continue };
             let Some((select, source)) = simple_source(&of.query) else {
                 continue;
@@ -246,7 +300,7 @@ impl<'a> Binder<'a> {
                         .at(span)
                 })?;
                 self.tables_read.extend(reads);
-                conditions.extend(super::from::conjuncts(condition));
+                conditions.push((at, super::from::conjuncts(condition)));
             }
             let mut own = Vec::with_capacity(view.columns.len());
             for item in &select.items {

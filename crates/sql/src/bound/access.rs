@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{ColumnNumber, Table, TableId, access::Privileges};
+use crate::catalog::{ColumnNumber, Table, TableId, access::Privileges, named_type::TypeId};
 
 /// A right that a statement needs on a table or view.
 #[derive(Clone, Debug)]
@@ -25,4 +25,6 @@ pub struct Needed {
     pub tables: Vec<AccessCheck>,
     /// The functions that it calls, by name.
     pub functions: Vec<String>,
+    /// The named types that it uses.
+    pub types: Vec<TypeId>,
 }

@@ -20,6 +20,9 @@ pub struct Change {
     pub returning: Option<Returning>,
     /// UPDATE and DELETE: the tables made of `table` whose rows change as well.
     pub family: Option<Family>,
+    /// WITH CHECK OPTION of the views through which the table is changed: a view's name and what
+    /// must be true of new rows, bound over the row as a CHECK constraint is.
+    pub checks: Vec<(String, Expr)>,
 }
 
 /// The tables whose rows an UPDATE or DELETE works on, where they are more than one.
@@ -27,6 +30,8 @@ pub struct Change {
 pub struct Family {
     /// The source's column (`int4`) with the place of the member that a row is of.
     pub member: ColumnId,
+    /// The column with the number of each row's table, where that is wanted.
+    pub table_oid: Option<ColumnId>,
     /// The members.
     pub members: Vec<FamilyMember>,
 }

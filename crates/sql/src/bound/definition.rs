@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     ast::{AccessStatement, ObjectKind, RoleSpec, Statement},
     bound::{ColumnId, Expr, LogicalPlan},
+    catalog::named_type::NamedType,
     catalog::{ColumnNumber, Index, PartitionBound, Sequence, SequenceId, Table},
 };
 
@@ -49,6 +50,24 @@ pub enum Definition {
     Drop(Drop),
     /// TRUNCATE.
     Truncate(Truncate),
+    /// CREATE TYPE, CREATE DOMAIN; its id is given by the engine, unless it defines a shell.
+    CreateType {
+        /// Its definition.
+        definition: NamedType,
+        /// The command tag.
+        tag: &'static str,
+    },
+    /// DROP TYPE, DROP DOMAIN.
+    DropTypes {
+        /// Which.
+        types: Vec<Arc<NamedType>>,
+        /// Names that do not exist (with IF EXISTS: a notice each).
+        missing: Vec<String>,
+        /// CASCADE.
+        cascade: bool,
+        /// DOMAIN, not TYPE.
+        domain: bool,
+    },
     /// Roles, owners and privileges.
     Access(Box<AccessStatement>),
 }

@@ -451,6 +451,53 @@ pub enum AggregateFunction {
     PercentileDisc,
     /// Of values in order: the most frequent.
     Mode,
+    /// Of pairs `(y, x)` of numbers.
+    Regression(RegressionMeasure),
+    /// Of rows in order: where another row would stand among them. The keys of the rows come
+    /// first, then those of the other.
+    Hypothetical(HypotheticalMeasure),
+}
+
+/// What is said of a row that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HypotheticalMeasure {
+    /// `rank`: one more than the rows before it.
+    Rank,
+    /// `dense_rank`: one more than the different rows before it.
+    DenseRank,
+    /// `percent_rank`: the rows before it in parts of all that are there.
+    PercentRank,
+    /// `cume_dist`: the rows up to it, and itself, in parts of all.
+    CumulativeDistribution,
+}
+
+/// What is computed of pairs of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RegressionMeasure {
+    /// `regr_count`: how many pairs there are.
+    Count,
+    /// `regr_sxx`: the sum of the squared distances of x from its mean.
+    SumXx,
+    /// `regr_syy`: that of y.
+    SumYy,
+    /// `regr_sxy`: the sum of the products of both distances.
+    SumXy,
+    /// `regr_avgx`.
+    AverageX,
+    /// `regr_avgy`.
+    AverageY,
+    /// `regr_slope` of the least-squares line.
+    Slope,
+    /// `regr_intercept` of that line.
+    Intercept,
+    /// `regr_r2`: the square of the correlation.
+    Determination,
+    /// `covar_pop`.
+    CovariancePopulation,
+    /// `covar_samp`.
+    CovarianceSample,
+    /// `corr`.
+    Correlation,
 }
 
 impl AggregateFunction {

@@ -24,7 +24,8 @@ pub use definition::{
     SequenceDefinition, Truncate,
 };
 pub use expr::{
-    AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction, UnaryOp,
+    AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, HypotheticalMeasure,
+    RegressionMeasure, ScalarFunction, UnaryOp,
 };
 pub use plan::{
     GroupingSets, JoinKind, LockStrength, LockWaitPolicy, LogicalPlan, OutputColumn, RowLock,

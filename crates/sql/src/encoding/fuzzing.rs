@@ -21,6 +21,7 @@ const TYPES: [DataType; 18] = [
     DataType::Bytea,
     DataType::Date,
     DataType::Time,
+    DataType::TimeTz,
     DataType::Timestamp,
     DataType::TimestampTz,
     DataType::Interval,

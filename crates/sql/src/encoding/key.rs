@@ -279,6 +279,9 @@ fn encode_payload(data_type: DataType, value: &Value, out: &mut Vec<u8>) -> Resu
         | (DataType::TimestampTz, Value::TimestampTz(value)) => {
             out.extend_from_slice(&(*value as u64 ^ 1 << 63).to_be_bytes());
         }
+        (DataType::TimeTz, Value::TimeTz(value)) => {
+            out.extend_from_slice(&(value.packed() as u64 ^ 1 << 63).to_be_bytes());
+        }
         (DataType::Float4, Value::Float4(value)) => {
             let value = if value.is_nan() {
                 f32::NAN.abs()
@@ -467,6 +470,7 @@ fn payload_len(data_type: DataType, payload: &[u8], mask: u8) -> Option<usize> {
         DataType::Int8
         | DataType::Float8
         | DataType::Time
+        | DataType::TimeTz
         | DataType::Timestamp
         | DataType::TimestampTz => 8,
         DataType::Interval | DataType::Uuid => 16,
@@ -510,9 +514,11 @@ fn decode_payload<'a>(
         DataType::Int4 | DataType::Date => {
             ValueRef::Integer(i64::from((unsigned(4)? as u32 ^ 1 << 31) as i32))
         }
-        DataType::Int8 | DataType::Time | DataType::Timestamp | DataType::TimestampTz => {
-            ValueRef::Integer((unsigned(8)? ^ 1 << 63) as i64)
-        }
+        DataType::Int8
+        | DataType::Time
+        | DataType::TimeTz
+        | DataType::Timestamp
+        | DataType::TimestampTz => ValueRef::Integer((unsigned(8)? ^ 1 << 63) as i64),
         DataType::Oid => ValueRef::Integer(i64::from(unsigned(4)? as u32)),
         DataType::Text
         | DataType::Varchar(_)

@@ -64,6 +64,7 @@ impl Storage {
             | DataType::Int4
             | DataType::Int8
             | DataType::Date
+            | DataType::TimeTz
             | DataType::Oid
             | DataType::Unknown => Storage::Integer,
             DataType::Time | DataType::Timestamp | DataType::TimestampTz => Storage::Micros,
@@ -356,6 +357,7 @@ pub(crate) fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -
             push_integer(i64::from(*value), out)
         }
         (Storage::Integer, Value::Int8(value)) => push_integer(*value, out),
+        (Storage::Integer, Value::TimeTz(value)) => push_integer(value.packed(), out),
         (Storage::Integer, Value::Oid(value)) => push_integer(i64::from(*value), out),
         (
             Storage::Micros,

@@ -26,6 +26,7 @@ const TYPES: &[DataType] = &[
     DataType::Bytea,
     DataType::Date,
     DataType::Time,
+    DataType::TimeTz,
     DataType::Timestamp,
     DataType::TimestampTz,
     DataType::Interval,
@@ -94,6 +95,10 @@ fn value(g: &mut Gen, data_type: DataType) -> Value {
         DataType::Bytea => Value::Bytea(text(g)),
         DataType::Date => Value::Date(int as i32),
         DataType::Time => Value::Time(int),
+        DataType::TimeTz => Value::TimeTz(
+            crate::types::TimeTz::new(int.rem_euclid(86_400_000_000), (int % 57_600) as i32)
+                .expect("a time of day"),
+        ),
         DataType::Timestamp if bool::arbitrary(g) => {
             Value::Timestamp(int % 1_000_000_000 * 1_000_000)
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     DataType, Decimal, Interval, Result, Value,
     encoding::{composite, corrupt},
+    types::TimeTz,
 };
 
 /// A value as the decoders give it. What it means is up to its column's type: an
@@ -59,6 +60,9 @@ impl ValueRef<'_> {
                 Value::Date(value.try_into().map_err(range)?)
             }
             (DataType::Time, ValueRef::Integer(value)) => Value::Time(value),
+            (DataType::TimeTz, ValueRef::Integer(value)) => Value::TimeTz(
+                TimeTz::from_packed(value).ok_or_else(|| corrupt("a time is out of its range"))?,
+            ),
             (DataType::Timestamp, ValueRef::Integer(value)) => Value::Timestamp(value),
             (DataType::TimestampTz, ValueRef::Integer(value)) => Value::TimestampTz(value),
             (DataType::Float4, ValueRef::Float4(value)) => Value::Float4(value),

@@ -140,7 +140,7 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
-fn failing_row(row: &[Value]) -> String {
+pub(crate) fn failing_row(row: &[Value]) -> String {
     let values: Vec<String> = row.iter().map(shown).collect();
     format!("Failing row contains ({}).", values.join(", "))
 }

@@ -40,8 +40,25 @@ struct Cursor {
     scrolls: bool,
     /// Whether it lives on after its transaction.
     holds: bool,
+    /// Whether the open block has declared it.
+    is_new: bool,
+    /// How many savepoints there were when it was declared.
+    depth: usize,
+    /// What its query fails with after the last of its rows.
+    end: End,
     /// Counts the rows against the memory budget.
     _memory: MemoryMeter,
+}
+
+/// What comes after the rows of a cursor.
+#[derive(Debug)]
+enum End {
+    /// Nothing.
+    Clean,
+    /// The query fails there.
+    Fails(Error),
+    /// It has failed: the cursor is of no use any more.
+    Failed,
 }
 
 impl std::fmt::Debug for Cursor {
@@ -51,6 +68,11 @@ impl std::fmt::Debug for Cursor {
             .field("at", &self.at)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether an error is about the values of a row (SQLSTATE class 22).
+fn is_of_row(error: &Error) -> bool {
+    error.state().0.starts_with("22")
 }
 
 impl Cursor {
@@ -342,7 +364,18 @@ impl Session {
         let mut kept = Vec::new();
         let mut keys = Vec::new();
         let mut row = Vec::new();
-        while rows.next_into(&mut row)? {
+        let mut end = End::Clean;
+        loop {
+            match rows.next_into(&mut row) {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What is wrong with a row is told to whoever fetches it.
+                Err(error) if !hold && self.in_transaction() && is_of_row(&error) => {
+                    end = End::Fails(error);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
             memory.grow(row_bytes(&row))?;
             if has_keys && let Some(Value::Bytea(key)) = row.pop() {
                 keys.push(key);
@@ -359,10 +392,27 @@ impl Session {
             scrolls: scroll != Some(false),
             // Outside a block there is no transaction whose end would close it.
             holds: hold || !self.in_transaction(),
+            is_new: self.in_transaction(),
+            depth: self.open.as_ref().map_or(0, |open| open.savepoints()),
+            end,
             _memory: memory,
         };
         self.objects.cursors.insert(name.name.clone(), cursor);
         Ok(StatementResult::done("DECLARE CURSOR"))
+    }
+
+    /// The open block is back at its last savepoint: cursors declared since are gone.
+    pub(super) fn rolled_back_to_savepoint(&mut self) {
+        let left = self.open.as_ref().map_or(0, |open| open.savepoints());
+        self.objects.cursors.retain(|_, cursor| cursor.depth < left);
+    }
+
+    /// A savepoint was released: what was declared after it belongs to what is around it.
+    pub(super) fn released_savepoint(&mut self) {
+        let left = self.open.as_ref().map_or(0, |open| open.savepoints());
+        for cursor in self.objects.cursors.values_mut() {
+            cursor.depth = cursor.depth.min(left);
+        }
     }
 
     fn fetch_cursor(
@@ -383,7 +433,20 @@ impl Session {
             )
             .hint("Declare it with SCROLL option to enable backward scan."));
         }
+        if matches!(cursor.end, End::Failed) {
+            return Err(Error::new(
+                SqlState::NOT_IN_PREREQUISITE_STATE,
+                format!("cursor \"{}\" has failed and cannot go on", name.name),
+            )
+            .at(name.span));
+        }
         let rows: Vec<Vec<Value>> = cursor.fetch(direction).into_iter().cloned().collect();
+        if cursor.at > cursor.rows.len()
+            && let End::Fails(error) = std::mem::replace(&mut cursor.end, End::Clean)
+        {
+            cursor.end = End::Failed;
+            return Err(error);
+        }
         let count = rows.len();
         if moves {
             return Ok(StatementResult::Done {
@@ -448,9 +511,11 @@ impl Session {
     /// The end of a transaction closes the cursors that do not outlive it.
     pub(super) fn close_cursors(&mut self, committed: bool) {
         if !self.objects.cursors.is_empty() {
-            self.objects
-                .cursors
-                .retain(|_, cursor| cursor.holds && committed);
+            self.objects.cursors.retain(|_, cursor| {
+                let stays = cursor.holds && (committed || !cursor.is_new);
+                (cursor.is_new, cursor.depth) = (false, 0);
+                stays
+            });
         }
     }
 

@@ -4,6 +4,7 @@ use crate::{
     Error, Result, SqlState,
     engine::{
         copy::{CopyIn, CopyOut},
+        notice::Notice,
         rows::Rows,
     },
 };
@@ -24,7 +25,7 @@ pub enum StatementResult {
         /// Rows inserted, updated or deleted.
         affected: u64,
         /// What the user should know beside (`table "t" does not exist, skipping`).
-        notices: Vec<String>,
+        notices: Vec<Notice>,
     },
 }
 
@@ -39,7 +40,7 @@ impl StatementResult {
     }
 
     /// Done, with something to tell.
-    pub(crate) fn noted(tag: impl Into<String>, notices: Vec<String>) -> StatementResult {
+    pub(crate) fn noted(tag: impl Into<String>, notices: Vec<Notice>) -> StatementResult {
         StatementResult::Done {
             tag: tag.into(),
             affected: 0,

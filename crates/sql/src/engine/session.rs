@@ -20,18 +20,20 @@ use crate::{
         describe::all_settings,
         error::txn_error,
         foreign_keys::ConstraintModes,
+        notice::Notice,
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
         result::needs_client,
         rows::Rows,
         sequences::SessionSequences,
         served_activity::SessionActivity,
-        settings::{Settings, isolation_name, on_off},
+        session_settings::SavedSettings,
+        settings::Settings,
         system::SessionSystem,
         temporary::Temporary,
         transaction_state::{OpenTransaction, limit},
     },
     eval::SessionInfo,
-    types::{CastContext, Conversion, DataType, TextStyle},
+    types::{CastContext, Conversion, DataType},
 };
 
 pub use super::result::StatementResult;
@@ -71,22 +73,13 @@ pub struct Session {
     /// Which files COPY may reach.
     pub(super) files: FileAccess,
     /// What the settings become at the end of the open block, where it has changed some.
-    saved: Option<Box<SavedSettings>>,
+    pub(super) saved: Option<Box<SavedSettings>>,
     /// Its share of the memory, where it is limited.
     pub(super) memory: Option<MemoryBudget>,
     /// What is told of it while a client is served.
     pub(super) activity: Option<Arc<SessionActivity>>,
     /// Counts the changes of settings.
     pub(super) settings_version: u64,
-}
-
-/// Settings to go back to.
-#[derive(Debug)]
-struct SavedSettings {
-    /// After COMMIT: without what was LOCAL.
-    committed: (Settings, Authorization),
-    /// After ROLLBACK: as before the block.
-    rolled_back: (Settings, Authorization),
 }
 
 impl std::fmt::Debug for OpenTransaction {
@@ -167,126 +160,6 @@ impl Session {
     #[must_use]
     pub fn transaction_failed(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.has_failed())
-    }
-
-    /// The value of a setting, as SHOW prints it.
-    ///
-    /// # Errors
-    /// 42704 where there is no such setting.
-    pub fn setting(&self, name: &str) -> Result<String> {
-        match (&self.open, name) {
-            (Some(open), "transaction_isolation") => Ok(isolation_name(open.isolation).to_owned()),
-            (Some(open), "transaction_read_only") => Ok(on_off(open.read_only)),
-            (Some(open), "transaction_deferrable") => Ok(on_off(open.deferrable)),
-            _ => self.settings.show(name),
-        }
-    }
-
-    /// A number that is another one whenever a setting may have changed.
-    #[must_use]
-    pub fn settings_version(&self) -> u64 {
-        self.settings_version
-    }
-
-    /// How this session writes values as text: [`Value::display_in`] takes it.
-    #[must_use]
-    pub fn text_style(&self) -> TextStyle {
-        self.settings.style.clone()
-    }
-
-    /// Changes a setting, as SET does.
-    ///
-    /// # Errors
-    /// 42704 where there is no such setting, 22023 where the value is not allowed.
-    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        self.change_setting(name, Some(&Value::Text(value.into())))
-    }
-
-    /// Changes a setting for the whole session: RESET comes back to this value, as to those that
-    /// a client asks for when it connects.
-    ///
-    /// # Errors
-    /// As [`Session::set`].
-    pub fn set_default(&mut self, name: &str, value: &str) -> Result<()> {
-        self.settings
-            .set_default(name, &Value::Text(value.into()))?;
-        self.change_setting(name, Some(&Value::Text(value.into())))
-    }
-
-    pub(super) fn change_setting(&mut self, name: &str, value: Option<&Value>) -> Result<()> {
-        self.settings.set(name, value)?;
-        self.settings_changed();
-        Ok(())
-    }
-
-    /// SET, within an open block: rolled back with it, and where it is LOCAL ended with it.
-    pub(super) fn change_setting_in_block(
-        &mut self,
-        name: &str,
-        value: Option<&Value>,
-        local: bool,
-    ) -> Result<()> {
-        let before = (self.settings.clone(), self.authorization);
-        self.change_setting(name, value)?;
-        let saved = self.saved.get_or_insert_with(|| {
-            Box::new(SavedSettings {
-                committed: before.clone(),
-                rolled_back: before,
-            })
-        });
-        if !local {
-            saved.committed.0.set(name, value)?;
-        }
-        Ok(())
-    }
-
-    /// Acts as somebody else from now on; within an open block rolled back with it, and where it
-    /// is LOCAL ended with it.
-    pub(super) fn change_authorization(&mut self, to: Authorization, local: bool) {
-        if self.in_transaction() {
-            let before = (self.settings.clone(), self.authorization);
-            let saved = self.saved.get_or_insert_with(|| {
-                Box::new(SavedSettings {
-                    committed: before.clone(),
-                    rolled_back: before,
-                })
-            });
-            if !local {
-                saved.committed.1 = to;
-            }
-        } else if local {
-            return;
-        }
-        self.authorization = to;
-        self.authorization_changed();
-    }
-
-    /// Other settings from now on.
-    pub(super) fn replace_settings(&mut self, settings: Settings) {
-        self.settings = settings;
-        self.settings_changed();
-    }
-
-    /// What follows from changed settings.
-    fn settings_changed(&mut self) {
-        self.settings_version += 1;
-        self.settle_search_path();
-        let path = &self.settings.search_path;
-        self.info = Arc::new(SessionInfo {
-            style: self.settings.style.clone(),
-            schema: path
-                .iter()
-                .find(|schema| self.database.catalog().schema_id(schema).is_some())
-                .cloned()
-                .unwrap_or_default(),
-            ..SessionInfo::clone(&self.info)
-        });
-        if !Arc::ptr_eq(&self.sequences, &self.database.inner.shared_sequences) {
-            self.sequences.set_search_path(Arc::clone(path));
-        }
-        if let Some(system) = &self.info.system {
-            system.set_settings(&self.settings);
-        }
     }
 
     /// Prepares a statement; [`Session::run_statement`] runs it in this session.
@@ -485,18 +358,7 @@ impl Session {
         };
         self.constraints = ConstraintModes::default();
         self.close_cursors(commit);
-        if let Some(saved) = self.saved.take() {
-            let (settings, authorization) = if commit {
-                saved.committed
-            } else {
-                saved.rolled_back
-            };
-            self.replace_settings(settings);
-            if self.authorization != authorization {
-                self.authorization = authorization;
-                self.authorization_changed();
-            }
-        }
+        self.restore_settings(commit);
         let changed_catalog = open.changed_catalog;
         let transaction = match open.into_transaction() {
             Ok(transaction) => transaction,
@@ -694,7 +556,8 @@ impl Session {
                     return Ok(StatementResult::noted(
                         "SET",
                         vec![
-                            "WARNING:  SET LOCAL can only be used in transaction blocks".to_owned(),
+                            Notice::warning("SET LOCAL can only be used in transaction blocks")
+                                .with_state(SqlState::NO_ACTIVE_SQL_TRANSACTION),
                         ],
                     ));
                 }
@@ -761,6 +624,9 @@ fn is_definition(kind: &StatementKind) -> bool {
             | StatementKind::CreateSequence(_)
             | StatementKind::CreateSchema(_)
             | StatementKind::Comment(_)
+            | StatementKind::CreateType(_)
+            | StatementKind::CreateDomain(_)
+            | StatementKind::DropType(_)
             | StatementKind::Access(_)
             | StatementKind::AlterTable(_)
             | StatementKind::AlterSequence(_)

@@ -94,6 +94,7 @@ fn insert(session: &mut Session, name: &str, rows: Vec<Vec<Value>>) -> Result<()
         },
         returning: None,
         family: None,
+        checks: Vec::new(),
     };
     run(session, BoundStatement::Change(Box::new(change))).map(|_| ())
 }

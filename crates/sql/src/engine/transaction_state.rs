@@ -121,6 +121,11 @@ impl OpenTransaction {
         })
     }
 
+    /// How many savepoints there are.
+    pub(crate) fn savepoints(&self) -> usize {
+        self.savepoints.len()
+    }
+
     /// Its modes.
     pub(crate) fn modes(&self) -> TransactionModes {
         TransactionModes {

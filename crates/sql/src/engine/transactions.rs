@@ -6,10 +6,13 @@ use crate::{
     Error, Result, SqlState,
     bound::{TransactionModes, TransactionStatement},
     engine::{
+        notice::Notice,
         session::{Session, StatementResult, must_roll_back},
         transaction_state::OpenTransaction,
     },
 };
+
+const IN_PROGRESS: &str = "there is already a transaction in progress";
 
 impl Session {
     /// Runs BEGIN, COMMIT and the like.
@@ -18,9 +21,13 @@ impl Session {
         statement: TransactionStatement,
     ) -> Result<StatementResult> {
         let noted = |tag: &str, notice: &str| {
+            let state = match notice {
+                IN_PROGRESS => SqlState("25001"),
+                _ => SqlState::NO_ACTIVE_SQL_TRANSACTION,
+            };
             Ok(StatementResult::noted(
                 tag,
-                vec![format!("WARNING:  {notice}")],
+                vec![Notice::warning(notice).with_state(state)],
             ))
         };
         let tag = match &statement {
@@ -33,7 +40,7 @@ impl Session {
                     return Err(must_roll_back());
                 }
                 if self.open.is_some() {
-                    return noted(tag, "there is already a transaction in progress");
+                    return noted(tag, IN_PROGRESS);
                 }
                 self.open_transaction(modes)?;
                 Ok(StatementResult::done(tag))
@@ -93,6 +100,7 @@ impl Session {
                 if let Some(system) = self.own_system() {
                     system.outbox().rollback_to(&name);
                 }
+                self.rolled_back_to_savepoint();
                 Ok(StatementResult::done("ROLLBACK"))
             }
             TransactionStatement::Release(name) => {
@@ -101,6 +109,7 @@ impl Session {
                 }
                 let result = self.block("RELEASE SAVEPOINT")?.release(&name);
                 result.map_err(|error| self.failing(error))?;
+                self.released_savepoint();
                 Ok(StatementResult::done("RELEASE"))
             }
         }
@@ -120,7 +129,10 @@ impl Session {
         let Some(open) = &self.open else {
             return Ok(StatementResult::noted(
                 "SET",
-                vec!["WARNING:  SET TRANSACTION can only be used in transaction blocks".to_owned()],
+                vec![
+                    Notice::warning("SET TRANSACTION can only be used in transaction blocks")
+                        .with_state(SqlState::NO_ACTIVE_SQL_TRANSACTION),
+                ],
             ));
         };
         if open.has_failed() {

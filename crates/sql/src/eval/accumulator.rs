@@ -7,6 +7,7 @@ use super::{
     check_length, date_arithmetic, internal,
     node::Collation,
     ordered_set::OrderedSet,
+    regression::Regression,
     variance::{Measure, Variance},
 };
 use crate::{
@@ -68,6 +69,7 @@ enum State {
     Strings(Option<CompactString>),
     Bytes(Option<Vec<u8>>),
     Variance(Box<Variance>),
+    Regression(Box<Regression>),
     /// `array_agg`; NULL elements count.
     List(Vec<Value>),
     /// The JSON aggregates: the text so far; their arguments come as `json`.
@@ -112,7 +114,7 @@ impl Accumulator {
             .arguments
             .first()
             .map_or(DataType::Unknown, |argument| argument.data_type);
-        if let Some(state) = OrderedSet::new(call.function) {
+        if let Some(state) = OrderedSet::new(call) {
             return Ok(Accumulator(State::OrderedSet(Box::new(state))));
         }
         let state = match (call.function, argument) {
@@ -133,6 +135,7 @@ impl Accumulator {
                 value: Value::Null,
                 function: call.function,
             },
+            (F::Regression(measure), _) => State::Regression(Box::new(Regression::new(measure))),
             (_, T::Unknown) => State::Null,
             (F::Sum, T::Int1 | T::Int2 | T::Int4) => State::SumInt { sum: 0, any: false },
             (F::Sum, T::Int8) => State::SumBig { sum: 0, any: false },
@@ -207,6 +210,11 @@ impl Accumulator {
                 return Ok(());
             }
             State::Json { text, object, .. } => return add_json(text, *object, arguments),
+            State::Regression(state) => return state.update(arguments),
+            State::OrderedSet(state) if state.counts_nulls() => {
+                state.update(arguments);
+                return Ok(());
+            }
             _ => {}
         }
         if value.is_null() {
@@ -426,6 +434,7 @@ impl Accumulator {
                 return self.update(&[Value::Boolean(truth)]);
             }
             (State::Variance(variance), State::Variance(more)) => variance.merge(&more)?,
+            (State::Regression(state), State::Regression(more)) => state.merge(&more)?,
             (State::Bits { .. }, State::Bits { value, .. }) => return self.update(&[value]),
             (State::SumFloat8(_), State::SumFloat8(None))
             | (State::SumFloat4(_), State::SumFloat4(None))
@@ -472,6 +481,7 @@ impl Accumulator {
             State::Strings(joined) => joined.map_or(Value::Null, Value::Text),
             State::Bytes(joined) => joined.map_or(Value::Null, Value::Bytea),
             State::Variance(variance) => variance.finish()?,
+            State::Regression(state) => state.finish(),
             State::List(values) if values.is_empty() => Value::Null,
             State::List(values) => super::functions::array_of(&values)?,
             State::Json { text: None, .. } => Value::Null,
@@ -500,6 +510,7 @@ impl Accumulator {
             State::Bytes(Some(bytes)) => bytes.capacity(),
             State::Extreme { best, .. } => best.heap_size(),
             State::Variance(_) => size_of::<Variance>(),
+            State::Regression(_) => size_of::<Regression>(),
             State::List(values) => values
                 .iter()
                 .map(|value| size_of::<Value>() + value.heap_size())

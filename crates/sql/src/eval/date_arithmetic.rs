@@ -295,6 +295,17 @@ fn add(left: &Value, right: &Value) -> Result<Value> {
         | (Value::Interval(interval), Value::Timestamp(timestamp)) => {
             Value::Timestamp(add_interval(*timestamp, interval)?)
         }
+        (Value::TimeTz(time), Value::Interval(interval))
+        | (Value::Interval(interval), Value::TimeTz(time)) => {
+            Value::TimeTz(time.with_micros(time.micros() + interval.micros % MICROS_PER_DAY))
+        }
+        (Value::Date(date), Value::TimeTz(time)) | (Value::TimeTz(time), Value::Date(date)) => {
+            let span = Interval {
+                micros: time.utc_micros(),
+                ..Interval::default()
+            };
+            Value::TimestampTz(add_interval(date_timestamp(*date)?, &span)?)
+        }
         (Value::Time(time), Value::Interval(interval))
         | (Value::Interval(interval), Value::Time(time)) => {
             Value::Time(shift_time(*time, interval.micros))
@@ -345,6 +356,9 @@ fn subtract(left: &Value, right: &Value) -> Result<Value> {
             micros: left - right,
             ..Interval::default()
         }),
+        (Value::TimeTz(time), Value::Interval(interval)) => {
+            Value::TimeTz(time.with_micros(time.micros() - interval.micros % MICROS_PER_DAY))
+        }
         (Value::Time(time), Value::Interval(interval)) => {
             Value::Time(shift_time(*time, -(interval.micros % MICROS_PER_DAY)))
         }

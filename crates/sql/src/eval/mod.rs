@@ -16,6 +16,7 @@ mod functions;
 mod like;
 mod node;
 mod ordered_set;
+mod regression;
 mod regular;
 mod sequences;
 mod variance;

@@ -1,6 +1,9 @@
 //! Aggregate functions (PostgreSQL 9.21).
 
-use crate::{bound::AggregateFunction, types::DataType};
+use crate::{
+    bound::{AggregateFunction, HypotheticalMeasure, RegressionMeasure},
+    types::DataType,
+};
 
 /// Why an aggregate cannot take its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +14,7 @@ pub enum AggregateError {
     NoOverload,
 }
 
-const NAMES: [(&str, AggregateFunction); 26] = [
+const NAMES: [(&str, AggregateFunction); 38] = [
     ("array_agg", AggregateFunction::ArrayAgg),
     ("avg", AggregateFunction::Avg),
     ("bit_and", AggregateFunction::BitAnd),
@@ -19,7 +22,19 @@ const NAMES: [(&str, AggregateFunction); 26] = [
     ("bit_xor", AggregateFunction::BitXor),
     ("bool_and", AggregateFunction::BoolAnd),
     ("bool_or", AggregateFunction::BoolOr),
+    (
+        "corr",
+        AggregateFunction::Regression(RegressionMeasure::Correlation),
+    ),
     ("count", AggregateFunction::Count),
+    (
+        "covar_pop",
+        AggregateFunction::Regression(RegressionMeasure::CovariancePopulation),
+    ),
+    (
+        "covar_samp",
+        AggregateFunction::Regression(RegressionMeasure::CovarianceSample),
+    ),
     ("every", AggregateFunction::BoolAnd),
     ("json_agg", AggregateFunction::JsonAgg),
     ("json_object_agg", AggregateFunction::JsonObjectAgg),
@@ -30,6 +45,42 @@ const NAMES: [(&str, AggregateFunction); 26] = [
     ("mode", AggregateFunction::Mode),
     ("percentile_cont", AggregateFunction::PercentileCont),
     ("percentile_disc", AggregateFunction::PercentileDisc),
+    (
+        "regr_avgx",
+        AggregateFunction::Regression(RegressionMeasure::AverageX),
+    ),
+    (
+        "regr_avgy",
+        AggregateFunction::Regression(RegressionMeasure::AverageY),
+    ),
+    (
+        "regr_count",
+        AggregateFunction::Regression(RegressionMeasure::Count),
+    ),
+    (
+        "regr_intercept",
+        AggregateFunction::Regression(RegressionMeasure::Intercept),
+    ),
+    (
+        "regr_r2",
+        AggregateFunction::Regression(RegressionMeasure::Determination),
+    ),
+    (
+        "regr_slope",
+        AggregateFunction::Regression(RegressionMeasure::Slope),
+    ),
+    (
+        "regr_sxx",
+        AggregateFunction::Regression(RegressionMeasure::SumXx),
+    ),
+    (
+        "regr_sxy",
+        AggregateFunction::Regression(RegressionMeasure::SumXy),
+    ),
+    (
+        "regr_syy",
+        AggregateFunction::Regression(RegressionMeasure::SumYy),
+    ),
     ("stddev", AggregateFunction::StddevSamp),
     ("stddev_pop", AggregateFunction::StddevPop),
     ("stddev_samp", AggregateFunction::StddevSamp),
@@ -49,6 +100,19 @@ pub fn aggregate_names() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn is_ordered_set(name: &str) -> bool {
     matches!(name, "mode" | "percentile_cont" | "percentile_disc")
+}
+
+/// The aggregate of that name that takes a hypothetical row beside its values by WITHIN GROUP
+/// (ORDER BY …). Without that it is a window function.
+#[must_use]
+pub fn hypothetical(name: &str) -> Option<HypotheticalMeasure> {
+    Some(match name {
+        "rank" => HypotheticalMeasure::Rank,
+        "dense_rank" => HypotheticalMeasure::DenseRank,
+        "percent_rank" => HypotheticalMeasure::PercentRank,
+        "cume_dist" => HypotheticalMeasure::CumulativeDistribution,
+        _ => return None,
+    })
 }
 
 /// The aggregate of that name for arguments of these types: the types that the arguments must
@@ -165,6 +229,17 @@ pub fn aggregate(
             T::Unknown => (vec![T::Float8], T::Float8),
             _ => return Err(AggregateError::NoOverload),
         },
+        (AggregateFunction::Regression(measure), [y, x])
+            if [y, x]
+                .iter()
+                .all(|argument| argument.is_numeric() || **argument == T::Unknown) =>
+        {
+            let returns = match measure {
+                RegressionMeasure::Count => T::Int8,
+                _ => T::Float8,
+            };
+            (vec![T::Float8, T::Float8], returns)
+        }
         _ => return Err(AggregateError::NoOverload),
     };
     Ok((*function, parameters, returns))

@@ -6,11 +6,13 @@ use super::{Signature, table};
 pub(super) const SIGNATURES: &[Signature] = table! {
     "extract" Extract (Text, Date) -> Decimal Always;
     "extract" Extract (Text, Time) -> Decimal;
+    "extract" Extract (Text, TimeTz) -> Decimal;
     "extract" Extract (Text, Timestamp) -> Decimal Always;
     "extract" Extract (Text, TimestampTz) -> Decimal Always;
     "extract" Extract (Text, Interval) -> Decimal;
     "date_part" DatePart (Text, Date) -> Float8 Always;
     "date_part" DatePart (Text, Time) -> Float8;
+    "date_part" DatePart (Text, TimeTz) -> Float8;
     "date_part" DatePart (Text, Timestamp) -> Float8 Always;
     "date_part" DatePart (Text, TimestampTz) -> Float8 Always;
     "date_part" DatePart (Text, Interval) -> Float8;
@@ -35,6 +37,7 @@ pub(super) const SIGNATURES: &[Signature] = table! {
     "isfinite" IsFinite (Interval) -> Boolean;
     "overlaps" Overlaps (Date, Date, Date, Date) -> Boolean Always;
     "overlaps" Overlaps (Time, Time, Time, Time) -> Boolean Always;
+    "overlaps" Overlaps (TimeTz, TimeTz, TimeTz, TimeTz) -> Boolean Always;
     "overlaps" Overlaps (Timestamp, Timestamp, Timestamp, Timestamp) -> Boolean Always;
     "overlaps" Overlaps (TimestampTz, TimestampTz, TimestampTz, TimestampTz) -> Boolean Always;
     "statement_timestamp" Now () -> TimestampTz;
@@ -43,6 +46,8 @@ pub(super) const SIGNATURES: &[Signature] = table! {
     "to_timestamp" ToTimestamp (Text, Text) -> TimestampTz;
     "timezone" AtTimeZone (Text, Timestamp) -> TimestampTz;
     "timezone" AtTimeZone (Text, TimestampTz) -> Timestamp;
+    "timezone" AtTimeZone (Text, TimeTz) -> TimeTz;
+    "timezone" AtTimeZone (Interval, TimeTz) -> TimeTz;
     "timezone" AtTimeZone (Interval, Timestamp) -> TimestampTz;
     "timezone" AtTimeZone (Interval, TimestampTz) -> Timestamp;
     "justify_hours" JustifyHours (Interval) -> Interval;

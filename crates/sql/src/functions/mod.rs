@@ -15,7 +15,7 @@ mod tables;
 
 use crate::{bound::ScalarFunction, types::DataType};
 
-pub use aggregates::{AggregateError, aggregate, aggregate_names, is_ordered_set};
+pub use aggregates::{AggregateError, aggregate, aggregate_names, hypothetical, is_ordered_set};
 pub(crate) use resolve::{Resolution, resolve};
 pub use tables::{is_table_function, table_function};
 

@@ -327,5 +327,6 @@ fn keeps_values(from: DataType, to: DataType) -> bool {
         return json(to) || to.is_string();
     }
     let (from, to) = (from.of_values(), to.of_values());
-    to != DataType::Time || !matches!(from, DataType::Timestamp | DataType::TimestampTz)
+    !matches!(to, DataType::Time | DataType::TimeTz)
+        || !matches!(from, DataType::Timestamp | DataType::TimestampTz)
 }

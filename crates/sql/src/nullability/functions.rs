@@ -1,7 +1,7 @@
 //! When functions and aggregates give NULL.
 
 use crate::{
-    bound::{AggregateFunction, Expr, ScalarFunction},
+    bound::{AggregateFunction, Expr, RegressionMeasure, ScalarFunction},
     types::DataType,
 };
 
@@ -211,7 +211,9 @@ pub(super) fn aggregate_rule(function: AggregateFunction) -> AggregateRule {
     use AggregateFunction as A;
     use AggregateRule as R;
     match function {
-        A::CountStar | A::Count => R::Count,
+        A::CountStar | A::Count | A::Hypothetical(_) | A::Regression(RegressionMeasure::Count) => {
+            R::Count
+        }
         A::ArrayAgg | A::JsonAgg | A::JsonbAgg | A::JsonObjectAgg | A::JsonbObjectAgg => R::Never,
         A::Sum
         | A::Avg

@@ -120,6 +120,7 @@ fn number(value: &Value) -> Option<f64> {
         | Value::Time(number)
         | Value::Timestamp(number)
         | Value::TimestampTz(number) => *number as f64,
+        Value::TimeTz(time) => time.utc_micros() as f64,
         Value::Float4(number) => f64::from(*number),
         Value::Float8(number) => *number,
         Value::Decimal(number) => number.to_f64().ok()?,

@@ -7,7 +7,7 @@ use crate::{
     ast::ObjectKind,
     binder::{BindOptions, check_view},
     bound::Drop,
-    catalog::{SequenceId, Table, TableId},
+    catalog::{SequenceId, Table, TableId, named_type::NamedType},
     error::{Error, Result, SqlState},
 };
 
@@ -102,6 +102,19 @@ impl Schema {
         Ok(())
     }
 
+    pub(super) fn drop_type(&mut self, of: &NamedType) -> Result<()> {
+        for table in self.tables.values() {
+            for column in &table.columns {
+                if column.named_type == Some(of.id) {
+                    let what = format!("column {} of table {}", column.name, table.name);
+                    return Err(needed(&what, "the type"));
+                }
+            }
+        }
+        self.types.remove(&of.id);
+        Ok(())
+    }
+
     fn drop_schema(&mut self, schema: &str, cascade: bool) -> Result<()> {
         let tables: BTreeSet<TableId> = self.in_schema(schema).map(|table| table.id).collect();
         if !cascade {
@@ -119,9 +132,20 @@ impl Schema {
                 ));
             }
         }
+        let named_type = self.types.values().find(|of| of.schema == schema);
+        if let (Some(of), false) = (named_type, cascade) {
+            return Err(needed(&format!("type {schema}.{}", of.name), "it"));
+        }
         self.drop_tables(tables, true)?;
         self.sequences
             .retain(|_, sequence| sequence.schema != schema);
+        let types: Vec<_> = (self.types.values())
+            .filter(|of| of.schema == schema)
+            .cloned()
+            .collect();
+        for of in types {
+            self.drop_type(&of)?;
+        }
         self.schemas.retain(|name| name != schema);
         Ok(())
     }

@@ -15,7 +15,10 @@ use crate::{
         AlterTable, BoundStatement, CreateIndex, CreateSchema, CreateTable, CreateView, Definition,
         SequenceDefinition,
     },
-    catalog::{CatalogReader, Identity, IndexId, Sequence, SequenceId, Table, TableId},
+    catalog::{
+        CatalogReader, Identity, IndexId, Sequence, SequenceId, Table, TableId,
+        named_type::{NamedType, TypeId},
+    },
     error::{Error, Result, SqlState},
     parser, system,
 };
@@ -39,6 +42,7 @@ const PUBLIC: &str = "public";
 pub struct Schema {
     tables: BTreeMap<TableId, Arc<Table>>,
     sequences: BTreeMap<SequenceId, Arc<Sequence>>,
+    types: BTreeMap<TypeId, Arc<NamedType>>,
     schemas: Vec<String>,
     next_id: u32,
 }
@@ -48,6 +52,7 @@ impl Default for Schema {
         Schema {
             tables: BTreeMap::new(),
             sequences: BTreeMap::new(),
+            types: BTreeMap::new(),
             schemas: vec![PUBLIC.to_owned()],
             next_id: 1,
         }
@@ -101,6 +106,16 @@ impl Schema {
             Definition::AlterSequence { sequence, .. } => {
                 self.sequences.insert(sequence.id, Arc::new(sequence));
                 Ok(())
+            }
+            Definition::CreateType { mut definition, .. } => {
+                if definition.id == TypeId(0) {
+                    definition.id = TypeId(self.allocate());
+                }
+                self.types.insert(definition.id, Arc::new(definition));
+                Ok(())
+            }
+            Definition::DropTypes { types, .. } => {
+                types.iter().try_for_each(|of| self.drop_type(of))
             }
             Definition::Drop(drop) => self.drop_objects(drop),
             // Neither comments nor privileges change what a statement means.
@@ -377,6 +392,19 @@ impl CatalogReader for Schema {
             .values()
             .find(|sequence| sequence.schema == schema && sequence.name == name)
             .cloned())
+    }
+
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
+        let schema = schema.unwrap_or(PUBLIC);
+        Ok(self
+            .types
+            .values()
+            .find(|of| of.schema == schema && of.name == name)
+            .cloned())
+    }
+
+    fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
+        self.types.get(&id).cloned()
     }
 
     fn has_schema(&self, name: &str) -> bool {

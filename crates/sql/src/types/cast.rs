@@ -3,7 +3,7 @@
 use compact_str::{CompactString, ToCompactString};
 
 use super::{
-    Array, DataType, Decimal, Interval, Json, ObjectReference, TextStyle, TimeZone, Value,
+    Array, DataType, Decimal, Interval, Json, ObjectReference, TextStyle, TimeTz, TimeZone, Value,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, TIMESTAMP_INFINITY,
         TIMESTAMP_NEGATIVE_INFINITY, is_valid_timestamp,
@@ -158,6 +158,7 @@ impl Value {
                 .rounded(digits)),
             (value, DataType::Date) => value.to_date(&conversion.style.time_zone),
             (value, DataType::Time) => value.to_time(&conversion.style.time_zone),
+            (value, DataType::TimeTz) => value.to_time_tz(conversion),
             (value, DataType::Timestamp) => value.to_timestamp(&conversion.style.time_zone),
             (value, DataType::TimestampTz) => value.to_timestamp_tz(&conversion.style.time_zone),
             (value, _) => Err(no_cast(&value, to)),
@@ -170,6 +171,10 @@ impl Value {
         let infinite = |micros| matches!(micros, TIMESTAMP_INFINITY | TIMESTAMP_NEGATIVE_INFINITY);
         match self {
             Value::Time(micros) => Value::Time(round_micros(micros, digits)),
+            Value::TimeTz(time) => {
+                TimeTz::new(round_micros(time.micros(), digits), time.seconds_east())
+                    .map_or(Value::TimeTz(time), Value::TimeTz)
+            }
             Value::Timestamp(micros) if !infinite(micros) => {
                 Value::Timestamp(round_micros(micros, digits))
             }
@@ -269,6 +274,7 @@ impl Value {
     fn to_time(&self, zone: &TimeZone) -> Result<Value> {
         Ok(match self {
             Value::Time(_) => self.clone(),
+            Value::TimeTz(time) => Value::Time(time.micros()),
             // An infinite timestamp has no time of day.
             Value::Timestamp(TIMESTAMP_INFINITY | TIMESTAMP_NEGATIVE_INFINITY)
             | Value::TimestampTz(TIMESTAMP_INFINITY | TIMESTAMP_NEGATIVE_INFINITY) => Value::Null,
@@ -279,6 +285,30 @@ impl Value {
             Value::Interval(interval) => Value::Time(interval.micros.rem_euclid(MICROS_PER_DAY)),
             _ => return Err(no_cast(self, DataType::Time)),
         })
+    }
+
+    fn to_time_tz(&self, conversion: &Conversion<'_>) -> Result<Value> {
+        let zone = &conversion.style.time_zone;
+        let (micros, offset) = match self {
+            Value::TimeTz(_) => return Ok(self.clone()),
+            Value::TimestampTz(TIMESTAMP_INFINITY | TIMESTAMP_NEGATIVE_INFINITY) => {
+                return Ok(Value::Null);
+            }
+            Value::TimestampTz(instant) => (
+                zone.to_local(*instant).rem_euclid(MICROS_PER_DAY),
+                zone.offset_at(*instant),
+            ),
+            // The zone's offset at that time of the current day.
+            Value::Time(micros) => {
+                let now = zone.to_local(conversion.now.unwrap_or(0));
+                let midnight = now - now.rem_euclid(MICROS_PER_DAY);
+                (*micros, zone.offset_at(zone.to_utc(midnight + micros)))
+            }
+            _ => return Err(no_cast(self, DataType::TimeTz)),
+        };
+        TimeTz::new(micros, offset)
+            .map(Value::TimeTz)
+            .ok_or_else(|| out_of_range(DataType::TimeTz))
     }
 
     fn to_timestamp(&self, zone: &TimeZone) -> Result<Value> {

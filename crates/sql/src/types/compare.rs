@@ -55,6 +55,7 @@ impl Value {
             (Value::Time(a), Value::Time(b))
             | (Value::Timestamp(a), Value::Timestamp(b))
             | (Value::TimestampTz(a), Value::TimestampTz(b)) => a.cmp(b),
+            (Value::TimeTz(a), Value::TimeTz(b)) => a.cmp(b),
             (Value::Interval(a), Value::Interval(b)) => a.span().cmp(&b.span()),
             (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
             (Value::Array(a), Value::Array(b)) => a.compare(b),
@@ -91,6 +92,7 @@ impl Value {
             Value::Json(_) => 13,
             Value::Jsonb(_) => 14,
             Value::Null => 15,
+            Value::TimeTz(_) => 16,
         }
     }
 
@@ -201,6 +203,7 @@ impl Value {
             Value::Time(micros) | Value::Timestamp(micros) | Value::TimestampTz(micros) => {
                 state.write_i64(*micros);
             }
+            Value::TimeTz(time) => time.hash(state),
             Value::Interval(interval) => interval.span().hash(state),
             Value::Uuid(uuid) => uuid.hash(state),
             Value::Array(array) => array

@@ -38,6 +38,8 @@ pub enum DataType {
     Date,
     /// `time` without time zone, microseconds.
     Time,
+    /// `time with time zone`: a time of day with a distance from UTC.
+    TimeTz,
     /// `timestamp` without time zone, microseconds.
     Timestamp,
     /// `timestamp with time zone`, microseconds, kept in UTC.
@@ -114,9 +116,11 @@ impl DataType {
             | DataType::Name
             | DataType::InternalChar => TypeCategory::String,
             DataType::Bytea => TypeCategory::Binary,
-            DataType::Date | DataType::Time | DataType::Timestamp | DataType::TimestampTz => {
-                TypeCategory::DateTime
-            }
+            DataType::Date
+            | DataType::Time
+            | DataType::TimeTz
+            | DataType::Timestamp
+            | DataType::TimestampTz => TypeCategory::DateTime,
             DataType::Interval => TypeCategory::Timespan,
             DataType::Uuid | DataType::Json | DataType::Jsonb => TypeCategory::User,
             DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => TypeCategory::Array,
@@ -195,6 +199,7 @@ impl fmt::Display for DataType {
             DataType::Bytea => f.write_str("bytea"),
             DataType::Date => f.write_str("date"),
             DataType::Time => f.write_str("time without time zone"),
+            DataType::TimeTz => f.write_str("time with time zone"),
             DataType::Timestamp => f.write_str("timestamp without time zone"),
             DataType::TimestampTz => f.write_str("timestamp with time zone"),
             DataType::Interval => f.write_str("interval"),
@@ -210,6 +215,9 @@ impl fmt::Display for DataType {
             DataType::Array(element) => write!(f, "{}[]", element.data_type()),
             DataType::Rounded(RoundedTime::Time, digits) => {
                 write!(f, "time({digits}) without time zone")
+            }
+            DataType::Rounded(RoundedTime::TimeTz, digits) => {
+                write!(f, "time({digits}) with time zone")
             }
             DataType::Rounded(RoundedTime::Timestamp, digits) => {
                 write!(f, "timestamp({digits}) without time zone")

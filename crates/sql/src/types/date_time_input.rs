@@ -2,7 +2,7 @@
 //! leaves their order open, the session's `DateStyle` decides (PostgreSQL 8.5.1, appendix B.1).
 
 use super::{
-    Conversion, DateOrder, TimeZone,
+    Conversion, DateOrder, TimeTz, TimeZone,
     calendar::{
         Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, MICROS_PER_HOUR,
         MICROS_PER_MINUTE, MICROS_PER_SECOND, TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY,
@@ -121,6 +121,41 @@ pub(super) fn parse_time(text: &str, conversion: &Conversion<'_>) -> Result<i64>
         }
     };
     time().map_err(|failure| failure.into_error("time", text))
+}
+
+/// Reads a `time with time zone`; without a time zone in the text, the session's.
+pub(super) fn parse_time_tz(text: &str, conversion: &Conversion<'_>) -> Result<TimeTz> {
+    let time = || -> Result<TimeTz, Failure> {
+        let parts = parse(text, true, conversion.style.date.order)?;
+        let zone = parts.zone.as_ref().unwrap_or(&conversion.style.time_zone);
+        let local = match parts.special {
+            Some(Special::Now) => local_instant(Special::Now, conversion)?,
+            Some(_) => return Err(Failure::Syntax),
+            None => {
+                let time = parts.time.ok_or(Failure::Syntax)?;
+                // A zone's offset may depend on the day: the one given, else the current one.
+                let day = match (parts.date, conversion.now) {
+                    (Some(days), _) => days,
+                    (None, Some(now)) => Civil::from_timestamp(zone.to_local(now)).days,
+                    (None, None) => 0,
+                };
+                combine(&Parts {
+                    date: Some(day),
+                    time: Some(time),
+                    ..Parts::default()
+                })
+                .ok_or_else(|| out_of_range(text))?
+            }
+        };
+        let offset = zone.offset_at(zone.to_utc(local));
+        // 24:00:00 stays what it is.
+        let micros = match parts.time {
+            Some(time) => time,
+            None => Civil::from_timestamp(local).micros,
+        };
+        TimeTz::new(micros, offset).ok_or(Failure::Range)
+    };
+    time().map_err(|failure| failure.into_error("time with time zone", text))
 }
 
 /// Reads a `timestamp`; a time zone in the text is ignored.

@@ -60,6 +60,10 @@ impl fmt::Display for ValueDisplay<'_> {
             }
             Value::Date(days) => write_date(f, *days, style.date),
             Value::Time(micros) => write_time(f, *micros),
+            Value::TimeTz(time) => {
+                write_time(f, time.micros())?;
+                f.write_str(&format_offset(time.seconds_east()))
+            }
             Value::Timestamp(micros) => write_timestamp(f, *micros, style.date, ""),
             Value::TimestampTz(micros) => write_timestamp_tz(f, *micros, style),
             Value::Interval(interval) => interval_display::write(f, *interval, style.interval),

@@ -60,6 +60,7 @@ scalars! {
     12 Bytea => DataType::Bytea, [DataType::Bytea];
     13 Date => DataType::Date, [DataType::Date];
     14 Time => DataType::Time, [DataType::Time];
+    30 TimeTz => DataType::TimeTz, [DataType::TimeTz];
     15 Timestamp => DataType::Timestamp, [DataType::Timestamp];
     16 TimestampTz => DataType::TimestampTz, [DataType::TimestampTz];
     17 Interval => DataType::Interval, [DataType::Interval];
@@ -89,6 +90,8 @@ impl ElementType {
     pub const NAME: ElementType = ElementType(Scalar::Name);
     /// `"char"`.
     pub const INTERNAL_CHAR: ElementType = ElementType(Scalar::InternalChar);
+    /// `double precision`.
+    pub const FLOAT8: ElementType = ElementType(Scalar::Float8);
     /// `real`.
     pub const FLOAT4: ElementType = ElementType(Scalar::Float4);
 }
@@ -98,6 +101,8 @@ impl ElementType {
 pub enum RoundedTime {
     /// `time(n)`.
     Time,
+    /// `time(n) with time zone`.
+    TimeTz,
     /// `timestamp(n)`.
     Timestamp,
     /// `timestamp(n) with time zone`.
@@ -112,6 +117,7 @@ impl RoundedTime {
     pub fn data_type(self) -> DataType {
         match self {
             RoundedTime::Time => DataType::Time,
+            RoundedTime::TimeTz => DataType::TimeTz,
             RoundedTime::Timestamp => DataType::Timestamp,
             RoundedTime::TimestampTz => DataType::TimestampTz,
             RoundedTime::Interval => DataType::Interval,

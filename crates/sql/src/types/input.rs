@@ -62,6 +62,7 @@ impl Value {
             DataType::Bytea => Value::Bytea(parse_bytea(text)?),
             DataType::Date => Value::Date(date_time::parse_date(text, conversion)?),
             DataType::Time => Value::Time(date_time::parse_time(text, conversion)?),
+            DataType::TimeTz => Value::TimeTz(date_time::parse_time_tz(text, conversion)?),
             DataType::Timestamp => Value::Timestamp(date_time::parse_timestamp(text, conversion)?),
             DataType::TimestampTz => {
                 Value::TimestampTz(date_time::parse_timestamp_tz(text, conversion)?)

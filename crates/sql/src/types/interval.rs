@@ -59,6 +59,7 @@ struct Number {
 struct Sum {
     /// The units that have come, a bit each: none may come twice.
     seen: u32,
+    years: i128,
     months: i128,
     days: i128,
     micros: i128,
@@ -110,23 +111,27 @@ impl Sum {
     }
 
     fn add_years(&mut self, whole: i128, fraction: f64, years: i128) {
-        self.months +=
-            whole * years * 12 + (fraction * years as f64 * 12.0).round_ties_even() as i128;
+        self.years += whole * years;
+        self.months += (fraction * years as f64 * 12.0).round_ties_even() as i128;
     }
 
     fn finish(self, text: &str) -> Result<Interval> {
-        match (
+        let (Ok(years), Ok(months), Ok(days), Ok(micros)) = (
+            i32::try_from(self.years),
             i32::try_from(self.months),
             i32::try_from(self.days),
             i64::try_from(self.micros),
-        ) {
-            (Ok(months), Ok(days), Ok(micros)) => Ok(Interval {
-                months,
-                days,
-                micros,
-            }),
-            _ => Err(overflow(text)),
-        }
+        ) else {
+            return Err(overflow(text));
+        };
+        // Each field is in range; what they come to may not be.
+        let months = i32::try_from(i64::from(years) * 12 + i64::from(months))
+            .map_err(|_| Error::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range"))?;
+        Ok(Interval {
+            months,
+            days,
+            micros,
+        })
     }
 }
 
@@ -179,18 +184,30 @@ pub(super) fn parse(text: &str, style: IntervalStyle) -> Result<Interval> {
                 }
                 sum = Sum {
                     seen: sum.seen,
+                    years: -sum.years,
                     months: -sum.months,
                     days: -sum.days,
                     micros: -sum.micros,
                 };
             }
             Field::Time(micros) => {
-                repeats = sum.repeats(&[Unit::Hour, Unit::Minute, Unit::Second]);
+                repeats = sum.repeats(&[
+                    Unit::Hour,
+                    Unit::Minute,
+                    Unit::Second,
+                    Unit::Millisecond,
+                    Unit::Microsecond,
+                ]);
                 sum.micros += micros;
             }
             Field::YearMonth(months) => {
                 repeats = sum.repeats(&[Unit::Year, Unit::Month]);
                 sum.months += months;
+            }
+            // A fraction of a second stands for the smaller units as well.
+            Field::Number(number, unit @ Unit::Second) if number.fraction != 0.0 => {
+                repeats = sum.repeats(&[unit, Unit::Millisecond, Unit::Microsecond]);
+                sum.add(number, unit);
             }
             Field::Number(number, unit) => {
                 repeats = sum.repeats(&[unit]);
@@ -312,9 +329,15 @@ impl<'a> Scanner<'a> {
 
     /// Why a token is no time of day: a field too large, or not one.
     fn clock_error(&self, token: &str) -> Error {
-        let numeric = token
-            .split([':', '.'])
-            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        // The seconds, which stand last, have a fraction; of three fields also the first, whose
+        // fraction is one of days.
+        let parts: Vec<&str> = token.split(':').collect();
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let numeric = parts.iter().enumerate().all(|(at, part)| {
+            let fraction = at + 1 == parts.len() || (at == 0 && parts.len() == 3);
+            part.splitn(if fraction { 2 } else { 1 }, '.').all(digits)
+        });
         if numeric && token.split(':').count() <= 3 {
             overflow(self.text)
         } else {
@@ -386,85 +409,149 @@ fn parse_clock(token: &str) -> Option<i128> {
     }
 }
 
-/// `1Y2M3DT4H5M6S` or `0001-02-03T04:05:06`, after the `P`.
+/// `1Y2M3DT4H5M6S`, `00010203T040506` or `0001-02-03T04:05:06`, after the `P`.
 fn parse_iso(body: &str, text: &str) -> Result<Interval> {
     let mut sum = Sum::default();
-    let mut scanner = Scanner {
-        rest: body,
-        text,
-        all_negative: false,
-    };
+    let mut rest = body;
     let mut in_time = false;
-    let mut fields = 0;
-    if let Some((years, rest)) = body.split_once('-')
-        && !years.is_empty()
-        && years.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        let (date, time) = rest.split_once(['T', 't']).unwrap_or((rest, ""));
-        let (months, days) = date.split_once('-').unwrap_or((date, "0"));
-        for (digits, unit) in [
-            (years, Unit::Year),
-            (months, Unit::Month),
-            (days, Unit::Day),
-        ] {
-            sum.add(
-                parse_number(digits, false).ok_or_else(|| invalid(text))?,
-                unit,
-            );
-        }
-        if !time.is_empty() {
-            sum.micros += parse_clock(time).ok_or_else(|| invalid(text))?;
-        }
-        return sum.finish(text);
+    // The forms without designators stand at the beginning of the date or the time.
+    let mut begun = false;
+    if body.is_empty() {
+        return Err(invalid(text));
     }
-    while !scanner.rest.is_empty() {
-        if let Some(rest) = scanner.rest.strip_prefix(['T', 't']) {
-            if in_time {
-                return Err(invalid(text));
-            }
-            in_time = true;
-            scanner.rest = rest;
-            if rest.contains(':') {
-                let (negative, clock) = match rest.strip_prefix('-') {
-                    Some(clock) => (true, clock),
-                    None => (false, rest),
-                };
-                let micros = parse_clock(clock).ok_or_else(|| invalid(text))?;
-                sum.micros += if negative { -micros } else { micros };
-                return sum.finish(text);
-            }
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('T') {
+            (in_time, begun, rest) = (true, false, after);
             continue;
         }
-        let negative = scanner.rest.starts_with('-');
-        if scanner.rest.starts_with(['-', '+']) {
-            scanner.rest = &scanner.rest[1..];
-        }
-        let digits = scanner.take_while(|byte| byte.is_ascii_digit() || byte == b'.');
-        let number = parse_number(digits, negative).ok_or_else(|| scanner.number_error(digits))?;
-        let Some(designator) = scanner.rest.chars().next() else {
-            if fields > 0 || in_time {
-                return Err(invalid(text));
+        let (number, digits, after) = iso_number(rest, text)?;
+        let designator = after.chars().next();
+        let tail = designator.map_or("", |of| &after[of.len_utf8()..]);
+        let unit = match (designator, in_time) {
+            (Some('Y'), false) => Unit::Year,
+            (Some('M'), false) => Unit::Month,
+            (Some('W'), false) => Unit::Week,
+            (Some('D'), false) => Unit::Day,
+            (Some('H'), true) => Unit::Hour,
+            (Some('M'), true) => Unit::Minute,
+            (Some('S'), true) => Unit::Second,
+            (None | Some('T'), false) if digits == 8 && !begun => {
+                sum.add(part(number, 10_000, i64::MAX), Unit::Year);
+                sum.add(part(number, 100, 100), Unit::Month);
+                let days = Number {
+                    fraction: number.fraction,
+                    ..part(number, 1, 100)
+                };
+                sum.add(days, Unit::Day);
+                rest = after;
+                continue;
             }
-            // The alternative form, cut after its years.
-            sum.add(number, Unit::Year);
-            return sum.finish(text);
-        };
-        scanner.rest = &scanner.rest[designator.len_utf8()..];
-        let unit = match (designator.to_ascii_uppercase(), in_time) {
-            ('Y', false) => Unit::Year,
-            ('M', false) => Unit::Month,
-            ('W', false) => Unit::Week,
-            ('D', false) => Unit::Day,
-            ('H', true) => Unit::Hour,
-            ('M', true) => Unit::Minute,
-            ('S', true) => Unit::Second,
+            (None, true) if digits == 6 && !begun => {
+                sum.add(part(number, 10_000, i64::MAX), Unit::Hour);
+                sum.add(part(number, 100, 100), Unit::Minute);
+                let seconds = Number {
+                    fraction: number.fraction,
+                    ..part(number, 1, 100)
+                };
+                sum.add(seconds, Unit::Second);
+                return sum.finish(text);
+            }
+            (None | Some('T' | '-'), false) if !begun => {
+                rest = iso_alternative(&mut sum, number, after, '-', text)?;
+                if !rest.is_empty() && !rest.starts_with('T') {
+                    return Err(invalid(text));
+                }
+                continue;
+            }
+            (None | Some(':'), true) if !begun => {
+                rest = iso_alternative(&mut sum, number, after, ':', text)?;
+                if !rest.is_empty() {
+                    return Err(invalid(text));
+                }
+                continue;
+            }
             _ => return Err(invalid(text)),
         };
         sum.add(number, unit);
-        fields += 1;
-    }
-    if fields == 0 && !in_time {
-        return Err(invalid(text));
+        begun = true;
+        rest = tail;
     }
     sum.finish(text)
+}
+
+/// `Y-M-D` or `h:m:s` from its first number on; gives what stands behind.
+fn iso_alternative<'t>(
+    sum: &mut Sum,
+    first: Number,
+    after: &'t str,
+    separator: char,
+    text: &str,
+) -> Result<&'t str> {
+    let units = if separator == '-' {
+        [Unit::Year, Unit::Month, Unit::Day]
+    } else {
+        [Unit::Hour, Unit::Minute, Unit::Second]
+    };
+    let (mut number, mut rest) = (first, after);
+    for (at, unit) in units.into_iter().enumerate() {
+        if at > 0 {
+            let Some(next) = rest.strip_prefix(separator) else {
+                break;
+            };
+            (number, _, rest) = iso_number(next, text)?;
+        }
+        sum.add(number, unit);
+    }
+    Ok(rest)
+}
+
+/// Takes the digits of a number that has several fields: `(number / unit) % modulus`.
+fn part(number: Number, unit: i64, modulus: i64) -> Number {
+    Number {
+        whole: number.whole / unit % modulus,
+        fraction: 0.0,
+    }
+}
+
+/// A number with sign, fraction and exponent; gives how many digits stand before its point, and
+/// what stands behind it.
+fn iso_number<'t>(body: &'t str, text: &str) -> Result<(Number, usize, &'t str)> {
+    let unsigned = body.strip_prefix('-').unwrap_or(body);
+    let digits = |of: &str| of.bytes().take_while(u8::is_ascii_digit).count();
+    let whole_digits = digits(unsigned);
+    let mut end = whole_digits;
+    let mut fraction_digits = 0;
+    if unsigned[end..].starts_with('.') {
+        fraction_digits = digits(&unsigned[end + 1..]);
+        end += 1 + fraction_digits;
+    }
+    if whole_digits + fraction_digits == 0 {
+        return Err(invalid(text));
+    }
+    let mut exponent = false;
+    if unsigned[end..].starts_with(['e', 'E']) {
+        let after = &unsigned[end + 1..];
+        let signed = usize::from(after.starts_with(['-', '+']));
+        let count = digits(&after[signed..]);
+        if count > 0 {
+            exponent = true;
+            end += 1 + signed + count;
+        }
+    }
+    let negative = unsigned.len() < body.len();
+    let token = &unsigned[..end];
+    let number = if exponent {
+        let value: f64 = token.parse().map_err(|_| invalid(text))?;
+        if value >= i64::MAX as f64 {
+            return Err(overflow(text));
+        }
+        let value = if negative { -value } else { value };
+        Number {
+            whole: value.trunc() as i64,
+            fraction: value.fract(),
+        }
+    } else {
+        parse_number(token, negative).ok_or_else(|| overflow(text))?
+    };
+    Ok((number, whole_digits, &unsigned[end..]))
 }

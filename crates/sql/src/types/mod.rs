@@ -23,6 +23,7 @@ mod json;
 mod object;
 mod oid;
 mod style;
+mod time_tz;
 mod time_zone;
 mod value;
 
@@ -47,6 +48,7 @@ pub use object::{ObjectClass, ObjectReference};
 pub use oid::{FIRST_USER_OID, TYPES, TypeEntry};
 pub(crate) use style::cast_depends_on_session;
 pub use style::{DateLayout, DateOrder, DateStyle, IntervalStyle, TextStyle};
+pub use time_tz::TimeTz;
 pub use time_zone::TimeZone;
 pub use value::{Interval, Value};
 

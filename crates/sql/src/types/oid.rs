@@ -61,6 +61,7 @@ pub const TYPES: &[TypeEntry] = entries! {
     1114 1115 "timestamp" 8 'D' DataType::Timestamp;
     1184 1185 "timestamptz" 8 'D' DataType::TimestampTz;
     1186 1187 "interval" 16 'T' DataType::Interval;
+    1266 1270 "timetz" 12 'D' DataType::TimeTz;
     1700 1231 "numeric" -1 'N' DataType::Decimal(None);
     2202 2207 "regprocedure" 4 'N' DataType::Object(ObjectClass::FunctionWithArguments);
     2203 2208 "regoper" 4 'N' DataType::Object(ObjectClass::Operator);
@@ -159,6 +160,7 @@ impl DataType {
                 None => self,
             },
             DataType::Time => rounded(RoundedTime::Time),
+            DataType::TimeTz => rounded(RoundedTime::TimeTz),
             DataType::Timestamp => rounded(RoundedTime::Timestamp),
             DataType::TimestampTz => rounded(RoundedTime::TimestampTz),
             DataType::Interval => rounded(RoundedTime::Interval),

@@ -197,6 +197,7 @@ pub(crate) fn cast_depends_on_session(from: DataType, to: DataType) -> bool {
             )
     };
     (from == DataType::TimestampTz) != (to == DataType::TimestampTz)
+        || (from == DataType::Time && to == DataType::TimeTz)
         || (from.is_string() && styled(to))
         || (written(from) && to.is_string())
 }

@@ -3,7 +3,7 @@
 use compact_str::CompactString;
 use uuid::Uuid;
 
-use super::{Array, DataType, Decimal, ElementType, Json, ObjectClass, ObjectReference};
+use super::{Array, DataType, Decimal, ElementType, Json, ObjectClass, ObjectReference, TimeTz};
 
 /// A span of time in PostgreSQL's three independent fields.
 ///
@@ -54,6 +54,8 @@ pub enum Value {
     Date(i32),
     /// `time`: microseconds since midnight; 24:00:00 is a value.
     Time(i64),
+    /// `time with time zone`.
+    TimeTz(TimeTz),
     /// `timestamp`: microseconds since 1970-01-01 00:00:00.
     Timestamp(i64),
     /// `timestamptz`: microseconds since 1970-01-01 00:00:00 UTC.
@@ -96,6 +98,7 @@ impl Value {
             Value::Bytea(_) => DataType::Bytea,
             Value::Date(_) => DataType::Date,
             Value::Time(_) => DataType::Time,
+            Value::TimeTz(_) => DataType::TimeTz,
             Value::Timestamp(_) => DataType::Timestamp,
             Value::TimestampTz(_) => DataType::TimestampTz,
             Value::Interval(_) => DataType::Interval,

@@ -34,6 +34,7 @@ use uuid::Uuid;
 use crate::{
     DataType, Interval, Result, Value,
     encoding::{ValueRef, composite, corrupt, wrong_type},
+    types::TimeTz,
     vector::{
         batch::arrow_error,
         decimal::{self, DecimalBuilder},
@@ -49,7 +50,7 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         DataType::Int1 => ArrowType::Int8,
         DataType::Int2 => ArrowType::Int16,
         DataType::Int4 => ArrowType::Int32,
-        DataType::Int8 | DataType::Oid => ArrowType::Int64,
+        DataType::Int8 | DataType::Oid | DataType::TimeTz => ArrowType::Int64,
         DataType::Float4 => ArrowType::Float32,
         DataType::Float8 => ArrowType::Float64,
         DataType::Unknown
@@ -106,6 +107,10 @@ pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Res
         DataType::Oid => Value::Oid(
             u32::try_from(array.as_primitive::<Int64Type>().value(at))
                 .map_err(|_| corrupt("a number is out of its type's range"))?,
+        ),
+        DataType::TimeTz => Value::TimeTz(
+            TimeTz::from_packed(array.as_primitive::<Int64Type>().value(at))
+                .ok_or_else(|| corrupt("a time is out of its range"))?,
         ),
         DataType::Float4 => Value::Float4(array.as_primitive::<Float32Type>().value(at)),
         DataType::Float8 => Value::Float8(array.as_primitive::<Float64Type>().value(at)),
@@ -207,7 +212,9 @@ impl ColumnBuilder {
             DataType::Int1 => Kind::Int1(b::Int8Builder::with_capacity(rows)),
             DataType::Int2 => Kind::Int2(b::Int16Builder::with_capacity(rows)),
             DataType::Int4 => Kind::Int4(b::Int32Builder::with_capacity(rows)),
-            DataType::Int8 | DataType::Oid => Kind::Int8(b::Int64Builder::with_capacity(rows)),
+            DataType::Int8 | DataType::Oid | DataType::TimeTz => {
+                Kind::Int8(b::Int64Builder::with_capacity(rows))
+            }
             DataType::Float4 => Kind::Float4(b::Float32Builder::with_capacity(rows)),
             DataType::Float8 => Kind::Float8(b::Float64Builder::with_capacity(rows)),
             DataType::Unknown
@@ -300,6 +307,7 @@ impl ColumnBuilder {
             (Kind::Int4(of), Value::Int4(value)) => of.append_value(*value),
             (Kind::Int8(of), Value::Int8(value)) => of.append_value(*value),
             (Kind::Int8(of), Value::Oid(value)) => of.append_value(i64::from(*value)),
+            (Kind::Int8(of), Value::TimeTz(value)) => of.append_value(value.packed()),
             (Kind::Float4(of), Value::Float4(value)) => of.append_value(*value),
             (Kind::Float8(of), Value::Float8(value)) => of.append_value(*value),
             (Kind::Text(of), Value::Text(value)) => of.append_value(value),

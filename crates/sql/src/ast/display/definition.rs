@@ -308,6 +308,7 @@ impl Display for CreateView {
             f.write_char(' ')?;
             list(f, &self.columns)?;
         }
+        with_parameters(f, &self.parameters)?;
         write!(f, " AS {}", self.query)?;
         f.write_str(match self.check_option {
             None => "",

@@ -67,14 +67,19 @@ impl Display for SessionStatement {
                 role,
             } => {
                 f.write_str(match scope {
-                    SetScope::Session | SetScope::Reset => "SET ",
+                    SetScope::Session => "SET ",
                     SetScope::Local => "SET LOCAL ",
+                    SetScope::Reset => "RESET ",
                 })?;
                 f.write_str(if *authorization {
-                    "SESSION AUTHORIZATION "
+                    "SESSION AUTHORIZATION"
                 } else {
-                    "ROLE "
+                    "ROLE"
                 })?;
+                if *scope == SetScope::Reset {
+                    return Ok(());
+                }
+                f.write_str(" ")?;
                 match role {
                     Some(role) => write!(f, "{role}"),
                     None if *authorization => f.write_str("DEFAULT"),

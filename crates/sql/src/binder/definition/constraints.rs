@@ -74,9 +74,17 @@ impl<'a> Binder<'a> {
             return Err(too_many_columns(MAX_COLUMNS + 1, column.name.span));
         }
         let serial = serial_type(&column.data_type);
-        let data_type = match serial {
-            Some(data_type) => data_type,
-            None => self.column_type(&column.data_type)?,
+        let named = if column.data_type.dimensions == 0 {
+            self.named_type(&column.data_type)?
+        } else {
+            None
+        };
+        let data_type = match (serial, &named) {
+            (Some(data_type), _) => data_type,
+            (None, Some(named)) => named.base().ok_or_else(|| {
+                crate::binder::type_names::shell(&named.name, column.data_type.span)
+            })?,
+            (None, None) => self.column_type(&column.data_type)?,
         };
         let element = data_type.element().unwrap_or(data_type);
         if matches!(element, DataType::Object(_)) {
@@ -87,6 +95,7 @@ impl<'a> Binder<'a> {
             .hint("Use oid: the name that a number stands for may change."));
         }
         let ordinal = push_column(&mut draft.table, column.name.name.clone(), data_type);
+        draft.table.columns[ordinal].named_type = named.map(|named| named.id);
         if serial.is_some() {
             self.serial_column(draft, ordinal, data_type)?;
         }
@@ -203,6 +212,7 @@ impl<'a> Binder<'a> {
                 }
             }
         }
+        self.domain_constraints(draft, ordinal)?;
         if null == Some(false) && draft.table.columns[ordinal].identity.is_some() {
             return invalid(
                 format!(
@@ -566,7 +576,7 @@ impl<'a> Binder<'a> {
     }
 
     /// CHECK: a condition over the row.
-    fn check(
+    pub(super) fn check(
         &mut self,
         table: &mut Table,
         name: String,

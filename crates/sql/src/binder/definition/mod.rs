@@ -1,14 +1,17 @@
 //! CREATE TABLE: columns and where they come from. Constraints are in [`constraints`].
 
 mod alter;
+mod alter_column;
 mod attach;
 mod constraints;
 mod drop;
 mod family;
 mod index;
+mod named_type;
 mod names;
 mod parameters;
 mod partition;
+mod rename;
 mod sequence;
 pub(super) mod view;
 

@@ -16,6 +16,8 @@ pub(super) enum Target {
     Table,
     /// An index.
     Index,
+    /// A view.
+    View,
 }
 
 /// Which values a parameter takes.
@@ -94,6 +96,21 @@ const INDEX: &[(&str, Values)] = &[
     ("deduplicate_items", Values::Truth),
 ];
 
+/// Parameters of views.
+const VIEW: &[(&str, Values)] = &[
+    ("check_option", Values::Word(&["local", "cascaded"])),
+    ("security_barrier", Values::Truth),
+    ("security_invoker", Values::Truth),
+];
+
+/// Whether a parameter with that value is on.
+pub(super) fn is_on(value: &str) -> bool {
+    matches!(
+        value.to_ascii_lowercase().as_str(),
+        "true" | "on" | "yes" | "1"
+    )
+}
+
 fn error(message: String, span: Span) -> Error {
     Error::new(SqlState::INVALID_PARAMETER_VALUE, message).at(span)
 }
@@ -105,6 +122,7 @@ fn known(target: Target, parameter: &StorageParameter) -> Result<(String, Values
     let (list, prefix) = match (target, parameter.name.qualifier()) {
         (Target::Table, None) => (TABLE, ""),
         (Target::Index, None) => (INDEX, ""),
+        (Target::View, None) => (VIEW, ""),
         (Target::Table, Some(of)) if of.name == "toast" => (&TABLE[TOAST..], "toast."),
         (_, Some(of)) => {
             return Err(error(

@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use super::{no_schema, push_column, relation_exists};
+use super::{
+    no_schema,
+    parameters::{self, Target},
+    push_column, relation_exists,
+};
 use crate::{
     ast,
-    binder::{Binder, scope::ScopeColumn},
+    binder::{Binder, literal, scope::ScopeColumn},
     bound::{BoundStatement, CreateSchema, CreateView, Definition, LogicalPlan},
-    catalog::{CatalogReader, Sequence, SequenceId, Table, TableId, TableKind, View},
+    catalog::{
+        CatalogReader, CheckOption, Sequence, SequenceId, Table, TableId, TableKind, View,
+        named_type::{NamedType, TypeId},
+    },
     error::{Error, Result, SqlState},
     span::Span,
+    types::{DataType, Value},
 };
 
 impl<'a> Binder<'a> {
@@ -65,7 +73,20 @@ impl<'a> Binder<'a> {
         if let Some(old) = &replaced {
             replaceable(old, &table, span)?;
         }
-        if create.check_option.is_some() && simple_source(&create.query).is_none() {
+        table.parameters = parameters::checked(Target::View, &create.parameters)?;
+        // Both spellings of the check option mean the same.
+        let mut check_option = create.check_option;
+        table.parameters.retain(|(name, value)| {
+            let is_check = name == "check_option";
+            if is_check && check_option.is_none() {
+                check_option = Some(match value.to_ascii_lowercase().as_str() {
+                    "local" => CheckOption::Local,
+                    _ => CheckOption::Cascaded,
+                });
+            }
+            !is_check
+        });
+        if check_option.is_some() && simple_source(&create.query).is_none() {
             return Err(Error::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
                 "WITH CHECK OPTION is supported only on automatically updatable views",
@@ -83,7 +104,7 @@ impl<'a> Binder<'a> {
             query: Arc::new(query),
             search_path: self.catalog.search_path(),
             reads,
-            check_option: create.check_option,
+            check_option,
         }));
         Ok(BoundStatement::Definition(Box::new(
             Definition::CreateView(CreateView { table, replaced }),
@@ -132,7 +153,11 @@ impl<'a> Binder<'a> {
         let needed = binder.access;
         let bound = bound?;
         self.tables_read.extend(reads);
-        self.access.within_view(table.id, needed);
+        if has_option(table, "security_invoker") {
+            self.access.within_invoker_view(needed);
+        } else {
+            self.access.within_view(table.id, needed);
+        }
         let fits = bound.columns.len() == table.columns.len()
             && bound
                 .columns
@@ -157,8 +182,24 @@ impl<'a> Binder<'a> {
                 nullable: column.nullable,
             })
             .collect();
-        Ok((bound.plan, columns))
+        let mut plan = bound.plan;
+        if has_option(table, "security_barrier") {
+            // Conditions from outside are not looked at before the view's own: none is moved
+            // below an OFFSET.
+            plan = LogicalPlan::Limit {
+                input: Box::new(plan),
+                limit: None,
+                offset: Some(literal::constant(Value::Int8(0), DataType::Int8, span)),
+            };
+        }
+        Ok((plan, columns))
     }
+}
+
+/// Whether a view has one of its options on.
+pub(in crate::binder) fn has_option(view: &Table, name: &str) -> bool {
+    let mut options = view.parameters.iter();
+    options.any(|(known, value)| known == name && parameters::is_on(value))
 }
 
 /// A view may be replaced by one with the same columns, and perhaps more after them.
@@ -317,6 +358,14 @@ impl CatalogReader for PathCatalog<'_> {
 
     fn sequence_by_id(&self, id: SequenceId) -> Option<Arc<Sequence>> {
         self.inner.sequence_by_id(id)
+    }
+
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
+        self.along(schema, |schema| self.inner.named_type(Some(schema), name))
+    }
+
+    fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
+        self.inner.named_type_by_id(id)
     }
 
     fn has_schema(&self, name: &str) -> bool {

@@ -97,6 +97,15 @@ impl Session {
             Definition::Drop(drop) => self.check_drop(catalog, rights, drop),
             // The privilege is among those needed.
             Definition::Truncate(_) | Definition::Nothing { .. } => Ok(()),
+            Definition::CreateType { definition, .. } => may_create(&definition.schema, false),
+            Definition::DropTypes { types, .. } => {
+                for of in types {
+                    if !rights.owns(&ObjectId::Type(of.id.0)) {
+                        return Err(not_owner("type", &of.name));
+                    }
+                }
+                Ok(())
+            }
             // Each part is looked at as it is done.
             Definition::Access(_) => Ok(()),
             // What it is on is known only when it is done: see `may_comment`.

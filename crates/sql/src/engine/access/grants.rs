@@ -17,6 +17,7 @@ use crate::{
     },
     engine::{
         catalog::{CatalogSnapshot, access::Rights},
+        notice::Notice,
         session::{Session, StatementResult},
     },
     functions,
@@ -252,9 +253,9 @@ impl Session {
                     "were granted"
                 };
                 let name = &target.name;
-                notices.push(format!(
-                    "WARNING:  {amount} privileges {what} for \"{name}\""
-                ));
+                notices.push(Notice::warning(format!(
+                    "{amount} privileges {what} for \"{name}\""
+                )));
             }
             self.put_access(transaction, &target.object, &access)?;
         }
@@ -267,7 +268,7 @@ impl Session {
         &self,
         catalog: &CatalogSnapshot,
         grant: &GrantPrivileges,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<Vec<Target>> {
         let path = self.settings.search_path.clone();
         let reader = catalog.with_path(&path);
@@ -327,12 +328,9 @@ impl Session {
                 }
             }
             GrantTarget::Types(names) | GrantTarget::Domains(names) => {
-                let name = names.first();
-                return Err(undefined(
-                    "type",
-                    name.map_or_else(String::new, ToString::to_string),
-                    name.map(|name| name.span).unwrap_or_default(),
-                ));
+                for name in names {
+                    targets.push(type_target(&reader, name)?);
+                }
             }
             GrantTarget::Other { kind, name } => {
                 return Err(undefined(
@@ -449,12 +447,25 @@ fn wanted(grant: &GrantPrivileges, target: &Target) -> Result<Wanted> {
     Ok(wanted)
 }
 
+pub(super) fn type_target(reader: &dyn CatalogReader, name: &ObjectName) -> Result<Target> {
+    let schema = name.qualifier().map(|schema| schema.name.as_str());
+    match reader.named_type(schema, &name.last().name)? {
+        Some(of) => Ok(Target {
+            object: ObjectId::Type(of.id.0),
+            name: of.name.clone(),
+            noun: "type",
+            span: name.span,
+        }),
+        None => Err(undefined("type", name.to_string(), name.span)),
+    }
+}
+
 /// A routine as GRANT names it. There may be none of that name: its privileges are kept by name
 /// until there is one.
 fn routine_target(
     kind: RoutineKind,
     routine: &RoutineName,
-    notices: &mut Vec<String>,
+    notices: &mut Vec<Notice>,
 ) -> Result<Target> {
     let name = &routine.name.last().name;
     let word = kind.word.to_ascii_lowercase();
@@ -474,9 +485,9 @@ fn routine_target(
             )
             .at(routine.name.span));
         }
-        notices.push(format!(
-            "NOTICE:  {word} \"{name}\" does not exist yet; its privileges are kept by name"
-        ));
+        notices.push(Notice::new(format!(
+            "{word} \"{name}\" does not exist yet; its privileges are kept by name"
+        )));
     }
     let key = match &routine.of_type {
         _ if kind.specific => format!("specific {name}"),

@@ -140,6 +140,12 @@ impl Session {
                 self.check_table(catalog, &rights, check)?;
             }
         }
+        for id in &needed.types {
+            let object = ObjectId::Type(id.0);
+            if !rights.privileges(&object).contains(Privileges::USAGE) {
+                return Err(denied("type", &self.object_name(catalog, &object)));
+            }
+        }
         if rights.superuser || !catalog.access.has_routines {
             return Ok(());
         }
@@ -315,6 +321,9 @@ impl Session {
             }
         }
         self.change_authorization(changed, scope == SetScope::Local);
-        Ok(StatementResult::done("SET"))
+        Ok(StatementResult::done(match scope {
+            SetScope::Reset => "RESET",
+            SetScope::Session | SetScope::Local => "SET",
+        }))
     }
 }

@@ -3,7 +3,7 @@
 use rustling_txn::Transaction;
 
 use super::{
-    grants::{Target, schema_named, undefined},
+    grants::{Target, schema_named, type_target},
     not_owner,
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     catalog::access::{Access, Grant, ObjectId, RoleId, add_grant, remove_grant},
     engine::{
         catalog::CatalogSnapshot,
+        notice::Notice,
         session::{Session, StatementResult},
     },
 };
@@ -32,7 +33,7 @@ impl Session {
         let target = match self.owned(&catalog, object, name) {
             Ok(target) => target,
             Err(error) if if_exists && is_missing(&error) => {
-                let notice = format!("NOTICE:  {}, skipping", error.message());
+                let notice = Notice::new(format!("{}, skipping", error.message()));
                 return Ok(StatementResult::noted(tag, vec![notice]));
             }
             Err(error) => return Err(error),
@@ -97,9 +98,7 @@ impl Session {
                 noun: "database",
                 span: name.span,
             }),
-            OwnedKind::Type | OwnedKind::Domain => {
-                Err(undefined("type", name.to_string(), name.span))
-            }
+            OwnedKind::Type | OwnedKind::Domain => type_target(&reader, name),
         }
     }
 
@@ -224,7 +223,7 @@ impl Session {
         &mut self,
         transaction: &Transaction,
         drop: Drop,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<()> {
         if let StatementResult::Done { notices: more, .. } = self.drop_objects(transaction, drop)? {
             notices.extend(more);

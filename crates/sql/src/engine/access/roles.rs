@@ -11,6 +11,7 @@ use crate::{
     catalog::access::{Membership, ObjectId, Role, RoleId},
     engine::{
         catalog::{CatalogSnapshot, access::Rights},
+        notice::Notice,
         session::{Session, StatementResult},
     },
     types::{Conversion, DataType},
@@ -292,7 +293,9 @@ impl Session {
             let role = match self.role_of(&catalog, spec) {
                 Ok(role) => role,
                 Err(_) if if_exists => {
-                    notices.push(format!("NOTICE:  role \"{spec}\" does not exist, skipping"));
+                    notices.push(Notice::new(format!(
+                        "role \"{spec}\" does not exist, skipping"
+                    )));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -386,7 +389,10 @@ impl Session {
                 .find(|(_, of)| of == id)
                 .map(|(name, _)| name.to_owned()),
             ObjectId::Database => Some(self.database().name().to_owned()),
-            ObjectId::Type(id) => Some(id.to_string()),
+            ObjectId::Type(id) => catalog
+                .named_types()
+                .find(|of| of.id.0 == *id)
+                .map(|of| of.name.clone()),
             ObjectId::Routine(name) => Some(name.clone()),
         };
         found.unwrap_or_default()
@@ -422,10 +428,10 @@ impl Session {
                 }
                 let known = member.member_of.iter().find(|of| of.role == group.id);
                 if known.is_some_and(|known| known.admin || !grant.admin_option) {
-                    notices.push(format!(
-                        "NOTICE:  role \"{}\" is already a member of role \"{}\"",
+                    notices.push(Notice::new(format!(
+                        "role \"{}\" is already a member of role \"{}\"",
                         member.name, group.name
-                    ));
+                    )));
                 }
                 add_membership(&mut member, group.id, grantor, grant.admin_option);
             }
@@ -518,12 +524,12 @@ fn add_membership(member: &mut Role, role: RoleId, grantor: RoleId, admin: bool)
     }
 }
 
-fn revoke_membership(member: &mut Role, group: &Role, admin_only: bool, notices: &mut Vec<String>) {
+fn revoke_membership(member: &mut Role, group: &Role, admin_only: bool, notices: &mut Vec<Notice>) {
     let Some(at) = member.member_of.iter().position(|of| of.role == group.id) else {
-        notices.push(format!(
-            "WARNING:  role \"{}\" is not a member of role \"{}\"",
+        notices.push(Notice::warning(format!(
+            "role \"{}\" is not a member of role \"{}\"",
             member.name, group.name
-        ));
+        )));
         return;
     };
     if admin_only {

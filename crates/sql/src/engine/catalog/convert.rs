@@ -9,13 +9,15 @@ use crate::{
         Check, CheckOption, Column, ColumnNumber, Deferral, ForeignKey, Identity, Index,
         IndexColumn, IndexId, ReferentialAction, RowVersion, Sequence, SequenceId, Table, TableId,
         TableKind, TableStorage, View,
+        named_type::{Domain, NamedType, NamedTypeKind, TypeId},
     },
     encoding::{RowDecoder, corrupt},
     engine::catalog::{
         partition_records::{bound_of, bound_record, partitioning_of, partitioning_record},
         record::{
             CheckRecord, ColumnRecord, ForeignKeyRecord, IndexColumnRecord, IndexRecord,
-            ParameterRecord, RowVersionRecord, SequenceRecord, TableRecord, ViewRecord,
+            NamedTypeRecord, ParameterRecord, RowVersionRecord, SequenceRecord, TableRecord,
+            ViewRecord,
         },
         statistics::value_codec,
     },
@@ -86,6 +88,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
                 sequence: SequenceId(sequence),
             }),
             before: value_of(data_type, &column.before)?,
+            named_type: column.named_type.map(TypeId),
             default_oid: column.default_oid,
             ..Column::new(ColumnNumber(number), column.name.clone(), data_type)
         });
@@ -277,6 +280,7 @@ pub(crate) fn record_of(table: &Table) -> Result<TableRecord> {
                     generated: column.generated.as_ref().map(|(text, _)| text.clone()),
                     before,
                     default_oid: column.default_oid,
+                    named_type: column.named_type.map(|of| of.0),
                 })
             })
             .collect::<Result<_>>()?,
@@ -371,6 +375,63 @@ fn index_record(index: &Index) -> IndexRecord {
         constraint: index.constraint,
         parameters: parameter_records(&index.parameters),
     }
+}
+
+/// The domain or distinct type that a record holds.
+pub(crate) fn named_type_of(record: NamedTypeRecord) -> Result<NamedType> {
+    let base = record.base.map(DataType::try_from).transpose()?;
+    let kind = match (record.kind, base) {
+        (0, _) => NamedTypeKind::Shell,
+        (1, Some(base)) => NamedTypeKind::Distinct(base),
+        (2, Some(base)) => NamedTypeKind::Domain(Domain {
+            base,
+            not_null: record.not_null,
+            default: record.default_text,
+            checks: record
+                .checks
+                .into_iter()
+                .map(|check| (check.name, check.text))
+                .collect(),
+        }),
+        _ => return Err(corrupt("a type in the catalog")),
+    };
+    Ok(NamedType {
+        id: TypeId(record.id),
+        schema: record.schema,
+        name: record.name,
+        kind,
+    })
+}
+
+/// The record of a domain or distinct type.
+pub(crate) fn named_type_record(named: &NamedType) -> NamedTypeRecord {
+    let mut record = NamedTypeRecord {
+        id: named.id.0,
+        schema: named.schema.clone(),
+        name: named.name.clone(),
+        base: named.base().map(Into::into),
+        ..NamedTypeRecord::default()
+    };
+    match &named.kind {
+        NamedTypeKind::Shell => {}
+        NamedTypeKind::Distinct(_) => record.kind = 1,
+        NamedTypeKind::Domain(domain) => {
+            record.kind = 2;
+            record.not_null = domain.not_null;
+            record.default_text.clone_from(&domain.default);
+            record.checks = domain
+                .checks
+                .iter()
+                .map(|(name, text)| CheckRecord {
+                    name: name.clone(),
+                    text: text.clone(),
+                    not_valid: false,
+                    oid: 0,
+                })
+                .collect();
+        }
+    }
+    record
 }
 
 /// The sequence that a record holds.

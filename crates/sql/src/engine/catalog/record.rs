@@ -34,6 +34,29 @@ pub(crate) struct SchemaRecord {
     pub(crate) name: String,
 }
 
+/// A domain, or a distinct type.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct NamedTypeRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) id: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) schema: String,
+    #[prost(string, tag = "3")]
+    pub(crate) name: String,
+    /// 0 shell, 1 distinct type, 2 domain.
+    #[prost(uint32, tag = "4")]
+    pub(crate) kind: u32,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) base: Option<TypeRecord>,
+    #[prost(bool, tag = "6")]
+    pub(crate) not_null: bool,
+    /// As SQL text.
+    #[prost(string, optional, tag = "7")]
+    pub(crate) default_text: Option<String>,
+    #[prost(message, repeated, tag = "8")]
+    pub(crate) checks: Vec<CheckRecord>,
+}
+
 /// A sequence.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SequenceRecord {
@@ -282,6 +305,9 @@ pub(crate) struct ColumnRecord {
     /// Number of the DEFAULT or generating expression.
     #[prost(uint32, tag = "10")]
     pub(crate) default_oid: u32,
+    /// The domain or distinct type that it was declared with.
+    #[prost(uint32, optional, tag = "11")]
+    pub(crate) named_type: Option<u32>,
 }
 
 /// A type: a number for its kind, and its modifiers.
@@ -422,6 +448,7 @@ impl From<DataType> for TypeRecord {
             }
             DataType::Int2Vector => (26, None, None),
             DataType::OidVector => (27, None, None),
+            DataType::TimeTz => (28, None, None),
             DataType::Rounded(time, digits) => {
                 return TypeRecord {
                     size: Some(u32::from(digits)),
@@ -458,8 +485,9 @@ impl TryFrom<TypeRecord> for DataType {
             (11, Some(len), _) => DataType::Char(len),
             (12, ..) => DataType::Bytea,
             (13, ..) => DataType::Date,
-            (kind @ 14..=17, Some(digits), Some(1)) => DataType::Rounded(
+            (kind @ (14..=17 | 28), Some(digits), Some(1)) => DataType::Rounded(
                 match kind {
+                    28 => RoundedTime::TimeTz,
                     14 => RoundedTime::Time,
                     15 => RoundedTime::Timestamp,
                     16 => RoundedTime::TimestampTz,
@@ -492,6 +520,7 @@ impl TryFrom<TypeRecord> for DataType {
             ),
             (26, ..) => DataType::Int2Vector,
             (27, ..) => DataType::OidVector,
+            (28, ..) => DataType::TimeTz,
             _ => return Err(bad()),
         })
     }

@@ -9,11 +9,14 @@ use rustling_storage::{KeyspaceId, Store};
 
 use crate::{
     Result,
-    catalog::{CatalogReader, PartitionBound, Sequence, SequenceId, Table, TableId, compare_ends},
+    catalog::{
+        CatalogReader, PartitionBound, Sequence, SequenceId, Table, TableId, compare_ends,
+        named_type::{NamedType, TypeId},
+    },
     engine::{
         catalog::{
             access::AccessCatalog,
-            convert::{sequence_of, table_of},
+            convert::{named_type_of, sequence_of, table_of},
             statistics::statistics_of,
             store::{CatalogRecords, CommentKey},
         },
@@ -44,6 +47,8 @@ pub(crate) struct CatalogSnapshot {
     sequences_by_name: BTreeMap<(String, String), SequenceId>,
     /// Schemas by name, with their ids.
     schemas: BTreeMap<String, u32>,
+    /// Domains and distinct types.
+    types: BTreeMap<(String, String), Arc<NamedType>>,
     /// Roles, owners and grants.
     pub(crate) access: AccessCatalog,
     /// The keyspace of the sequences' states.
@@ -71,6 +76,7 @@ impl CatalogSnapshot {
             sequences: HashMap::new(),
             sequences_by_name: BTreeMap::new(),
             schemas: BTreeMap::from([(PUBLIC.to_owned(), 0)]),
+            types: BTreeMap::new(),
             access: AccessCatalog::new(records.roles, records.access)?,
             sequence_states: records.sequence_states,
             comments: records
@@ -125,6 +131,11 @@ impl CatalogSnapshot {
                 sequence.id,
             );
             snapshot.sequences.insert(sequence.id, Arc::new(sequence));
+        }
+        for record in records.types {
+            let of = named_type_of(record)?;
+            let key = (of.schema.clone(), of.name.clone());
+            snapshot.types.insert(key, Arc::new(of));
         }
         for record in records.schemas {
             snapshot.schemas.insert(record.name, record.id);
@@ -206,6 +217,11 @@ impl CatalogSnapshot {
         self.sequences_by_name
             .values()
             .filter_map(|id| self.sequences.get(id))
+    }
+
+    /// Every domain and distinct type, by name.
+    pub(crate) fn named_types(&self) -> impl Iterator<Item = &Arc<NamedType>> {
+        self.types.values()
     }
 
     /// Every schema with its id.
@@ -424,6 +440,17 @@ impl CatalogReader for SessionCatalog<'_> {
 
     fn sequence_by_id(&self, id: SequenceId) -> Option<Arc<Sequence>> {
         self.snapshot.sequence_by_id(id)
+    }
+
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
+        Ok(self.along(schema, |schema| {
+            let key = (schema.to_owned(), name.to_owned());
+            self.snapshot.types.get(&key).cloned()
+        }))
+    }
+
+    fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
+        self.snapshot.named_types().find(|of| of.id == id).cloned()
     }
 
     fn current_schema(&self) -> Option<&str> {

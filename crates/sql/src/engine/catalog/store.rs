@@ -8,6 +8,7 @@
 //! | `q` + sequence id       | [`SequenceRecord`] |
 //! | `n` + schema id         | [`SchemaRecord`]   |
 //! | `c` + class, object, column (u32 BE each) | [`CommentRecord`] |
+//! | `y` + type id           | [`NamedTypeRecord`] |
 //! | `r` + role id           | [`RoleRecord`]     |
 //! | `a` + kind (u32 BE) + number (u32 BE) + name | [`AccessRecord`] |
 //!
@@ -23,14 +24,15 @@ use crate::{
     catalog::{
         SequenceId, TableId,
         access::{Access, ObjectId, Role, RoleId},
+        named_type::TypeId,
     },
     encoding::corrupt,
     engine::{
         catalog::{
             access::{AccessRecord, RoleRecord, access_record, parts},
             record::{
-                self, CommentRecord, DatabaseRecord, FORMAT, SchemaRecord, SequenceRecord,
-                StatisticsRecord, TableRecord,
+                self, CommentRecord, DatabaseRecord, FORMAT, NamedTypeRecord, SchemaRecord,
+                SequenceRecord, StatisticsRecord, TableRecord,
             },
         },
         error::{storage_error, txn_error},
@@ -45,6 +47,7 @@ const STATISTICS: u8 = b's';
 const SEQUENCE: u8 = b'q';
 const SCHEMA: u8 = b'n';
 const COMMENT: u8 = b'c';
+const TYPE: u8 = b'y';
 const ROLE: u8 = b'r';
 const ACCESS: u8 = b'a';
 
@@ -92,6 +95,8 @@ pub(crate) struct CatalogRecords {
     pub(crate) schemas: Vec<SchemaRecord>,
     /// Comments.
     pub(crate) comments: Vec<CommentRecord>,
+    /// Domains and distinct types.
+    pub(crate) types: Vec<NamedTypeRecord>,
     /// Roles.
     pub(crate) roles: Vec<RoleRecord>,
     /// Owners and grants of objects.
@@ -341,6 +346,21 @@ impl CatalogStore {
         self.delete_access(transaction, &ObjectId::Schema(id))
     }
 
+    /// Writes a domain or distinct type.
+    pub(crate) fn put_type(&self, transaction: &Transaction, of: &NamedTypeRecord) -> Result<()> {
+        transaction
+            .put(self.keyspace, &key(TYPE, of.id), &of.encode_to_vec())
+            .map_err(txn_error)
+    }
+
+    /// Removes a domain or distinct type.
+    pub(crate) fn delete_type(&self, transaction: &Transaction, id: TypeId) -> Result<()> {
+        transaction
+            .delete(self.keyspace, &key(TYPE, id.0))
+            .map_err(txn_error)?;
+        self.delete_access(transaction, &ObjectId::Type(id.0))
+    }
+
     /// Writes a role.
     pub(crate) fn put_role(&self, transaction: &Transaction, role: &Role) -> Result<()> {
         transaction
@@ -433,6 +453,7 @@ impl CatalogStore {
             sequences: self.records(transaction, SEQUENCE)?,
             schemas: self.records(transaction, SCHEMA)?,
             comments: self.records(transaction, COMMENT)?,
+            types: self.records(transaction, TYPE)?,
             roles: self.records(transaction, ROLE)?,
             access: self.records(transaction, ACCESS)?,
             sequence_states: database

@@ -52,8 +52,14 @@ impl Progress<'_> {
         old: Option<&[Value]>,
         new: Option<&[Value]>,
         others: &[Value],
+        context: &ExecContext,
     ) -> Result<()> {
         self.affected += 1;
+        if let Some(new) = new
+            && !self.change.checks.is_empty()
+        {
+            self.change.check_views(new, &context.eval())?;
+        }
         if self.wants_written {
             let both = old.map_or(0, row_bytes) + new.map_or(0, row_bytes);
             self.memory.grow(both)?;
@@ -334,7 +340,7 @@ pub(crate) fn carry_out(
         (Work::Insert(rows), _) => {
             for mut row in rows {
                 writer.insert(&mut row, &context.eval())?;
-                progress.note(writer.key(), None, Some(&row), &[])?;
+                progress.note(writer.key(), None, Some(&row), &[], context)?;
             }
         }
         (Work::Update(mut changes, others), _) => {
@@ -346,6 +352,7 @@ pub(crate) fn carry_out(
                     Some(&change.old),
                     Some(&change.new),
                     others,
+                    context,
                 )?;
             }
         }
@@ -359,6 +366,7 @@ pub(crate) fn carry_out(
                     Some(old),
                     None,
                     row.get(width + 1..).unwrap_or_default(),
+                    context,
                 )?;
             }
         }
@@ -372,7 +380,7 @@ pub(crate) fn carry_out(
                     context.check()?;
                 }
                 if let Some(old) = upsert.insert(&mut writer, &mut row, context)? {
-                    progress.note(writer.key(), old.as_deref(), Some(&row), &[])?;
+                    progress.note(writer.key(), old.as_deref(), Some(&row), &[], context)?;
                 }
             }
         }
@@ -384,7 +392,7 @@ pub(crate) fn carry_out(
             let mut row = RowBuffer::new();
             while source.next(context, &mut row)? {
                 writer.insert(&mut row, &context.eval())?;
-                progress.note(writer.key(), None, Some(&row), &[])?;
+                progress.note(writer.key(), None, Some(&row), &[], context)?;
                 if progress.affected.is_multiple_of(128) {
                     context.check()?;
                 }
@@ -485,15 +493,21 @@ fn merge(
     }
     for (key, old) in &deletes {
         writer.delete(key, old, &context.eval())?;
-        progress.note(&[], Some(old), None, &[])?;
+        progress.note(&[], Some(old), None, &[], context)?;
     }
     writer.update(&mut updates, &context.eval())?;
     for change in &updates {
-        progress.note(&change.new_key, Some(&change.old), Some(&change.new), &[])?;
+        progress.note(
+            &change.new_key,
+            Some(&change.old),
+            Some(&change.new),
+            &[],
+            context,
+        )?;
     }
     for row in &mut inserts {
         writer.insert(row, &context.eval())?;
-        progress.note(writer.key(), None, Some(row), &[])?;
+        progress.note(writer.key(), None, Some(row), &[], context)?;
     }
     Ok(())
 }

@@ -257,6 +257,9 @@ pub(super) fn gather(
                 };
                 to.set(&mut made, &new);
                 to.table.complete_row(&mut made, &context.eval())?;
+                if !change.checks.is_empty() {
+                    change.check_views(&moved(&made, &to.columns), &context.eval())?;
+                }
                 steps.push(Step {
                     from: Some((member, key, old)),
                     to: Some((to, made)),
@@ -303,6 +306,9 @@ fn insertion(
     locks.take(session, &to, context)?;
     let mut made = to.row_of(row);
     to.table.complete_row(&mut made, &context.eval())?;
+    if !change.checks.is_empty() {
+        change.check_views(&moved(&made, &to.columns), &context.eval())?;
+    }
     Ok(Step {
         from: None,
         to: Some((to, made)),
@@ -342,6 +348,9 @@ pub(super) fn upsert(
         let mut writer = TableWriter::new(&member.table, &transaction, &store);
         if let Some(old) = upsert.insert(&mut writer, &mut made, context)? {
             affected += 1;
+            if !change.checks.is_empty() {
+                change.check_views(&moved(&made, &member.columns), &context.eval())?;
+            }
             if change.returning.is_some() {
                 returned.push(moved(&made, &member.columns));
             }

@@ -15,12 +15,15 @@ mod upsert;
 use std::sync::Arc;
 
 use crate::{
+    Error, Result, SqlState, Value,
     bound::ColumnId,
     engine::{
         change::family::{Member, Partitions},
+        constraints::failing_row,
         rows::ResultColumn,
         table::TableHandle,
     },
+    eval::{CompiledExpr, EvalContext},
     planner::physical::QueryPlan,
 };
 
@@ -43,6 +46,24 @@ pub(crate) struct ChangeAction {
     pub(crate) family: Option<Vec<Arc<Member>>>,
     /// Where the rows go, where the table is partitioned.
     pub(crate) partitions: Option<Partitions>,
+    /// WITH CHECK OPTION of views: a view's name and what must be true of new rows.
+    pub(crate) checks: Vec<(String, CompiledExpr)>,
+}
+
+impl ChangeAction {
+    /// Fails where a new row would not be seen through the views that it is written through.
+    pub(super) fn check_views(&self, row: &[Value], eval: &EvalContext<'_>) -> Result<()> {
+        for (view, condition) in &self.checks {
+            if condition.eval_predicate(row, eval)? != Some(true) {
+                return Err(Error::new(
+                    SqlState("44000"),
+                    format!("new row violates check option for view \"{view}\""),
+                )
+                .detail(failing_row(row)));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What happens to the rows of a change's source.

@@ -14,8 +14,9 @@ use crate::{
             family::{Member, Partitions},
         },
         rows::ResultColumn,
-        table::TableHandle,
+        table::{TableHandle, row_position},
     },
+    eval::CompiledExpr,
     planner::{
         PlanContext, expr_tools, max_column, output,
         physical::{PhysicalNode, PhysicalPlan, QueryPlan},
@@ -57,8 +58,13 @@ impl<'a> StatementPlanner<'a> {
             kind,
             returning,
             family,
+            checks,
         } = change;
         let handle = handle_of(self.catalog, &table)?;
+        let checks = checks
+            .into_iter()
+            .map(|(view, condition)| Ok((view, CompiledExpr::compile(&condition, &row_position)?)))
+            .collect::<Result<Vec<_>>>()?;
         let member: Option<ColumnId> = family.as_ref().map(|family| family.member);
         let family = match family {
             None => None,
@@ -165,6 +171,7 @@ impl<'a> StatementPlanner<'a> {
             returning,
             family,
             partitions,
+            checks,
         })
     }
 

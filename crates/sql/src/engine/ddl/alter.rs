@@ -17,6 +17,7 @@ use crate::{
         catalog::convert::sequence_record,
         error::txn_error,
         foreign_keys,
+        notice::Notice,
         row_numbers::RowNumbers,
         session::{Session, StatementResult},
         table::{TableHandle, row_position},
@@ -49,10 +50,7 @@ impl Session {
             bound,
             children,
         } = alter;
-        let mut notices: Vec<String> = notices
-            .into_iter()
-            .map(|notice| format!("NOTICE:  {notice}"))
-            .collect();
+        let mut notices: Vec<Notice> = notices.into_iter().map(Notice::new).collect();
         if only_storage {
             // Nobody else has to wait.
             move_to_engine(transaction, &old, &new)?;
@@ -432,7 +430,7 @@ impl Session {
         transaction: &Transaction,
         new: &Table,
         cascade: bool,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let Some(handle) = self.catalog().handle(new.id) else {
             return Ok(());
@@ -461,10 +459,10 @@ impl Session {
                 ))
                 .hint("Use DROP ... CASCADE to drop the dependent objects too."));
             }
-            notices.push(format!(
-                "NOTICE:  drop cascades to constraint {} on table {}",
+            notices.push(Notice::new(format!(
+                "drop cascades to constraint {} on table {}",
                 key.name, child.table.name
-            ));
+            )));
             let name = key.name.clone();
             let child = self.lock_table(transaction, &Arc::clone(&child.table))?;
             let mut table = Table::clone(&child.table);

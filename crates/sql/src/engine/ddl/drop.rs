@@ -12,6 +12,7 @@ use crate::{
     catalog::{Sequence, Table, TableId},
     engine::{
         error::txn_error,
+        notice::Notice,
         session::{Session, StatementResult},
     },
 };
@@ -24,12 +25,12 @@ impl Session {
         transaction: &Transaction,
         drop: Drop,
     ) -> Result<StatementResult> {
-        let mut notices: Vec<String> = drop
+        let mut notices: Vec<Notice> = drop
             .missing
             .iter()
             .map(|name| {
                 let noun = drop.kind.noun();
-                format!("NOTICE:  {noun} \"{name}\" does not exist, skipping")
+                Notice::new(format!("{noun} \"{name}\" does not exist, skipping"))
             })
             .collect();
         match drop.kind {
@@ -58,7 +59,7 @@ impl Session {
         transaction: &Transaction,
         tables: &[Arc<Table>],
         cascade: bool,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let catalog = self.catalog();
         // Partitions go with the table that they are of; those that inherit only when asked for.
@@ -226,7 +227,7 @@ impl Session {
         transaction: &Transaction,
         sequence: &Sequence,
         cascade: bool,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let mut dependents = Vec::new();
         let catalog = self.catalog();
@@ -310,7 +311,7 @@ impl Session {
         transaction: &Transaction,
         schema: &str,
         cascade: bool,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let catalog = self.catalog();
         let Some(id) = catalog.schema_id(schema).filter(|id| *id != 0) else {
@@ -331,7 +332,12 @@ impl Session {
             .filter(|sequence| sequence.schema == schema && sequence.owner.is_none())
             .cloned()
             .collect();
-        let is_empty = tables.is_empty() && sequences.is_empty();
+        let types: Vec<_> = catalog
+            .named_types()
+            .filter(|of| of.schema == schema)
+            .cloned()
+            .collect();
+        let is_empty = tables.is_empty() && sequences.is_empty() && types.is_empty();
         if !cascade && !is_empty {
             let mut lines: Vec<String> = tables
                 .iter()
@@ -350,6 +356,11 @@ impl Session {
                     sequence.name
                 )
             }));
+            lines.extend(
+                types
+                    .iter()
+                    .map(|of| format!("type {schema}.{} depends on schema {schema}", of.name)),
+            );
             return Err(Error::new(
                 SqlState::DEPENDENT_OBJECTS,
                 format!("cannot drop schema {schema} because other objects depend on it"),
@@ -372,13 +383,16 @@ impl Session {
                     sequences
                         .iter()
                         .map(|sequence| format!("sequence {schema}.{}", sequence.name)),
-                ),
+                )
+                .chain(types.iter().map(|of| format!("type {schema}.{}", of.name))),
             notices,
         );
         self.drop_tables(transaction, &tables, true, &mut Vec::new())?;
         for sequence in &sequences {
             self.drop_sequence(transaction, sequence, true, &mut Vec::new())?;
         }
+        self.reload_catalog(transaction)?;
+        self.drop_types(transaction, &types, &[], cascade, false)?;
         self.database
             .inner
             .catalog_store
@@ -387,15 +401,15 @@ impl Session {
 }
 
 /// Says what goes as well, as PostgreSQL does.
-fn note_cascade(what: impl Iterator<Item = String>, notices: &mut Vec<String>) {
+fn note_cascade(what: impl Iterator<Item = String>, notices: &mut Vec<Notice>) {
     let what: Vec<String> = what.collect();
     match what.as_slice() {
         [] => {}
-        [one] => notices.push(format!("NOTICE:  drop cascades to {one}")),
-        several => notices.push(format!(
-            "NOTICE:  drop cascades to {} other objects",
+        [one] => notices.push(Notice::new(format!("drop cascades to {one}"))),
+        several => notices.push(Notice::new(format!(
+            "drop cascades to {} other objects",
             several.len()
-        )),
+        ))),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     encoding::RowDecoder,
     engine::{
         error::txn_error,
+        notice::Notice,
         session::{Session, StatementResult},
         table::{IndexHandle, TableHandle},
     },
@@ -34,10 +35,10 @@ impl Session {
         if definition.exists {
             return Ok(StatementResult::noted(
                 "CREATE INDEX",
-                vec![format!(
-                    "NOTICE:  relation \"{}\" already exists, skipping",
+                vec![Notice::new(format!(
+                    "relation \"{}\" already exists, skipping",
                     index.name
-                )],
+                ))],
             ));
         }
         let handle = self.lock_table(transaction, &definition.table)?;

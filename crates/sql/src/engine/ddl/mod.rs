@@ -10,6 +10,7 @@
 //! - [`mod@drop`]: DROP, with what depends on it.
 //! - [`partitions`]: what partitions hold.
 //! - [`schemas`]: schemas, views and sequences.
+//! - [`types`]: domains and distinct types.
 
 mod alter;
 pub(crate) mod comment;
@@ -18,6 +19,7 @@ mod indexes;
 mod partitions;
 mod schemas;
 mod tables;
+mod types;
 
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ use crate::{
     engine::{
         catalog::{CatalogSnapshot, convert::record_of},
         error::txn_error,
+        notice::Notice,
         prepared::Prepared,
         session::{Session, StatementResult},
         table::TableHandle,
@@ -157,12 +160,20 @@ impl Session {
             Definition::AlterSequence { sequence, restart } => {
                 self.alter_sequence(transaction, sequence, restart)
             }
-            Definition::Nothing { tag, notice } => Ok(StatementResult::noted(
-                tag,
-                vec![format!("NOTICE:  {notice}")],
-            )),
+            Definition::Nothing { tag, notice } => {
+                Ok(StatementResult::noted(tag, vec![Notice::new(notice)]))
+            }
             Definition::Drop(drop) => self.drop_objects(transaction, drop),
             Definition::Truncate(truncate) => self.truncate(transaction, truncate),
+            Definition::CreateType { definition, tag } => {
+                self.create_type(transaction, definition, tag)
+            }
+            Definition::DropTypes {
+                types,
+                missing,
+                cascade,
+                domain,
+            } => self.drop_types(transaction, &types, &missing, cascade, domain),
             Definition::Access(statement) => self.change_access(transaction, &statement),
         }
     }

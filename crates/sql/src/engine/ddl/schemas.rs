@@ -12,6 +12,7 @@ use crate::{
     catalog::{Sequence, SequenceId, Table, TableId, access::ObjectId},
     engine::{
         catalog::{convert::sequence_record, record::SchemaRecord},
+        notice::Notice,
         sequences,
         session::{Session, StatementResult},
     },
@@ -46,9 +47,9 @@ impl Session {
         if definition.exists {
             return Ok(StatementResult::noted(
                 "CREATE SCHEMA",
-                vec![format!(
-                    "NOTICE:  schema \"{name}\" already exists, skipping"
-                )],
+                vec![Notice::new(format!(
+                    "schema \"{name}\" already exists, skipping"
+                ))],
             ));
         }
         if catalog.schema_id(&name).is_some() {
@@ -84,7 +85,7 @@ impl Session {
         transaction: &Transaction,
         schema: &str,
         elements: &[Statement],
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<Notice>> {
         let mut path = vec![schema.to_owned()];
         path.extend(self.settings.search_path.iter().cloned());
         let mut all = Vec::new();
@@ -147,7 +148,7 @@ impl Session {
         changed: &[TableId],
         name: &str,
         cascade: bool,
-        notices: &mut Vec<String>,
+        notices: &mut Vec<Notice>,
     ) -> Result<()> {
         let catalog = self.catalog();
         for view in catalog.views_over(changed) {
@@ -176,10 +177,10 @@ impl Session {
                 true,
                 notices,
             )?;
-            notices.push(format!(
-                "NOTICE:  drop cascades to view {}",
+            notices.push(Notice::new(format!(
+                "drop cascades to view {}",
                 view.table.name
-            ));
+            )));
         }
         Ok(())
     }
@@ -193,10 +194,10 @@ impl Session {
         if exists {
             return Ok(StatementResult::noted(
                 "CREATE SEQUENCE",
-                vec![format!(
-                    "NOTICE:  relation \"{}\" already exists, skipping",
+                vec![Notice::new(format!(
+                    "relation \"{}\" already exists, skipping",
                     sequence.name
-                )],
+                ))],
             ));
         }
         self.new_sequence(transaction, &mut sequence)?;

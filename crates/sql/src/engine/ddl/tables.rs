@@ -11,6 +11,7 @@ use crate::{
     engine::table::TableHandle,
     engine::{
         change::{ChangeAction, ChangeKind, apply::apply},
+        notice::Notice,
         session::{Session, StatementResult},
     },
     planner::{PlanContext, plan_query},
@@ -36,10 +37,10 @@ impl Session {
         if exists {
             return Ok(StatementResult::noted(
                 "CREATE TABLE",
-                vec![format!(
-                    "NOTICE:  relation \"{}\" already exists, skipping",
+                vec![Notice::new(format!(
+                    "relation \"{}\" already exists, skipping",
                     table.name
-                )],
+                ))],
             ));
         }
         table.id = TableId(self.allocate_id(transaction)?);
@@ -166,6 +167,7 @@ impl Session {
             returning: None,
             family: None,
             partitions: None,
+            checks: Vec::new(),
         };
         let transaction = self.read_transaction()?;
         let mut context = self.exec_context(transaction, Vec::new(), None);
@@ -206,10 +208,10 @@ impl Session {
                         child.table.name
                     )));
                 }
-                notices.push(format!(
-                    "NOTICE:  truncate cascades to table \"{}\"",
+                notices.push(Notice::new(format!(
+                    "truncate cascades to table \"{}\"",
                     child.table.name
-                ));
+                )));
                 tables.push(Arc::clone(&child.table));
             }
         }

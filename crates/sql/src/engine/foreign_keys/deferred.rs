@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 
 use crate::{
-    Result,
+    Result, SqlState,
     catalog::{Deferral, TableId},
-    engine::session::{Session, StatementResult},
+    engine::{
+        notice::Notice,
+        session::{Session, StatementResult},
+    },
     executor::ExecContext,
 };
 
@@ -96,7 +99,10 @@ impl Session {
         if !self.in_transaction() {
             return Ok(StatementResult::noted(
                 "SET CONSTRAINTS",
-                vec!["WARNING:  SET CONSTRAINTS can only be used in transaction blocks".to_owned()],
+                vec![
+                    Notice::warning("SET CONSTRAINTS can only be used in transaction blocks")
+                        .with_state(SqlState::NO_ACTIVE_SQL_TRANSACTION),
+                ],
             ));
         }
         if all {

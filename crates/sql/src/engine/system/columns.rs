@@ -106,6 +106,7 @@ pub(crate) fn alignment(data_type: DataType) -> char {
         DataType::Int8
         | DataType::Float8
         | DataType::Time
+        | DataType::TimeTz
         | DataType::Timestamp
         | DataType::TimestampTz
         | DataType::Interval

@@ -9,7 +9,6 @@ use crate::{
         system::{
             SystemView,
             relations::{index_oid, primary_key_name, primary_key_oid},
-            view::table_oid,
         },
         table::TableHandle,
     },
@@ -79,7 +78,7 @@ impl Constraint {
 
     /// The table's number.
     pub(crate) fn table_oid(&self) -> u32 {
-        table_oid(self.table().id)
+        self.table().id.oid()
     }
 
     pub(crate) fn schema(&self) -> &str {
@@ -312,7 +311,7 @@ pub(crate) fn with_keys(
                 set_columns: None,
             },
             Some(reference) => KeyFigures {
-                parent: table_oid(reference.key.parent),
+                parent: reference.key.parent.oid(),
                 on_update: action_letter(reference.key.on_update),
                 on_delete: action_letter(reference.key.on_delete),
                 matching: if reference.key.match_full { 'f' } else { 's' },
@@ -354,7 +353,7 @@ impl SystemView {
         let only = only.and_then(Value::as_integer);
         self.catalog
             .handles()
-            .filter(|handle| only.is_none_or(|only| only == i64::from(table_oid(handle.table.id))))
+            .filter(|handle| only.is_none_or(|only| only == i64::from(handle.table.id.oid())))
             .flat_map(|handle| self.constraints_of(handle))
             .collect()
     }

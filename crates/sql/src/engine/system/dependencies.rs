@@ -6,7 +6,6 @@ use crate::{
         SystemView,
         constraints::ConstraintKind,
         relations::{index_oid, primary_key_oid, sequence_oid},
-        view::table_oid,
     },
     system::oids,
 };
@@ -79,7 +78,7 @@ impl SystemView {
                     object: constraint.oid(),
                     column: 0,
                     referenced_class: oids::PG_CLASS,
-                    referenced: table_oid(parent),
+                    referenced: parent.oid(),
                     referenced_column: 0,
                     kind: 'n',
                 });
@@ -105,7 +104,7 @@ impl SystemView {
                 };
                 all.push(of_relation(
                     sequence_oid(&sequence),
-                    table_oid(owner),
+                    owner.oid(),
                     number(column.0),
                     kind,
                 ));
@@ -125,7 +124,7 @@ impl SystemView {
     }
 
     fn add_parts(&self, table: &Table, all: &mut Vec<Dependency>) {
-        let oid = table_oid(table.id);
+        let oid = table.id.oid();
         for index in table.indexes.iter().filter(|index| !index.constraint) {
             for column in &index.columns {
                 if let Some(of) = table.columns.get(column.ordinal) {
@@ -166,7 +165,7 @@ impl SystemView {
                 kind,
             };
             all.push(rule(oid, 'i'));
-            all.extend(view.reads.iter().map(|id| rule(table_oid(*id), 'n')));
+            all.extend(view.reads.iter().map(|id| rule(id.oid(), 'n')));
         }
     }
 }

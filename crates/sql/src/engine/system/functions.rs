@@ -8,7 +8,6 @@ use crate::{
     engine::system::{
         SystemView, activity, definitions, names, objects,
         relations::{Part, Relation},
-        view::table_oid,
     },
     eval::EvalContext,
     system::oids,
@@ -372,11 +371,7 @@ fn relation_size(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
 fn size_of_indexes(view: &SystemView, oid: u32) -> u64 {
     view.indexes()
         .iter()
-        .filter(|index| {
-            index
-                .table()
-                .is_some_and(|table| table_oid(table.id) == oid)
-        })
+        .filter(|index| index.table().is_some_and(|table| table.id.oid() == oid))
         .map(|index| index.bytes(view))
         .sum()
 }

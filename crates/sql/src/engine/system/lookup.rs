@@ -92,7 +92,7 @@ impl SystemView {
         };
         schemas.into_iter().find_map(|schema| {
             if let Some(table) = crate::system::table(schema, name) {
-                return Some(super::view::table_oid(table.id));
+                return Some(table.id.oid());
             }
             if !self.catalog.has_relation(schema, name) {
                 return None;

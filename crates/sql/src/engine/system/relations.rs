@@ -8,7 +8,7 @@ use crate::{
     DataType, Value,
     catalog::{Index, IndexColumn, Sequence, Table, TableKind, TableStorage},
     engine::{
-        system::{SystemView, activity, columns, names, type_rows, view::table_oid},
+        system::{SystemView, activity, columns, names, type_rows},
         table::TableHandle,
         temporary::PREFIX,
     },
@@ -111,7 +111,7 @@ impl SystemView {
         };
         for handle in self.catalog.handles() {
             let table = &handle.table;
-            add(table_oid(table.id), &|| Part::Table(Arc::clone(handle)));
+            add(table.id.oid(), &|| Part::Table(Arc::clone(handle)));
             if !table.primary_key.is_empty() {
                 add(primary_key_oid(table), &|| {
                     Part::Index(Arc::clone(handle), IndexPlace::PrimaryKey)
@@ -153,7 +153,7 @@ impl SystemView {
         self.catalog
             .handles()
             .map(|handle| Relation {
-                oid: table_oid(handle.table.id),
+                oid: handle.table.id.oid(),
                 part: Part::Table(Arc::clone(handle)),
             })
             .collect()
@@ -301,7 +301,13 @@ impl Relation {
                         crate::catalog::CheckOption::Local => "check_option=local",
                         crate::catalog::CheckOption::Cascaded => "check_option=cascaded",
                     });
-                    return option.map(|option| vec![option.to_owned()]);
+                    let parameters = &handle.table.parameters;
+                    let options: Vec<String> = parameters
+                        .iter()
+                        .map(|(name, value)| format!("{name}={value}"))
+                        .chain(option.map(str::to_owned))
+                        .collect();
+                    return (!options.is_empty()).then_some(options);
                 }
                 None => &handle.table.parameters,
             },
@@ -418,7 +424,7 @@ pub(crate) fn indexes_with_tables(
 
 /// The number of a table in `pg_class`.
 pub(crate) fn oid_of(table: &Table) -> u32 {
-    table_oid(table.id)
+    table.id.oid()
 }
 
 /// A value of `regtype`.

@@ -121,11 +121,14 @@ pub(crate) fn numeric_scale(data_type: DataType) -> Option<i32> {
 pub(crate) fn time_precision(data_type: DataType) -> Option<i32> {
     match data_type {
         DataType::Date => Some(0),
-        DataType::Time | DataType::Timestamp | DataType::TimestampTz | DataType::Interval => {
-            Some(6)
-        }
+        DataType::Time
+        | DataType::TimeTz
+        | DataType::Timestamp
+        | DataType::TimestampTz
+        | DataType::Interval => Some(6),
         DataType::Rounded(
             RoundedTime::Time
+            | RoundedTime::TimeTz
             | RoundedTime::Timestamp
             | RoundedTime::TimestampTz
             | RoundedTime::Interval,
@@ -191,7 +194,7 @@ pub(crate) fn view_usage(view: &SystemView) -> Vec<(Relation, Relation)> {
             continue;
         };
         for id in &of.reads {
-            if let Some(used) = view.relation(super::view::table_oid(*id)) {
+            if let Some(used) = view.relation(id.oid()) {
                 usage.push((relation.clone(), used));
             }
         }

@@ -186,12 +186,3 @@ fn temporary_oid(name: &str) -> Option<u32> {
     let number: u32 = name.strip_prefix(PREFIX)?.parse().ok()?;
     Some(0xe000_0000 | number)
 }
-
-/// The number of a table in `pg_class`.
-pub(crate) fn table_oid(id: TableId) -> u32 {
-    if id.0 >= TableId::SYSTEM {
-        id.0 - TableId::SYSTEM
-    } else {
-        FIRST_USER_OID + id.0
-    }
-}

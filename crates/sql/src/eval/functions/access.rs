@@ -2,7 +2,7 @@
 
 use super::{Function, mismatch};
 use crate::{
-    Result,
+    Result, SqlState,
     bound::ScalarFunction as F,
     eval::{EvalContext, PrivilegeOn},
     types::{DataType as T, Value},
@@ -69,11 +69,27 @@ fn ask(
         _ => return Err(mismatch(values)),
     };
     let access = &context.session.access;
-    Ok(Value::Boolean(access.has_privilege(
-        role,
-        on(object),
-        privileges,
-    )?))
+    answer(object, access.has_privilege(role, on(object), privileges))
+}
+
+/// What PostgreSQL answers: of an object that was given by its number and is not there, NULL.
+fn answer(object: &str, result: Result<bool>) -> Result<Value> {
+    let states = [
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState("3F000"),
+        SqlState("42602"),
+    ];
+    match result {
+        Ok(truth) => Ok(Value::Boolean(truth)),
+        Err(error)
+            if states.contains(&error.state())
+                && object.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            Ok(Value::Null)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// `(table, column, privilege)` or `(role, table, column, privilege)`.
@@ -91,9 +107,6 @@ fn of_column(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
         return Err(mismatch(values));
     };
     let access = &context.session.access;
-    Ok(Value::Boolean(access.has_privilege(
-        role,
-        PrivilegeOn::Column(table, column),
-        privileges,
-    )?))
+    let on = PrivilegeOn::Column(table, column);
+    answer(table, access.has_privilege(role, on, privileges))
 }

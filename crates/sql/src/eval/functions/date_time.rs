@@ -12,7 +12,7 @@ use crate::{
         },
     },
     types::{
-        DataType as T, Decimal, Interval, TimeZone, Value,
+        DataType as T, Decimal, Interval, TimeTz, TimeZone, Value,
         calendar::{
             Civil, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND,
             TIMESTAMP_INFINITY, TIMESTAMP_NEGATIVE_INFINITY, days_from_civil, days_in_month,
@@ -61,7 +61,13 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
         (F::CurrentDate, []) => function!(context, || {
             Value::Date(Civil::from_timestamp(local_now(context)).days as i32)
         }),
-        (F::CurrentTime | F::LocalTime, _) if optional_integer => |values, context| {
+        (F::CurrentTime, _) if optional_integer => |values, context| {
+            let zone = &context.session.style.time_zone;
+            let now = context.transaction_time;
+            let micros = with_precision(Civil::from_timestamp(zone.to_local(now)).micros, values);
+            Ok(TimeTz::new(micros, zone.offset_at(now)).map_or(Value::Null, Value::TimeTz))
+        },
+        (F::LocalTime, _) if optional_integer => |values, context| {
             let time = Civil::from_timestamp(local_now(context)).micros;
             Ok(Value::Time(with_precision(time, values)))
         },
@@ -143,8 +149,8 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
                 Value::Date(read(text, format)?.date()? as i32)
             })
         }
-        (F::AtTimeZone, [zone, T::Timestamp | T::TimestampTz])
-        | (F::AtTimeZone, [T::Timestamp | T::TimestampTz, zone])
+        (F::AtTimeZone, [zone, T::Timestamp | T::TimestampTz | T::TimeTz])
+        | (F::AtTimeZone, [T::Timestamp | T::TimestampTz | T::TimeTz, zone])
             if zone.is_string() || *zone == T::Interval =>
         {
             at_time_zone
@@ -180,6 +186,9 @@ fn date_part(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     let [Value::Text(field), value] = values else {
         return Err(mismatch(values));
     };
+    if let Some(infinite) = extract::infinite_part(field, value) {
+        return Ok(Value::Float8(infinite));
+    }
     match extract::extract(field, value, &context.session.style.time_zone)? {
         Some(number) => number.to_f64().map(Value::Float8),
         None => Ok(Value::Null),
@@ -364,9 +373,12 @@ fn from_epoch(seconds: f64) -> Result<i64> {
 }
 
 /// `timezone(zone, time)`, the operands in either order.
-fn at_time_zone(values: &[Value], _: &EvalContext<'_>) -> Result<Value> {
+fn at_time_zone(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     let (zone, time) = match values {
-        [zone, time @ (Value::Timestamp(_) | Value::TimestampTz(_))] => (zone, time),
+        [
+            zone,
+            time @ (Value::Timestamp(_) | Value::TimestampTz(_) | Value::TimeTz(_)),
+        ] => (zone, time),
         [time, zone] => (zone, time),
         _ => return Err(mismatch(values)),
     };
@@ -394,6 +406,13 @@ fn at_time_zone(values: &[Value], _: &EvalContext<'_>) -> Result<Value> {
     match time {
         Value::Timestamp(local) => Ok(Value::TimestampTz(zone.to_utc(*local))),
         Value::TimestampTz(instant) => Ok(Value::Timestamp(zone.to_local(*instant))),
+        // The zone's offset is the current one.
+        Value::TimeTz(time) => {
+            let offset = zone.offset_at(context.transaction_time);
+            let micros = time.utc_micros() + i64::from(offset) * MICROS_PER_SECOND;
+            Ok(TimeTz::new(micros.rem_euclid(MICROS_PER_DAY), offset)
+                .map_or(Value::Null, Value::TimeTz))
+        }
         _ => Err(mismatch(values)),
     }
 }

@@ -6,8 +6,9 @@ use crate::{
     types::{
         DataType, Decimal, Interval, TimeZone, Value,
         calendar::{
-            Civil, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, MIN_DATE,
-            TIMESTAMP_INFINITY, civil_from_days, day_of_week, days_from_civil, iso_week,
+            Civil, DATE_INFINITY, DATE_NEGATIVE_INFINITY, MICROS_PER_DAY, MICROS_PER_HOUR,
+            MICROS_PER_MINUTE, MICROS_PER_SECOND, MIN_DATE, TIMESTAMP_INFINITY,
+            TIMESTAMP_NEGATIVE_INFINITY, civil_from_days, day_of_week, days_from_civil, iso_week,
             iso_week_start,
         },
     },
@@ -41,6 +42,20 @@ pub(super) enum Field {
 }
 
 impl Field {
+    /// Whether it grows with time without bound.
+    fn grows(self) -> bool {
+        matches!(
+            self,
+            Field::Year
+                | Field::IsoYear
+                | Field::Decade
+                | Field::Century
+                | Field::Millennium
+                | Field::Julian
+                | Field::Epoch
+        )
+    }
+
     fn by_name(name: &str) -> Option<Field> {
         Some(match name.trim().to_ascii_lowercase().as_str() {
             "us" | "usec" | "usecs" | "microsecond" | "microseconds" => Field::Microseconds,
@@ -140,6 +155,16 @@ pub(super) fn extract(name: &str, value: &Value, zone: &TimeZone) -> Result<Opti
             Field::Epoch => Some(scaled(*micros, 6)),
             _ => time_field(wanted, *micros),
         },
+        Value::TimeTz(time) => {
+            let offset = i64::from(time.seconds_east());
+            match wanted {
+                Field::Epoch => Some(scaled(time.utc_micros(), 6)),
+                Field::Timezone => Some(whole(offset)),
+                Field::TimezoneHour => Some(whole(offset / 3_600)),
+                Field::TimezoneMinute => Some(whole(offset / 60 % 60)),
+                _ => time_field(wanted, time.micros()),
+            }
+        }
         Value::Interval(interval) => interval_field(wanted, interval),
         _ => None,
     };
@@ -153,13 +178,7 @@ pub(super) fn extract(name: &str, value: &Value, zone: &TimeZone) -> Result<Opti
 /// not known.
 fn infinite(wanted: Field, name: &str, value: &Value) -> Result<Option<Decimal>> {
     match wanted {
-        Field::Year
-        | Field::IsoYear
-        | Field::Decade
-        | Field::Century
-        | Field::Millennium
-        | Field::Julian
-        | Field::Epoch => Err(Error::new(
+        wanted if wanted.grows() => Err(Error::new(
             SqlState::FEATURE_NOT_SUPPORTED,
             format!(
                 "unit \"{name}\" of an infinite {} is not a number",
@@ -168,6 +187,21 @@ fn infinite(wanted: Field, name: &str, value: &Value) -> Result<Option<Decimal>>
         )),
         _ => Ok(None),
     }
+}
+
+/// What `date_part` gives of an infinite time: infinity for the fields that grow without bound.
+pub(super) fn infinite_part(name: &str, value: &Value) -> Option<f64> {
+    let sign = match value {
+        Value::Date(DATE_INFINITY)
+        | Value::Timestamp(TIMESTAMP_INFINITY)
+        | Value::TimestampTz(TIMESTAMP_INFINITY) => 1.0,
+        Value::Date(DATE_NEGATIVE_INFINITY)
+        | Value::Timestamp(TIMESTAMP_NEGATIVE_INFINITY)
+        | Value::TimestampTz(TIMESTAMP_NEGATIVE_INFINITY) => -1.0,
+        _ => return None,
+    };
+    let grows = Field::by_name(name).is_some_and(Field::grows);
+    grows.then_some(sign * f64::INFINITY)
 }
 
 fn time_field(wanted: Field, micros: i64) -> Option<Result<Decimal>> {

@@ -94,6 +94,7 @@ fn merges(function: AggregateFunction) -> bool {
             | F::StddevSamp
             | F::VarPop
             | F::VarSamp
+            | F::Regression(_)
     )
 }
 

@@ -196,7 +196,10 @@ impl Builder {
     pub(super) fn set_role(&self, node: Node<'_>) -> Result<SessionStatement> {
         let authorization =
             node.as_rule() == Rule::set_authorization || has(&node, Rule::session_authorization);
-        let mut scope = SetScope::Session;
+        let mut scope = match node.as_rule() {
+            Rule::reset_role => SetScope::Reset,
+            _ => SetScope::Session,
+        };
         let mut role = None;
         for part in children(node) {
             let span = self.span(&part);

@@ -3,9 +3,9 @@
 use super::{Builder, Node, broken, child, children, definition::is_temporary, has, syntax_error};
 use crate::{
     ast::{
-        AlterAction, AlterSequence, AlterTable, ColumnAction, Comment, CommentTarget, CreateSchema,
-        CreateSequence, CreateView, Drop, Ident, ObjectKind, ObjectName, SequenceOptions,
-        StatementKind,
+        AlterAction, AlterSequence, AlterTable, ColumnAction, Comment, CommentTarget, CommonTable,
+        CreateSchema, CreateSequence, CreateView, Drop, Ident, ObjectKind, ObjectName, Query,
+        QueryBody, SequenceOptions, Statement, StatementKind, With,
     },
     catalog::CheckOption,
     error::Result,
@@ -25,6 +25,44 @@ pub(super) fn object_kind(node: &Node<'_>) -> ObjectKind {
         .map_or(ObjectKind::Table, |(_, kind)| kind)
 }
 
+/// CREATE RECURSIVE VIEW name (columns) AS query: a view of a recursive WITH query of that name.
+fn recursive_view(name: &ObjectName, columns: &[Ident], query: Query) -> Result<Query> {
+    let span = query.span;
+    if columns.is_empty() {
+        return Err(syntax_error(
+            "a recursive view needs the names of its columns",
+            name.span,
+        ));
+    }
+    let own = name.last().clone();
+    let table = CommonTable {
+        name: own.clone(),
+        columns: columns.to_vec(),
+        materialized: None,
+        statement: Box::new(Statement {
+            kind: StatementKind::Query(Box::new(query)),
+            span,
+        }),
+    };
+    Ok(Query {
+        with: Some(With {
+            recursive: true,
+            tables: vec![table],
+            span,
+        }),
+        body: QueryBody::Table(ObjectName {
+            span: own.span,
+            parts: vec![own],
+        }),
+        order_by: Vec::new(),
+        limit: None,
+        with_ties: false,
+        offset: None,
+        locking: Vec::new(),
+        span,
+    })
+}
+
 impl Builder {
     pub(super) fn create_view(&self, node: Node<'_>) -> Result<CreateView> {
         let mut view = None;
@@ -32,10 +70,16 @@ impl Builder {
         let mut replace = false;
         let mut temporary = false;
         let mut columns = Vec::new();
+        let mut parameters = Vec::new();
+        let mut recursive = false;
         let mut check_option = None;
         for part in children(node) {
             match part.as_rule() {
                 Rule::or_replace => replace = true,
+                Rule::recursive_word => recursive = true,
+                Rule::view_options => {
+                    parameters = self.storage_parameters(child(part, "a view's options")?)?;
+                }
                 Rule::table_persistence => temporary = is_temporary(&part),
                 Rule::qualified_name => name = Some(self.object_name(part)?),
                 Rule::column_names => columns = self.column_names(part)?,
@@ -49,12 +93,18 @@ impl Builder {
                 }
             }
         }
+        let name: ObjectName = name.ok_or_else(|| broken("a view's name"))?;
+        let mut query = view.ok_or_else(|| broken("a view's query"))?;
+        if recursive {
+            query = Box::new(recursive_view(&name, &columns, *query)?);
+        }
         Ok(CreateView {
             replace,
             temporary,
-            name: name.ok_or_else(|| broken("a view's name"))?,
+            name,
             columns,
-            query: view.ok_or_else(|| broken("a view's query"))?,
+            parameters,
+            query,
             check_option,
         })
     }

@@ -329,7 +329,7 @@ impl Builder {
         })
     }
 
-    fn column_constraint(&self, node: Node<'_>) -> Result<Option<ColumnConstraint>> {
+    pub(super) fn column_constraint(&self, node: Node<'_>) -> Result<Option<ColumnConstraint>> {
         let span = self.span(&node);
         let mut name = None;
         let mut kind = None;

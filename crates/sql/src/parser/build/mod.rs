@@ -15,6 +15,7 @@ mod query;
 mod session;
 mod statement;
 mod table_ref;
+mod types;
 mod window;
 
 use std::cell::Cell;

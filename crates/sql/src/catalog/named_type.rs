@@ -1,0 +1,62 @@
+//! Types that users name: domains, and distinct types.
+
+use crate::types::DataType;
+
+/// Names a type for ever; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TypeId(pub u32);
+
+/// A type that a user has named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedType {
+    /// Its id.
+    pub id: TypeId,
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: NamedTypeKind,
+}
+
+/// The kinds of named type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedTypeKind {
+    /// A name that is to be defined later (CREATE TYPE name).
+    Shell,
+    /// Another name for a type (CREATE TYPE … AS type): values convert freely between both.
+    Distinct(DataType),
+    /// A type whose values satisfy conditions.
+    Domain(Domain),
+}
+
+/// A domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// The type of its values.
+    pub base: DataType,
+    /// Whether NULL is refused.
+    pub not_null: bool,
+    /// The default of columns of it, as SQL text.
+    pub default: Option<String>,
+    /// CHECK constraints: names, and conditions about VALUE as SQL text.
+    pub checks: Vec<(String, String)>,
+}
+
+impl NamedType {
+    /// The type of its values; `None`: it has none yet.
+    #[must_use]
+    pub fn base(&self) -> Option<DataType> {
+        match &self.kind {
+            NamedTypeKind::Shell => None,
+            NamedTypeKind::Distinct(base) => Some(*base),
+            NamedTypeKind::Domain(domain) => Some(domain.base),
+        }
+    }
+
+    /// Whether not every value of its base is one of it.
+    #[must_use]
+    pub fn is_constrained(&self) -> bool {
+        matches!(&self.kind, NamedTypeKind::Domain(of) if of.not_null || !of.checks.is_empty())
+    }
+}
