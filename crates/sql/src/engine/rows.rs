@@ -245,6 +245,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row from elsewhere than a query of this process: one value for each column.
+    #[must_use]
+    pub fn new(columns: Arc<[ResultColumn]>, values: Vec<Value>) -> Row {
+        Row { columns, values }
+    }
+
     /// The columns.
     #[must_use]
     pub fn columns(&self) -> &[ResultColumn] {
