@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
-use rustling_sql::template::{Branch, BranchHead, Checked, Piece, Template};
+use rustling_sql::{
+    SqlState,
+    template::{Branch, BranchHead, Checked, Piece, Template},
+};
 use syn::{Expr, PathArguments, Type, parse::Parser};
 
 use crate::{
@@ -65,7 +68,7 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
     let template = Template::parse(&sql).map_err(|error| render(&error, &sql))?;
     let checked = template
         .check(&loaded.schema)
-        .map_err(|error| render(&error, &sql))?;
+        .map_err(|error| render(&advised(error, &loaded), &sql))?;
     let statement = statement(runtime, &template, &checked, span)?;
     let database = &input.database;
     let connection = quote! {
@@ -82,7 +85,9 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
                      HINT:  Use query!, query_as! or query_scalar!."
                     .to_owned());
             }
-            quote! { #runtime::__private::execute_statement(#connection, __statement) }
+            quote! {
+                #runtime::__private::Execute::execute_statement(#connection, __statement)
+            }
         }
         _ if checked.columns.is_empty() => {
             return Err("the statement gives no rows\n\
@@ -113,6 +118,19 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
             #rows
         }
     })
+}
+
+/// An error with what to do about it here, where that is not what the engine would say.
+fn advised(error: rustling_sql::Error, loaded: &schema::Loaded) -> rustling_sql::Error {
+    match (error.state(), error.hint_text()) {
+        (SqlState::UNDEFINED_TABLE, None) if error.message().starts_with("relation") => {
+            error.hint(format!("The tables are those of {}.", loaded.place()))
+        }
+        (_, Some(hint)) if hint.starts_with("Parameters are written $1") => {
+            error.hint("Write the value's Rust expression in braces: {user_id}.")
+        }
+        _ => error,
+    }
 }
 
 /// A type as it stands in a struct literal: `Page::<User>`.
@@ -254,10 +272,9 @@ fn respan(tokens: TokenStream, span: Span) -> TokenStream {
 
 fn reads(runtime: &TokenStream, fields: &[Field]) -> TokenStream {
     let reads = fields.iter().enumerate().map(|(at, field)| {
-        let Field {
-            name, data_type, ..
-        } = field;
-        quote! { #name: #runtime::__private::column::<#data_type>(__row, #at)? }
+        let name = &field.name;
+        let value = field.read(runtime, at);
+        quote! { #name: #value }
     });
     quote! { #(#reads),* }
 }
@@ -312,10 +329,10 @@ fn scalar(
         column.name = "value".to_owned();
     }
     let fields = fields(runtime, &[column], span)?;
-    let data_type = fields.iter().map(|field| &field.data_type);
+    let values = fields.iter().map(|field| field.read(runtime, 0));
     Ok(quote! {
         #runtime::Query::new(#connection, __statement, |__row| {
-            #runtime::__private::column::<#(#data_type)*>(__row, 0)
+            ::core::result::Result::Ok(#(#values)*)
         })
     })
 }

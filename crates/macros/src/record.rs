@@ -5,14 +5,26 @@ use quote::quote;
 use rustling_sql::template::CheckedColumn;
 use syn::{Type, ext::IdentExt, parse::Parser};
 
-use crate::rust_types::column_type;
+use crate::rust_types::{column_type, marker};
 
 /// A column as a field.
 pub(crate) struct Field {
     pub(crate) name: Ident,
     pub(crate) data_type: TokenStream,
+    /// The marker of its SQL type.
+    marker: TokenStream,
     /// Whether the type is one that the column's name says.
     pub(crate) of_caller: bool,
+}
+
+impl Field {
+    /// Reads it from the column at a position of `__row`.
+    pub(crate) fn read(&self, runtime: &TokenStream, at: usize) -> TokenStream {
+        let Field {
+            data_type, marker, ..
+        } = self;
+        quote! { #runtime::__private::column::<#data_type, #marker>(__row, #at)? }
+    }
 }
 
 /// The fields of a result's columns.
@@ -84,6 +96,7 @@ fn field(
     Ok(Field {
         name,
         data_type,
+        marker: marker(runtime, column.data_type),
         of_caller: of_caller.is_some(),
     })
 }

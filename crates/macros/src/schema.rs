@@ -19,6 +19,18 @@ pub(crate) struct Loaded {
     pub(crate) files: Vec<Stamp>,
 }
 
+impl Loaded {
+    /// Where it comes from, to be shown.
+    pub(crate) fn place(&self) -> String {
+        let path = match self.files.as_slice() {
+            [only] => only.path.as_path(),
+            [first, ..] => first.path.parent().unwrap_or(&first.path),
+            [] => Path::new("migrations"),
+        };
+        path.display().to_string()
+    }
+}
+
 /// The schemas that were loaded in this run of the compiler, by path.
 static SCHEMAS: OnceLock<Mutex<HashMap<PathBuf, Entry>>> = OnceLock::new();
 

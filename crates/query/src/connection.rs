@@ -1,9 +1,14 @@
 //! What statements run on.
 
-use rustling_sql::{Database, Result, Rows, Session, SqlTransaction, Value};
+use std::fmt;
 
-/// A borrowed database, session or transaction: what a function takes that runs statements and
-/// leaves to its caller where.
+use rustling_sql::{Database, Result, Row, Rows, Session, SqlTransaction, Value};
+
+#[cfg(feature = "postgres")]
+use crate::network::Client;
+
+/// A borrowed database, session, transaction or network connection: what a function takes that
+/// runs statements and leaves to its caller where.
 ///
 /// ```
 /// use rustling_query::{Connect, ConnectMut, Connection, Database, Result, query_scalar};
@@ -31,19 +36,23 @@ enum Kind<'a> {
     Database(&'a Database),
     Session(&'a mut Session),
     Transaction(&'a mut SqlTransaction),
+    #[cfg(feature = "postgres")]
+    Network(&'a mut (dyn Client + 'a)),
 }
 
 impl Connection<'_> {
-    /// Runs a query.
+    /// Runs a query. The rows of a network connection have all come when this returns.
     ///
     /// # Errors
     /// What it fails with; later errors come with the rows.
-    pub fn query(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows> {
-        match &mut self.0 {
-            Kind::Database(database) => database.query(sql, values),
-            Kind::Session(session) => session.query(sql, values),
-            Kind::Transaction(transaction) => transaction.query(sql, values),
-        }
+    pub fn query(&mut self, sql: &str, values: Vec<Value>) -> Result<UntypedRows> {
+        Ok(UntypedRows(match &mut self.0 {
+            Kind::Database(database) => Source::Engine(database.query(sql, values)?),
+            Kind::Session(session) => Source::Engine(session.query(sql, values)?),
+            Kind::Transaction(transaction) => Source::Engine(transaction.query(sql, values)?),
+            #[cfg(feature = "postgres")]
+            Kind::Network(client) => Source::Fetched(client.rows(sql, values)?.into_iter()),
+        }))
     }
 
     /// Runs a statement; gives the number of rows affected.
@@ -55,14 +64,54 @@ impl Connection<'_> {
             Kind::Database(database) => database.execute(sql, values),
             Kind::Session(session) => session.execute(sql, values),
             Kind::Transaction(transaction) => transaction.execute(sql, values),
+            #[cfg(feature = "postgres")]
+            Kind::Network(client) => client.run(sql, values),
+        }
+    }
+}
+
+/// Rows as a connection gives them, before they become what a query makes of them.
+pub struct UntypedRows(Source);
+
+enum Source {
+    Engine(Rows),
+    #[cfg(feature = "postgres")]
+    Fetched(std::vec::IntoIter<Row>),
+}
+
+impl fmt::Debug for UntypedRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UntypedRows").finish_non_exhaustive()
+    }
+}
+
+impl From<Rows> for UntypedRows {
+    fn from(rows: Rows) -> UntypedRows {
+        UntypedRows(Source::Engine(rows))
+    }
+}
+
+impl Iterator for UntypedRows {
+    type Item = Result<Row>;
+
+    fn next(&mut self) -> Option<Result<Row>> {
+        match &mut self.0 {
+            Source::Engine(rows) => rows.next(),
+            #[cfg(feature = "postgres")]
+            Source::Fetched(rows) => rows.next().map(Ok),
         }
     }
 }
 
 /// What can be shared and still run statements, each in a transaction of its own.
 pub trait Connect {
+    /// [`Connection`], or `AsyncConnection` (feature `async`).
+    type Connection<'a>
+    where
+        Self: 'a;
+
     /// Borrows it.
-    fn as_connection(&self) -> Connection<'_>;
+    fn as_connection(&self) -> Self::Connection<'_>;
 }
 
 /// What runs one statement at a time.
@@ -72,6 +121,8 @@ pub trait ConnectMut {
 }
 
 impl Connect for Database {
+    type Connection<'a> = Connection<'a>;
+
     fn as_connection(&self) -> Connection<'_> {
         Connection(Kind::Database(self))
     }
@@ -89,12 +140,28 @@ impl ConnectMut for SqlTransaction {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl ConnectMut for postgres::Client {
+    fn as_connection(&mut self) -> Connection<'_> {
+        Connection(Kind::Network(self))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl ConnectMut for postgres::Transaction<'_> {
+    fn as_connection(&mut self) -> Connection<'_> {
+        Connection(Kind::Network(self))
+    }
+}
+
 impl ConnectMut for Connection<'_> {
     fn as_connection(&mut self) -> Connection<'_> {
         Connection(match &mut self.0 {
             Kind::Database(database) => Kind::Database(database),
             Kind::Session(session) => Kind::Session(session),
             Kind::Transaction(transaction) => Kind::Transaction(transaction),
+            #[cfg(feature = "postgres")]
+            Kind::Network(client) => Kind::Network(&mut **client),
         })
     }
 }
@@ -106,7 +173,8 @@ impl<'a> From<&'a Database> for Connection<'a> {
 }
 
 macro_rules! borrowed {
-    ($($type:ty),*) => { $(
+    ($($(#[$feature:meta])* $type:ty),*) => { $(
+        $(#[$feature])*
         impl<'a> From<&'a mut $type> for Connection<'a> {
             fn from(of: &'a mut $type) -> Connection<'a> {
                 of.as_connection()
@@ -115,4 +183,10 @@ macro_rules! borrowed {
     )* };
 }
 
-borrowed! { Session, SqlTransaction, Connection<'_> }
+borrowed! {
+    Session,
+    SqlTransaction,
+    Connection<'_>,
+    #[cfg(feature = "postgres")] postgres::Client,
+    #[cfg(feature = "postgres")] postgres::Transaction<'_>
+}

@@ -74,9 +74,22 @@
 //! # Where statements run
 //! On a [`Database`], a [`Session`], the [`SqlTransaction`] of `Database::transaction`, or a
 //! [`Connection`] that stands for any of them.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `async` | `AsyncDatabase`, `AsyncTransaction`, `AsyncConnection`: the same macros give futures, for any runtime |
+//! | `postgres` | statements run on a `postgres::Client` or its transaction too, over the network |
+//! | `tokio-postgres` | the same for `tokio_postgres`, with futures |
+//! | `serde` | `JsonOf`: values that serde knows as JSON columns |
 
+#[cfg(feature = "async")]
+mod asynchronous;
 mod connection;
+#[cfg(feature = "serde")]
+mod json;
 mod macros;
+#[cfg(any(feature = "postgres", feature = "tokio-postgres"))]
+mod network;
 mod parameter;
 mod query;
 pub mod sql_type;
@@ -91,13 +104,18 @@ pub use rustling_macros::QueryBuilder;
 pub use rustling_sql::{
     Database, Decimal, Error, FromValue, Interval, Result, Row, Session, SqlState, SqlTransaction,
     ToValue, Value,
+    bound::{IsolationLevel, TransactionModes},
     migrations::{Migration, Migrations},
     types::Json,
 };
 pub use uuid::Uuid;
 
+#[cfg(feature = "async")]
+pub use crate::asynchronous::{AsyncConnection, AsyncDatabase, AsyncStream, AsyncTransaction};
+#[cfg(feature = "serde")]
+pub use crate::json::JsonOf;
 pub use crate::{
-    connection::{Connect, ConnectMut, Connection},
+    connection::{Connect, ConnectMut, Connection, UntypedRows},
     parameter::Parameter,
     query::{Query, Stream},
     statement::Statement,
@@ -110,7 +128,7 @@ pub mod __private {
 
     pub use crate::{
         parameter::parameter,
-        query::{column, execute as execute_statement},
+        query::{Execute, column},
         table::is_column,
     };
 }

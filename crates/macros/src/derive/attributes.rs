@@ -7,12 +7,13 @@ use syn::{Attribute, Ident, LitStr, Token, ext::IdentExt};
 /// What a type may say.
 pub(super) const ON_TYPE: [&str; 5] = ["table", "schema", "crate", "migrations", "unchecked"];
 /// What a field may say.
-pub(super) const ON_FIELD: [&str; 7] = [
+pub(super) const ON_FIELD: [&str; 8] = [
     "column",
     "primary_key",
     "unique",
     "generated",
     "default",
+    "json",
     "sql_type",
     "skip",
 ];
@@ -66,7 +67,7 @@ impl Attributes {
         for (name, (ident, text)) in &read.0 {
             let is_flag = matches!(
                 name.as_str(),
-                "primary_key" | "unique" | "generated" | "skip" | "unchecked"
+                "primary_key" | "unique" | "generated" | "json" | "skip" | "unchecked"
             );
             if is_flag && text.is_some() {
                 return Err(syn::Error::new_spanned(

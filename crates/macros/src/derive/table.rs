@@ -1,8 +1,11 @@
 //! Structs as rows of a table.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, DataStruct, DeriveInput, Fields, Type, ext::IdentExt, spanned::Spanned};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{
+    Attribute, DataStruct, DeriveInput, Fields, GenericArgument, Generics, PathArguments, Type,
+    ext::IdentExt, parse_quote_spanned, spanned::Spanned,
+};
 
 use super::{
     agreement,
@@ -14,7 +17,9 @@ use crate::rust_types;
 /// A field that is a column.
 pub(super) struct Field<'a> {
     pub(super) ident: &'a Ident,
-    pub(super) data_type: &'a Type,
+    /// The type that the column has: the field's, or that of its JSON.
+    data_type: Type,
+    json: Json,
     pub(super) column: String,
     pub(super) attributes: &'a [Attribute],
     options: Attributes,
@@ -23,6 +28,48 @@ pub(super) struct Field<'a> {
     generated: bool,
     /// What checks it against the migrations.
     checks: TokenStream,
+}
+
+/// Whether a field is what serde makes of JSON.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Json {
+    No,
+    Value,
+    /// It is an `Option`: `None` is NULL.
+    Option,
+}
+
+impl Field<'_> {
+    /// The field's value as the column has it.
+    fn value(&self, runtime: &TokenStream) -> TokenStream {
+        let ident = self.ident;
+        let json = |value: TokenStream| {
+            quote! {
+                #runtime::Parameter::<#runtime::sql_type::Jsonb>::value(&#value)
+            }
+        };
+        match self.json {
+            Json::No => quote! { #runtime::table::Field::to_sql(&self.#ident) },
+            Json::Value => json(quote! { #runtime::JsonOf(&self.#ident) }),
+            Json::Option => json(quote! { self.#ident.as_ref().map(#runtime::JsonOf) }),
+        }
+    }
+
+    /// The field's value from a row's column.
+    fn read(&self, runtime: &TokenStream, at: usize) -> TokenStream {
+        let data_type = &self.data_type;
+        let read = quote! {
+            #runtime::__private::column::<
+                #data_type,
+                <#data_type as #runtime::table::Field>::Sql,
+            >(row, #at)?
+        };
+        match self.json {
+            Json::No => read,
+            Json::Value => quote! { #read.0 },
+            Json::Option => quote! { #read.map(|json| json.0) },
+        }
+    }
 }
 
 pub(super) fn expand(
@@ -36,7 +83,7 @@ pub(super) fn expand(
         syn::LitStr::value,
     );
     let schema_name = attributes.text("schema").map(syn::LitStr::value);
-    let (mut fields, skipped) = fields(input, of)?;
+    let (mut fields, skipped) = fields(&runtime, input, of)?;
     let place: &dyn quote::ToTokens = match attributes.text("table") {
         Some(text) => text,
         None => &input.ident,
@@ -51,7 +98,7 @@ pub(super) fn expand(
             field.primary_key = at.is_some_and(|at| table.primary_key.contains(&at));
             field.unique = agreement::is_unique(&table, column);
             field.generated = agreement::is_generated(column);
-            field.checks = checks(&runtime, field, column.data_type, column.not_null);
+            field.checks = checks(&runtime, input, field, column.data_type, column.not_null);
         }
         if let Some(message) = agreement::lacking(&table, &fields) {
             return Err(syn::Error::new_spanned(place, message));
@@ -78,6 +125,7 @@ pub(super) fn expand(
 }
 
 fn fields<'a>(
+    runtime: &TokenStream,
     input: &DeriveInput,
     of: &'a DataStruct,
 ) -> syn::Result<(Vec<Field<'a>>, Vec<&'a Ident>)> {
@@ -104,9 +152,15 @@ fn fields<'a>(
                 format!("two fields are the column \"{column}\""),
             ));
         }
+        let (data_type, json) = if options.has("json") {
+            json_type(runtime, &field.ty)
+        } else {
+            (field.ty.clone(), Json::No)
+        };
         fields.push(Field {
             ident,
-            data_type: &field.ty,
+            data_type,
+            json,
             column,
             attributes: &field.attrs,
             primary_key: options.has("primary_key"),
@@ -125,15 +179,65 @@ fn fields<'a>(
     Ok((fields, skipped))
 }
 
+/// The type of a column whose field is `of` in JSON.
+fn json_type(runtime: &TokenStream, of: &Type) -> (Type, Json) {
+    let span = of.span();
+    if let Type::Path(path) = of
+        && path.qself.is_none()
+        && let Some(last) = path.path.segments.last()
+        && last.ident == "Option"
+        && let PathArguments::AngleBracketed(arguments) = &last.arguments
+        && let Some(GenericArgument::Type(inner)) = arguments.args.first()
+    {
+        let option = parse_quote_spanned! { span =>
+            ::core::option::Option<#runtime::JsonOf<#inner>>
+        };
+        return (option, Json::Option);
+    }
+    (
+        parse_quote_spanned! { span => #runtime::JsonOf<#of> },
+        Json::Value,
+    )
+}
+
+/// The field's type where it does not depend on the struct's parameters; lifetimes are any.
+fn concrete(generics: &Generics, data_type: TokenStream) -> Option<TokenStream> {
+    let types = generics.type_params().map(|of| &of.ident);
+    let parameters: Vec<&Ident> = types
+        .chain(generics.const_params().map(|of| &of.ident))
+        .collect();
+    let mut in_lifetime = false;
+    data_type
+        .into_iter()
+        .map(|token| {
+            let named = std::mem::take(&mut in_lifetime);
+            match token {
+                TokenTree::Ident(name) if named => Some(Ident::new("static", name.span()).into()),
+                TokenTree::Ident(name) if parameters.contains(&&name) => None,
+                TokenTree::Group(group) => {
+                    Some(Group::new(group.delimiter(), concrete(generics, group.stream())?).into())
+                }
+                other => {
+                    in_lifetime = matches!(&other, TokenTree::Punct(of) if of.as_char() == '\'');
+                    Some(other)
+                }
+            }
+        })
+        .collect()
+}
+
 /// Code that compiles only where field and column agree.
 fn checks(
     runtime: &TokenStream,
+    input: &DeriveInput,
     field: &Field<'_>,
     data_type: rustling_sql::DataType,
     not_null: bool,
 ) -> TokenStream {
     let span = field.data_type.span();
-    let field_type = field.data_type;
+    let Some(field_type) = concrete(&input.generics, field.data_type.to_token_stream()) else {
+        return TokenStream::new();
+    };
     let marker = rust_types::marker(runtime, data_type);
     // The type of Json is that of jsonb.
     let marker = match data_type {
@@ -196,11 +300,12 @@ fn table_impl(
     });
     let reads = fields.iter().enumerate().map(|(at, field)| {
         let ident = field.ident;
-        quote! { #ident: row.get(#at)? }
+        let read = field.read(runtime, at);
+        quote! { #ident: #read }
     });
     let values = fields.iter().enumerate().map(|(at, field)| {
-        let ident = field.ident;
-        quote! { #at => #runtime::table::Field::to_sql(&self.#ident) }
+        let value = field.value(runtime);
+        quote! { #at => #value }
     });
     quote! {
         impl #impl_generics #runtime::table::Table for #ident #type_generics #where_clause {
@@ -243,19 +348,9 @@ fn methods(
     };
     code.extend(relations::has_many(runtime, &input.attrs, key)?);
     code.extend(row_methods(runtime, fields, &keys));
-    let checks: Vec<&TokenStream> = fields
-        .iter()
-        .map(|field| &field.checks)
-        .filter(|checks| !checks.is_empty())
-        .collect();
-    // Without parameters the checks hold for the one type there is.
-    let agrees = if input.generics.params.is_empty() && !checks.is_empty() {
-        quote! { #(#checks)* }
-    } else {
-        TokenStream::new()
-    };
+    let checks = fields.iter().map(|field| &field.checks);
     Ok(quote! {
-        #agrees
+        #(#checks)*
         #[allow(dead_code)]
         impl #impl_generics #ident #type_generics #where_clause {
             #code
@@ -283,12 +378,19 @@ fn column_methods(runtime: &TokenStream, at: usize, field: &Field<'_>) -> TokenS
             quote! { find_all },
         )
     };
-    quote! {
+    let column = quote! {
         #[doc = #column_doc]
         #[must_use]
         pub fn #ident() -> #runtime::table::Column<Self, #data_type> {
             #runtime::table::Column::at(#at)
         }
+    };
+    // Rows are not looked for by a whole JSON value, and values of `json` cannot be compared.
+    if field.json != Json::No {
+        return column;
+    }
+    quote! {
+        #column
         #[doc = #find_doc]
         ///
         /// # Errors

@@ -14,7 +14,7 @@ use crate::{Parameter, sql_type};
 )]
 pub trait Field: FromValue + Parameter<Self::Sql> {
     /// The column's SQL type.
-    type Sql;
+    type Sql: sql_type::SqlType;
     /// How SQL writes it.
     const SQL_TYPE: &'static str;
     /// Whether NULL is a value.

@@ -67,4 +67,15 @@ pub(crate) fn key_columns<R: Table>() -> impl Iterator<Item = usize> {
 
 /// Compiles where values of type `F` are those of a column of the SQL type `S`.
 #[doc(hidden)]
-pub fn is_column<F: Field<Sql = S>, S>() {}
+pub fn is_column<F: Field<Sql: IsOf<S>>, S>() {}
+
+/// The types of field and column are one.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a field whose SQL type is `{Self}` does not fit a column of type `{S}`",
+    label = "the migrations say that the column is `{S}`",
+    note = "give the field the type of the column, or change the column in a migration"
+)]
+pub trait IsOf<S> {}
+
+impl<S> IsOf<S> for S {}

@@ -171,7 +171,7 @@ impl<R: Table> Select<R> {
         statement
     }
 
-    fn query<'c>(mut self, on: impl Into<Connection<'c>>) -> Result<Query<'c, R>> {
+    fn query<'c>(mut self, on: impl Into<Connection<'c>>) -> Result<Query<Connection<'c>, R>> {
         match self.failed.take() {
             Some(error) => Err(error),
             None => Ok(Query::new(on.into(), self.statement(), R::from_row)),

@@ -141,7 +141,10 @@ impl Package {
         if let Some(label) = primary["label"].as_str() {
             text += &format!("\n  = {label}");
         }
-        let of_ours = |note: &&str| note.contains("braces") || note.contains("columns have types");
+        let of_ours = |note: &&str| {
+            let ours = ["braces", "columns have types", "the type of the column"];
+            ours.iter().any(|words| note.contains(words))
+        };
         for child in diagnostic["children"].as_array().into_iter().flatten() {
             if let Some(note) = child["message"].as_str().filter(of_ours) {
                 text += &format!("\n  = note: {note}");

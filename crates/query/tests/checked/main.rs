@@ -6,6 +6,7 @@
     reason = "a test speaks to the real world, and fails by panicking"
 )]
 
+mod asynchronous;
 mod compiling;
 mod nullability;
 mod queries;

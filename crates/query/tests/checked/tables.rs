@@ -1,11 +1,12 @@
 //! `#[derive(QueryBuilder)]`: rows found, written, ordered, paged and joined.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use rustling_query::{
     Database, Date, Decimal, QueryBuilder, Result, SqlState, Timestamp, migrate,
     table::{Field, Table},
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 #[derive(Clone, Debug, PartialEq, QueryBuilder)]
 #[has_many(Order, foreign_key = "customer_id")]
@@ -53,6 +54,41 @@ struct Task<'a, T: Field> {
     code: T,
     level: Level,
     r#type: Option<i16>,
+}
+
+/// What an order's column `extra` holds.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+struct Gift {
+    to: String,
+    wrapped: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, QueryBuilder)]
+#[query_builder(table = "orders")]
+struct GiftOrder {
+    id: i64,
+    customer_id: i32,
+    total: Decimal,
+    #[query_builder(json)]
+    extra: Option<Gift>,
+}
+
+/// JSON of any type in a table of its own.
+#[derive(Debug, PartialEq, QueryBuilder)]
+#[query_builder(unchecked)]
+struct Setting<T: Serialize + DeserializeOwned> {
+    id: i32,
+    #[query_builder(json)]
+    value: T,
+}
+
+/// A table of the migrations through a struct with parameters.
+#[derive(Debug, QueryBuilder)]
+#[query_builder(table = "customer")]
+struct Contact<'a, E: Field> {
+    id: i32,
+    name: Cow<'a, str>,
+    email: E,
 }
 
 fn shop() -> Database {
@@ -265,4 +301,75 @@ fn everything_runs_in_transactions() {
     });
     assert!(result.is_err());
     assert_eq!(Customer::query().count(&db).unwrap(), 0);
+}
+
+#[test]
+fn fields_may_be_json() {
+    let db = shop();
+    customer("Ada", None).insert(&db).unwrap();
+    let mut order = GiftOrder {
+        id: 0,
+        customer_id: 1,
+        total: 5i64.into(),
+        extra: Some(Gift {
+            to: "Grace".into(),
+            wrapped: None,
+        }),
+    };
+    let inserted = order.insert(&db).unwrap();
+    assert_eq!(inserted.extra, order.extra);
+    order.id = inserted.id;
+    order.extra = None;
+    assert!(order.update(&db).unwrap());
+    assert_eq!(GiftOrder::find_by_id(order.id, &db).unwrap(), Some(order));
+    let without = GiftOrder::query().filter(GiftOrder::extra().is_null());
+    assert_eq!(without.count(&db).unwrap(), 1);
+    db.execute("UPDATE orders SET extra = '{\"to\": 1}'", ())
+        .unwrap();
+    let error = GiftOrder::query().fetch_all(&db).unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
+    assert!(error.message().contains("Gift"), "{error}");
+}
+
+#[test]
+fn json_may_be_of_any_type() {
+    type Lists = Setting<BTreeMap<String, Vec<i32>>>;
+    let db = Database::in_memory().unwrap();
+    assert!(Lists::create_table().contains("value jsonb NOT NULL"));
+    db.execute(&Lists::create_table(), ()).unwrap();
+    let value = BTreeMap::from([("a".to_owned(), vec![1, 2]), ("b".to_owned(), Vec::new())]);
+    let setting = Setting { id: 1, value };
+    assert_eq!(setting.insert(&db).unwrap(), setting);
+    // What JSON cannot say is refused, not written as something else.
+    let strange = Setting {
+        id: 2,
+        value: BTreeMap::from([(vec![1], 1)]),
+    };
+    let error = strange.insert(&db).unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
+    let error = Setting::<Vec<String>>::find_by_id(1, &db).unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
+}
+
+#[test]
+fn structs_with_parameters_stand_for_tables_of_migrations() {
+    let db = shop();
+    customer("Ada", Some("a@b")).insert(&db).unwrap();
+    let found = Contact::<'_, Option<String>>::find_by_name("Ada", &db).unwrap();
+    assert_eq!(found[0].email.as_deref(), Some("a@b"));
+    assert_eq!((found[0].id, &*found[0].name), (1, "Ada"));
+}
+
+#[test]
+fn rows_stream() {
+    let db = shop();
+    let rows: Vec<Customer> = (0..10).map(|at| customer(&at.to_string(), None)).collect();
+    Customer::insert_all(&rows, &db).unwrap();
+    let mut names = Customer::query()
+        .order_by(Customer::id().asc())
+        .stream(&db)
+        .unwrap()
+        .map(|row| row.unwrap().name);
+    assert_eq!(names.next().unwrap(), "0");
+    assert_eq!(names.count(), 9);
 }

@@ -1,0 +1,213 @@
+//! A database in this process whose statements are futures.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use blocking::unblock;
+use rustling_sql::{
+    Database, Result, Rows, Session, SqlTransaction, bound::TransactionModes,
+    migrations::Migrations,
+};
+
+use super::{AsyncConnection, connection::Kind};
+use crate::{Connect, Statement};
+
+/// A [`Database`] whose statements are futures. Clones share it.
+///
+/// ```
+/// use rustling_query::{AsyncDatabase, Result, execute, query, query_scalar};
+///
+/// async fn example(db: &AsyncDatabase) -> Result<()> {
+///     execute!(db, "INSERT INTO customer (name) VALUES ({'A'.to_string()})").await?;
+///     let row = query!(db, "SELECT name, email FROM customer").fetch_one().await?;
+///     assert_eq!((row.name.as_str(), row.email), ("A", None));
+///
+///     let tx = db.begin().await?; // rolled back unless it is committed
+///     execute!(tx, "DELETE FROM customer").await?;
+///     tx.commit().await?;
+///     assert_eq!(query_scalar!(db, "SELECT count(*) FROM customer").fetch_one().await?, 0);
+///     Ok(())
+/// }
+/// # futures_lite::future::block_on(async {
+/// # let db = AsyncDatabase::in_memory()?;
+/// # db.run(|db| db.execute_script(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/migrations/0001_shop.sql")))).await?;
+/// # example(&db).await
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct AsyncDatabase(Database);
+
+impl From<Database> for AsyncDatabase {
+    fn from(database: Database) -> AsyncDatabase {
+        AsyncDatabase(database)
+    }
+}
+
+impl AsyncDatabase {
+    /// As [`Database::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open(path: impl AsRef<Path>) -> Result<AsyncDatabase> {
+        let path = path.as_ref().to_owned();
+        unblock(move || Database::open(path))
+            .await
+            .map(AsyncDatabase)
+    }
+
+    /// As [`Database::in_memory`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn in_memory() -> Result<AsyncDatabase> {
+        Database::in_memory().map(AsyncDatabase)
+    }
+
+    /// The database itself.
+    #[must_use]
+    pub fn database(&self) -> &Database {
+        &self.0
+    }
+
+    /// Runs work on the database where it may wait: anything of [`Database`], and what
+    /// `#[derive(QueryBuilder)]` makes. Work that has begun goes on where its future is dropped.
+    ///
+    /// # Errors
+    /// What the work fails with.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let database = self.0.clone();
+        unblock(move || work(&database)).await
+    }
+
+    /// Runs work in a transaction, again where another transaction got in the way: see
+    /// [`Database::transaction`].
+    ///
+    /// # Errors
+    /// What the work or the commit fails with in the end.
+    pub async fn transaction<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut SqlTransaction) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(move |database| database.transaction(work)).await
+    }
+
+    /// As [`AsyncDatabase::transaction`], at another isolation level or read-only.
+    ///
+    /// # Errors
+    /// What the work or the commit fails with in the end.
+    pub async fn transaction_with<T: Send + 'static>(
+        &self,
+        modes: TransactionModes,
+        work: impl FnMut(&mut SqlTransaction) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(move |database| database.transaction_with(modes, work))
+            .await
+    }
+
+    /// Begins a transaction that the caller ends. Where it fails in the end with an error that
+    /// [can be tried again](rustling_sql::Error::is_retryable), that is the caller's to do;
+    /// [`AsyncDatabase::transaction`] does it by itself.
+    ///
+    /// # Errors
+    /// Where none can begin.
+    pub async fn begin(&self) -> Result<AsyncTransaction> {
+        self.run(|database| {
+            let mut session = database.session();
+            session.begin()?;
+            Ok(AsyncTransaction {
+                session: Arc::new(Mutex::new(session)),
+            })
+        })
+        .await
+    }
+
+    /// As [`Database::migrate`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn migrate(&self, migrations: &Migrations) -> Result<Vec<i64>> {
+        let migrations = migrations.clone();
+        self.run(move |database| database.migrate(&migrations))
+            .await
+    }
+}
+
+impl Connect for AsyncDatabase {
+    type Connection<'a> = AsyncConnection<'a>;
+
+    fn as_connection(&self) -> AsyncConnection<'_> {
+        AsyncConnection(Kind::Database(&self.0))
+    }
+}
+
+/// An open transaction whose statements are futures. Dropping it rolls it back.
+pub struct AsyncTransaction {
+    session: Arc<Mutex<Session>>,
+}
+
+impl fmt::Debug for AsyncTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncTransaction").finish_non_exhaustive()
+    }
+}
+
+impl AsyncTransaction {
+    /// Commits. Streams of its rows must have ended.
+    ///
+    /// # Errors
+    /// Where it cannot: what got in the way, or that a statement before has failed.
+    pub async fn commit(self) -> Result<()> {
+        unblock(move || locked(&self.session).commit()).await
+    }
+
+    /// Rolls back, as dropping does, and waits until it is done.
+    ///
+    /// # Errors
+    /// Where rows of it are still being read.
+    pub async fn rollback(self) -> Result<()> {
+        unblock(move || locked(&self.session).rollback()).await
+    }
+}
+
+impl Connect for AsyncTransaction {
+    type Connection<'a> = AsyncConnection<'a>;
+
+    fn as_connection(&self) -> AsyncConnection<'_> {
+        AsyncConnection(Kind::Transaction(&self.session))
+    }
+}
+
+fn locked(session: &Mutex<Session>) -> std::sync::MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a thread takes along to run a statement.
+#[derive(Clone)]
+pub(super) enum Engine {
+    Database(Database),
+    Transaction(Arc<Mutex<Session>>),
+}
+
+impl Engine {
+    pub(super) fn query(&self, statement: Statement) -> Result<Rows> {
+        let (text, values) = statement.into_parts();
+        match self {
+            Engine::Database(database) => database.query(&text, values),
+            Engine::Transaction(session) => locked(session).query(&text, values),
+        }
+    }
+
+    pub(super) fn execute(&self, statement: Statement) -> Result<u64> {
+        let (text, values) = statement.into_parts();
+        match self {
+            Engine::Database(database) => database.execute(&text, values),
+            Engine::Transaction(session) => locked(session).execute(&text, values),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Futures instead of waiting (feature `async`): for any runtime, and for none.
+//!
+//! The engine waits for disks and locks, so its statements run on threads that are there for it
+//! (those of the crate `blocking`, which come and go with the work); what the caller has is a
+//! future. Over a network (feature `tokio-postgres`) nothing waits at all.
+
+mod connection;
+mod database;
+#[cfg(feature = "tokio-postgres")]
+mod network;
+mod stream;
+
+pub use connection::AsyncConnection;
+pub use database::{AsyncDatabase, AsyncTransaction};
+pub use stream::AsyncStream;
