@@ -28,8 +28,8 @@ const DOORS: &[&str] = &[
     "crates/testkit/src/sim/env.rs",
 ];
 
-/// Folders whose code talks to the world on its own behalf: developer tasks and tests.
-const OUTSIDE: &[&str] = &["xtask/", "benches/", "tests/"];
+/// Folders whose code talks to the world on its own behalf: developer tasks, tests, examples.
+const OUTSIDE: &[&str] = &["xtask/", "benches/", "tests/", "examples/"];
 
 /// Paths (their last two segments) that production code may call only through `Vfs` and `Env`.
 const BANNED: &[(&str, &str, &str)] = &[

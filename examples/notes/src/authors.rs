@@ -1,0 +1,35 @@
+//! Who writes notes.
+
+use rustling_query::{Database, QueryBuilder, Result};
+use serde::{Deserialize, Serialize};
+
+/// An author. The compiler holds the struct against `migrations/`: a field of another type than
+/// its column, a missing one, or one that forgets NULL, is an error.
+#[derive(Clone, Debug, QueryBuilder, Serialize)]
+pub(crate) struct Author {
+    id: i32,
+    name: String,
+    notes: i32,
+}
+
+/// What a new author gives.
+#[derive(Debug, Deserialize)]
+pub(crate) struct NewAuthor {
+    name: String,
+}
+
+impl NewAuthor {
+    pub(crate) fn insert(self, db: &Database) -> Result<Author> {
+        let author = Author {
+            id: 0, // the database gives the number
+            name: self.name,
+            notes: 0,
+        };
+        author.insert(db)
+    }
+}
+
+/// All authors by name.
+pub(crate) fn all(db: &Database) -> Result<Vec<Author>> {
+    Author::query().order_by(Author::name().asc()).fetch_all(db)
+}
