@@ -74,7 +74,7 @@ pub struct BindOptions {
     /// Where the cursors are, for WHERE CURRENT OF.
     pub positions: Vec<CursorPosition>,
     /// Give every row the number of its table; [`bind`] asks for it where a statement wants it.
-    pub(crate) table_oids: bool,
+    pub table_oids: bool,
 }
 
 /// The name of the column that [`BindOptions::row_keys`] adds; no column of a user's has it.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{DataType, Value};
 
-const TYPES: [DataType; 18] = [
+const TYPES: [DataType; 19] = [
     DataType::Boolean,
     DataType::Int1,
     DataType::Int2,

@@ -133,6 +133,14 @@ fn compare(a: &Value, b: &Value) -> Ordering {
         | (Value::Time(a), Value::Time(b))
         | (Value::Timestamp(a), Value::Timestamp(b))
         | (Value::TimestampTz(a), Value::TimestampTz(b)) => a.cmp(b),
+        // The moment in UTC, then the zone further east first, as PostgreSQL has it.
+        (Value::TimeTz(a), Value::TimeTz(b)) => {
+            let utc = |time: &crate::types::TimeTz| {
+                time.micros() - i64::from(time.seconds_east()) * 1_000_000
+            };
+            let west = |time: &crate::types::TimeTz| -time.seconds_east();
+            utc(a).cmp(&utc(b)).then(west(a).cmp(&west(b)))
+        }
         (Value::Float4(a), Value::Float4(b)) => a
             .is_nan()
             .cmp(&b.is_nan())

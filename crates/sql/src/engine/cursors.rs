@@ -354,7 +354,7 @@ impl Session {
                 "a cursor's statement is no query",
             ));
         };
-        let mut rows = self.run_query(action, Vec::new())?;
+        let mut rows = self.run_query(action, Vec::new())?.without_failing();
         let mut memory = MemoryMeter::of(self.database.store().memory(), "cursor")?;
         let mut columns = rows.columns().to_vec();
         let has_keys = columns.last().is_some_and(|column| column.name == ROW_KEY);

@@ -59,6 +59,8 @@ struct Running {
     context: ExecContext,
     /// Set where an error must fail the transaction that the query belongs to.
     failed: Option<Arc<AtomicBool>>,
+    /// Whether it is set here.
+    fails: bool,
 }
 
 impl Drop for Running {
@@ -129,8 +131,18 @@ impl Rows {
                 operator: Some(operator),
                 context,
                 failed,
+                fails: true,
             })),
         }
+    }
+
+    /// Leaves it to whoever reads the rows whether what is wrong with one of them fails the
+    /// transaction.
+    pub(super) fn without_failing(mut self) -> Rows {
+        if let Source::Running(running) = &mut self.source {
+            running.fails = false;
+        }
+        self
     }
 
     /// The rows of a statement with that command tag.
@@ -176,7 +188,9 @@ impl Rows {
                     Some(operator) => operator.next(&running.context, row),
                     None => Ok(false),
                 };
-                if let (Err(_), Some(failed)) = (&more, &running.failed) {
+                if running.fails
+                    && let (Err(_), Some(failed)) = (&more, &running.failed)
+                {
                     failed.store(true, Ordering::Relaxed);
                 }
                 if !matches!(more, Ok(true)) {

@@ -390,17 +390,20 @@ fn divide(left: &Value, right: &Value) -> Result<Value> {
 
 /// The operator for two operand types, where there is one that needs no time zone.
 pub(super) fn resolve(op: BinaryOp, left: DataType, right: DataType) -> Option<Binary> {
-    use DataType::{Date, Float8, Int1, Int2, Int4, Int8, Interval, Time, Timestamp, TimestampTz};
+    use DataType::{
+        Date, Float8, Int1, Int2, Int4, Int8, Interval, Time, TimeTz, Timestamp, TimestampTz,
+    };
     match (op, left, right) {
-        (BinaryOp::Add, Date, Int1 | Int2 | Int4 | Int8 | Interval | Time)
+        (BinaryOp::Add, Date, Int1 | Int2 | Int4 | Int8 | Interval | Time | TimeTz)
         | (BinaryOp::Add, Int1 | Int2 | Int4 | Int8, Date)
-        | (BinaryOp::Add, Timestamp | Time | Interval, Interval)
-        | (BinaryOp::Add, Interval, Date | Timestamp | Time)
-        | (BinaryOp::Add, Time, Date) => Some(add),
+        | (BinaryOp::Add, Timestamp | Time | TimeTz | Interval, Interval)
+        | (BinaryOp::Add, Interval, Date | Timestamp | Time | TimeTz)
+        | (BinaryOp::Add, Time | TimeTz, Date) => Some(add),
         (BinaryOp::Subtract, Date, Date | Int1 | Int2 | Int4 | Int8 | Interval)
         | (BinaryOp::Subtract, Timestamp, Timestamp | Interval)
         | (BinaryOp::Subtract, TimestampTz, TimestampTz)
         | (BinaryOp::Subtract, Time, Time | Interval)
+        | (BinaryOp::Subtract, TimeTz, Interval)
         | (BinaryOp::Subtract, Interval, Interval) => Some(subtract),
         (BinaryOp::Multiply, Interval, Float8) | (BinaryOp::Multiply, Float8, Interval) => {
             Some(multiply)

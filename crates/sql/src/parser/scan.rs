@@ -127,6 +127,10 @@ impl<'a> Scanner<'a> {
             }
             b'0'..=b'9' => {
                 self.skip_word();
+                if self.byte(0) == Some(b'.') && self.byte(1).is_some_and(|b| b.is_ascii_digit()) {
+                    self.position += 1;
+                    self.skip_word();
+                }
                 Token::Number
             }
             b'\'' | b'"' => {

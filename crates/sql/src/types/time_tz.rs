@@ -64,6 +64,7 @@ impl TimeTz {
     }
 
     /// Another time of the same place, counted on from midnight where it leaves the day.
+    #[cfg(feature = "engine")]
     #[must_use]
     pub(crate) fn with_micros(self, micros: i64) -> TimeTz {
         TimeTz::new(micros.rem_euclid(MICROS_PER_DAY), self.seconds_east()).unwrap_or(self)

@@ -199,14 +199,14 @@ impl CopyOut {
 
     fn write_binary(&self, out: &mut BytesMut) -> Result<()> {
         out.put_i16(i16::try_from(self.row.len()).map_err(|_| too_long("a row"))?);
-        for value in &self.row {
+        for (value, column) in self.row.iter().zip(self.rows.columns()) {
             if value.is_null() {
                 out.put_i32(-1);
                 continue;
             }
             let start = out.len();
             out.put_i32(0);
-            binary_values::write(out, value)?;
+            binary_values::write_as(out, value, column.data_type)?;
             let length = i32::try_from(out.len() - start - 4).map_err(|_| too_long("a value"))?;
             if let Some(place) = out.get_mut(start..start + 4) {
                 place.copy_from_slice(&length.to_be_bytes());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Result,
-    catalog::{Sequence, TableId, access::RoleId},
+    catalog::{Sequence, access::RoleId},
     engine::{
         catalog::{CatalogSnapshot, store::CommentKey},
         database::Inner,

@@ -33,7 +33,7 @@ fn local_now(context: &EvalContext<'_>) -> i64 {
 fn is_date_time(of: T) -> bool {
     matches!(
         of,
-        T::Date | T::Time | T::Timestamp | T::TimestampTz | T::Interval
+        T::Date | T::Time | T::TimeTz | T::Timestamp | T::TimestampTz | T::Interval
     )
 }
 
