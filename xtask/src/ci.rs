@@ -47,7 +47,8 @@ pub fn run() -> Result<()> {
                 // What needs the tests' dependencies gives all others the features that they have
                 // in the tests, so that they are checked once for clippy and for this.
                 "--lib",
-                "--bins",
+                "--bin",
+                "rustling",
                 "--examples",
             ],
         )

@@ -58,7 +58,7 @@ pub fn write(out: &mut BytesMut, value: &Value) -> Result<()> {
 /// Writes a value of a type that is not NULL: the forms of arrays and of jsonb depend on it.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_as(out: &mut BytesMut, value: &Value, data_type: DataType) -> Result<()> {
     match (value, data_type.element()) {
         (Value::Array(array), Some(element)) => write_array(out, array, element),

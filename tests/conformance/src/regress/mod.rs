@@ -204,7 +204,7 @@ fn client_copy(session: &mut Session, folder: &Path, table: &str, file: &str) ->
 fn prepared(folder: &Path, script: &str) -> Result<Session> {
     let mut session = Database::in_memory()?.session();
     // What PostgreSQL answers at once is not waited for: it counts as failed.
-    session.set("statement_timeout", "5s")?;
+    session.set("statement_timeout", "10s")?;
     let setup = corpus::read(&folder.join("setup.sql"))?;
     let large = ["onek", "tenk"];
     for statement in split::split(&setup, &HashMap::new()) {
