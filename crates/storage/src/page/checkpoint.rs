@@ -263,17 +263,18 @@ impl PageStore {
         Ok(())
     }
 
-    /// Copies the image that page `id` has in the frozen epoch; false where it has been
-    /// written meanwhile.
+    /// Copies the image that page `id` has in the frozen epoch, and keeps others from writing it
+    /// until it is installed; false where it has been written meanwhile.
     fn copy_frozen(&self, id: PageId, epoch: u64, payload: &mut [u8]) -> bool {
         loop {
             {
-                let shard = self.deltas.shard(id);
+                let mut shard = self.deltas.shard(id);
                 if shard.frozen.get(&id.0) != Some(&Change::InMemory) {
                     return false;
                 }
                 if let Some(image) = shard.aside.get(&id.0) {
                     payload.copy_from_slice(&image[IMAGE_HEADER..]);
+                    shard.leaving.insert(id.0);
                     return true;
                 }
             }
@@ -287,6 +288,8 @@ impl PageStore {
                 && frame.dirty_epoch.load(Ordering::Relaxed) == epoch
             {
                 payload.copy_from_slice(&body.buffer[IMAGE_HEADER..]);
+                // Whoever evicts the page holds its latch, and looks at this first.
+                self.deltas.shard(id).leaving.insert(id.0);
                 return true;
             }
         }

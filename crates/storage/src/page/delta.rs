@@ -20,7 +20,7 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -53,6 +53,9 @@ pub(super) struct Shard {
     pub(super) frozen: BTreeMap<u32, Change>,
     /// Frozen images of pages whose frame has moved on, or is gone.
     pub(super) aside: BTreeMap<u32, Box<[u8]>>,
+    /// Frozen pages that the checkpoint is writing just now. A second slot for the same image
+    /// would be one that nobody has been promised.
+    pub(super) leaving: BTreeSet<u32>,
 }
 
 impl Shard {
@@ -62,6 +65,11 @@ impl Shard {
             .get(&id.0)
             .or_else(|| self.frozen.get(&id.0))
             .copied()
+    }
+
+    /// Whether the checkpoint is writing the image that page `id` has in that epoch.
+    pub(super) fn is_leaving(&self, id: PageId, epoch: u64) -> bool {
+        epoch != self.epoch && self.leaving.contains(&id.0)
     }
 
     /// The changes of that epoch, which is the current or the frozen one.
@@ -110,6 +118,7 @@ impl Deltas {
                 current: BTreeMap::new(),
                 frozen: BTreeMap::new(),
                 aside: BTreeMap::new(),
+                leaving: BTreeSet::new(),
             })
         };
         Deltas {
@@ -140,7 +149,8 @@ impl Deltas {
     pub(super) fn freeze(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            debug_assert!(shard.frozen.is_empty() && shard.aside.is_empty());
+            debug_assert!(shard.frozen.is_empty());
+            debug_assert!(shard.aside.is_empty() && shard.leaving.is_empty());
             shard.frozen = std::mem::take(&mut shard.current);
             shard.epoch += 1;
         }
@@ -168,7 +178,7 @@ impl Deltas {
     pub(super) fn forget_frozen(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            debug_assert!(shard.aside.is_empty());
+            debug_assert!(shard.aside.is_empty() && shard.leaving.is_empty());
             shard.frozen.clear();
         }
         self.frozen_logged.store(0, Ordering::Relaxed);

@@ -179,7 +179,10 @@ impl PageStore {
             self.let_go(victim);
             return None;
         }
-        if self.read_only || self.file.poison().is_poisoned() {
+        if self.read_only
+            || self.file.poison().is_poisoned()
+            || self.deltas.shard(id).is_leaving(id, epoch)
+        {
             self.pool.keep(index, id);
             return None;
         }
@@ -236,11 +239,16 @@ impl PageStore {
     fn write_out(&self, epoch: u64, victims: &[Victim<'_>]) -> Result<Vec<Location>> {
         let mut writer = self.writer(epoch)?;
         let mut locations = Vec::with_capacity(victims.len());
-        for victim in victims {
+        let written = victims.iter().try_for_each(|victim| {
             let payload = &victim.body.buffer[IMAGE_HEADER..];
             locations.push(writer.append_page(page_owner(victim.id), payload)?);
+            Ok(())
+        });
+        if let Err(error) = written.and_then(|()| writer.flush()) {
+            // Nothing points to these slots, whatever is in them.
+            self.space.release_all(&locations);
+            return Err(error);
         }
-        writer.flush()?;
         Ok(locations)
     }
 
@@ -262,6 +270,9 @@ impl PageStore {
     /// clean then, unless it has moved on.
     pub(super) fn install(&self, id: PageId, epoch: u64, location: Location) {
         let mut shard = self.deltas.shard(id);
+        if epoch != shard.epoch {
+            shard.leaving.remove(&id.0);
+        }
         let change = shard.changes(epoch).get_mut(&id.0);
         let Some(change) = change.filter(|change| **change == Change::InMemory) else {
             drop(shard);

@@ -489,10 +489,11 @@ impl PageStore {
     }
 
     /// Blocks that a checkpoint needs beside those of data pages: two generations of table and
-    /// metadata.
+    /// metadata. Pages that are being allocated just now are counted.
     pub(super) fn overhead(&self) -> usize {
         let page_size = self.options.page_size.bytes();
-        let table = table::table_pages(page_size, self.next_id.load(Ordering::Relaxed));
+        let next_id = self.next_id.load(Ordering::Relaxed);
+        let table = table::table_pages(page_size, next_id.saturating_add(MOST_ALLOCATING));
         2 * (table + self.metadata_links.load(Ordering::Relaxed) as usize) + 1
     }
 
@@ -502,6 +503,9 @@ impl PageStore {
         self.metadata_links.store(links as u32, Ordering::Relaxed);
     }
 }
+
+/// Threads that are between the promise for a new page and its id, at most.
+const MOST_ALLOCATING: u32 = 16;
 
 /// How long to wait for a latch before looking whether it is still the right one.
 pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_millis(1);

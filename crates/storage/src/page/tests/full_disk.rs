@@ -114,3 +114,40 @@ fn reserved_room_is_there_when_it_is_needed() {
     checkpoint(&store, 1);
     assert_eq!(store.stats().pages, 200);
 }
+
+#[test]
+fn reading_beside_a_checkpoint_needs_no_room() {
+    let vfs = MemoryVfs::with_limit(680 << 10);
+    let env = Env::with_vfs(vfs.clone());
+    let store = create(&env, tiny(Codec::None, 150)).unwrap();
+    let mut model = Model::new();
+    for _ in 0..400 {
+        let mut page = store.allocate().unwrap();
+        let id = page.id();
+        fill(&mut page, id, 1);
+        model.insert(id, 1);
+    }
+    checkpoint(&store, 1);
+    for round in 2..40 {
+        // Changes until there is no room for one more; all but what has been evicted is in memory.
+        let mut refused = false;
+        for (id, version) in &mut model {
+            let Ok(mut page) = store.write(*id) else {
+                refused = true;
+                break;
+            };
+            fill(&mut page, *id, round);
+            *version = round;
+        }
+        assert!(refused, "some change finds no room");
+        let frozen = store.freeze(Lsn(round), vec![7; 900]).unwrap();
+        std::thread::scope(|scope| {
+            // Readers want all frames, so that changed pages leave while the checkpoint writes them.
+            for _ in 0..2 {
+                scope.spawn(|| check(&store, &model));
+            }
+            store.write_checkpoint(frozen).unwrap();
+        });
+        check_clean(&store);
+    }
+}
