@@ -5,7 +5,7 @@
 )]
 
 use crate::{
-    Result, command, conformance,
+    Result, build_once, command, conformance,
     gates::{self, Gate, Mode},
     run as run_command, tidy, workspace_root,
 };
@@ -15,6 +15,7 @@ use crate::{
 /// # Errors
 /// At the first that fails.
 pub fn run() -> Result<()> {
+    build_once();
     step("format");
     run_command(&mut command("cargo", &["fmt", "--all", "--check"]))?;
     step("tidy");
