@@ -7,13 +7,15 @@
 use crate::{Result, command, run as run_command};
 
 /// Tests that fit an interpreter: each in some seconds.
-const TESTS: [&str; 6] = [
+const TESTS: [&str; 8] = [
     "lsm::memtable::",
     "lsm::block::",
+    "lsm::filter::",
+    "page::chunked::",
+    "page::releases::",
     "pins::",
     "codec::",
     "cursor::",
-    "manifest::tests::",
 ];
 
 /// Runs the tests.

@@ -15,6 +15,8 @@ use rustling_storage::{
 };
 use rustling_testkit::sim::SimEnv;
 
+#[path = "behaviour/compaction.rs"]
+mod compaction;
 #[path = "behaviour/engine_change.rs"]
 mod engine_change;
 

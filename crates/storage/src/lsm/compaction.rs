@@ -10,21 +10,14 @@
 use std::{ops::Range as IndexRange, sync::Arc};
 
 use super::{
-    outputs::Outputs,
-    range::Range,
-    run::{Run, RunCursor, Tables},
+    merge::Merge,
+    run::{Run, RunContent, Tables},
     space::{TableCounters, TableOptions},
     table::Table,
-    table_cursor::Access,
     tree::LsmTree,
     version::Version,
 };
-use crate::{
-    cursor::{MergeCursor, VersionCollector, VersionCursor},
-    error::Result,
-    lsn::Lsn,
-    store::Direction,
-};
+use crate::{error::Result, lsn::Lsn};
 
 /// Runs in front of the levels that are merged into level 1.
 pub(super) const FRONT_TRIGGER: usize = 4;
@@ -34,8 +27,6 @@ const LEVEL_RATIO: u64 = 10;
 pub(super) const MAX_LEVELS: usize = 7;
 /// At rest a tree is merged into one level where one byte in so many is not in the deepest.
 const WORTHWHILE: u64 = 8;
-/// Versions between looks at whether the store closes.
-const PATIENCE: u32 = 1024;
 
 /// Where the turns through the keys of each level are.
 #[derive(Debug, Default)]
@@ -340,50 +331,24 @@ impl LsmTree {
         job: &Job,
         watermark: Lsn,
     ) -> Result<Option<Vec<Arc<Table>>>> {
-        let space = &self.space;
-        let mut sources: Vec<RunCursor> = Vec::new();
-        for run in &job.runs {
-            sources.push(run.cursor(Range::everything(), Access::Streaming));
-        }
+        let tables = |tables: Vec<Arc<Table>>| Run::plain(RunContent::Tables(Tables::new(tables)));
+        let mut sources = job.runs.clone();
         if let Some((_, table)) = &job.table {
-            let table = Tables::new(vec![Arc::clone(table)]);
-            sources.push(RunCursor::level(
-                &table,
-                Range::everything(),
-                Access::Streaming,
-            ));
+            sources.push(tables(vec![Arc::clone(table)]));
         }
         if !job.overlapping.is_empty() {
             let lower = level(version, job.target)[job.overlapping.clone()].to_vec();
-            let lower = Tables::new(lower);
-            sources.push(RunCursor::level(
-                &lower,
-                Range::everything(),
-                Access::Streaming,
-            ));
+            sources.push(tables(lower));
         }
         let deeper = version.levels.get(job.target..).unwrap_or_default();
-        let is_front = self.is_front();
-        let is_bottom =
-            |key: &[u8]| !is_front && deeper.iter().all(|tables| tables.table_of(key).is_none());
-        let mut merged = MergeCursor::new(sources, Direction::Forward);
-        let mut collector = VersionCollector::new(watermark);
-        let mut outputs = Outputs::new(space, job.target);
-        let mut patience = PATIENCE;
-        while let Some(found) = merged.next_version()? {
-            patience -= 1;
-            if patience == 0 {
-                patience = PATIENCE;
-                if space.is_closing() {
-                    return Ok(None);
-                }
-                space.poison.check()?;
-            }
-            if !collector.keeps(found, is_bottom) {
-                continue;
-            }
-            outputs.add(found)?;
-        }
-        Ok(Some(outputs.finish()?))
+        let merge = Merge {
+            space: Arc::clone(&self.space),
+            sources,
+            deeper: deeper.to_vec(),
+            is_front: self.is_front(),
+            watermark,
+            level: job.target,
+        };
+        merge.run()
     }
 }

@@ -447,3 +447,52 @@ impl VersionCursor for MemoryCursor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{codec::Codec, lsm::tests::space, store::KeyRange, vfs_memory::MemoryVfs};
+
+    /// Small, because an interpreter that looks for undefined behaviour runs it too.
+    #[test]
+    fn readers_see_whole_versions_while_others_arrive() {
+        const KEYS: u8 = 12;
+        let memtable = Arc::new(Memtable::new(&space(&MemoryVfs::new(), Codec::None)));
+        let write = |lsn: u64| {
+            for key in 0..KEYS {
+                let value = [lsn as u8; 9];
+                let entry = TreeEntry {
+                    key: &[key, key],
+                    value: (key != 5).then_some(&value[..]),
+                };
+                memtable.apply(&[entry], Lsn(lsn));
+            }
+        };
+        let read = || {
+            for key in 0..KEYS {
+                if let Some(version) = memtable.find(&[key, key], Lsn(3)) {
+                    assert_eq!(version.key(), [key, key]);
+                    assert!((1..=3).contains(&version.lsn().0));
+                    let value = [version.lsn().0 as u8; 9];
+                    assert_eq!(version.value(), (key != 5).then_some(&value[..]));
+                }
+            }
+            let range = Range::new(KeyRange::all(), Direction::Backward);
+            let mut cursor = MemoryCursor::new(&memtable, range);
+            let mut last = [u8::MAX; 2];
+            while let Some(version) = cursor.next_version().unwrap() {
+                assert!(version.key <= &last[..]);
+                last.copy_from_slice(version.key);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| (1..3).for_each(write));
+            scope.spawn(|| (3..5).for_each(write));
+            read();
+            read();
+        });
+        assert_eq!(memtable.len(), 4 * usize::from(KEYS));
+        let newest = memtable.find(&[7, 7], Lsn::MAX).unwrap();
+        assert_eq!(newest.lsn(), Lsn(4));
+    }
+}

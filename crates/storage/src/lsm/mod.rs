@@ -31,6 +31,7 @@ pub(crate) mod fuzzing;
 mod ground;
 mod hash;
 mod memtable;
+mod merge;
 mod outputs;
 mod range;
 mod run;

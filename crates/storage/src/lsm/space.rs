@@ -40,6 +40,8 @@ pub(crate) struct TableOptions {
     pub(crate) codec: Codec,
     /// Bytes of a data block.
     pub(crate) block_bytes: usize,
+    /// Threads that share a large merge, the keys divided among them.
+    pub(crate) compaction_threads: usize,
 }
 
 impl TableOptions {
@@ -70,6 +72,8 @@ pub struct TableStatistics {
     pub flushed_bytes: u64,
     /// Merges of tables.
     pub compactions: u64,
+    /// Parts of merges that were divided among threads.
+    pub subcompactions: u64,
     /// Tables (or runs) that went to another level as they were.
     pub moves: u64,
     /// Bytes of tables read by merges.
@@ -92,6 +96,7 @@ pub(crate) struct TableCounters {
     pub(super) flushes: AtomicU64,
     pub(super) flushed_bytes: AtomicU64,
     pub(super) compactions: AtomicU64,
+    pub(super) subcompactions: AtomicU64,
     pub(super) moves: AtomicU64,
     pub(super) compaction_read_bytes: AtomicU64,
     pub(super) compaction_written_bytes: AtomicU64,
@@ -291,6 +296,7 @@ impl TableSpace {
             flushes: read(&counters.flushes),
             flushed_bytes: read(&counters.flushed_bytes),
             compactions: read(&counters.compactions),
+            subcompactions: read(&counters.subcompactions),
             moves: read(&counters.moves),
             compaction_read_bytes: read(&counters.compaction_read_bytes),
             compaction_written_bytes: read(&counters.compaction_written_bytes),

@@ -1,6 +1,6 @@
 //! How a store is opened.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use crate::{
     codec::Codec,
@@ -50,6 +50,9 @@ pub struct StoreOptions {
     pub quiet_interval: Duration,
     /// After how long a [`crate::Durability::Async`] commit is durable at the latest.
     pub async_flush_interval: Duration,
+    /// Threads that share a large merge of tables, each with a range of keys of its own. One
+    /// without background threads.
+    pub compaction_threads: usize,
     /// Whether background threads flush, checkpoint and clean up. Without them this happens
     /// only in [`crate::Store::flush`], [`crate::Store::checkpoint`] and [`crate::Store::close`],
     /// in the calling thread, so that a run can be repeated exactly.
@@ -76,6 +79,7 @@ impl Default for StoreOptions {
             checkpoint_interval: Duration::from_secs(60),
             quiet_interval: Duration::from_secs(1),
             async_flush_interval: Duration::from_millis(10),
+            compaction_threads: (available_parallelism().map_or(1, NonZero::get) / 2).clamp(1, 4),
             background: true,
             lock: true,
         }
@@ -129,6 +133,10 @@ impl StoreOptions {
             level_bytes: 4 * table_bytes,
             codec: self.codec,
             block_bytes: 4096,
+            compaction_threads: match self.background {
+                true => self.compaction_threads,
+                false => 1,
+            },
         }
     }
 

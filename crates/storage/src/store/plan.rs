@@ -354,7 +354,7 @@ impl<'a> Plan<'a> {
     fn merge(&mut self, trees: &Trees, from_id: KeyspaceId, into_id: KeyspaceId) -> Result<()> {
         let from = self.find(&trees.catalog, from_id)?;
         let into = self.find(&trees.catalog, into_id)?;
-        if !from.options.staging || into.options.staging {
+        if !from.options.staging || from.replaces.is_some() || into.options.staging {
             return Err(Error::InvalidOption(format!(
                 "cannot merge {from_id} into {into_id}: the first must be a staging keyspace, the second not"
             )));

@@ -8,7 +8,7 @@ use super::space::{TableOptions, TableSpace};
 use crate::{codec::Codec, env::Env, poison::Poison, vfs_memory::MemoryVfs};
 
 /// A space of small tables and blocks over `vfs`.
-fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
+pub(super) fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
     let options = TableOptions {
         memtable_bytes: 64 << 10,
         block_cache_bytes: 64 << 10,
@@ -16,6 +16,7 @@ fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
         level_bytes: 16 << 10,
         codec,
         block_bytes: 256,
+        compaction_threads: 1,
     };
     let env = Env::with_vfs(vfs.clone());
     let poison = Arc::new(Poison::new());
