@@ -137,6 +137,108 @@ fn words_that_look_like_keywords_are_names() {
     }
 }
 
+#[test]
+fn operators_may_touch_what_is_beside_them() {
+    for (text, printed) in [
+        ("a||/* b */c", "a || c"),
+        ("a<-1", "a < -1"),
+        ("a=-1", "a = -1"),
+        ("- -a", "- -a"),
+        ("~ ~a", "~ ~a"),
+        ("a@>b", "a @> b"),
+        ("a->>b", "a ->> b"),
+        ("a[1:b]", "a[1: b]"),
+        ("a[ 1 : 2 ]", "a[1: 2]"),
+        ("a[b::int]", "a[b::int]"),
+        ("a=:b", "a = :b"),
+        ("a.b.c", "a.b.c"),
+        ("1.5+.5", "1.5 + .5"),
+        ("a::text||b", "a::text || b"),
+        ("case when a then .5 end", "CASE WHEN a THEN .5 END"),
+    ] {
+        assert_eq!(
+            parse_expression(text).unwrap().to_string(),
+            printed,
+            "{text}"
+        );
+    }
+    for wrong in ["a < = b", "a : : int", "a - > b", "$ 1", "a | | b"] {
+        assert!(parse_expression(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn with_is_parsed_once_whatever_follows_it() {
+    // Were it parsed anew for each kind of statement, or after an error in it, this would not end.
+    let levels = LEVELS.min(30);
+    for (last, ok) in [("DELETE FROM t", true), ("DELETE t", false)] {
+        let mut sql = last.to_owned();
+        for _ in 0..levels {
+            sql = format!("WITH a AS ({sql} RETURNING 1) DELETE FROM t");
+        }
+        assert_eq!(parse_statement(&sql).is_ok(), ok, "{last}");
+    }
+    for sql in [
+        "WITH a AS (SELECT 1) SELECT 1 INTO TEMP t FROM a",
+        "WITH a AS (SELECT 1) MERGE INTO t USING a ON true WHEN MATCHED THEN DELETE",
+        "WITH a AS (SELECT 1) INSERT INTO t WITH b AS (SELECT 2) SELECT 3",
+    ] {
+        round_trip(sql);
+    }
+    for (sql, state) in [
+        (
+            "WITH a AS (SELECT 1 INTO t) SELECT 1",
+            SqlState::SYNTAX_ERROR,
+        ),
+        (
+            "WITH a AS (MERGE INTO t USING b ON true WHEN MATCHED THEN DELETE) SELECT 1",
+            SqlState::FEATURE_NOT_SUPPORTED,
+        ),
+        (
+            "WITH a AS (SELECT 1) WITH b AS (SELECT 1) SELECT 1",
+            SqlState::SYNTAX_ERROR,
+        ),
+    ] {
+        assert_eq!(parse_statement(sql).unwrap_err().state(), state, "{sql}");
+    }
+}
+
+#[test]
+fn an_error_in_deep_nesting_is_found_at_once() {
+    // Text that is parsed once per alternative at each level would take 2^levels steps.
+    for (open, wrong, close) in [
+        ("(", "1 1", ")"),
+        ("f(", "1 1", ")"),
+        ("(SELECT ", "1 FROM FROM", ")"),
+        ("(WITH a AS (SELECT 1) SELECT ", "1 FROM FROM", ")"),
+        ("(VALUES (", "1 1", "))"),
+        ("ARRAY[", "1 1", "]"),
+        ("ROW(", "1 1", ")"),
+        ("CASE WHEN ", "1 1", " THEN 1 END"),
+        ("CAST(", "1 1", " AS int)"),
+        ("a IN (", "1 1", ")"),
+        ("a = ANY (", "1 1", ")"),
+        ("a BETWEEN (", "1 1", ") AND 2"),
+        ("substring(", "1 1", " FROM 1)"),
+        ("extract(year FROM ", "1 1", ")"),
+        ("sum(1) OVER (ROWS (", "1 1", ") PRECEDING)"),
+        ("sum(1) FILTER (WHERE ", "1 1", ")"),
+        ("(SELECT 1 FROM (SELECT ", "1 1 1", ") a)"),
+        ("(SELECT 1 GROUP BY ROLLUP (", "1 1", "))"),
+        ("a[", "1 1", "]"),
+    ] {
+        let brackets = open.matches(['(', '[', 'C']).count();
+        let levels = LEVELS / brackets.max(1);
+        let sql = format!(
+            "SELECT {}{wrong}{}",
+            open.repeat(levels),
+            close.repeat(levels)
+        );
+        let error = parse_statement(&sql).unwrap_err();
+        assert_eq!(error.state(), SqlState::SYNTAX_ERROR, "{open}");
+    }
+}
+
 /// Nearly as deep as the parser goes.
 const LEVELS: usize = rustling_sql::parser::MAX_NESTING - 2;
 

@@ -1,8 +1,9 @@
 //! Text to syntax tree.
 //!
-//! Parsing goes in three steps: a scan over the characters ([`mod@scan`]) that splits the script
-//! and bounds its nesting, the grammar ([`rustling_grammar`]), and a builder that makes the tree
-//! of what the grammar found ([`mod@build`]), with a Pratt parser for operators.
+//! Parsing goes in three steps: a scan over the characters ([`mod@scan`]) that takes the script
+//! apart into tokens and statements and bounds its nesting, the grammar ([`rustling_grammar`]),
+//! and a builder that makes the tree of what the grammar found ([`mod@build`]), with a Pratt
+//! parser for operators.
 
 mod build;
 mod scan;
@@ -18,7 +19,8 @@ use crate::{
     error::{Error, Result, SqlState},
     span::Span,
 };
-use scan::Piece;
+use build::Parsed;
+use scan::{Piece, Script};
 
 pub(crate) use scan::{Scanner, Token};
 pub use scan::{split_statements, statement_is_complete};
@@ -45,9 +47,11 @@ pub const MAX_DEPTH: u32 = 128;
 /// Syntax errors (42601), statements that are known but not supported yet (0A000), nesting
 /// deeper than [`MAX_NESTING`] (54001); each with its place in `sql`.
 pub fn parse(sql: &str) -> Result<Vec<Statement>> {
-    scan::split(sql)?
+    let script = scan::split(sql)?;
+    script
+        .pieces
         .iter()
-        .map(|piece| parse_piece(sql, piece))
+        .map(|piece| parse_piece(sql, &script, piece))
         .collect()
 }
 
@@ -56,9 +60,9 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>> {
 /// # Errors
 /// As [`parse`]; also where there is no statement or more than one.
 pub fn parse_statement(sql: &str) -> Result<Statement> {
-    let pieces = scan::split(sql)?;
-    match pieces.as_slice() {
-        [piece] => parse_piece(sql, piece),
+    let script = scan::split(sql)?;
+    match script.pieces.as_slice() {
+        [piece] => parse_piece(sql, &script, piece),
         [] => Err(Error::new(
             SqlState::SYNTAX_ERROR,
             "syntax error: expected a statement, found nothing",
@@ -68,7 +72,7 @@ pub fn parse_statement(sql: &str) -> Result<Statement> {
             end: sql.len(),
         })),
         [first, second, ..] => {
-            parse_piece(sql, first)?;
+            parse_piece(sql, &script, first)?;
             Err(Error::new(
                 SqlState::SYNTAX_ERROR,
                 "cannot put more than one statement here",
@@ -84,18 +88,19 @@ pub fn parse_statement(sql: &str) -> Result<Statement> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_expression(text: &str) -> Result<Expr> {
-    let pieces = scan::split(text)?;
-    let [piece] = pieces.as_slice() else {
+    let script = scan::split(text)?;
+    let [piece] = script.pieces.as_slice() else {
         return Err(Error::new(
             SqlState::SYNTAX_ERROR,
             "syntax error: expected one expression",
         ));
     };
-    let input = &text[piece.span.start..piece.span.end];
-    match SqlParser::parse(Rule::expression_text, input) {
-        Ok(pairs) => build::expression(pairs, piece.span.start),
+    let codes = script.tokens.codes_of(piece.tokens.clone());
+    let parsed = parsed(text, &script, piece);
+    match SqlParser::parse(Rule::expression_text, codes) {
+        Ok(pairs) => build::expression(pairs, parsed),
         Err(error) => Err(syntax_error::explain(
-            text,
+            parsed,
             piece,
             &error,
             Rule::expression_text,
@@ -134,24 +139,38 @@ pub fn parse_type(text: &str) -> Result<TypeName> {
             format!("invalid type name \"{text}\""),
         )
     };
-    scan::split(text)?;
-    let pairs = SqlParser::parse(Rule::type_text, text).map_err(|_| invalid())?;
-    build::type_name(pairs)
+    let script = scan::split(text)?;
+    let [piece] = script.pieces.as_slice() else {
+        return Err(invalid());
+    };
+    let codes = script.tokens.codes_of(piece.tokens.clone());
+    let pairs = SqlParser::parse(Rule::type_text, codes).map_err(|_| invalid())?;
+    build::type_name(pairs, parsed(text, &script, piece))
 }
 
 /// Whether a lower-case word is a name only in double quotes.
 #[cfg(feature = "engine")]
 pub(crate) fn is_reserved(word: &str) -> bool {
-    SqlParser::parse(Rule::name_text, word).is_err()
+    grammar::is_reserved(word)
 }
 
-fn parse_piece(sql: &str, piece: &Piece) -> Result<Statement> {
-    let input = &sql[piece.span.start..piece.span.end];
-    match SqlParser::parse(Rule::statement_text, input) {
-        Ok(pairs) => build::statement(pairs, piece.span.start),
+fn parsed<'t>(sql: &'t str, script: &'t Script, piece: &Piece) -> Parsed<'t> {
+    Parsed {
+        sql,
+        tokens: &script.tokens,
+        first: piece.tokens.start,
+        end: piece.span.end,
+    }
+}
+
+fn parse_piece(sql: &str, script: &Script, piece: &Piece) -> Result<Statement> {
+    let codes = script.tokens.codes_of(piece.tokens.clone());
+    let parsed = parsed(sql, script, piece);
+    match SqlParser::parse(Rule::statement_text, codes) {
+        Ok(pairs) => build::statement(pairs, parsed),
         Err(error) => Err(match unsupported::statement(sql, piece.span) {
             Some(unsupported) => unsupported,
-            None => syntax_error::explain(sql, piece, &error, Rule::statement_text),
+            None => syntax_error::explain(parsed, piece, &error, Rule::statement_text),
         }),
     }
 }

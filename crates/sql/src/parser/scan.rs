@@ -1,18 +1,34 @@
-//! One pass over the characters before parsing: splits a script into statements, bounds nesting
-//! (so that no later recursion can exhaust the stack), and finds quotes and comments that are
-//! never closed, whose position the grammar could not tell.
+//! One pass over the characters before parsing: takes the script apart into tokens and statements,
+//! bounds its nesting (so that no later recursion can exhaust the stack), and finds quotes and
+//! comments that are never closed, whose position the grammar could not tell.
+
+use std::ops::Range;
 
 use crate::{
     error::{Error, Result, SqlState},
-    parser::MAX_NESTING,
+    parser::{
+        MAX_NESTING,
+        grammar::{Lexer, LexicalError, Tokens, Unterminated, keyword_code},
+    },
     span::Span,
 };
+
+/// A script, taken apart.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// The tokens of all statements, without the semicolons that end them.
+    pub(crate) tokens: Tokens,
+    /// The statements that are not empty.
+    pub(crate) pieces: Vec<Piece>,
+}
 
 /// One statement of a script.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
     /// From its first token to its last.
     pub(crate) span: Span,
+    /// Which tokens of the script are its.
+    pub(crate) tokens: Range<usize>,
     /// The innermost parenthesis or bracket that is not closed.
     pub(crate) unclosed: Option<usize>,
     /// The first closing one without an opening one.
@@ -21,7 +37,7 @@ pub(crate) struct Piece {
     pub(crate) terminated: bool,
 }
 
-/// A lexical unit, as coarse as the scan needs it.
+/// A lexical unit, as coarse as those need it who read a text without parsing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     /// Keyword or unquoted name.
@@ -30,202 +46,76 @@ pub(crate) enum Token {
     Quoted,
     /// A number or parameter.
     Number,
-    /// One other character.
+    /// One other character, be it part of a longer operator.
     Symbol(u8),
 }
 
-/// Walks over the tokens of a text.
+/// Walks over the lexical units of a text.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanner<'a> {
     text: &'a str,
-    position: usize,
+    lexer: Lexer<'a>,
 }
 
 impl<'a> Scanner<'a> {
     /// A scanner at `position`, which must be a token's or a gap's start.
     pub(crate) fn new(text: &'a str, position: usize) -> Scanner<'a> {
-        Scanner { text, position }
-    }
-
-    fn byte(&self, offset: usize) -> Option<u8> {
-        self.text.as_bytes().get(self.position + offset).copied()
-    }
-
-    /// Steps over white space and comments.
-    fn skip_gap(&mut self) -> Result<()> {
-        loop {
-            match self.byte(0) {
-                Some(b' ' | b'\n' | b'\t' | b'\r' | 0x0c | 0x0b) => self.position += 1,
-                Some(b'-') if self.byte(1) == Some(b'-') => {
-                    let rest = &self.text.as_bytes()[self.position..];
-                    self.position += memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-                }
-                Some(b'/') if self.byte(1) == Some(b'*') => self.skip_block_comment()?,
-                _ => return Ok(()),
-            }
-        }
-    }
-
-    fn skip_block_comment(&mut self) -> Result<()> {
-        let start = self.position;
-        let mut depth = 0usize;
-        loop {
-            match (self.byte(0), self.byte(1)) {
-                (Some(b'/'), Some(b'*')) => {
-                    depth += 1;
-                    if depth > MAX_NESTING {
-                        return Err(too_deep(self.position, "comments"));
-                    }
-                    self.position += 2;
-                }
-                (Some(b'*'), Some(b'/')) => {
-                    depth -= 1;
-                    self.position += 2;
-                    if depth == 0 {
-                        return Ok(());
-                    }
-                }
-                (Some(_), _) => self.position += 1,
-                (None, _) => {
-                    return Err(unterminated("comment", start, start + 2)
-                        .hint("Close the comment with \"*/\"."));
-                }
-            }
+        Scanner {
+            text,
+            lexer: Lexer::new(text, position),
         }
     }
 
     /// The next token with its place; `None` at the end.
     pub(crate) fn next_token(&mut self) -> Result<Option<(Token, Span)>> {
-        self.skip_gap()?;
-        let start = self.position;
-        let Some(byte) = self.byte(0) else {
+        let Some(token) = self
+            .lexer
+            .next_token()
+            .map_err(|error| unterminated(self.text, error))?
+        else {
             return Ok(None);
         };
-        let token = match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
-                self.skip_word();
-                let word = &self.text[start..self.position];
-                match self.byte(0) {
-                    Some(b'\'') if word.eq_ignore_ascii_case("e") => {
-                        self.skip_quotes(b'\'', true, start)?;
-                        Token::Quoted
-                    }
-                    Some(b'\'') if word.len() == 1 && "nNbBxX".contains(word) => {
-                        self.skip_quotes(b'\'', false, start)?;
-                        Token::Quoted
-                    }
-                    Some(b'&') if word.eq_ignore_ascii_case("u") => match self.byte(1) {
-                        Some(quote @ (b'\'' | b'"')) => {
-                            self.position += 1;
-                            self.skip_quotes(quote, false, start)?;
-                            Token::Quoted
-                        }
-                        _ => Token::Word,
-                    },
-                    _ => Token::Word,
-                }
-            }
-            b'0'..=b'9' => {
-                self.skip_word();
-                if self.byte(0) == Some(b'.') && self.byte(1).is_some_and(|b| b.is_ascii_digit()) {
-                    self.position += 1;
-                    self.skip_word();
-                }
-                Token::Number
-            }
-            b'\'' | b'"' => {
-                self.skip_quotes(byte, false, start)?;
-                Token::Quoted
-            }
-            b'$' => self.dollar(start)?,
-            _ => {
-                self.position += 1;
-                Token::Symbol(byte)
-            }
+        let mut end = token.end;
+        let first = self.text.as_bytes().get(token.start).copied().unwrap_or(0);
+        let unit = if token.is_word() {
+            Token::Word
+        } else if token.is_quoted() {
+            Token::Quoted
+        } else if token.is_number() || first.is_ascii_digit() {
+            Token::Number
+        } else {
+            end = token.start + 1;
+            self.lexer = Lexer::new(self.text, end);
+            Token::Symbol(first)
         };
         Ok(Some((
-            token,
+            unit,
             Span {
-                start,
-                end: self.position,
+                start: token.start,
+                end,
             },
         )))
     }
-
-    fn skip_word(&mut self) {
-        while let Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'$' | 0x80..) =
-            self.byte(0)
-        {
-            self.position += 1;
-        }
-    }
-
-    /// Steps over a quoted text that begins at the current position.
-    fn skip_quotes(&mut self, quote: u8, backslash: bool, start: usize) -> Result<()> {
-        self.position += 1;
-        loop {
-            match self.byte(0) {
-                Some(byte) if byte == quote => {
-                    self.position += 1;
-                    if self.byte(0) != Some(quote) {
-                        return Ok(());
-                    }
-                    self.position += 1;
-                }
-                Some(b'\\') if backslash => self.position += 2,
-                Some(_) => self.position += 1,
-                None => {
-                    self.position = self.text.len();
-                    return Err(if quote == b'"' {
-                        unterminated("quoted name", start, start + 1)
-                            .hint("Close the name with a double quote.")
-                    } else {
-                        unterminated("string", start, start + 1).hint(
-                            "Close the string with a single quote; write a quote inside it twice.",
-                        )
-                    });
-                }
-            }
-        }
-    }
-
-    /// A parameter, a dollar-quoted string, or a lone dollar sign.
-    fn dollar(&mut self, start: usize) -> Result<Token> {
-        self.position += 1;
-        if let Some(b'0'..=b'9') = self.byte(0) {
-            self.skip_word();
-            return Ok(Token::Number);
-        }
-        while let Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | 0x80..) = self.byte(0) {
-            self.position += 1;
-        }
-        if self.byte(0) != Some(b'$') {
-            self.position = start + 1;
-            return Ok(Token::Symbol(b'$'));
-        }
-        self.position += 1;
-        let tag = &self.text.as_bytes()[start..self.position];
-        match memchr::memmem::find(&self.text.as_bytes()[self.position..], tag) {
-            Some(offset) => {
-                self.position += offset + tag.len();
-                Ok(Token::Quoted)
-            }
-            None => {
-                let end = self.position;
-                self.position = self.text.len();
-                Err(
-                    unterminated("dollar-quoted string", start, end).hint(format!(
-                        "Close the string with \"{}\".",
-                        &self.text[start..end]
-                    )),
-                )
-            }
-        }
-    }
 }
 
-fn unterminated(what: &str, start: usize, end: usize) -> Error {
-    Error::new(SqlState::SYNTAX_ERROR, format!("unterminated {what}")).at(Span { start, end })
+fn unterminated(text: &str, error: LexicalError) -> Error {
+    let LexicalError { what, start, end } = error;
+    let hint = match what {
+        Unterminated::Comment => "Close the comment with \"*/\".".to_owned(),
+        Unterminated::Name => "Close the name with a double quote.".to_owned(),
+        Unterminated::String => {
+            "Close the string with a single quote; write a quote inside it twice.".to_owned()
+        }
+        Unterminated::DollarString => {
+            format!(
+                "Close the string with \"{}\".",
+                text.get(start..end).unwrap_or("$$")
+            )
+        }
+    };
+    Error::new(SqlState::SYNTAX_ERROR, error.to_string())
+        .at(Span { start, end })
+        .hint(hint)
 }
 
 fn too_deep(position: usize, what: &str) -> Error {
@@ -240,67 +130,82 @@ fn too_deep(position: usize, what: &str) -> Error {
     .hint("Split the statement, for example with a table for intermediate results.")
 }
 
-/// Splits a script at its semicolons. Empty statements are left out.
+/// Takes a script apart. Empty statements are left out.
 ///
 /// # Errors
 /// Unterminated strings, names and comments; nesting deeper than [`MAX_NESTING`].
-pub(crate) fn split(sql: &str) -> Result<Vec<Piece>> {
-    let mut pieces = Vec::new();
-    let mut scanner = Scanner::new(sql, 0);
+pub(crate) fn split(sql: &str) -> Result<Script> {
+    let mut script = Script {
+        tokens: Tokens::default(),
+        pieces: Vec::new(),
+    };
+    let mut lexer = Lexer::new(sql, 0);
     let mut current: Option<Piece> = None;
     // What is open: parentheses, brackets and CASE, with their places.
     let mut open: Vec<(u8, usize)> = Vec::new();
     let mut after_dot = false;
-    while let Some((token, span)) = scanner.next_token()? {
-        if token == Token::Symbol(b';') {
+    let (case, end) = (keyword_code("case"), keyword_code("end"));
+    while let Some(token) = lexer
+        .next_token()
+        .map_err(|error| unterminated(sql, error))?
+    {
+        if token.is_semicolon() {
             if let Some(mut piece) = current.take() {
                 piece.terminated = true;
                 finish(&mut piece, &mut open);
-                pieces.push(piece);
+                script.pieces.push(piece);
             }
             after_dot = false;
             continue;
         }
+        let index = script.tokens.len();
+        script.tokens.push(token);
         let piece = current.get_or_insert(Piece {
-            span,
+            span: Span {
+                start: token.start,
+                end: token.end,
+            },
+            tokens: index..index,
             unclosed: None,
             unopened: None,
             terminated: false,
         });
-        piece.span.end = span.end;
-        match token {
-            Token::Symbol(opening @ (b'(' | b'[')) => open.push((opening, span.start)),
-            Token::Symbol(closing @ (b')' | b']')) => {
-                let opening = if closing == b')' { b'(' } else { b'[' };
-                match open.iter().rposition(|(kind, _)| *kind == opening) {
-                    Some(index) => open.truncate(index),
-                    None => {
-                        piece.unopened.get_or_insert(span.start);
+        piece.span.end = token.end;
+        piece.tokens.end = index + 1;
+        if token.is_word() {
+            if !after_dot && Some(token.code) == case {
+                open.push((b'C', token.start));
+            } else if !after_dot
+                && Some(token.code) == end
+                && open.last().is_some_and(|(kind, _)| *kind == b'C')
+            {
+                open.pop();
+            }
+        } else if token.end == token.start + 1 {
+            match sql.as_bytes()[token.start] {
+                opening @ (b'(' | b'[') => open.push((opening, token.start)),
+                closing @ (b')' | b']') => {
+                    let opening = if closing == b')' { b'(' } else { b'[' };
+                    match open.iter().rposition(|(kind, _)| *kind == opening) {
+                        Some(index) => open.truncate(index),
+                        None => {
+                            piece.unopened.get_or_insert(token.start);
+                        }
                     }
                 }
+                _ => {}
             }
-            Token::Word if !after_dot => {
-                let word = &sql[span.start..span.end];
-                if word.eq_ignore_ascii_case("case") {
-                    open.push((b'C', span.start));
-                } else if word.eq_ignore_ascii_case("end")
-                    && open.last().is_some_and(|(kind, _)| *kind == b'C')
-                {
-                    open.pop();
-                }
-            }
-            _ => {}
         }
         if open.len() > MAX_NESTING {
-            return Err(too_deep(span.start, "parentheses"));
+            return Err(too_deep(token.start, "parentheses"));
         }
-        after_dot = token == Token::Symbol(b'.');
+        after_dot = &sql[token.start..token.end] == ".";
     }
     if let Some(mut piece) = current {
         finish(&mut piece, &mut open);
-        pieces.push(piece);
+        script.pieces.push(piece);
     }
-    Ok(pieces)
+    Ok(script)
 }
 
 fn finish(piece: &mut Piece, open: &mut Vec<(u8, usize)>) {
@@ -318,7 +223,11 @@ fn finish(piece: &mut Piece, open: &mut Vec<(u8, usize)>) {
 /// As [`super::parse`], for what can be seen without parsing: unterminated quotes and comments,
 /// nesting too deep.
 pub fn split_statements(sql: &str) -> Result<Vec<Span>> {
-    Ok(split(sql)?.into_iter().map(|piece| piece.span).collect())
+    Ok(split(sql)?
+        .pieces
+        .into_iter()
+        .map(|piece| piece.span)
+        .collect())
 }
 
 /// Whether a shell may run the text: every statement in it ends in a semicolon, and no quote,
@@ -327,7 +236,8 @@ pub fn split_statements(sql: &str) -> Result<Vec<Span>> {
 #[must_use]
 pub fn statement_is_complete(sql: &str) -> bool {
     match split(sql) {
-        Ok(pieces) => pieces
+        Ok(script) => script
+            .pieces
             .last()
             .is_none_or(|piece| piece.terminated && piece.unclosed.is_none()),
         Err(error) => error.state() != SqlState::SYNTAX_ERROR,
@@ -376,16 +286,12 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded() {
-        for opening in [
-            "(",
-            "[",
-            "case when ",
-            "/*",
-            "case when (select 1 as end) = ",
-        ] {
+        for opening in ["(", "[", "case when ", "case when (select 1 as end) = "] {
             let error = split(&opening.repeat(100_000)).unwrap_err();
             assert_eq!(error.state(), SqlState::STATEMENT_TOO_COMPLEX, "{opening}");
         }
+        let comments = "/*".repeat(100_000) + &"*/".repeat(100_000);
+        assert!(split(&comments).unwrap().pieces.is_empty());
         assert!(split(&"(1)".repeat(10_000)).is_ok());
         assert!(split(&"case when 1 then 2 end ".repeat(10_000)).is_ok());
     }

@@ -9,7 +9,8 @@ use pest::{
 
 use super::{
     Scanner, Token,
-    grammar::{Rule, SqlParser},
+    build::Parsed,
+    grammar::{self, CODE_BYTES, Rule, SqlParser, is_reserved, keyword_code},
     scan::Piece,
 };
 use crate::{
@@ -101,8 +102,14 @@ const CLAUSE_WORDS: [&str; 44] = [
 ];
 
 /// The error for a statement that the grammar refused.
-pub(super) fn explain(sql: &str, piece: &Piece, error: &PestError<Rule>, root: Rule) -> Error {
-    let position = piece.span.start + position(error);
+pub(super) fn explain(
+    parsed: Parsed<'_>,
+    piece: &Piece,
+    error: &PestError<Rule>,
+    root: Rule,
+) -> Error {
+    let sql = parsed.sql;
+    let position = parsed.start_of(position(error));
     let found = token_at(sql, position, piece.span.end);
     let span = found.map_or(
         Span {
@@ -130,7 +137,7 @@ pub(super) fn explain(sql: &str, piece: &Piece, error: &PestError<Rule>, root: R
         Some(text) => syntax(&format!("expected {text}, found {found_text}"), span),
         None => syntax(&format!("unexpected {found_text}"), span),
     };
-    if let Some((wrong, right)) = misspelled(sql, piece, span.start, &expected, root) {
+    if let Some((wrong, right)) = misspelled(parsed, piece, error, &expected, root) {
         return result.hint(format!(
             "Did you mean {right} instead of \"{}\"?",
             &sql[wrong.start..wrong.end]
@@ -239,11 +246,6 @@ fn shorten(text: &str) -> String {
     text.chars().take(MOST).chain(['…']).collect()
 }
 
-/// Whether a word cannot be a name without quotes.
-fn is_reserved(word: &str) -> bool {
-    SqlParser::parse(Rule::plain_name, word).is_err()
-}
-
 /// What the grammar would have accepted, in words.
 #[derive(Debug, Default)]
 struct Expected {
@@ -298,10 +300,6 @@ impl Expected {
             Rule::EOI => self.end = true,
             Rule::name
             | Rule::qualified_name
-            | Rule::plain_name
-            | Rule::quoted_name
-            | Rule::unicode_quoted_name
-            | Rule::word
             | Rule::label
             | Rule::column_names
             | Rule::table_name
@@ -310,7 +308,7 @@ impl Expected {
             | Rule::target_alias => self.name = true,
             Rule::table_primary => self.word("a table"),
             Rule::type_name | Rule::short_type | Rule::long_type => self.word("a type"),
-            Rule::query | Rule::select => self.word("a query"),
+            Rule::query | Rule::plain_query | Rule::select => self.word("a query"),
             Rule::table_element | Rule::column_definition => self.word("a column"),
             Rule::column_constraint | Rule::constraint_attribute | Rule::table_option => {}
             Rule::open => self.word("\"(\""),
@@ -396,33 +394,30 @@ impl Expected {
 /// A word at or shortly before the error that is a keyword but for a slip of the fingers, and
 /// that keyword. Tried out: with the keyword the parser must get further.
 fn misspelled(
-    sql: &str,
+    parsed: Parsed<'_>,
     piece: &Piece,
-    position: usize,
+    error: &PestError<Rule>,
     expected: &Expected,
     root: Rule,
 ) -> Option<(Span, String)> {
     if piece.span.end - piece.span.start > MAX_RETRY_BYTES {
         return None;
     }
+    let wrong = position(error) / CODE_BYTES;
+    let codes = parsed.tokens.codes_of(piece.tokens.clone());
     // The last words up to the error, the one at the error first.
-    let mut words: Vec<Span> = Vec::new();
-    let mut scanner = Scanner::new(sql, piece.span.start);
-    while let Ok(Some((token, span))) = scanner.next_token() {
-        if span.start > position || span.start >= piece.span.end {
-            break;
-        }
-        if token == Token::Word {
-            words.push(span);
-        }
-    }
+    let words = (0..=wrong).rev().filter_map(|token| {
+        let code = codes.get(token * CODE_BYTES..)?.chars().next()?;
+        let (start, end) = parsed.tokens.place(parsed.first + token)?;
+        grammar::is_word(code).then_some((token, Span { start, end }))
+    });
     let mut best: Option<(usize, Span, String)> = None;
-    for word in words.iter().rev().take(3) {
-        let text = sql[word.start..word.end].to_ascii_uppercase();
-        let first = word.start == piece.span.start;
+    for (token, word) in words.take(3) {
+        let text = parsed.sql[word.start..word.end].to_ascii_uppercase();
+        let first = token == 0;
         let candidates: Box<dyn Iterator<Item = &str>> = if first {
             Box::new(STATEMENT_WORDS.iter().copied())
-        } else if word.start == position {
+        } else if token == wrong {
             Box::new(
                 expected
                     .keywords
@@ -451,8 +446,8 @@ fn misspelled(
             {
                 continue;
             }
-            if gets_further(sql, piece, *word, candidate, position, root) {
-                best = Some((distance, *word, candidate.to_owned()));
+            if gets_further(codes, token, candidate, wrong, root) {
+                best = Some((distance, word, candidate.to_owned()));
             }
         }
         if best.is_some() {
@@ -462,26 +457,17 @@ fn misspelled(
     best.map(|(_, span, word)| (span, word))
 }
 
-/// Whether the statement parses further than `position` with another word in that place.
-fn gets_further(
-    sql: &str,
-    piece: &Piece,
-    word: Span,
-    replacement: &str,
-    old_position: usize,
-    root: Rule,
-) -> bool {
-    let text = format!(
-        "{}{replacement}{}",
-        &sql[piece.span.start..word.start],
-        &sql[word.end..piece.span.end]
-    );
-    match SqlParser::parse(root, &text) {
+/// Whether the statement parses further than token `wrong` with another word in the place of
+/// `token`.
+fn gets_further(codes: &str, token: usize, replacement: &str, wrong: usize, root: Rule) -> bool {
+    let Some(code) = keyword_code(replacement) else {
+        return false;
+    };
+    let mut corrected = codes.to_owned();
+    let place = token * CODE_BYTES;
+    corrected.replace_range(place..place + CODE_BYTES, code.encode_utf8(&mut [0; 4]));
+    match SqlParser::parse(root, &corrected) {
         Ok(_) => true,
-        Err(error) => {
-            let shifted = (piece.span.start + position(&error) + word.end)
-                .saturating_sub(word.start + replacement.len());
-            shifted > old_position.max(word.end)
-        }
+        Err(error) => position(&error) / CODE_BYTES > wrong.max(token),
     }
 }

@@ -35,7 +35,7 @@ fn role_word(node: &Node<'_>) -> RoleWord {
     }
 }
 
-impl Builder {
+impl Builder<'_> {
     /// A `role_spec`.
     pub(super) fn role_spec(&self, node: Node<'_>) -> Result<RoleSpec> {
         let span = self.span(&node);
@@ -157,7 +157,7 @@ impl Builder {
         let inner = child(node, "an option")?;
         Ok(match inner.as_rule() {
             Rule::role_flag => {
-                let word = inner.as_str().to_ascii_lowercase();
+                let word = self.text(&inner).to_ascii_lowercase();
                 let (on, word) = match word.strip_prefix("no") {
                     Some(rest) => (false, rest),
                     None => (true, word.as_str()),
@@ -180,7 +180,7 @@ impl Builder {
             ),
             Rule::role_limit => {
                 let number = child(inner, "a limit")?;
-                let limit = number.as_str().parse().map_err(|_| {
+                let limit = self.signed_number(&number).parse().map_err(|_| {
                     super::syntax_error("the connection limit is out of range", span)
                 })?;
                 RoleOption::ConnectionLimit(limit, span)

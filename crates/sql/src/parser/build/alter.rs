@@ -63,7 +63,7 @@ fn recursive_view(name: &ObjectName, columns: &[Ident], query: Query) -> Result<
     })
 }
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn create_view(&self, node: Node<'_>) -> Result<CreateView> {
         let mut view = None;
         let mut name = None;
@@ -173,9 +173,8 @@ impl Builder {
             let number = |node: &Node<'_>| -> Result<Option<i64>> {
                 match children(node.clone()).next() {
                     None => Ok(None),
-                    Some(digits) => digits
-                        .as_str()
-                        .trim_start_matches('+')
+                    Some(digits) => self
+                        .signed_number(&digits)
                         .parse()
                         .map(Some)
                         .map_err(|_| syntax_error("the number is out of range", span)),

@@ -8,7 +8,7 @@ use crate::{
     span::Span,
 };
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn copy(&self, node: Node<'_>) -> Result<Copy> {
         let mut query = None;
         let mut table = None;
@@ -87,7 +87,7 @@ impl Builder {
                     });
                     CopyValue::List(items.collect::<Result<_>>()?)
                 }
-                Rule::setting_number => CopyValue::Number(part.as_str().trim().to_owned()),
+                Rule::setting_number => CopyValue::Number(self.signed_number(&part)),
                 Rule::string => CopyValue::String(self.string(part)?),
                 _ => CopyValue::Word(self.ident(part)?),
             };
@@ -106,7 +106,7 @@ impl Builder {
         for part in children(node) {
             match part.as_rule() {
                 Rule::copy_flag | Rule::copy_setting => {
-                    name = Some(part.as_str().trim().to_ascii_lowercase());
+                    name = Some(self.text(&part).to_ascii_lowercase());
                 }
                 Rule::copy_force => {
                     let what = child(part, "what is forced")?;

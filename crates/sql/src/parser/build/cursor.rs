@@ -23,7 +23,7 @@ const VACUUM_OPTIONS: [&str; 11] = [
     "verbose",
 ];
 
-impl Builder {
+impl Builder<'_> {
     /// Options in parentheses, of which those in `known` are taken; whether ANALYZE is on.
     pub(super) fn tool_options(
         &self,
@@ -146,9 +146,7 @@ impl Builder {
                         children(node.clone())
                             .find(|piece| piece.as_rule() == Rule::signed_integer)
                             .map(|digits| {
-                                digits
-                                    .as_str()
-                                    .trim_start_matches('+')
+                                self.signed_number(&digits)
                                     .parse()
                                     .map_err(|_| syntax_error("the number is out of range", span))
                             })

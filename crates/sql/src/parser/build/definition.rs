@@ -56,7 +56,7 @@ pub(super) fn is_temporary(node: &Node<'_>) -> bool {
     has(node, Rule::kw_temporary) || has(node, Rule::kw_temp)
 }
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn create_table(&self, node: Node<'_>) -> Result<CreateTable> {
         let mut name = None;
         let mut temporary = None;
@@ -111,7 +111,7 @@ impl Builder {
                             _ => {}
                         }
                     }
-                    let words = part.as_str().to_ascii_uppercase();
+                    let words = self.text(&part).to_ascii_uppercase();
                     let word = words.split_whitespace().next().unwrap_or_default();
                     let feature = match word {
                         "TABLESPACE" => "tablespaces are",
@@ -254,11 +254,11 @@ impl Builder {
                     let (Some(word), Some(number)) = (pieces.next(), pieces.next()) else {
                         return Err(broken("a hash bound"));
                     };
-                    let number = number
-                        .as_str()
+                    let number = self
+                        .text(&number)
                         .parse()
                         .map_err(|_| super::syntax_error("the number is out of range", place))?;
-                    let slot = match word.as_str().to_ascii_lowercase().as_str() {
+                    let slot = match self.text(&word).to_ascii_lowercase().as_str() {
                         "modulus" => &mut modulus,
                         "remainder" => &mut remainder,
                         other => {
@@ -566,7 +566,7 @@ impl Builder {
                 value = Some(match inner.as_rule() {
                     Rule::string => self.string(inner)?,
                     Rule::label => self.ident(inner)?.name,
-                    _ => inner.as_str().to_owned(),
+                    _ => self.signed_number(&inner),
                 });
             }
             parameters.push(StorageParameter {

@@ -33,7 +33,7 @@ impl Built {
     }
 }
 
-impl Builder {
+impl Builder<'_> {
     /// An `expression` or `restricted_expression`.
     pub(super) fn expression(&self, node: Node<'_>) -> Result<Expr> {
         let built = self.built(node)?;

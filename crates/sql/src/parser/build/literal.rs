@@ -1,7 +1,11 @@
 //! Literals: strings in all their forms, numbers.
 
-use super::{Builder, Node, broken, children, syntax_error, unsupported};
-use crate::{error::Result, parser::grammar::Rule, span::Span};
+use super::{Builder, Node, syntax_error, unsupported};
+use crate::{
+    error::Result,
+    parser::grammar::{dollar_body, quoted_parts},
+    span::Span,
+};
 
 /// Removes the quotes around a text and halves those inside.
 pub(super) fn undouble(text: &str, quote: char) -> String {
@@ -45,49 +49,38 @@ pub(super) fn number(text: &str) -> String {
     }
 }
 
-impl Builder {
+impl Builder<'_> {
     /// A `string`: its decoded text.
     pub(super) fn string(&self, node: Node<'_>) -> Result<String> {
         let span = self.span(&node);
-        let inner = super::child(node, "a string")?;
-        match inner.as_rule() {
-            Rule::plain_string | Rule::national_string => Ok(plain(inner)),
-            Rule::escape_string => {
+        let text = self.text(&node);
+        match text.as_bytes() {
+            [b'\'', ..] | [b'n' | b'N', ..] => Ok(plain(text)),
+            [b'e' | b'E', ..] => {
                 let mut result = String::new();
-                for part in children(inner) {
-                    backslash_escapes(&part, self.span(&part), &mut result)?;
+                for part in quoted_parts(text).0 {
+                    backslash_escapes(part, span, &mut result)?;
                 }
                 Ok(result)
             }
-            Rule::unicode_string => unicode_escapes(inner, self),
-            Rule::dollar_string => Ok(children(inner)
-                .find(|part| part.as_rule() == Rule::dollar_body)
-                .ok_or_else(|| broken("a dollar-quoted body"))?
-                .as_str()
-                .to_owned()),
+            [b'u' | b'U', ..] => unicode_escapes(text, span),
+            [b'$', ..] => Ok(dollar_body(text).to_owned()),
             _ => Err(unsupported("bit strings are", span)
                 .hint("For bytes write a bytea literal: '\\x1f00'.")),
         }
     }
 }
 
-fn plain(node: Node<'_>) -> String {
-    let mut result = String::new();
-    for part in children(node) {
-        let text = undouble(part.as_str(), '\'');
-        if result.is_empty() {
-            result = text;
-        } else {
-            result.push_str(&text);
-        }
+fn plain(text: &str) -> String {
+    match quoted_parts(text).0.as_slice() {
+        [only] => undouble(only, '\''),
+        parts => parts.iter().map(|part| undouble(part, '\'')).collect(),
     }
-    result
 }
 
 /// Decodes `E'…'`: C-like escapes (PostgreSQL 4.1.2.2).
-fn backslash_escapes(node: &Node<'_>, span: Span, result: &mut String) -> Result<()> {
-    let inner = node
-        .as_str()
+fn backslash_escapes(quoted: &str, span: Span, result: &mut String) -> Result<()> {
+    let inner = quoted
         .strip_prefix('\'')
         .and_then(|rest| rest.strip_suffix('\''))
         .unwrap_or_default();
@@ -199,17 +192,14 @@ fn bad_escape(reason: &str, span: Span) -> crate::Error {
 }
 
 /// Decodes `U&'…' [UESCAPE 'c']` and `U&"…"`: `\XXXX` and `\+XXXXXX`.
-pub(super) fn unicode_escapes(node: Node<'_>, builder: &Builder) -> Result<String> {
-    let span = builder.span(&node);
+pub(super) fn unicode_escapes(token: &str, span: Span) -> Result<String> {
+    let (parts, escape) = quoted_parts(token);
     let mut text = String::new();
-    let mut escape = '\\';
-    for part in children(node) {
-        match part.as_rule() {
-            Rule::escape_character => escape = escape_character(part.as_str(), span)?,
-            Rule::quoted_name => text.push_str(&undouble(part.as_str(), '"')),
-            _ => text.push_str(&undouble(part.as_str(), '\'')),
-        }
+    for part in parts {
+        let quote = if part.starts_with('"') { '"' } else { '\'' };
+        text.push_str(&undouble(part, quote));
     }
+    let escape = escape.map_or(Ok('\\'), |quoted| escape_character(quoted, span))?;
     let mut result = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     let mut high: Option<u32> = None;

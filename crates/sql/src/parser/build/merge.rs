@@ -7,9 +7,8 @@ use crate::{
     parser::grammar::Rule,
 };
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn merge(&self, node: Node<'_>) -> Result<Merge> {
-        let mut with = None;
         let mut table = None;
         let mut alias = None;
         let mut source = None;
@@ -17,7 +16,6 @@ impl Builder {
         let mut clauses = Vec::new();
         for part in children(node) {
             match part.as_rule() {
-                Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
                 Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
                 Rule::table_primary => source = Some(self.table_primary(part)?),
@@ -26,7 +24,7 @@ impl Builder {
             }
         }
         Ok(Merge {
-            with,
+            with: None,
             table: table.ok_or_else(|| broken("MERGE's table"))?,
             alias,
             source: source.ok_or_else(|| broken("MERGE's source"))?,

@@ -25,23 +25,60 @@ use pest::iterators::{Pair, Pairs};
 use crate::{
     ast::{self, Span},
     error::{Error, Result, SqlState},
-    parser::{MAX_DEPTH, grammar::Rule},
+    parser::{
+        MAX_DEPTH,
+        grammar::{CODE_BYTES, Rule, Tokens},
+    },
 };
 
 /// A matched rule.
 type Node<'i> = Pair<'i, Rule>;
 
 /// Builds one statement's tree.
-struct Builder {
-    /// Where the statement begins in the script.
-    base: usize,
+struct Builder<'t> {
+    /// The tokens that were parsed.
+    piece: Parsed<'t>,
     /// The depth of the deepest expression or query built since the counter was last set aside.
     deepest: Cell<u32>,
 }
 
-/// The tree of a whole statement that stands at `base` in the script.
-pub(super) fn statement(pairs: Pairs<'_, Rule>, base: usize) -> Result<ast::Statement> {
-    let builder = Builder::new(base);
+/// What the parser's pairs are about: some of a script's tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parsed<'t> {
+    /// The script.
+    pub(super) sql: &'t str,
+    /// Its tokens.
+    pub(super) tokens: &'t Tokens,
+    /// The first token that was parsed.
+    pub(super) first: usize,
+    /// Where the last one ends in the script.
+    pub(super) end: usize,
+}
+
+impl Parsed<'_> {
+    /// Where the token starts that stands at a position in the codes that were parsed.
+    pub(super) fn start_of(&self, position: usize) -> usize {
+        self.tokens
+            .place(self.first + position / CODE_BYTES)
+            .map_or(self.end, |(start, _)| start.min(self.end))
+    }
+
+    /// The span of a range of positions in the codes.
+    fn span(&self, start: usize, end: usize) -> Span {
+        let first = self.start_of(start);
+        let last = (end > start)
+            .then(|| self.tokens.place(self.first + end / CODE_BYTES - 1))
+            .flatten();
+        Span {
+            start: first,
+            end: last.map_or(first, |(_, end)| end),
+        }
+    }
+}
+
+/// The tree of a whole statement.
+pub(super) fn statement(pairs: Pairs<'_, Rule>, piece: Parsed<'_>) -> Result<ast::Statement> {
+    let builder = Builder::new(piece);
     for node in pairs {
         if node.as_rule() == Rule::statement {
             return builder.statement(node);
@@ -50,9 +87,9 @@ pub(super) fn statement(pairs: Pairs<'_, Rule>, base: usize) -> Result<ast::Stat
     Err(broken("statement"))
 }
 
-/// The tree of a whole expression that stands at `base` in its text.
-pub(super) fn expression(pairs: Pairs<'_, Rule>, base: usize) -> Result<ast::Expr> {
-    let builder = Builder::new(base);
+/// The tree of a whole expression.
+pub(super) fn expression(pairs: Pairs<'_, Rule>, piece: Parsed<'_>) -> Result<ast::Expr> {
+    let builder = Builder::new(piece);
     for node in pairs {
         if node.as_rule() == Rule::expression {
             return builder.expression(node);
@@ -62,8 +99,8 @@ pub(super) fn expression(pairs: Pairs<'_, Rule>, base: usize) -> Result<ast::Exp
 }
 
 /// A type's name.
-pub(super) fn type_name(pairs: Pairs<'_, Rule>) -> Result<ast::TypeName> {
-    let builder = Builder::new(0);
+pub(super) fn type_name(pairs: Pairs<'_, Rule>, piece: Parsed<'_>) -> Result<ast::TypeName> {
+    let builder = Builder::new(piece);
     for node in pairs {
         if node.as_rule() == Rule::type_name {
             return builder.type_name(node);
@@ -115,22 +152,33 @@ fn has(node: &Node<'_>, rule: Rule) -> bool {
         .any(|child| child.as_rule() == rule)
 }
 
-impl Builder {
-    fn new(base: usize) -> Builder {
+impl<'t> Builder<'t> {
+    fn new(piece: Parsed<'t>) -> Builder<'t> {
         Builder {
-            base,
+            piece,
             deepest: Cell::new(0),
         }
     }
 
-    /// Where a node stands in the script, without the white space that a rule may end with.
+    /// Where a node stands in the script.
     fn span(&self, node: &Node<'_>) -> Span {
         let span = node.as_span();
-        let length = span.as_str().trim_end().len();
-        Span {
-            start: self.base + span.start(),
-            end: self.base + span.start() + length,
-        }
+        self.piece.span(span.start(), span.end())
+    }
+
+    /// What the script says there.
+    fn text(&self, node: &Node<'_>) -> &'t str {
+        let span = self.span(node);
+        self.piece.sql.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// A number with its sign, which white space may follow.
+    fn signed_number(&self, node: &Node<'_>) -> String {
+        self.text(node)
+            .chars()
+            .filter(|character| !character.is_ascii_whitespace())
+            .skip_while(|character| *character == '+')
+            .collect()
     }
 
     /// Takes note of a part of that depth.

@@ -10,15 +10,17 @@ use crate::{
 /// PostgreSQL's NAMEDATALEN − 1: longer names are refused here, never silently cut.
 const MAX_NAME_BYTES: usize = 63;
 
-impl Builder {
+impl Builder<'_> {
     /// A `name`, `label` or `bare_label`.
     pub(super) fn ident(&self, node: Node<'_>) -> Result<Ident> {
         let span = self.span(&node);
-        let inner = node.into_inner().next().ok_or_else(|| broken("a name"))?;
-        let (name, quoted) = match inner.as_rule() {
-            Rule::quoted_name => (literal::undouble(inner.as_str(), '"'), true),
-            Rule::unicode_quoted_name => (literal::unicode_escapes(inner, self)?, true),
-            _ => (fold(inner.as_str()), false),
+        let text = self.text(&node);
+        let (name, quoted) = if text.starts_with('"') {
+            (literal::undouble(text, '"'), true)
+        } else if text.contains('"') {
+            (literal::unicode_escapes(text, span)?, true)
+        } else {
+            (fold(text), false)
         };
         if name.is_empty() {
             return Err(
@@ -131,7 +133,7 @@ impl Builder {
                 let mut arguments = Vec::new();
                 for part in children(inner) {
                     match part.as_rule() {
-                        Rule::character_word => bit = part.as_str().eq_ignore_ascii_case("bit"),
+                        Rule::character_word => bit = self.text(&part).eq_ignore_ascii_case("bit"),
                         Rule::varying_word => varying = true,
                         // All text is UTF-8.
                         Rule::character_set => {}
@@ -183,7 +185,7 @@ impl Builder {
             if part.as_rule() == Rule::precision {
                 precision = Some(self.precision(part)?);
             } else {
-                found.push(interval_field(part.as_str()));
+                found.push(interval_field(self.text(&part)));
             }
         }
         let fields = match found.as_slice() {
@@ -211,8 +213,7 @@ impl Builder {
     pub(super) fn precision(&self, node: Node<'_>) -> Result<u32> {
         let span = self.span(&node);
         let digits = super::child(node, "a precision")?;
-        digits
-            .as_str()
+        self.text(&digits)
             .parse()
             .map_err(|_| syntax_error("the precision is out of range", span))
     }
@@ -235,7 +236,7 @@ impl Builder {
     fn type_arguments(&self, node: Node<'_>) -> Result<Vec<i64>> {
         children(node)
             .map(|argument| {
-                argument.as_str().parse().map_err(|_| {
+                self.signed_number(&argument).parse().map_err(|_| {
                     syntax_error("the type's argument is out of range", self.span(&argument))
                 })
             })
@@ -244,7 +245,7 @@ impl Builder {
 }
 
 fn interval_field(text: &str) -> IntervalField {
-    match text.trim_end().to_ascii_lowercase().as_str() {
+    match text.to_ascii_lowercase().as_str() {
         "year" => IntervalField::Year,
         "month" => IntervalField::Month,
         "day" => IntervalField::Day,

@@ -12,10 +12,10 @@ use crate::{
     parser::grammar::Rule,
 };
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn prefix(&self, operator: Node<'_>, operand: Built) -> Result<Built> {
         let span = join(self.span(&operator), operand.expr.span);
-        let operator = match operator.as_str() {
+        let operator = match self.text(&operator) {
             "-" => UnaryOperator::Minus,
             "+" => UnaryOperator::Plus,
             "~" => UnaryOperator::BitNot,
@@ -64,7 +64,7 @@ impl Builder {
                     );
                 }
                 let kind = ExprKind::Comparison {
-                    operator: comparison(operator.as_str()),
+                    operator: comparison(self.text(&operator)),
                     operator_span,
                     left: Box::new(left.expr),
                     right: Box::new(right.expr),
@@ -146,7 +146,7 @@ impl Builder {
             }
             _ => {
                 let operator_span = self.span(&operator);
-                let operator = binary(operator.as_str())
+                let operator = binary(self.text(&operator))
                     .ok_or_else(|| syntax_error("unknown operator", operator_span))?;
                 let mut left_depth = left.depth;
                 let kind = match left.expr.kind {
@@ -270,9 +270,9 @@ impl Builder {
                 for part in children(operator) {
                     match part.as_rule() {
                         Rule::comparison_infix => {
-                            symbol = Some(BinaryOperator::Comparison(comparison(part.as_str())));
+                            symbol = Some(BinaryOperator::Comparison(comparison(self.text(&part))));
                         }
-                        Rule::other_infix => symbol = binary(part.as_str()),
+                        Rule::other_infix => symbol = binary(self.text(&part)),
                         Rule::all_word => all = true,
                         Rule::parenthesised => right = Some(self.parenthesised(part)?),
                         _ => {}
@@ -314,13 +314,15 @@ impl Builder {
                 collation: self.object_name(super::child(operator, "a collation")?)?,
             },
             _ => {
-                let slice = operator.as_str().contains(':');
                 let mut bounds = Vec::new();
-                let mut position = operator
-                    .as_str()
-                    .find(':')
-                    .map(|at| operator_span.start + at);
+                let mut position = children(operator.clone())
+                    .find(|part| part.as_rule() == Rule::slice_colon)
+                    .map(|colon| self.span(&colon).start);
+                let slice = position.is_some();
                 for part in children(operator) {
+                    if part.as_rule() == Rule::slice_colon {
+                        continue;
+                    }
                     let built = self.built(part)?;
                     depth = depth.max(built.depth);
                     bounds.push(built.expr);

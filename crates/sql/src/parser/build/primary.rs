@@ -21,20 +21,20 @@ pub(super) enum Parenthesised {
     List(Vec<Built>),
 }
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn primary(&self, node: Node<'_>) -> Result<Built> {
         let span = self.span(&node);
         let leaf = |kind| Built::above(Expr { kind, span }, 0);
         match node.as_rule() {
-            Rule::number => leaf(ExprKind::Number(literal::number(node.as_str()))),
+            Rule::number => leaf(ExprKind::Number(literal::number(self.text(&node)))),
             Rule::string => leaf(ExprKind::String(self.string(node)?)),
             Rule::null_literal => leaf(ExprKind::Null),
             Rule::true_literal => leaf(ExprKind::Boolean(true)),
             Rule::false_literal => leaf(ExprKind::Boolean(false)),
             Rule::default_value => leaf(ExprKind::Default),
             Rule::parameter => {
-                let number = node
-                    .as_str()
+                let number = self
+                    .text(&node)
                     .get(1..)
                     .and_then(|digits| digits.parse().ok());
                 match number {
@@ -43,7 +43,9 @@ impl Builder {
                 }
             }
             Rule::named_parameter => leaf(ExprKind::NamedParameter(
-                node.as_str().trim_start_matches(':').to_ascii_lowercase(),
+                self.text(&node)
+                    .trim_start_matches(':')
+                    .to_ascii_lowercase(),
             )),
             Rule::current_value => self.current_value(node),
             Rule::parenthesised => match self.parenthesised(node)? {
@@ -263,7 +265,10 @@ impl Builder {
                         return Err(syntax_error(
                             format!(
                                 "expected a closing parenthesis, found {}",
-                                part.as_str().split_whitespace().next().unwrap_or_default()
+                                self.text(&part)
+                                    .split_whitespace()
+                                    .next()
+                                    .unwrap_or_default()
                             ),
                             place,
                         ));
@@ -292,7 +297,7 @@ impl Builder {
         for part in children(node) {
             match part.as_rule() {
                 Rule::current_value_name => {
-                    value = match part.as_str().to_ascii_lowercase().as_str() {
+                    value = match self.text(&part).to_ascii_lowercase().as_str() {
                         "current_time" => CurrentValue::Time,
                         "current_timestamp" => CurrentValue::Timestamp,
                         "localtime" => CurrentValue::LocalTime,
@@ -304,7 +309,7 @@ impl Builder {
                         _ => CurrentValue::Date,
                     };
                 }
-                _ => precision = part.as_str().parse().ok(),
+                _ => precision = self.text(&part).parse().ok(),
             }
         }
         if precision.is_some()
@@ -543,7 +548,7 @@ impl Builder {
                     let place = self.span(&part);
                     name = Some(ObjectName {
                         parts: vec![Ident {
-                            name: part.as_str().trim_end().to_ascii_lowercase(),
+                            name: self.text(&part).to_ascii_lowercase(),
                             quoted: false,
                             span: place,
                         }],

@@ -1,6 +1,6 @@
 //! Queries: WITH, set operations, SELECT, VALUES and the clauses behind them.
 
-use super::{Builder, Node, broken, child, children, has, syntax_error};
+use super::{Builder, Node, broken, child, children, has, syntax_error, unsupported};
 use crate::{
     ast::{
         CommonTable, Distinct, Expr, ExprKind, GroupBy, GroupItem, LockingClause, OrderItem, Query,
@@ -12,7 +12,7 @@ use crate::{
     span::Span,
 };
 
-impl Builder {
+impl Builder<'_> {
     /// A `query`.
     pub(super) fn query(&self, node: Node<'_>) -> Result<Query> {
         let mut query = Query {
@@ -146,18 +146,19 @@ impl Builder {
                     Rule::column_names => columns = self.column_names(piece)?,
                     Rule::materialized => materialized = Some(!has(&piece, Rule::kw_not)),
                     _ => {
-                        let kind = self.nested(place, 1, || {
-                            Ok(match piece.as_rule() {
-                                Rule::query => StatementKind::Query(Box::new(self.query(piece)?)),
-                                Rule::insert => {
-                                    StatementKind::Insert(Box::new(self.insert(piece)?))
-                                }
-                                Rule::update => {
-                                    StatementKind::Update(Box::new(self.update(piece)?))
-                                }
-                                _ => StatementKind::Delete(Box::new(self.delete(piece)?)),
-                            })
-                        })?;
+                        let kind = self.nested(place, 1, || self.data_statement(piece))?;
+                        match kind {
+                            StatementKind::Merge(_) => {
+                                return Err(unsupported("MERGE inside WITH is", place));
+                            }
+                            StatementKind::CreateTable(_) => {
+                                return Err(syntax_error(
+                                    "SELECT … INTO cannot stand inside WITH",
+                                    place,
+                                ));
+                            }
+                            _ => {}
+                        }
                         statement = Some(Box::new(Statement { kind, span: place }));
                     }
                 }
@@ -234,7 +235,7 @@ impl Builder {
                 Rule::expression => expr = Some(self.expression(part)?),
                 Rule::descending => descending = true,
                 Rule::nulls_order => nulls_first = Some(has(&part, Rule::nulls_first)),
-                Rule::comparison_infix => match part.as_str() {
+                Rule::comparison_infix => match self.text(&part) {
                     "<" => {}
                     ">" => descending = true,
                     _ => {

@@ -9,7 +9,7 @@ use crate::{
     span::Span,
 };
 
-impl Builder {
+impl Builder<'_> {
     /// The statements about the session.
     pub(super) fn session_statement(&self, node: Node<'_>) -> Result<StatementKind> {
         Ok(match node.as_rule() {
@@ -173,7 +173,7 @@ impl Builder {
                         continue;
                     };
                     values.push(match value.as_rule() {
-                        Rule::setting_number => SettingValue::Number(value.as_str().to_owned()),
+                        Rule::setting_number => SettingValue::Number(self.signed_number(&value)),
                         Rule::string => SettingValue::String(self.string(value)?),
                         Rule::label => SettingValue::Word(self.ident(value)?),
                         _ => return Err(unsupported("an interval as a setting is", span)),
@@ -230,7 +230,7 @@ impl Builder {
                     value = Some(match inner.as_rule() {
                         Rule::string => self.string(inner)?,
                         Rule::label => self.ident(inner)?.name,
-                        _ => inner.as_str().to_owned(),
+                        _ => self.text(&inner).to_owned(),
                     });
                 }
             }

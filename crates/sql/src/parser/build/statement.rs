@@ -3,15 +3,16 @@
 use super::{Builder, Node, broken, child, children, has};
 use crate::{
     ast::{
-        Assignment, CreateTable, Delete, Expr, ExprKind, Ident, Insert, InsertSource, OnConflict,
-        Overriding, Query, QueryBody, Select, Statement, StatementKind, TableBody, Update,
+        Assignment, CreateTable, Delete, Expr, ExprKind, Ident, Insert, InsertSource, Merge,
+        OnConflict, Overriding, Query, QueryBody, Select, Statement, StatementKind, TableBody,
+        Update,
     },
     bound::OnCommit,
     error::Result,
     parser::{build::primary::Parenthesised, grammar::Rule},
 };
 
-impl Builder {
+impl Builder<'_> {
     /// A `statement`.
     pub(super) fn statement(&self, node: Node<'_>) -> Result<Statement> {
         let inner = child(node, "a statement")?;
@@ -22,17 +23,12 @@ impl Builder {
     pub(super) fn any_statement(&self, node: Node<'_>) -> Result<Statement> {
         let span = self.span(&node);
         let kind = match node.as_rule() {
-            Rule::query => {
-                let temporary = node.clone().into_inner().flatten().any(|part| {
-                    part.as_rule() == Rule::into_clause
-                        && (has(&part, Rule::kw_temp) || has(&part, Rule::kw_temporary))
-                });
-                select_into(self.query(node)?, temporary)
-            }
-            Rule::insert => StatementKind::Insert(Box::new(self.insert(node)?)),
-            Rule::update => StatementKind::Update(Box::new(self.update(node)?)),
-            Rule::delete => StatementKind::Delete(Box::new(self.delete(node)?)),
-            Rule::merge => StatementKind::Merge(Box::new(self.merge(node)?)),
+            Rule::with_statement
+            | Rule::plain_query
+            | Rule::insert
+            | Rule::update
+            | Rule::delete
+            | Rule::merge => self.data_statement(node)?,
             Rule::copy => StatementKind::Copy(Box::new(self.copy(node)?)),
             Rule::truncate => StatementKind::Truncate(self.truncate(node)?),
             Rule::create_table => StatementKind::CreateTable(Box::new(self.create_table(node)?)),
@@ -84,8 +80,52 @@ impl Builder {
         Ok(Statement { kind, span })
     }
 
-    pub(super) fn insert(&self, node: Node<'_>) -> Result<Insert> {
+    /// A query, or a statement that changes rows, with or without WITH.
+    pub(super) fn data_statement(&self, node: Node<'_>) -> Result<StatementKind> {
+        let span = self.span(&node);
         let mut with = None;
+        let mut statement = node;
+        if statement.as_rule() == Rule::with_statement {
+            let mut parts = children(statement);
+            let (Some(clause), Some(rest)) = (parts.next(), parts.next()) else {
+                return Err(broken("what WITH is for"));
+            };
+            with = Some(self.with_clause(clause)?);
+            statement = rest;
+        }
+        Ok(match statement.as_rule() {
+            Rule::insert => {
+                let insert = self.insert(statement)?;
+                StatementKind::Insert(Box::new(Insert { with, ..insert }))
+            }
+            Rule::update => {
+                let update = self.update(statement)?;
+                StatementKind::Update(Box::new(Update { with, ..update }))
+            }
+            Rule::delete => {
+                let delete = self.delete(statement)?;
+                StatementKind::Delete(Box::new(Delete { with, ..delete }))
+            }
+            Rule::merge => {
+                let merge = self.merge(statement)?;
+                StatementKind::Merge(Box::new(Merge { with, ..merge }))
+            }
+            _ => {
+                let into = select_into_of(&statement);
+                let mut query = self.query(statement)?;
+                query.span = span;
+                if with.is_some() {
+                    query.with = with;
+                }
+                match into {
+                    Some(temporary) => select_into(query, temporary),
+                    None => StatementKind::Query(Box::new(query)),
+                }
+            }
+        })
+    }
+
+    fn insert(&self, node: Node<'_>) -> Result<Insert> {
         let mut table = None;
         let mut alias = None;
         let mut columns = None;
@@ -95,7 +135,6 @@ impl Builder {
         let mut returning = None;
         for part in children(node) {
             match part.as_rule() {
-                Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
                 Rule::insert_alias => alias = Some(self.ident(child(part, "an alias")?)?),
                 Rule::column_names => columns = Some(self.column_names(part)?),
@@ -108,7 +147,7 @@ impl Builder {
             }
         }
         Ok(Insert {
-            with,
+            with: None,
             table: table.ok_or_else(|| broken("INSERT's table"))?,
             alias,
             columns,
@@ -208,8 +247,7 @@ impl Builder {
         Err(broken("an assignment"))
     }
 
-    pub(super) fn update(&self, node: Node<'_>) -> Result<Update> {
-        let mut with = None;
+    fn update(&self, node: Node<'_>) -> Result<Update> {
         let mut table = None;
         let mut only = false;
         let mut alias = None;
@@ -219,7 +257,6 @@ impl Builder {
         let mut returning = None;
         for part in children(node) {
             match part.as_rule() {
-                Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
                 Rule::only_word => only = true,
                 Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
@@ -234,7 +271,7 @@ impl Builder {
             }
         }
         Ok(Update {
-            with,
+            with: None,
             table: table.ok_or_else(|| broken("UPDATE's table"))?,
             only,
             alias,
@@ -255,8 +292,7 @@ impl Builder {
         })
     }
 
-    pub(super) fn delete(&self, node: Node<'_>) -> Result<Delete> {
-        let mut with = None;
+    fn delete(&self, node: Node<'_>) -> Result<Delete> {
         let mut table = None;
         let mut only = false;
         let mut alias = None;
@@ -265,7 +301,6 @@ impl Builder {
         let mut returning = None;
         for part in children(node) {
             match part.as_rule() {
-                Rule::with_clause => with = Some(self.with_clause(part)?),
                 Rule::qualified_name => table = Some(self.object_name(part)?),
                 Rule::only_word => only = true,
                 Rule::target_alias => alias = Some(self.ident(child(part, "an alias")?)?),
@@ -279,7 +314,7 @@ impl Builder {
             }
         }
         Ok(Delete {
-            with,
+            with: None,
             table: table.ok_or_else(|| broken("DELETE's table"))?,
             only,
             alias,
@@ -297,6 +332,13 @@ pub(super) fn overriding_of(node: &Node<'_>) -> Overriding {
     } else {
         Overriding::User
     }
+}
+
+/// Whether a query's first SELECT has INTO, and then whether the table is a temporary one.
+fn select_into_of(query: &Node<'_>) -> Option<bool> {
+    let select = children(query.clone()).find(|part| part.as_rule() == Rule::select)?;
+    let into = children(select).find(|part| part.as_rule() == Rule::into_clause)?;
+    Some(has(&into, Rule::kw_temp) || has(&into, Rule::kw_temporary))
 }
 
 /// `SELECT … INTO table` is another spelling of CREATE TABLE … AS.

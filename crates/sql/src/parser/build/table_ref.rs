@@ -15,7 +15,7 @@ struct Pending {
     span: Span,
 }
 
-impl Builder {
+impl Builder<'_> {
     /// The `from_item`s among the node's children.
     pub(super) fn table_refs(&self, node: Node<'_>) -> Result<Vec<TableRef>> {
         children(node).map(|item| self.table_ref(item)).collect()

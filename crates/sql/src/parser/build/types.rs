@@ -7,7 +7,7 @@ use crate::{
     parser::grammar::Rule,
 };
 
-impl Builder {
+impl Builder<'_> {
     pub(super) fn create_type(&self, node: Node<'_>) -> Result<CreateType> {
         let mut name = None;
         let mut base = None;

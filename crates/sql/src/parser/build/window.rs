@@ -7,7 +7,7 @@ use crate::{
     parser::grammar::Rule,
 };
 
-impl Builder {
+impl Builder<'_> {
     /// An `over`.
     pub(super) fn over(&self, node: Node<'_>) -> Result<Over> {
         let inner = child(node, "OVER's window")?;
@@ -59,7 +59,7 @@ impl Builder {
         for part in children(node) {
             match part.as_rule() {
                 Rule::frame_unit => {
-                    unit = match part.as_str().to_ascii_lowercase().as_str() {
+                    unit = match self.text(&part).to_ascii_lowercase().as_str() {
                         "range" => FrameUnit::Range,
                         "groups" => FrameUnit::Groups,
                         _ => FrameUnit::Rows,
