@@ -8,7 +8,7 @@ use rustling_grammar::{
 
 fn token(text: &str) -> Token {
     let mut lexer = Lexer::new(text, 0);
-    let token = lexer.next_token().unwrap().unwrap();
+    let token = lexer.next_token().ok().flatten().expect(text);
     assert_eq!(token.end, text.len(), "{text}");
     token
 }
