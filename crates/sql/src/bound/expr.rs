@@ -553,6 +553,12 @@ impl ScalarFunction {
                 | ScalarFunction::CurrentSequenceValue
                 | ScalarFunction::LastSequenceValue
                 | ScalarFunction::SetSequenceValue
+                | ScalarFunction::System(
+                    SystemFunction::CancelBackend
+                        | SystemFunction::TerminateBackend
+                        | SystemFunction::SetConfig
+                        | SystemFunction::Notify
+                )
         )
     }
 

@@ -93,6 +93,10 @@ pub enum TableFunction {
     GenerateSeries,
     /// `unnest(array)`: its elements, of all dimensions.
     Unnest,
+    /// `generate_subscripts(array, dimension [, reverse])`.
+    Subscripts,
+    /// `pg_partition_ancestors(regclass)`: a partition and what it is part of.
+    PartitionAncestors,
 }
 
 /// One call of a function that gives rows of one column.

@@ -21,6 +21,7 @@ pub struct CancelToken {
 #[derive(Debug, Default)]
 struct Shared {
     cancelled: AtomicBool,
+    terminated: AtomicBool,
     /// Ends the running transaction's lock waits.
     waits: Mutex<Option<CancelHandle>>,
 }
@@ -32,6 +33,18 @@ impl CancelToken {
         if let Some(waits) = &*self.shared.waits.lock() {
             waits.cancel();
         }
+    }
+
+    /// Ends the statement that is running, and says that the session is to end.
+    pub fn terminate(&self) {
+        self.shared.terminated.store(true, Ordering::Relaxed);
+        self.cancel();
+    }
+
+    /// Whether the session is to end: whoever serves it sees to that.
+    #[must_use]
+    pub fn is_terminated(&self) -> bool {
+        self.shared.terminated.load(Ordering::Relaxed)
     }
 
     /// A statement begins: earlier cancellations do not concern it.

@@ -3,14 +3,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    DataType, Error, Result, SqlState, Value,
+    DataType, Error, Result, Span, SqlState, Value,
     ast::{
-        Discard, Expr, ExprKind, FetchDirection, Ident, Insert, ObjectName, Query,
-        SessionStatement, SetScope, Statement, TypeName,
+        Discard, Explain, Expr, ExprKind, FetchDirection, Ident, Insert, ObjectName, Query,
+        SessionStatement, SetScope, Statement, StatementKind, TypeName,
     },
     binder::{BindOptions, CursorPosition, ROW_KEY},
     catalog::TableId,
     engine::{
+        describe::columns_of,
         prepared::{Action, Prepared},
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult},
@@ -161,6 +162,22 @@ fn no_statement(name: &Ident) -> Error {
 }
 
 impl Session {
+    /// The columns of an open cursor.
+    #[must_use]
+    pub fn cursor_columns(&self, name: &str) -> Option<&[ResultColumn]> {
+        let cursor = self.objects.cursors.get(name)?;
+        Some(&cursor.columns)
+    }
+
+    /// The columns that EXECUTE of a prepared statement gives; none where there is none.
+    pub(super) fn named_columns(&self, name: &str) -> Result<Vec<ResultColumn>> {
+        let Some(prepared) = self.objects.prepared.get(name) else {
+            return Ok(Vec::new());
+        };
+        let planned = prepared.plan(&self.catalog(), self.plan_options())?;
+        Ok(columns_of(&planned.action))
+    }
+
     /// Runs a statement about the session.
     pub(super) fn run_session_statement(
         &mut self,
@@ -284,12 +301,49 @@ impl Session {
     }
 
     fn execute_named(&mut self, name: &Ident, arguments: &[Expr]) -> Result<StatementResult> {
-        let prepared = self
-            .objects
-            .prepared
-            .get(&name.name)
-            .cloned()
-            .ok_or_else(|| no_statement(name))?;
+        let prepared = self.prepared_named(name)?;
+        let values = self.argument_values(&prepared, name, arguments)?;
+        self.dispatch(&prepared, values)
+    }
+
+    /// EXPLAIN EXECUTE.
+    pub(super) fn explain_named(
+        &mut self,
+        explain: &Explain,
+        name: &Ident,
+        arguments: &[Expr],
+    ) -> Result<StatementResult> {
+        let prepared = self.prepared_named(name)?;
+        let values = self.argument_values(&prepared, name, arguments)?;
+        self.dispatch(&Arc::new(prepared.explained(explain)), values)
+    }
+
+    /// What EXPLAIN EXECUTE explains; `None` for other statements, and where there is no prepared
+    /// statement of that name.
+    pub(super) fn explained_execute(&self, statement: &Statement) -> Result<Option<Prepared>> {
+        let StatementKind::Explain(explain) = &statement.kind else {
+            return Ok(None);
+        };
+        let StatementKind::Session(SessionStatement::Execute { name, .. }) =
+            &explain.statement.kind
+        else {
+            return Ok(None);
+        };
+        Ok(Some(self.prepared_named(name)?.explained(explain)))
+    }
+
+    fn prepared_named(&self, name: &Ident) -> Result<Arc<Prepared>> {
+        let prepared = self.objects.prepared.get(&name.name).cloned();
+        prepared.ok_or_else(|| no_statement(name))
+    }
+
+    /// The values of EXECUTE's arguments.
+    fn argument_values(
+        &mut self,
+        prepared: &Prepared,
+        name: &Ident,
+        arguments: &[Expr],
+    ) -> Result<Vec<Value>> {
         let planned = prepared.plan(&self.catalog(), self.plan_options())?;
         if planned.parameters.len() != arguments.len() {
             return Err(Error::new(
@@ -309,16 +363,40 @@ impl Session {
         let options = BindOptions::default();
         let transaction = self.read_transaction()?;
         let context = self.exec_context(transaction, Vec::new(), None);
-        let values = arguments
+        arguments
             .iter()
             .zip(&planned.parameters)
             .map(|(argument, data_type)| {
                 let expr = crate::binder::bind_constant(argument, *data_type, &options)?;
                 crate::eval::CompiledExpr::compile(&expr, &|_| None)?.eval(&[], &context.eval())
             })
-            .collect::<Result<Vec<Value>>>()?;
-        drop(context);
-        self.dispatch(&prepared, values)
+            .collect()
+    }
+
+    /// Keeps a statement under a name, as PREPARE does; whether it could be kept: what begins or
+    /// ends transactions, or is about the session, cannot.
+    pub fn keep_statement(&mut self, name: &str, statement: &super::Statement) -> bool {
+        let prepared = statement.prepared();
+        if prepared.has_plan() {
+            let kept = Arc::clone(prepared);
+            self.objects.prepared.insert(name.to_owned(), kept);
+        }
+        prepared.has_plan()
+    }
+
+    /// The statement that PREPARE or [`Session::keep_statement`] has given that name.
+    #[must_use]
+    pub fn named_statement(&self, name: &str) -> Option<super::Statement> {
+        let prepared = self.objects.prepared.get(name)?;
+        Some(super::Statement::over(
+            self.database.clone(),
+            Arc::clone(prepared),
+        ))
+    }
+
+    /// Forgets a statement, as DEALLOCATE does; one that is not there is no error.
+    pub fn forget_statement(&mut self, name: &str) {
+        self.objects.prepared.remove(name);
     }
 
     fn declare_cursor(
@@ -337,7 +415,7 @@ impl Session {
             .at(name.span));
         }
         let statement = Statement {
-            kind: crate::ast::StatementKind::Query(Box::new(query.clone())),
+            kind: StatementKind::Query(Box::new(query.clone())),
             span: query.span,
         };
         let prepared = Prepared::from_ast(Arc::clone(sql), statement);
@@ -413,6 +491,25 @@ impl Session {
         for cursor in self.objects.cursors.values_mut() {
             cursor.depth = cursor.depth.min(left);
         }
+    }
+
+    /// The next rows of an open cursor; `None`: all that are left.
+    ///
+    /// # Errors
+    /// 34000 where there is no such cursor, and what its query fails with there.
+    pub fn fetch_forward(&mut self, name: &str, rows: Option<i64>) -> Result<Rows> {
+        let name = Ident {
+            name: name.to_owned(),
+            quoted: true,
+            span: Span::default(),
+        };
+        self.fetch_cursor(&name, FetchDirection::Forward(rows), false)?
+            .into_rows()
+    }
+
+    /// Closes a cursor; one that is not there is no error.
+    pub fn close_cursor(&mut self, name: &str) {
+        self.objects.cursors.remove(name);
     }
 
     fn fetch_cursor(

@@ -309,6 +309,25 @@ impl Database {
         Ok(prepared)
     }
 
+    /// As [`Database::prepared`], where the types of parameters are said beforehand.
+    pub(crate) fn prepared_with(
+        &self,
+        sql: &str,
+        types: &[crate::DataType],
+    ) -> Result<Arc<Prepared>> {
+        if types.iter().all(|of| *of == crate::DataType::Unknown) {
+            return self.prepared(sql);
+        }
+        // No statement has a NUL in it.
+        let key = format!("{sql}\0{types:?}");
+        if let Some(prepared) = self.inner.plans.get(&key) {
+            return Ok(prepared);
+        }
+        let prepared = Arc::new(Prepared::new(sql)?.with_types(types.to_vec()));
+        self.inner.plans.insert(&key, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
     /// A session: a transaction and settings of its own.
     #[must_use]
     pub fn session(&self) -> Session {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     DataType, Result,
+    ast::{self, SessionStatement},
     bound::BoundStatement,
     engine::{
         explain::plan_column,
@@ -18,8 +19,8 @@ use crate::{
 pub struct StatementDescription {
     /// The types of its parameters, `$1` first.
     pub parameters: Vec<DataType>,
-    /// The columns of its result; none for statements that give no rows, and for those of a
-    /// session (EXECUTE, FETCH), which show them only when they are run.
+    /// The columns of its result; none for statements that give no rows. Those of EXECUTE and
+    /// FETCH are the columns of the prepared statement or cursor that has the name now.
     pub columns: Vec<ResultColumn>,
 }
 
@@ -46,27 +47,60 @@ impl Session {
     /// Where the statement does not fit the tables (any more).
     pub fn describe(&self, statement: &Statement) -> Result<StatementDescription> {
         let prepared = statement.prepared();
+        if let Some(explained) = self.explained_execute(&prepared.ast)? {
+            let planned = explained.plan(&self.catalog(), self.plan_options())?;
+            return Ok(StatementDescription {
+                parameters: Vec::new(),
+                columns: columns_of(&planned.action),
+            });
+        }
         if !prepared.has_plan() {
-            return Ok(StatementDescription::default());
+            return Ok(StatementDescription {
+                parameters: Vec::new(),
+                columns: self.session_columns(&prepared.ast)?,
+            });
         }
         let planned = prepared.plan(&self.catalog(), self.plan_options())?;
-        let text = |name: &str| {
-            vec![ResultColumn {
-                name: name.to_owned(),
-                data_type: DataType::Text,
-                nullable: false,
-            }]
-        };
-        let columns = match &planned.action {
-            Action::Explain { json, .. } => vec![plan_column(*json)],
-            Action::Utility(BoundStatement::Show { name: Some(name) }) => text(name),
-            Action::Utility(BoundStatement::Show { name: None }) => all_settings(),
-            action => action.columns().to_vec(),
-        };
         Ok(StatementDescription {
             parameters: planned.parameters.clone(),
-            columns,
+            columns: columns_of(&planned.action),
         })
+    }
+}
+
+/// The columns that an action gives.
+pub(super) fn columns_of(action: &Action) -> Vec<ResultColumn> {
+    let text = |name: &str| {
+        vec![ResultColumn {
+            name: name.to_owned(),
+            data_type: DataType::Text,
+            nullable: false,
+        }]
+    };
+    match action {
+        Action::Explain { json, .. } => vec![plan_column(*json)],
+        Action::Utility(BoundStatement::Show { name: Some(name) }) => text(name),
+        Action::Utility(BoundStatement::Show { name: None }) => all_settings(),
+        action => action.columns().to_vec(),
+    }
+}
+
+impl Session {
+    /// The columns that a statement about the session gives.
+    fn session_columns(&self, statement: &ast::Statement) -> Result<Vec<ResultColumn>> {
+        let ast::StatementKind::Session(statement) = &statement.kind else {
+            return Ok(Vec::new());
+        };
+        match statement {
+            SessionStatement::Fetch {
+                name,
+                moves: false,
+                into: None,
+                ..
+            } => Ok(self.cursor_columns(&name.name).unwrap_or_default().to_vec()),
+            SessionStatement::Execute { name, .. } => self.named_columns(&name.name),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 

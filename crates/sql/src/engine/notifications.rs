@@ -52,6 +52,10 @@ struct Mailbox {
 impl Mailbox {
     fn put(&self, notification: Notification) {
         self.waiting.lock().push_back(notification);
+        self.wake();
+    }
+
+    fn wake(&self) {
         let waker = self.waker.lock().clone();
         if let Some(waker) = waker {
             waker();
@@ -317,7 +321,14 @@ impl Session {
         waiting.drain(..).collect()
     }
 
-    /// Has `waker` called, on the sender's thread, whenever a message comes for this session.
+    /// What wakes whoever serves this session, where [`Session::on_notification`] was called.
+    pub(super) fn waker(&self) -> Option<NotificationWaker> {
+        let system = self.info.system.as_ref()?;
+        system.outbox().mailbox.waker.lock().clone()
+    }
+
+    /// Has `waker` called, on the sender's thread, whenever a message comes for this session, and
+    /// when another session ends it.
     pub fn on_notification(&mut self, waker: NotificationWaker) {
         self.own_sequences();
         if let Some(system) = &self.info.system {

@@ -170,12 +170,30 @@ impl Prepared {
         self
     }
 
-    /// Whether it is planned at all: what ends transactions or belongs to a session is not.
+    /// Whether it is planned at all: what ends transactions or belongs to a session is not, nor
+    /// is EXPLAIN of such.
     pub(crate) fn has_plan(&self) -> bool {
+        let kind = match &self.ast.kind {
+            ast::StatementKind::Explain(explain) => &explain.statement.kind,
+            kind => kind,
+        };
         !matches!(
-            self.ast.kind,
+            kind,
             ast::StatementKind::Transaction(_) | ast::StatementKind::Session(_)
         )
+    }
+
+    /// EXPLAIN with the options of `explain` of this statement.
+    pub(crate) fn explained(&self, explain: &ast::Explain) -> Prepared {
+        let explain = ast::Explain {
+            statement: self.ast.clone(),
+            ..explain.clone()
+        };
+        let ast = ast::Statement {
+            span: self.ast.span,
+            kind: ast::StatementKind::Explain(Box::new(explain)),
+        };
+        Prepared::from_ast(Arc::clone(&self.sql), ast).with_types(self.parameter_types.clone())
     }
 
     /// The plan for this catalog: the one at hand, or a new one.
@@ -357,6 +375,26 @@ impl Statement {
 
     pub(crate) fn prepared(&self) -> &Arc<Prepared> {
         &self.prepared
+    }
+
+    /// The text that it was prepared from.
+    #[must_use]
+    pub fn sql(&self) -> &Arc<str> {
+        &self.prepared.sql
+    }
+
+    /// The statement itself within that text: not that of PREPARE around it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let span = self.prepared.ast.span;
+        let text = self.prepared.sql.get(span.start..span.end);
+        text.unwrap_or(&self.prepared.sql)
+    }
+
+    /// Whether both were prepared at once.
+    #[must_use]
+    pub fn is(&self, other: &Statement) -> bool {
+        Arc::ptr_eq(&self.prepared, &other.prepared)
     }
 
     fn planned(&self) -> Result<Arc<Planned>> {

@@ -1,6 +1,7 @@
 //! What served sessions are doing, for `pg_stat_activity`.
 
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{
         Arc, Weak,
@@ -12,7 +13,10 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use rustling_txn::Transaction;
 
-use crate::{catalog::access::RoleId, engine::session::Session};
+use crate::{
+    catalog::access::RoleId,
+    engine::{cancel::CancelToken, notifications::NotificationWaker, session::Session},
+};
 
 /// Bytes of a statement's text that are shown.
 const SHOWN_BYTES: usize = 16 << 10;
@@ -32,6 +36,12 @@ impl ServedSessions {
             sessions.retain(|_, known| known.strong_count() > 0);
         }
         sessions.insert(key, Arc::downgrade(activity));
+    }
+
+    /// The session of that number.
+    pub(crate) fn numbered(&self, number: i64) -> Option<Arc<SessionActivity>> {
+        let is_it = |activity: &Arc<SessionActivity>| i64::from(activity.number) == number;
+        self.all().into_iter().find(is_it)
     }
 
     /// Those that have not ended.
@@ -60,6 +70,8 @@ pub(crate) struct SessionActivity {
     pub(crate) connected: i64,
     /// The number of its transaction; it may have ended.
     transaction: AtomicU64,
+    cancel: CancelToken,
+    waker: Waker,
     state: Mutex<ActivityState>,
 }
 
@@ -73,7 +85,29 @@ pub(crate) struct ActivityState {
     pub(crate) changed: i64,
 }
 
+/// What wakes whoever serves a session.
+struct Waker(Option<NotificationWaker>);
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waker").field(&self.0.is_some()).finish()
+    }
+}
+
 impl SessionActivity {
+    /// Ends the session's statement.
+    pub(crate) fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Ends the session.
+    pub(crate) fn terminate(&self) {
+        self.cancel.terminate();
+        if let Waker(Some(waker)) = &self.waker {
+            waker();
+        }
+    }
+
     pub(crate) fn state(&self) -> ActivityState {
         self.state.lock().clone()
     }
@@ -108,6 +142,8 @@ impl Session {
             client,
             connected: now,
             transaction: AtomicU64::new(0),
+            cancel: self.cancel_token(),
+            waker: Waker(self.waker()),
             state: Mutex::new(ActivityState {
                 name: "idle",
                 application: self.settings.application_name.clone(),

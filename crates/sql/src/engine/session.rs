@@ -167,7 +167,16 @@ impl Session {
     /// # Errors
     /// What is wrong with the statement.
     pub fn prepare(&self, sql: &str) -> Result<Statement> {
-        let prepared = self.database.prepared(sql)?;
+        self.prepare_with(sql, &[])
+    }
+
+    /// As [`Session::prepare`], with the types of the first parameters said beforehand;
+    /// [`DataType::Unknown`]: as the statement needs it.
+    ///
+    /// # Errors
+    /// As [`Session::prepare`].
+    pub fn prepare_with(&self, sql: &str, types: &[DataType]) -> Result<Statement> {
+        let prepared = self.database.prepared_with(sql, types)?;
         // Errors in the statement show now, not when it is run.
         if prepared.has_plan() {
             prepared.plan(&self.catalog(), self.plan_options())?;
@@ -469,6 +478,12 @@ impl Session {
         }
         if let StatementKind::Session(statement) = &prepared.ast.kind {
             return self.run_session_statement(&prepared.sql, statement);
+        }
+        if let StatementKind::Explain(explain) = &prepared.ast.kind
+            && let StatementKind::Session(crate::ast::SessionStatement::Execute { name, arguments }) =
+                &explain.statement.kind
+        {
+            return self.explain_named(explain, name, arguments);
         }
         let catalog = self.catalog();
         let planned = if is_positioned(&prepared.ast.kind) {

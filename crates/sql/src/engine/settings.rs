@@ -143,6 +143,17 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// What clients of PostgreSQL ask a server about itself, and nobody can set.
+const PRESETS: &[(&str, &str)] = &[
+    ("block_size", "8192"),
+    ("integer_datetimes", "on"),
+    ("lc_collate", "C"),
+    ("lc_ctype", "C.UTF-8"),
+    ("max_function_args", "100"),
+    ("max_identifier_length", "63"),
+    ("max_index_keys", "32"),
+];
+
 /// Settings of PostgreSQL's that clients and dumps set and that change nothing here, with
 /// PostgreSQL's defaults. They are remembered, and shown by name.
 const INERT: &[(&str, &str)] = &[
@@ -187,6 +198,10 @@ const INERT: &[(&str, &str)] = &[
     ("jit", "on"),
     ("jit_above_cost", "100000"),
     ("join_collapse_limit", "8"),
+    ("lc_messages", "C"),
+    ("lc_monetary", "C"),
+    ("lc_numeric", "C"),
+    ("lc_time", "C"),
     ("maintenance_work_mem", "64MB"),
     ("max_parallel_maintenance_workers", "2"),
     ("max_parallel_workers", "8"),
@@ -498,7 +513,11 @@ impl Settings {
             "statement_timeout" => show_time(self.statement_timeout),
             "synchronous_commit" => on_off(self.durability == Durability::Sync),
             "timezone" => self.time_zone_name.clone(),
-            _ => match INERT.iter().find(|(known, _)| *known == name) {
+            _ => match PRESETS
+                .iter()
+                .chain(INERT)
+                .find(|(known, _)| *known == name)
+            {
                 Some((known, default)) => self
                     .inert
                     .get(known)
@@ -562,11 +581,14 @@ impl Settings {
     pub(crate) fn listed(&self) -> Result<Vec<ListedSetting>> {
         let default = Settings::default();
         let known = DESCRIPTIONS.iter().map(|(name, text)| (*name, *text, true));
+        let presets = PRESETS
+            .iter()
+            .map(|(name, _)| (*name, "What clients ask a server about itself.", false));
         let inert = INERT
             .iter()
             .map(|(name, _)| (*name, "Kept for clients; it changes nothing here.", false));
-        let mut all = Vec::with_capacity(DESCRIPTIONS.len() + INERT.len());
-        for (name, description, has_effect) in known.chain(inert) {
+        let mut all = Vec::with_capacity(DESCRIPTIONS.len() + PRESETS.len() + INERT.len());
+        for (name, description, has_effect) in known.chain(presets).chain(inert) {
             let reset = self.reset.as_deref().unwrap_or(&default);
             all.push(ListedSetting {
                 name,
@@ -579,14 +601,15 @@ impl Settings {
                 } else {
                     "Compatibility"
                 },
-                fixed: matches!(
-                    name,
-                    "client_encoding"
-                        | "server_encoding"
-                        | "server_version"
-                        | "server_version_num"
-                        | "standard_conforming_strings"
-                ),
+                fixed: PRESETS.iter().any(|(preset, _)| *preset == name)
+                    || matches!(
+                        name,
+                        "client_encoding"
+                            | "server_encoding"
+                            | "server_version"
+                            | "server_version_num"
+                            | "standard_conforming_strings"
+                    ),
                 has_effect,
             });
         }

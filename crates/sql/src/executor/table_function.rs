@@ -117,6 +117,32 @@ impl Series {
             (TableFunction::Unnest, [Value::Array(array)]) => {
                 Ok(Series::Values(array.values().to_vec().into_iter()))
             }
+            (TableFunction::Subscripts, [Value::Array(array), dimension, rest @ ..]) => {
+                let at = dimension
+                    .as_integer()
+                    .and_then(|at| usize::try_from(at - 1).ok());
+                let Some(of) = at.and_then(|at| array.dimensions().get(at)) else {
+                    return Ok(Series::None);
+                };
+                let (first, last) = (i64::from(of.lower), of.upper());
+                let reverse = matches!(rest, [Value::Boolean(true)]);
+                let (next, stop, step) = if reverse {
+                    (last, first, -1)
+                } else {
+                    (first, last, 1)
+                };
+                Ok(Series::Integers {
+                    next: Some(next),
+                    stop,
+                    step,
+                    narrow: true,
+                })
+            }
+            (TableFunction::PartitionAncestors, [Value::Object(relation)]) => {
+                let view = context.session.system_view()?;
+                let ancestors = view.partition_ancestors(relation.oid);
+                Ok(Series::Values(ancestors.into_iter()))
+            }
             (
                 TableFunction::GenerateSeries,
                 [Value::Decimal(start), Value::Decimal(stop), rest @ ..],

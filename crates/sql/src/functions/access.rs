@@ -15,6 +15,8 @@ pub(super) const SIGNATURES: &[Signature] = table! {
     "has_schema_privilege" HasSchemaPrivilege (Text, Text, Text) -> Boolean;
     "has_database_privilege" HasDatabasePrivilege (Text, Text) -> Boolean;
     "has_database_privilege" HasDatabasePrivilege (Text, Text, Text) -> Boolean;
+    "has_database_privilege" HasDatabasePrivilege (Oid, Text) -> Boolean;
+    "has_database_privilege" HasDatabasePrivilege (Text, Oid, Text) -> Boolean;
     "has_function_privilege" HasFunctionPrivilege (Text, Text) -> Boolean;
     "has_function_privilege" HasFunctionPrivilege (Text, Text, Text) -> Boolean;
     "pg_has_role" HasRole (Text, Text) -> Boolean;

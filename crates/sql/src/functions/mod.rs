@@ -17,7 +17,7 @@ use crate::{bound::ScalarFunction, types::DataType};
 
 pub use aggregates::{AggregateError, aggregate, aggregate_names, hypothetical, is_ordered_set};
 pub(crate) use resolve::{Resolution, resolve};
-pub use tables::{is_table_function, table_function};
+pub use tables::{is_table_function, table_function, table_function_column};
 
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -69,7 +69,7 @@ pub(super) const SIGNATURES: &[Signature] = system! {
     "pg_get_triggerdef" NoDefinition (Oid, Boolean) -> Text Always;
     "pg_get_statisticsobjdef" NoDefinition (Oid) -> Text Always;
     "pg_get_statisticsobjdef_columns" NoDefinition (Oid) -> Text Always;
-    "pg_get_partkeydef" NoDefinition (Oid) -> Text Always;
+    "pg_get_partkeydef" PartitionKey (Oid) -> Text Always;
     "pg_get_partition_constraintdef" NoDefinition (Oid) -> Text Always;
     "pg_get_function_sqlbody" NoDefinition (Oid) -> Text Always;
     "pg_get_functiondef" NoDefinition (Oid) -> Text Always;
@@ -81,9 +81,10 @@ pub(super) const SIGNATURES: &[Signature] = system! {
     "pg_get_userbyid" UserById (Oid) -> Name Always;
     "pg_encoding_to_char" EncodingName (Int4) -> Name Always;
     "pg_char_to_encoding" EncodingNumber (Name) -> Int4 Always;
+    "getdatabaseencoding" ClientEncoding () -> Name Never;
     "pg_client_encoding" ClientEncoding () -> Name Never;
     "pg_table_is_visible" RelationIsVisible (Oid) -> Boolean Always;
-    "pg_type_is_visible" ObjectIsVisible (Oid) -> Boolean Always;
+    "pg_type_is_visible" TypeIsVisible (Oid) -> Boolean Always;
     "pg_function_is_visible" ObjectIsVisible (Oid) -> Boolean Always;
     "pg_operator_is_visible" ObjectIsVisible (Oid) -> Boolean Always;
     "pg_opclass_is_visible" ObjectIsVisible (Oid) -> Boolean Always;
@@ -120,6 +121,8 @@ pub(super) const SIGNATURES: &[Signature] = system! {
     "pg_postmaster_start_time" StartTime () -> TimestampTz Never;
     "pg_conf_load_time" StartTime () -> TimestampTz Never;
     "pg_backend_pid" BackendPid () -> Int4 Never;
+    "pg_cancel_backend" CancelBackend (Int4) -> Boolean Strict;
+    "pg_terminate_backend" TerminateBackend (Int4) -> Boolean Strict;
     "pg_is_in_recovery" IsInRecovery () -> Boolean Never;
     "pg_is_wal_replay_paused" IsInRecovery () -> Boolean Never;
     "pg_is_other_temp_schema" IsOtherTemporarySchema (Oid) -> Boolean Always;

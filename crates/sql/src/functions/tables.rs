@@ -1,12 +1,24 @@
 //! Functions that give rows (PostgreSQL 9.25).
 
 use super::AggregateError;
-use crate::{bound::TableFunction, types::DataType};
+use crate::{
+    bound::TableFunction,
+    types::{DataType, ObjectClass},
+};
 
 /// Whether the function of that name gives rows.
 #[must_use]
 pub fn is_table_function(name: &str) -> bool {
-    matches!(name, "generate_series" | "unnest")
+    matches!(
+        name,
+        "generate_series" | "generate_subscripts" | "pg_partition_ancestors" | "unnest"
+    )
+}
+
+/// The name of such a function's column, where it is not the function's.
+#[must_use]
+pub fn table_function_column(name: &str) -> Option<&'static str> {
+    (name == "pg_partition_ancestors").then_some("relid")
 }
 
 /// The function of that name for arguments of these types: the types that the arguments must be
@@ -28,6 +40,26 @@ pub fn table_function(
                 Some(element) => Ok((TableFunction::Unnest, vec![*array], element)),
                 None => Err(AggregateError::NoOverload),
             },
+            _ => Err(AggregateError::NoOverload),
+        };
+    }
+    if name == "generate_subscripts" {
+        return match arguments {
+            [array, _] if array.element().is_some() => {
+                Ok((TableFunction::Subscripts, vec![*array, T::Int4], T::Int4))
+            }
+            [array, _, _] if array.element().is_some() => Ok((
+                TableFunction::Subscripts,
+                vec![*array, T::Int4, T::Boolean],
+                T::Int4,
+            )),
+            _ => Err(AggregateError::NoOverload),
+        };
+    }
+    if name == "pg_partition_ancestors" {
+        let relation = T::Object(ObjectClass::Relation);
+        return match arguments {
+            [_] => Ok((TableFunction::PartitionAncestors, vec![relation], relation)),
             _ => Err(AggregateError::NoOverload),
         };
     }

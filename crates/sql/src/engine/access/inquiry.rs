@@ -12,6 +12,7 @@ use crate::{
         sequences::SessionSequences,
     },
     eval::{AccessSource, PrivilegeOn},
+    system,
 };
 
 fn missing(what: &str, name: &str, state: SqlState) -> Error {
@@ -53,6 +54,15 @@ fn on_object(rights: &Rights<'_>, object: &ObjectId, text: &str) -> Result<bool>
         }
     }
     Ok(false)
+}
+
+/// The system's schemas may be used by everybody, and nobody makes anything in them.
+fn on_system_schema(rights: &Rights<'_>, text: &str) -> Result<bool> {
+    let mut any = false;
+    for (privilege, option) in wanted(text)? {
+        any |= rights.superuser || (privilege == Privileges::USAGE && !option);
+    }
+    Ok(any)
 }
 
 fn table_named(
@@ -172,6 +182,9 @@ impl AccessSource for SessionSequences {
             }
             PrivilegeOn::Schema(name) => match catalog.schema_id(name) {
                 Some(id) => ObjectId::Schema(id),
+                None if system::is_schema(name) => {
+                    return on_system_schema(&rights, privileges);
+                }
                 None => return Err(missing("schema", name, SqlState("3F000"))),
             },
             PrivilegeOn::Database(name) => {

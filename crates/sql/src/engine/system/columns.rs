@@ -195,7 +195,7 @@ impl SystemView {
     pub(crate) fn table_columns(&self) -> Vec<ColumnEntry> {
         self.relations(None)
             .iter()
-            .filter(|relation| matches!(relation.kind(), 'r' | 'v'))
+            .filter(|relation| matches!(relation.kind(), 'r' | 'p' | 'v'))
             .flat_map(Relation::columns)
             .collect()
     }

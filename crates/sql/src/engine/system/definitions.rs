@@ -19,7 +19,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// An expression in parentheses, unless it stands in some already.
-fn enclosed(text: &str) -> String {
+pub(super) fn enclosed(text: &str) -> String {
     if is_enclosed(text) {
         text.to_owned()
     } else {
@@ -53,7 +53,7 @@ fn is_enclosed(text: &str) -> bool {
 }
 
 /// `pg_get_constraintdef`
-pub(crate) fn constraint(view: &SystemView, constraint: &Constraint) -> String {
+pub(crate) fn constraint(view: &SystemView, constraint: &Constraint, pretty: bool) -> String {
     let columns = || list(&constraint.column_names());
     let mut text = match constraint.kind {
         ConstraintKind::PrimaryKey => format!("PRIMARY KEY ({})", columns()),
@@ -73,10 +73,14 @@ pub(crate) fn constraint(view: &SystemView, constraint: &Constraint) -> String {
             }
             text
         }
-        ConstraintKind::Check(_) => format!(
-            "CHECK ({})",
-            enclosed(constraint.check().map_or("", |check| check.text.as_str()))
-        ),
+        ConstraintKind::Check(_) => {
+            let condition = enclosed(constraint.check().map_or("", |check| check.text.as_str()));
+            if pretty {
+                format!("CHECK {condition}")
+            } else {
+                format!("CHECK ({condition})")
+            }
+        }
         ConstraintKind::ForeignKey(_) => foreign_key(view, constraint),
     };
     match constraint.deferral() {

@@ -38,6 +38,13 @@ pub(crate) fn resolve(function: F) -> Function {
         F::IndexDefinition => index_definition,
         F::ViewDefinition => view_definition,
         F::RuleDefinition => rule_definition,
+        F::PartitionKey => |values, context| {
+            let view = context.session.system_view()?;
+            let relation = relation_of(values, &view);
+            Ok(or_null(
+                relation.and_then(|relation| relation.partition_key()),
+            ))
+        },
         F::NoDefinition => |_, _| Ok(Value::Null),
         F::FunctionArguments => |values, _| {
             Ok(function_of(values).map_or(Value::Null, |of| Value::from(of.shown_arguments())))
@@ -52,6 +59,7 @@ pub(crate) fn resolve(function: F) -> Function {
         F::ClientEncoding => |_, _| Ok(Value::from("UTF8")),
         F::RelationIsVisible => relation_is_visible,
         F::ObjectIsVisible => object_is_visible,
+        F::TypeIsVisible => type_is_visible,
         F::ObjectDescription => object_description,
         F::ColumnDescription => column_description,
         F::CurrentSchemas => current_schemas,
@@ -72,6 +80,8 @@ pub(crate) fn resolve(function: F) -> Function {
             ))
         },
         F::BackendPid => |_, context| Ok(Value::Int4(context.session.backend)),
+        F::CancelBackend => |values, context| end_backend(values, context, false),
+        F::TerminateBackend => |values, context| end_backend(values, context, true),
         F::IsInRecovery => |_, _| Ok(Value::Boolean(false)),
         F::IsOtherTemporarySchema => is_other_temporary_schema,
         F::MyTemporarySchema => my_temporary_schema,
@@ -85,6 +95,44 @@ pub(crate) fn resolve(function: F) -> Function {
         F::Notify => notify,
         F::RowSecurityActive => |_, _| Ok(Value::Boolean(false)),
     }
+}
+
+/// `pg_cancel_backend` and `pg_terminate_backend`: false where there is no such session.
+fn end_backend(values: &[Value], context: &EvalContext<'_>, terminate: bool) -> Result<Value> {
+    let view = context.session.system_view()?;
+    let number = values.first().and_then(Value::as_integer);
+    let Some(session) = number.and_then(|number| view.inner.served.numbered(number)) else {
+        return Ok(Value::Boolean(false));
+    };
+    let access = &view.catalog.access;
+    let rights = access.rights(view.reader);
+    let (role, _) = session.role;
+    let denied = |message: &str| Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message);
+    if access.rights(role).superuser && !rights.superuser {
+        return Err(denied(if terminate {
+            "must be a superuser to terminate superuser process"
+        } else {
+            "must be a superuser to cancel superuser query"
+        }));
+    }
+    let signals = access
+        .role_named("pg_signal_backend")
+        .is_some_and(|known| rights.has_role(known.id));
+    if !rights.has_role(role) && !signals {
+        return Err(denied(if terminate {
+            "must be a member of the role whose process is being terminated or member of \
+             pg_signal_backend"
+        } else {
+            "must be a member of the role whose query is being canceled or member of \
+             pg_signal_backend"
+        }));
+    }
+    if terminate {
+        session.terminate();
+    } else {
+        session.cancel();
+    }
+    Ok(Value::Boolean(true))
 }
 
 /// `pg_notify`
@@ -161,7 +209,7 @@ fn find<const CLASS: usize>(values: &[Value], context: &EvalContext<'_>) -> Resu
     })
 }
 
-fn format_type(values: &[Value], _: &EvalContext<'_>) -> Result<Value> {
+fn format_type(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
     let Some(oid) = number(values.first()) else {
         return Ok(Value::Null);
     };
@@ -173,7 +221,10 @@ fn format_type(values: &[Value], _: &EvalContext<'_>) -> Result<Value> {
         0 => "-".to_owned(),
         oid => match names::type_name(oid, modifier) {
             Some(name) => name,
-            None => objects::shown_type(oid),
+            None => {
+                let named = context.session.system_view()?.user_type_name(oid);
+                named.unwrap_or_else(|| objects::shown_type(oid))
+            }
         },
     }))
 }
@@ -187,8 +238,9 @@ fn constraint_definition(values: &[Value], context: &EvalContext<'_>) -> Result<
         return Ok(Value::Null);
     };
     let view = context.session.system_view()?;
+    let pretty = values.get(1).and_then(Value::as_bool).unwrap_or(false);
     Ok(or_null(view.constraint(oid).map(|constraint| {
-        definitions::constraint(&view, &constraint)
+        definitions::constraint(&view, &constraint, pretty)
     })))
 }
 
@@ -314,7 +366,15 @@ fn relation_is_visible(values: &[Value], context: &EvalContext<'_>) -> Result<Va
     }))
 }
 
-/// Types, functions and operators are all in `pg_catalog`, which is always searched.
+fn type_is_visible(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
+    let Some(oid) = number(values.first()) else {
+        return Ok(Value::Null);
+    };
+    let view = context.session.system_view()?;
+    Ok(Value::Boolean(view.is_type_visible(oid)))
+}
+
+/// Functions and operators are all in `pg_catalog`, which is always searched.
 fn object_is_visible(values: &[Value], _: &EvalContext<'_>) -> Result<Value> {
     Ok(number(values.first()).map_or(Value::Null, |_| Value::Boolean(true)))
 }
@@ -472,7 +532,7 @@ fn relation_is_updatable(values: &[Value], context: &EvalContext<'_>) -> Result<
     const INSERT_UPDATE_DELETE: i32 = 1 << 3 | 1 << 2 | 1 << 4;
     let view = context.session.system_view()?;
     Ok(relation_of(values, &view).map_or(Value::Null, |relation| {
-        let table = matches!(relation.part, Part::Table(_)) && relation.kind() == 'r';
+        let table = matches!(relation.part, Part::Table(_)) && matches!(relation.kind(), 'r' | 'p');
         Value::Int4(if table { INSERT_UPDATE_DELETE } else { 0 })
     }))
 }

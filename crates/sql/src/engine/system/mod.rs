@@ -11,11 +11,14 @@ mod functions;
 mod lookup;
 pub(crate) mod names;
 pub(crate) mod objects;
+mod partitions;
+pub(crate) mod privileges;
 mod query_text;
 pub(crate) mod relations;
 mod session;
 pub(crate) mod standard;
 pub(crate) mod type_rows;
+mod user_types;
 mod view;
 
 pub(crate) use cells::{Letter, Oid, float4s, int2_vector, int2s, name_array, oid_vector, texts};

@@ -214,11 +214,13 @@ impl Relation {
         match &self.part {
             Part::Table(handle) => match handle.table.kind {
                 TableKind::View(_) => 'v',
+                _ if handle.table.partitioning.is_some() => 'p',
                 _ => 'r',
             },
             // What PostgreSQL shows through views is numbered above its tables.
             Part::System(_) if self.oid >= FIRST_SYSTEM_VIEW => 'v',
             Part::System(_) => 'r',
+            Part::Index(handle, _) if handle.table.partitioning.is_some() => 'I',
             Part::Index(..) => 'i',
             Part::Sequence(_) => 'S',
         }
@@ -327,7 +329,11 @@ impl Relation {
     /// The keyspace that holds it.
     pub(crate) fn keyspace(&self) -> Option<u32> {
         match &self.part {
-            Part::Table(handle) if handle.table.view().is_none() => Some(handle.table.keyspace),
+            Part::Table(handle) => {
+                let table = &handle.table;
+                let stored = table.view().is_none() && table.partitioning.is_none();
+                stored.then_some(table.keyspace)
+            }
             Part::Index(handle, IndexPlace::Secondary(at)) => {
                 handle.table.indexes.get(*at).map(|index| index.keyspace)
             }

@@ -12,7 +12,6 @@ use crate::{
         objects,
         relations::{Part, Relation},
     },
-    system,
     types::RoundedTime,
 };
 
@@ -25,13 +24,13 @@ pub(crate) fn yes(truth: bool) -> &'static str {
 pub(crate) fn tables(view: &SystemView) -> Vec<Relation> {
     view.relations(None)
         .into_iter()
-        .filter(|relation| matches!(relation.kind(), 'r' | 'v'))
+        .filter(|relation| matches!(relation.kind(), 'r' | 'p' | 'v'))
         .collect()
 }
 
 /// Whether it is a user's table.
 pub(crate) fn is_table(relation: &Relation) -> bool {
-    matches!(relation.part, Part::Table(_)) && relation.kind() == 'r'
+    matches!(relation.part, Part::Table(_)) && matches!(relation.kind(), 'r' | 'p')
 }
 
 pub(crate) fn table_type(relation: &Relation) -> &'static str {
@@ -405,49 +404,3 @@ pub(crate) const SIZING: [(i32, &str, i32); 8] = [
     (32, "MAXIMUM SCHEMA NAME LENGTH", 63),
     (35, "MAXIMUM TABLE NAME LENGTH", 63),
 ];
-
-const TABLE_PRIVILEGES: [&str; 7] = [
-    "INSERT",
-    "SELECT",
-    "UPDATE",
-    "DELETE",
-    "TRUNCATE",
-    "REFERENCES",
-    "TRIGGER",
-];
-
-/// What the owner may do with tables.
-pub(crate) fn table_privileges(view: &SystemView) -> Vec<(Relation, &'static str)> {
-    tables(view)
-        .into_iter()
-        .flat_map(|relation| {
-            let granted: &[&str] = if matches!(relation.part, Part::System(_)) {
-                &["SELECT"]
-            } else {
-                &TABLE_PRIVILEGES
-            };
-            granted
-                .iter()
-                .map(move |privilege| (relation.clone(), *privilege))
-        })
-        .collect()
-}
-
-/// What the owner may do with columns.
-pub(crate) fn column_privileges(view: &SystemView) -> Vec<(ColumnEntry, &'static str)> {
-    view.table_columns()
-        .into_iter()
-        .flat_map(|column| {
-            let system = column.relation.schema() == system::PG_CATALOG
-                || matches!(column.relation.part, Part::System(_));
-            let granted: &[&str] = if system {
-                &["SELECT"]
-            } else {
-                &["INSERT", "SELECT", "UPDATE", "REFERENCES"]
-            };
-            granted
-                .iter()
-                .map(move |privilege| (column.clone(), *privilege))
-        })
-        .collect()
-}

@@ -4,6 +4,7 @@ use crate::{
     DataType, Value,
     binder::can_cast,
     engine::system::{columns, names::reference_named, objects},
+    system::oids,
     types::{CastContext, ElementType, TYPES, TypeEntry},
 };
 
@@ -14,7 +15,7 @@ pub(crate) struct TypeRow {
     pub(crate) name: String,
     pub(crate) size: i16,
     pub(crate) by_value: bool,
-    /// `typtype`: `b`ase, `p`seudo.
+    /// `typtype`: `b`ase, `c`omposite, `d`omain, `p`seudo.
     pub(crate) kind: char,
     pub(crate) category: char,
     pub(crate) preferred: bool,
@@ -25,15 +26,54 @@ pub(crate) struct TypeRow {
     pub(crate) alignment: char,
     pub(crate) storage: char,
     pub(crate) collation: u32,
+    /// The number of its schema.
+    pub(crate) schema: u32,
+    pub(crate) owner: u32,
+    /// The table whose rows it is of.
+    pub(crate) relation: u32,
+    /// What it is a domain over, and with which length or precision.
+    pub(crate) base: u32,
+    pub(crate) modifier: i32,
+    pub(crate) not_null: bool,
+    pub(crate) default: Option<String>,
+    /// Whether it is more than a name.
+    pub(crate) defined: bool,
     /// The type that it is, or whose arrays it is of.
-    of: DataType,
+    pub(super) of: DataType,
+}
+
+impl TypeRow {
+    /// A row of which little is known yet: of a type that a user has made.
+    pub(crate) fn of_user(oid: u32, name: &str, of: DataType) -> TypeRow {
+        TypeRow {
+            oid,
+            name: name.to_owned(),
+            size: -1,
+            by_value: false,
+            kind: 'b',
+            category: 'U',
+            preferred: false,
+            element: 0,
+            array: 0,
+            alignment: 'd',
+            storage: 'x',
+            collation: 0,
+            schema: oids::PG_CATALOG_SCHEMA,
+            owner: oids::OWNER,
+            relation: 0,
+            base: 0,
+            modifier: -1,
+            not_null: false,
+            default: None,
+            defined: true,
+            of,
+        }
+    }
 }
 
 fn base_row(entry: &TypeEntry) -> TypeRow {
     let of = entry.data_type;
     TypeRow {
-        oid: entry.oid,
-        name: entry.name.to_owned(),
         size: entry.size,
         by_value: columns::by_value(of),
         kind: if of == DataType::Unknown { 'p' } else { 'b' },
@@ -55,12 +95,12 @@ fn base_row(entry: &TypeEntry) -> TypeRow {
         alignment: columns::alignment(of),
         storage: columns::storage(of),
         collation: columns::collation(of),
-        of,
+        ..TypeRow::of_user(entry.oid, entry.name, of)
     }
 }
 
-/// Every type, or the one with that number.
-pub(crate) fn types(only: Option<&Value>) -> Vec<TypeRow> {
+/// Every type that is part of the system, or the one with that number.
+pub(crate) fn system_types(only: Option<&Value>) -> Vec<TypeRow> {
     let only = only.and_then(Value::as_integer);
     let wanted = |oid: u32| only.is_none_or(|only| only == i64::from(oid));
     let mut rows = Vec::new();
@@ -73,42 +113,28 @@ pub(crate) fn types(only: Option<&Value>) -> Vec<TypeRow> {
             && wanted(entry.array)
         {
             rows.push(TypeRow {
-                oid: entry.array,
-                name: format!("_{}", entry.name),
-                size: -1,
-                by_value: false,
-                kind: 'b',
                 category: 'A',
-                preferred: false,
                 element: entry.oid,
-                array: 0,
                 alignment: if columns::alignment(entry.data_type) == 'd' {
                     'd'
                 } else {
                     'i'
                 },
-                storage: 'x',
                 collation: columns::collation(entry.data_type),
-                of: array,
+                ..TypeRow::of_user(entry.array, &format!("_{}", entry.name), array)
             });
         }
     }
     for (oid, name) in objects::PSEUDO_TYPES {
         if wanted(oid) {
             rows.push(TypeRow {
-                oid,
-                name: name.to_owned(),
                 size: 4,
                 by_value: true,
                 kind: 'p',
                 category: 'P',
-                preferred: false,
-                element: 0,
-                array: 0,
                 alignment: 'i',
                 storage: 'p',
-                collation: 0,
-                of: DataType::Unknown,
+                ..TypeRow::of_user(oid, name, DataType::Unknown)
             });
         }
     }
@@ -129,6 +155,8 @@ pub(crate) fn function(function: &objects::Function) -> Value {
 /// names, by which clients tell arrays from others, and no entry in `pg_proc`.
 pub(crate) fn input(of: &TypeRow, suffix: &str) -> Value {
     let stem = match of.of {
+        _ if of.kind == 'c' => "record_".to_owned(),
+        _ if of.kind == 'd' => "domain_".to_owned(),
         DataType::Array(_) => "array_".to_owned(),
         DataType::Boolean => "bool".to_owned(),
         DataType::Date
@@ -148,7 +176,7 @@ pub(crate) fn input(of: &TypeRow, suffix: &str) -> Value {
 
 /// The number of the function of that name that reads or writes a type's values.
 pub(crate) fn input_named(name: &str) -> Option<u32> {
-    let is_one = types(None).iter().any(|of| {
+    let is_one = system_types(None).iter().any(|of| {
         ["in", "out", "recv", "send"]
             .into_iter()
             .any(|suffix| matches!(input(of, suffix), Value::Object(found) if found.name == name))

@@ -5,10 +5,14 @@ use crate::{
     Result, SqlState,
     bound::ScalarFunction as F,
     eval::{EvalContext, PrivilegeOn},
+    system::oids,
     types::{DataType as T, Value},
 };
 
 pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
+    if function == F::HasDatabasePrivilege && types.contains(&T::Oid) {
+        return Some(of_numbered_database);
+    }
     if !types.iter().all(|of| of.is_string()) {
         return None;
     }
@@ -70,6 +74,20 @@ fn ask(
     };
     let access = &context.session.access;
     answer(object, access.has_privilege(role, on(object), privileges))
+}
+
+/// `has_database_privilege` of a database by its number: NULL where there is none.
+fn of_numbered_database(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
+    let mut values = values.to_vec();
+    for value in &mut values {
+        if let Value::Oid(oid) = value {
+            if *oid != oids::DATABASE {
+                return Ok(Value::Null);
+            }
+            *value = Value::from(context.session.system_view()?.database());
+        }
+    }
+    ask(&values, context, database)
 }
 
 /// What PostgreSQL answers: of an object that was given by its number and is not there, NULL.

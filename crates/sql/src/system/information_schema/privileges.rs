@@ -1,45 +1,45 @@
 //! Who may do what.
 
 #[cfg(feature = "engine")]
-use crate::engine::system::standard;
+use crate::engine::system::{privileges, standard};
 use crate::system::{SystemRelation, relation::relation};
 
 pub(super) const RELATIONS: &[SystemRelation] = &[
     relation! {
         table_privileges 12260;
-        for (class, privilege) in |view| standard::table_privileges(view);
-        grantor: Name = view.owner(),
-        grantee: Name = view.owner(),
+        for (class, granted) in |view| privileges::table_privileges(view);
+        grantor: Name = granted.grantor.as_str(),
+        grantee: Name = granted.grantee.as_str(),
         table_catalog: Name = view.database(),
         table_schema: Name = class.schema(),
         table_name: Name = &*class.name(),
-        privilege_type: Text = privilege,
-        is_grantable: Text = "YES",
-        with_hierarchy: Text = standard::yes(privilege == "SELECT"),
+        privilege_type: Text = granted.privilege,
+        is_grantable: Text = standard::yes(granted.grantable),
+        with_hierarchy: Text = standard::yes(granted.privilege == "SELECT"),
     },
     relation! {
         role_table_grants 12261;
-        for (class, privilege) in |view| standard::table_privileges(view);
-        grantor: Name = view.owner(),
-        grantee: Name = view.owner(),
+        for (class, granted) in |view| privileges::table_privileges(view);
+        grantor: Name = granted.grantor.as_str(),
+        grantee: Name = granted.grantee.as_str(),
         table_catalog: Name = view.database(),
         table_schema: Name = class.schema(),
         table_name: Name = &*class.name(),
-        privilege_type: Text = privilege,
-        is_grantable: Text = "YES",
-        with_hierarchy: Text = standard::yes(privilege == "SELECT"),
+        privilege_type: Text = granted.privilege,
+        is_grantable: Text = standard::yes(granted.grantable),
+        with_hierarchy: Text = standard::yes(granted.privilege == "SELECT"),
     },
     relation! {
         column_privileges 12262;
-        for (column, privilege) in |view| standard::column_privileges(view);
-        grantor: Name = view.owner(),
-        grantee: Name = view.owner(),
+        for (column, granted) in |view| privileges::column_privileges(view);
+        grantor: Name = granted.grantor.as_str(),
+        grantee: Name = granted.grantee.as_str(),
         table_catalog: Name = view.database(),
         table_schema: Name = column.relation.schema(),
         table_name: Name = &*column.relation.name(),
         column_name: Name = column.name.as_str(),
-        privilege_type: Text = privilege,
-        is_grantable: Text = "YES",
+        privilege_type: Text = granted.privilege,
+        is_grantable: Text = standard::yes(granted.grantable),
     },
     relation! {
         enabled_roles 12263;

@@ -4,8 +4,8 @@ use crate::system::{SystemRelation, relation::relation};
 #[cfg(feature = "engine")]
 use crate::{
     Value,
-    catalog::access::Role,
-    engine::system::{Letter, Oid},
+    catalog::access::{ObjectId, Role},
+    engine::system::{Letter, Oid, texts},
     system::oids,
 };
 
@@ -34,7 +34,7 @@ pub(super) const RELATIONS: &[SystemRelation] = &[
         datctype: Text = "C.UTF-8",
         daticulocale: Text = Value::Null,
         datcollversion: Text = Value::Null,
-        datacl: TextArray = Value::Null,
+        datacl: TextArray = view.access_list(&ObjectId::Database).map(texts),
     },
     relation! {
         pg_authid 1260;

@@ -11,19 +11,19 @@ use crate::{
 pub(super) const RELATIONS: &[SystemRelation] = &[
     relation! {
         pg_type 1247 by oid;
-        for of in |_, oid| type_rows::types(oid);
+        for of in |view, oid| view.types(oid);
         oid: Oid = Oid(of.oid),
         typname: Name = of.name.as_str(),
-        typnamespace: Oid = Oid(oids::PG_CATALOG_SCHEMA),
-        typowner: Oid = Oid(oids::OWNER),
+        typnamespace: Oid = Oid(of.schema),
+        typowner: Oid = Oid(of.owner),
         typlen: Int2 = of.size,
         typbyval: Bool = of.by_value,
         typtype: Char = Letter(of.kind),
         typcategory: Char = Letter(of.category),
         typispreferred: Bool = of.preferred,
-        typisdefined: Bool = true,
+        typisdefined: Bool = of.defined,
         typdelim: Char = Letter(','),
-        typrelid: Oid = Oid(0),
+        typrelid: Oid = Oid(of.relation),
         typsubscript: Function = type_rows::subscripting(&of),
         typelem: Oid = Oid(of.element),
         typarray: Oid = Oid(of.array),
@@ -36,13 +36,13 @@ pub(super) const RELATIONS: &[SystemRelation] = &[
         typanalyze: Function = type_rows::none(),
         typalign: Char = Letter(of.alignment),
         typstorage: Char = Letter(of.storage),
-        typnotnull: Bool = false,
-        typbasetype: Oid = Oid(0),
-        typtypmod: Int4 = -1,
+        typnotnull: Bool = of.not_null,
+        typbasetype: Oid = Oid(of.base),
+        typtypmod: Int4 = of.modifier,
         typndims: Int4 = 0,
         typcollation: Oid = Oid(of.collation),
         typdefaultbin: Tree = Value::Null,
-        typdefault: Text = Value::Null,
+        typdefault: Text = of.default.clone(),
         typacl: TextArray = Value::Null,
     },
     relation! {

@@ -10,7 +10,7 @@ use crate::{
 pub(super) const RELATIONS: &[SystemRelation] = &[
     relation! {
         pg_tables 12020;
-        for class in |view| view.relations(None).into_iter().filter(|class| class.kind() == 'r');
+        for class in |view| view.relations(None).into_iter().filter(|class| matches!(class.kind(), 'r' | 'p'));
         schemaname: Name = class.schema(),
         tablename: Name = &*class.name(),
         tableowner: Name = view.owner_name(&class),
