@@ -212,6 +212,12 @@ impl Wanted<'_> {
                 .as_slice()
             {
                 [column] => Ok(Some(column_expr(column, span))),
+                // Every table has it, though no list of columns.
+                [] if ident.name == "tableoid"
+                    && (relation.table.as_ref()).is_some_and(|table| table.view().is_none()) =>
+                {
+                    Ok(None)
+                }
                 [] => {
                     let hint = suggest::did_you_mean(
                         &ident.name,

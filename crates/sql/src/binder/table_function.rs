@@ -6,7 +6,7 @@ use super::{
     scope::{Scope, ScopeColumn},
 };
 use crate::{
-    ast::{FunctionCall, TableRef},
+    ast::{Argument, FunctionCall, TableRef},
     bound::{ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, TableCall, TableFunction},
     error::{Error, Result, SqlState},
     functions,
@@ -27,28 +27,40 @@ impl<'a> Binder<'a> {
         self.access.call(name);
         self.scopes.push(self.lateral.clone());
         let bound = self.in_place(Place::Clause("functions in FROM"), |binder| {
+            if name == "unnest" && call.arguments.len() > 1 {
+                // Side by side, the shorter ones filled up with NULLs.
+                return call
+                    .arguments
+                    .chunks(1)
+                    .map(|array| binder.table_call_with(call, array, item.span))
+                    .collect();
+            }
             if functions::is_table_function(name) {
-                return binder.table_call(call, item.span);
+                return Ok(vec![binder.table_call(call, item.span)?]);
             }
             let value = binder.call(call, item.span)?;
             let value = binder.settle(value);
-            Ok(TableCall {
+            Ok(vec![TableCall {
                 id: binder.column_id(),
                 function: TableFunction::Scalar,
                 data_type: value.data_type,
                 arguments: vec![value],
-            })
+            }])
         });
         self.scopes.pop();
-        let bound = bound?;
+        let bound: Vec<TableCall> = bound?;
         // A function's only column bears the name of its alias.
-        let column = item.alias.as_ref().map_or(name, |alias| &alias.name.name);
-        let mut columns = vec![ScopeColumn {
-            name: column.to_owned(),
-            id: bound.id,
-            data_type: bound.data_type,
-            nullable: true,
-        }];
+        let column = functions::table_function_column(name)
+            .unwrap_or_else(|| item.alias.as_ref().map_or(name, |alias| &alias.name.name));
+        let mut columns: Vec<ScopeColumn> = bound
+            .iter()
+            .map(|call| ScopeColumn {
+                name: column.to_owned(),
+                id: call.id,
+                data_type: call.data_type,
+                nullable: true,
+            })
+            .collect();
         let number = ordinality.then(|| self.column_id());
         if let Some(id) = number {
             columns.push(ScopeColumn {
@@ -59,7 +71,7 @@ impl<'a> Binder<'a> {
             });
         }
         let plan = LogicalPlan::TableFunctions {
-            calls: vec![bound],
+            calls: bound,
             ordinality: number,
         };
         super::from::relation(plan, name, None, columns, None, item.alias.as_ref())
@@ -108,6 +120,16 @@ impl<'a> Binder<'a> {
     }
 
     fn table_call(&mut self, call: &'a FunctionCall, span: Span) -> Result<TableCall> {
+        self.table_call_with(call, &call.arguments, span)
+    }
+
+    /// A call with some of its arguments.
+    fn table_call_with(
+        &mut self,
+        call: &'a FunctionCall,
+        given: &'a [Argument],
+        span: Span,
+    ) -> Result<TableCall> {
         let name = call.name.last().name.as_str();
         if call.star || call.distinct || call.filter.is_some() || !call.order_by.is_empty() {
             return Err(Error::new(
@@ -118,8 +140,8 @@ impl<'a> Binder<'a> {
             )
             .at(span));
         }
-        let mut arguments = Vec::with_capacity(call.arguments.len());
-        for argument in &call.arguments {
+        let mut arguments = Vec::with_capacity(given.len());
+        for argument in given {
             arguments.push(self.expr(&argument.value)?);
         }
         let types: Vec<DataType> = arguments.iter().map(|of| of.data_type).collect();
