@@ -7,7 +7,8 @@
 //!   every way; injects an error into every operation; flips every bit at rest.
 //! - [`history`]: what concurrent transactions saw of one another, and which anomalies that
 //!   makes.
-//! - [`golden`]: scripts with their expected output, text in and text out.
+//! - [`golden`]: scripts with their expected output, text in and text out; [`sessions`]: such of
+//!   several sessions at once.
 //!
 //! What survives a power failure depends on what was synced:
 //!
@@ -39,4 +40,5 @@
 pub mod golden;
 pub mod harness;
 pub mod history;
+pub mod sessions;
 pub mod sim;
