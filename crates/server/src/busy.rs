@@ -190,8 +190,11 @@ pub(crate) fn run(
     }
 }
 
-/// Whether the server's end is the session's.
+/// Whether the session ends: with the server, or because another session wants it.
 pub(crate) fn is_over(phase: Phase, progress: Progress, session: &Session) -> bool {
+    if session.dispatcher.is_terminated() {
+        return true;
+    }
     match phase {
         Phase::Serving => false,
         Phase::Draining => {

@@ -6,91 +6,18 @@
     reason = "a test speaks to the real world, and fails by panicking"
 )]
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
+mod wire;
+
+use std::{io::Write, net::TcpStream, time::Duration};
 
 use rustling_server::{Limits, Server, ServerOptions};
-use rustling_sql::{
-    Database,
-    ast::RoleOption::{Login, Password, Superuser},
-};
+use wire::{connect, contains, database, drain, message, read_ready, session, startup};
 
 fn server(limits: Limits, trust: bool) -> Server {
-    let database = Database::in_memory().unwrap();
-    let ann = [
-        Login(true),
-        Superuser(true),
-        Password(Some("secret".into())),
-    ];
-    database.set_role("ann", &ann).unwrap();
     let mut options = ServerOptions::new().listen_on("127.0.0.1:0".parse().unwrap());
     options.limits = limits;
     options.trust = trust;
-    Server::start(database, options).unwrap()
-}
-
-fn connect(server: &Server) -> TcpStream {
-    let stream = TcpStream::connect(server.addresses()[0]).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-}
-
-/// Everything that comes until the connection ends.
-fn drain(mut stream: TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // A reset is an end too.
-    let _ = stream.read_to_end(&mut bytes);
-    bytes
-}
-
-fn startup(user: &str) -> Vec<u8> {
-    let mut body = 196_608u32.to_be_bytes().to_vec();
-    body.extend_from_slice(b"user\0");
-    body.extend_from_slice(user.as_bytes());
-    body.extend_from_slice(b"\0\0");
-    let mut message = (body.len() as u32 + 4).to_be_bytes().to_vec();
-    message.extend(body);
-    message
-}
-
-/// Begins a session on a server that trusts everybody.
-fn session(server: &Server) -> TcpStream {
-    let mut stream = connect(server);
-    stream.write_all(&startup("ann")).unwrap();
-    read_ready(&mut stream);
-    stream
-}
-
-fn read_ready(stream: &mut TcpStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    loop {
-        let mut head = [0; 5];
-        stream.read_exact(&mut head).unwrap();
-        let length = u32::from_be_bytes(head[1..].try_into().unwrap()) as usize;
-        let mut body = vec![0; length - 4];
-        stream.read_exact(&mut body).unwrap();
-        all.extend_from_slice(&head);
-        all.extend_from_slice(&body);
-        if head[0] == b'Z' {
-            return all;
-        }
-    }
-}
-
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![kind];
-    bytes.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
-    bytes.extend_from_slice(body);
-    bytes
-}
-
-fn contains(bytes: &[u8], text: &str) -> bool {
-    String::from_utf8_lossy(bytes).contains(text)
+    Server::start(database(), options).unwrap()
 }
 
 /// The server still serves.

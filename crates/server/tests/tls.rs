@@ -6,11 +6,12 @@
     reason = "a test speaks to the real world, and fails by panicking"
 )]
 
+mod wire;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -19,10 +20,6 @@ use postgres_protocol::{
     message::{backend::Message, frontend},
 };
 use rustling_server::{Certificate, Server, ServerOptions};
-use rustling_sql::{
-    Database,
-    ast::RoleOption::{Login, Password},
-};
 use sha2::{Digest, Sha256};
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
@@ -40,28 +37,18 @@ impl Place {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let chain = made.cert.pem();
         let key = made.signing_key.serialize_pem();
-        let database = Database::in_memory().unwrap();
-        let ann = [Login(true), Password(Some("secret".into()))];
-        database.set_role("ann", &ann).unwrap();
         let mut options = ServerOptions::new().listen_on("127.0.0.1:0".parse().unwrap());
         options.certificate =
             Some(Certificate::from_pem(chain.as_bytes(), key.as_bytes()).unwrap());
         options.require_tls = require_tls;
         Place {
-            server: Server::start(database, options).unwrap(),
+            server: Server::start(wire::database(), options).unwrap(),
             certificate: made.cert.der().clone(),
         }
     }
 
-    fn plain(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.server.addresses()[0]).unwrap();
-        let limit = Some(Duration::from_secs(20));
-        stream.set_read_timeout(limit).unwrap();
-        stream
-    }
-
     fn encrypted(&self) -> StreamOwned<ClientConnection, TcpStream> {
-        let mut plain = self.plain();
+        let mut plain = wire::connect(&self.server);
         let mut request = BytesMut::new();
         frontend::ssl_request(&mut request);
         plain.write_all(&request).unwrap();
@@ -189,7 +176,7 @@ fn whoever_sits_between_is_found_out() {
 fn nothing_is_bound_in_the_clear() {
     let place = Place::new(false);
     let (mechanisms, result) = log_in(
-        &mut place.plain(),
+        &mut wire::connect(&place.server),
         SCRAM_SHA_256,
         ChannelBinding::unsupported(),
         "secret",
@@ -197,7 +184,7 @@ fn nothing_is_bound_in_the_clear() {
     assert_eq!(mechanisms, [SCRAM_SHA_256]);
     assert!(result.is_ok());
     let (_, result) = log_in(
-        &mut place.plain(),
+        &mut wire::connect(&place.server),
         SCRAM_SHA_256_PLUS,
         place.binding(),
         "secret",
@@ -209,7 +196,7 @@ fn nothing_is_bound_in_the_clear() {
 fn connections_in_the_clear_are_refused_where_tls_is_required() {
     let place = Place::new(true);
     let (_, result) = log_in(
-        &mut place.plain(),
+        &mut wire::connect(&place.server),
         SCRAM_SHA_256,
         ChannelBinding::unsupported(),
         "secret",

@@ -30,6 +30,8 @@ pub(super) struct Prepared {
     types: Vec<u32>,
     /// How many columns its result has, as the client is told.
     columns: usize,
+    /// Whether the session knows it too, by the same name.
+    shared: bool,
 }
 
 /// A statement with its parameters.
@@ -54,7 +56,7 @@ enum State {
 impl Dispatcher {
     /// Prepares a statement.
     pub(super) fn parse(&mut self, name: String, text: &str, declared: &[u32]) -> Result<()> {
-        if !name.is_empty() && self.statements.contains_key(&name) {
+        if !name.is_empty() && self.prepared(&name).is_ok() {
             return Err(Error::new(
                 SqlState("42P05"),
                 format!("prepared statement \"{name}\" already exists"),
@@ -64,7 +66,9 @@ impl Dispatcher {
         let (statement, found, columns) = if text.trim().trim_end_matches(';').trim().is_empty() {
             (None, Vec::new(), 0)
         } else {
-            let statement = self.session.prepare(text)?;
+            // What the client says of its parameters decides what the statement means.
+            let said: Vec<DataType> = declared.iter().map(|oid| declared_type(*oid)).collect();
+            let statement = self.session.prepare_with(text, &said)?;
             let found = self.session.describe(&statement)?;
             (Some(statement), found.parameters, found.columns.len())
         };
@@ -76,6 +80,10 @@ impl Dispatcher {
                 (_, None) => wire_type(DataType::Text).oid,
             })
             .collect();
+        // EXECUTE and DEALLOCATE know the statement by its name.
+        let shared = statement
+            .as_ref()
+            .is_some_and(|of| !name.is_empty() && self.session.keep_statement(&name, of));
         self.statements.insert(
             name,
             Arc::new(Prepared {
@@ -85,6 +93,7 @@ impl Dispatcher {
                 text: text.into(),
                 types,
                 columns,
+                shared,
             }),
         );
         backend::parse_complete(&mut self.out);
@@ -100,7 +109,7 @@ impl Dispatcher {
         parameters: Vec<Option<Bytes>>,
         result_formats: Vec<i16>,
     ) -> Result<()> {
-        let prepared = Arc::clone(self.prepared(statement)?);
+        let prepared = self.prepared(statement)?;
         if !portal.is_empty() && self.portals.contains_key(&portal) {
             return Err(Error::new(
                 SqlState("42P03"),
@@ -157,23 +166,24 @@ impl Dispatcher {
     /// Tells what a statement or portal takes and gives.
     pub(super) fn describe(&mut self, target: &Target) -> Result<()> {
         let (prepared, formats) = match target {
-            Target::Statement(name) => {
-                let prepared = self.prepared(name)?;
-                (prepared, &[][..])
+            Target::Statement(name) => (self.prepared(name)?, Vec::new()),
+            Target::Portal(name)
+                if !self.portals.contains_key(name)
+                    && let Some(columns) = self.session.cursor_columns(name) =>
+            {
+                return backend::row_description(&mut self.out, columns, |_| Ok(Format::Text));
             }
             Target::Portal(name) => {
                 let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-                (&portal.prepared, portal.formats.as_slice())
+                (Arc::clone(&portal.prepared), portal.formats.clone())
             }
         };
         let columns = match &prepared.statement {
             Some(statement) => self.session.result_columns(statement)?,
             None => Arc::default(),
         };
-        let formats = formats.to_vec();
         if matches!(target, Target::Statement(_)) {
-            let types = prepared.types.clone();
-            backend::parameter_description(&mut self.out, &types);
+            backend::parameter_description(&mut self.out, &prepared.types);
         }
         if columns.is_empty() {
             backend::no_data(&mut self.out);
@@ -186,6 +196,9 @@ impl Dispatcher {
     /// Begins to run a portal. Where more messages of the same series may follow (`alone` is
     /// false), a transaction around the series is opened first.
     pub(super) fn execute(&mut self, name: String, max_rows: u32, alone: bool) -> Result<()> {
+        if !self.portals.contains_key(&name) && self.session.cursor_columns(&name).is_some() {
+            return self.execute_cursor(&name, max_rows);
+        }
         let portal = self
             .portals
             .get_mut(&name)
@@ -253,6 +266,21 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Sends rows of a cursor that SQL has declared: to clients it is a portal.
+    fn execute_cursor(&mut self, name: &str, max_rows: u32) -> Result<()> {
+        let rows = (max_rows > 0).then_some(i64::from(max_rows));
+        let fetched = self.session.fetch_forward(name, rows)?;
+        let formats = vec![Format::Text; fetched.columns().len()];
+        let mut sending = Sending::new(fetched, formats, self.session.text_style());
+        while sending.send(&mut None, &mut self.out)? == Sent::Enough {}
+        if rows == i64::try_from(sending.sent()).ok() {
+            backend::portal_suspended(&mut self.out);
+        } else {
+            backend::command_complete(&mut self.out, &format!("SELECT {}", sending.sent()));
+        }
+        Ok(())
+    }
+
     /// Sends more of the portal being executed.
     pub(super) fn continue_execution(&mut self) {
         let Some((name, mut limit)) = self.executing.take() else {
@@ -307,20 +335,68 @@ impl Dispatcher {
     /// Forgets a statement or portal; one that is not there is no error.
     pub(super) fn close(&mut self, target: &Target) {
         match target {
-            Target::Statement(name) => drop(self.statements.remove(name)),
-            Target::Portal(name) => drop(self.portals.remove(name)),
+            Target::Statement(name) => {
+                if self.statements.remove(name).is_none_or(|of| of.shared) {
+                    self.session.forget_statement(name);
+                }
+            }
+            Target::Portal(name) => {
+                if self.portals.remove(name).is_none() {
+                    self.session.close_cursor(name);
+                }
+            }
         }
         backend::close_complete(&mut self.out);
     }
 
-    fn prepared(&self, name: &str) -> Result<&Arc<Prepared>> {
-        self.statements.get(name).ok_or_else(|| {
+    /// The statement of that name: of the protocol, or of PREPARE.
+    fn prepared(&mut self, name: &str) -> Result<Arc<Prepared>> {
+        let known = self.statements.get(name);
+        let statement = match known {
+            Some(known) if !known.shared => return Ok(Arc::clone(known)),
+            _ => self.session.named_statement(name),
+        };
+        let Some(statement) = statement else {
+            self.statements.remove(name);
             let message = match name {
                 "" => "unnamed prepared statement does not exist".to_owned(),
                 name => format!("prepared statement \"{name}\" does not exist"),
             };
-            Error::new(SqlState("26000"), message)
-        })
+            return Err(Error::new(SqlState("26000"), message));
+        };
+        let is_known = |known: &&Arc<Prepared>| {
+            let of = known.statement.as_ref();
+            of.is_some_and(|of| of.is(&statement))
+        };
+        if let Some(known) = known.filter(is_known) {
+            return Ok(Arc::clone(known));
+        }
+        let found = self.session.describe(&statement)?;
+        let prepared = Arc::new(Prepared {
+            class: class_of(statement.text()),
+            controls: false,
+            text: Arc::clone(statement.sql()),
+            types: found
+                .parameters
+                .iter()
+                .map(|of| wire_type(*of).oid)
+                .collect(),
+            columns: found.columns.len(),
+            shared: true,
+            statement: Some(statement),
+        });
+        check_count(self.statements.len(), "prepared statements")?;
+        self.statements
+            .insert(name.to_owned(), Arc::clone(&prepared));
+        Ok(prepared)
+    }
+}
+
+/// The type that a client declares a parameter to be; unknown where it leaves that open.
+fn declared_type(oid: u32) -> DataType {
+    match oid {
+        0 | 705 => DataType::Unknown,
+        oid => type_of(oid).unwrap_or(DataType::Unknown),
     }
 }
 

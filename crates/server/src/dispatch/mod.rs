@@ -210,6 +210,11 @@ impl Dispatcher {
         self.session.in_transaction()
     }
 
+    /// Whether another session has ended this one.
+    pub(crate) fn is_terminated(&self) -> bool {
+        self.session.cancel_token().is_terminated()
+    }
+
     /// Tells the client why the connection ends.
     pub(crate) fn disconnect(&mut self, error: &Error) -> Progress {
         backend::report(&mut self.out, Severity::Fatal, error, None);

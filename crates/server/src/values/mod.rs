@@ -60,87 +60,45 @@ pub(crate) struct WireType {
     pub(crate) modifier: i32,
 }
 
-/// What a length or precision is raised by in a type modifier (`VARHDRSZ`).
-const MODIFIER_OFFSET: i32 = 4;
+/// The number of `unknown`, and of what has no number of its own.
+const UNKNOWN: u32 = 705;
 
 /// The type's number and shape.
 pub(crate) fn wire_type(data_type: DataType) -> WireType {
-    let plain = |oid, size| WireType {
-        oid,
-        size,
-        modifier: -1,
-    };
-    let limited = |oid, limit: i64| WireType {
-        oid,
-        size: -1,
-        modifier: i32::try_from(limit).map_or(-1, |limit| limit.saturating_add(MODIFIER_OFFSET)),
-    };
-    match data_type {
-        DataType::Boolean => plain(16, 1),
-        DataType::Bytea => plain(17, -1),
-        DataType::Int8 => plain(20, 8),
+    let shown = match data_type {
         // PostgreSQL has no 8-bit integer: the next wider one takes its place.
-        DataType::Int1 | DataType::Int2 => plain(21, 2),
-        DataType::Int4 => plain(23, 4),
-        DataType::Float4 => plain(700, 4),
-        DataType::Float8 => plain(701, 8),
-        DataType::Char(length) => limited(1042, length.into()),
-        DataType::Varchar(Some(length)) => limited(1043, length.into()),
-        DataType::Varchar(None) => plain(1043, -1),
-        DataType::Date => plain(1082, 4),
-        DataType::Time => plain(1083, 8),
-        DataType::Timestamp => plain(1114, 8),
-        DataType::TimestampTz => plain(1184, 8),
-        DataType::Interval => plain(1186, 16),
-        DataType::Decimal(Some((precision, scale))) => limited(
-            1700,
-            (i64::from(precision) << 16) | (i64::from(scale) & 0x7ff),
-        ),
-        DataType::Decimal(None) => plain(1700, -1),
-        DataType::Uuid => plain(2950, 16),
-        DataType::InternalChar => plain(18, 1),
-        DataType::Name => plain(19, 64),
-        DataType::Oid | DataType::Object(_) => plain(data_type.oid(), 4),
-        DataType::Json
-        | DataType::Jsonb
-        | DataType::Array(_)
-        | DataType::Int2Vector
-        | DataType::OidVector => match data_type.oid() {
-            0 | 705 => plain(25, -1),
-            oid => plain(oid, -1),
+        DataType::Int1 => DataType::Int2,
+        // Nothing has decided what it is: it travels as its text.
+        DataType::Unknown => DataType::Text,
+        other => other,
+    };
+    let size = match (shown, shown.entry()) {
+        (DataType::Array(_), _) | (_, None) => -1,
+        (_, Some(entry)) => entry.size,
+    };
+    WireType {
+        oid: match shown.oid() {
+            UNKNOWN => wire_type(DataType::Text).oid,
+            oid => oid,
         },
-        // Text, and every type that travels as its text.
-        _ => plain(25, -1),
+        size,
+        modifier: shown.modifier(),
     }
 }
 
 /// The type with that number; `None` for one that has no binary form here.
 #[must_use]
 pub fn type_of(oid: u32) -> Option<DataType> {
-    Some(match oid {
-        16 => DataType::Boolean,
-        17 => DataType::Bytea,
-        20 => DataType::Int8,
-        21 => DataType::Int2,
-        23 => DataType::Int4,
-        26 => DataType::Oid,
-        // text, name, unknown
-        19 | 25 | 705 => DataType::Text,
-        700 => DataType::Float4,
-        701 => DataType::Float8,
-        1042 | 1043 => DataType::Varchar(None),
-        1082 => DataType::Date,
-        1083 => DataType::Time,
-        1114 => DataType::Timestamp,
-        1184 => DataType::TimestampTz,
-        1186 => DataType::Interval,
-        1700 => DataType::Decimal(None),
-        2950 => DataType::Uuid,
-        oid => match DataType::from_oid(oid) {
-            Some(of @ (DataType::Json | DataType::Jsonb | DataType::Array(_))) => of,
-            _ => return None,
-        },
-    })
+    match DataType::from_oid(oid)? {
+        DataType::Unknown | DataType::Name => Some(DataType::Text),
+        // How long it is, a parameter's number does not tell.
+        DataType::Char(_) => Some(DataType::Varchar(None)),
+        DataType::InternalChar
+        | DataType::Object(_)
+        | DataType::Int2Vector
+        | DataType::OidVector => None,
+        other => Some(other),
+    }
 }
 
 /// Writes a value behind its length, as a field of a row.
@@ -193,5 +151,58 @@ pub(crate) fn read_parameter(
         (None, _) => Ok(Value::Null),
         (Some(bytes), Format::Text) => binary::text(&bytes),
         (Some(bytes), Format::Binary) => binary::read(&bytes, data_type),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustling_sql::types::{CastContext, RoundedTime};
+
+    use super::*;
+
+    #[test]
+    fn types_are_known_by_postgresql_s_numbers_and_sizes() {
+        for (data_type, oid, size, modifier) in [
+            (DataType::Int1, 21, 2, -1),
+            (DataType::Unknown, 25, -1, -1),
+            (DataType::Char(3), 1042, -1, 7),
+            (DataType::Varchar(Some(10)), 1043, -1, 14),
+            (DataType::Varchar(None), 1043, -1, -1),
+            (DataType::Decimal(Some((9, 2))), 1700, -1, (9 << 16) + 6),
+            (DataType::TimeTz, 1266, 12, -1),
+            (DataType::Rounded(RoundedTime::TimestampTz, 3), 1184, 8, 3),
+            (DataType::Oid, 26, 4, -1),
+            (DataType::Int4.array().unwrap(), 1007, -1, -1),
+            (DataType::TimeTz.array().unwrap(), 1270, -1, -1),
+        ] {
+            let found = wire_type(data_type);
+            assert_eq!(
+                (found.oid, found.size, found.modifier),
+                (oid, size, modifier)
+            );
+            let read = type_of(oid).unwrap();
+            assert_eq!(wire_type(read).oid, if oid == 1042 { 1043 } else { oid });
+        }
+        assert_eq!(type_of(2205), None);
+        assert_eq!(type_of(999_999), None);
+    }
+
+    #[test]
+    fn a_time_with_its_zone_goes_there_and_back() {
+        let style = TextStyle::DEFAULT;
+        let text = Value::Text("04:05:06.5+03:30".into());
+        let time = text.cast(DataType::TimeTz, CastContext::Explicit).unwrap();
+        let mut out = BytesMut::new();
+        write_value(&mut out, &time, DataType::TimeTz, Format::Text, &style).unwrap();
+        assert_eq!(&out[4..], b"04:05:06.5+03:30");
+        out.clear();
+        write_value(&mut out, &time, DataType::TimeTz, Format::Binary, &style).unwrap();
+        // Microseconds, and seconds west of Greenwich.
+        let mut expected = 14_706_500_000_i64.to_be_bytes().to_vec();
+        expected.extend((-12_600_i32).to_be_bytes());
+        assert_eq!(&out[4..], expected);
+        let bytes = Some(Bytes::from(expected));
+        let read = read_parameter(bytes, Format::Binary, DataType::TimeTz).unwrap();
+        assert_eq!(read, time);
     }
 }

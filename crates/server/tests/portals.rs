@@ -1,0 +1,219 @@
+//! Portals, cursors and parameters as drivers use them, message by message; sessions that others
+//! end.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test speaks to the real world, and fails by panicking"
+)]
+
+mod wire;
+
+use std::{io::Write, net::TcpStream};
+
+use rustling_server::{Server, ServerOptions};
+use wire::{contains, database, drain, kinds, message, read_ready, session};
+
+fn server() -> Server {
+    let options = ServerOptions::new()
+        .listen_on("127.0.0.1:0".parse().unwrap())
+        .trusting();
+    Server::start(database(), options).unwrap()
+}
+
+fn query(stream: &mut TcpStream, sql: &str) -> Vec<u8> {
+    let body = [sql.as_bytes(), b"\0"].concat();
+    stream.write_all(&message(b'Q', &body)).unwrap();
+    read_ready(stream)
+}
+
+/// Sends the messages with a Sync behind them.
+fn series(stream: &mut TcpStream, messages: &[Vec<u8>]) -> Vec<u8> {
+    stream.write_all(&messages.concat()).unwrap();
+    stream.write_all(&message(b'S', b"")).unwrap();
+    read_ready(stream)
+}
+
+fn describe_portal(name: &str) -> Vec<u8> {
+    message(b'D', &[b"P", name.as_bytes(), b"\0"].concat())
+}
+
+fn execute(name: &str, rows: u32) -> Vec<u8> {
+    message(
+        b'E',
+        &[name.as_bytes(), b"\0", &rows.to_be_bytes()].concat(),
+    )
+}
+
+fn close_portal(name: &str) -> Vec<u8> {
+    message(b'C', &[b"P", name.as_bytes(), b"\0"].concat())
+}
+
+#[test]
+fn cursors_of_sql_are_portals() {
+    let server = server();
+    let mut stream = session(&server);
+    query(
+        &mut stream,
+        "BEGIN; DECLARE c CURSOR FOR SELECT n AS number FROM generate_series(1, 5) n",
+    );
+    let answer = series(&mut stream, &[describe_portal("c")]);
+    assert_eq!(kinds(&answer), "TZ");
+    assert!(contains(&answer, "number"));
+    let answer = series(&mut stream, &[execute("c", 2)]);
+    assert_eq!(kinds(&answer), "DDsZ");
+    // FETCH goes on where the protocol has stopped, and the other way round.
+    let answer = query(&mut stream, "FETCH 1 FROM c");
+    assert_eq!(kinds(&answer), "TDCZ");
+    assert!(contains(&answer, "FETCH 1"));
+    let answer = series(&mut stream, &[execute("c", 0)]);
+    assert_eq!(kinds(&answer), "DDCZ");
+    assert!(contains(&answer, "SELECT 2"));
+    // Closing the portal closes the cursor.
+    let answer = series(&mut stream, &[close_portal("c")]);
+    assert_eq!(kinds(&answer), "3Z");
+    let answer = series(&mut stream, &[describe_portal("c")]);
+    assert!(contains(&answer, "34000"));
+}
+
+#[test]
+fn fetch_and_execute_are_described_before_they_run() {
+    let server = server();
+    let mut stream = session(&server);
+    query(&mut stream, "PREPARE p (int) AS SELECT $1 + 1 AS more");
+    query(&mut stream, "BEGIN; DECLARE c CURSOR FOR SELECT 7 AS seven");
+    for (sql, column) in [("FETCH ALL FROM c", "seven"), ("EXECUTE p (41)", "more")] {
+        let parse = message(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"].concat());
+        // Everything in binary form.
+        let bind = message(b'B', b"\0\0\0\0\0\0\0\x01\0\x01");
+        let answer = series(
+            &mut stream,
+            &[parse, bind, describe_portal(""), execute("", 0)],
+        );
+        assert_eq!(kinds(&answer), "12TDCZ", "{sql}");
+        assert!(contains(&answer, column), "{sql}");
+    }
+}
+
+fn parse(name: &str, sql: &str) -> Vec<u8> {
+    let body = [name.as_bytes(), b"\0", sql.as_bytes(), b"\0\0\0"];
+    message(b'P', &body.concat())
+}
+
+/// Binds the unnamed portal to a statement without parameters.
+fn bind(statement: &str) -> Vec<u8> {
+    let body = [b"\0", statement.as_bytes(), b"\0\0\0\0\0\0\0"];
+    message(b'B', &body.concat())
+}
+
+#[test]
+fn statements_of_the_protocol_and_of_sql_have_the_same_names() {
+    let server = server();
+    let mut stream = session(&server);
+    series(&mut stream, &[parse("wire", "SELECT $1::int + 1 AS more")]);
+    let answer = query(&mut stream, "EXECUTE wire (41)");
+    assert!(contains(&answer, "42"), "{answer:?}");
+    let answer = query(
+        &mut stream,
+        "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE wire (NULL)",
+    );
+    assert!(contains(&answer, "\"Plan\""), "{answer:?}");
+    let answer = query(&mut stream, "PREPARE wire AS SELECT 1");
+    assert!(contains(&answer, "42P05"));
+
+    query(&mut stream, "PREPARE text AS SELECT 7 AS seven");
+    let answer = series(&mut stream, &[parse("text", "SELECT 1")]);
+    assert!(contains(&answer, "42P05"));
+    let run = [bind("text"), describe_portal(""), execute("", 0)];
+    let answer = series(&mut stream, &run);
+    assert_eq!(kinds(&answer), "2TDCZ");
+    assert!(contains(&answer, "seven"));
+
+    for (name, forget) in [("text", "DEALLOCATE text"), ("wire", "DEALLOCATE ALL")] {
+        query(&mut stream, forget);
+        let answer = series(&mut stream, &[bind(name)]);
+        assert!(contains(&answer, "26000"), "{name}");
+        assert_eq!(
+            kinds(&series(&mut stream, &[parse(name, "SELECT 2")])),
+            "1Z"
+        );
+    }
+    query(&mut stream, "DISCARD ALL");
+    assert!(contains(&series(&mut stream, &[bind("wire")]), "26000"));
+    series(&mut stream, &[parse("wire", "SELECT 3")]);
+    let close = message(b'C', b"Swire\0");
+    assert_eq!(kinds(&series(&mut stream, &[close])), "3Z");
+    assert!(contains(&query(&mut stream, "EXECUTE wire"), "26000"));
+}
+
+#[test]
+fn declared_types_of_parameters_decide() {
+    let server = server();
+    let mut stream = session(&server);
+    for (declared, oid) in [
+        (23u32, 23u32),
+        (1184, 1184),
+        (1266, 1266),
+        (0, 25),
+        (705, 25),
+    ] {
+        let parse = [
+            b"\0SELECT $1 AS it\0\0\x01".as_slice(),
+            &declared.to_be_bytes(),
+        ];
+        let parse = message(b'P', &parse.concat());
+        let answer = series(&mut stream, &[parse, message(b'D', b"S\0")]);
+        assert_eq!(kinds(&answer), "1tTZ");
+        // The column's name, its table and place, and then its type.
+        let at = answer
+            .windows(3)
+            .position(|bytes| bytes == b"it\0")
+            .unwrap()
+            + 3
+            + 6;
+        assert_eq!(answer[at..at + 4], oid.to_be_bytes(), "{declared}");
+    }
+}
+
+#[test]
+fn one_session_ends_the_statement_or_the_whole_of_another() {
+    let server = server();
+    let mut victim = session(&server);
+    let answer = query(&mut victim, "SELECT 'number ' || pg_backend_pid() || ';'");
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let (_, rest) = text.split_once("number ").unwrap();
+    let pid: u32 = rest.split_once(';').unwrap().0.parse().unwrap();
+    let mut other = session(&server);
+    assert!(contains(
+        &query(&mut other, "SELECT 'is ' || pg_cancel_backend(2000000)"),
+        "is false"
+    ));
+
+    let slow = b"SELECT count(*) FROM generate_series(1, 30000) a, generate_series(1, 30000) b\0";
+    victim.write_all(&message(b'Q', slow)).unwrap();
+    // It may not have begun yet.
+    let running = "SELECT 'runs: ' || count(*) FROM pg_stat_activity WHERE state = 'active' \
+                   AND query LIKE '%30000%' AND pid <> pg_backend_pid()";
+    while !contains(&query(&mut other, running), "runs: 1") {}
+    let cancel = format!("SELECT 'is ' || pg_cancel_backend({pid})");
+    assert!(contains(&query(&mut other, &cancel), "is true"));
+    let answer = read_ready(&mut victim);
+    assert!(contains(&answer, "57014"), "{answer:?}");
+
+    // Whoever is no superuser ends no superuser's session.
+    query(&mut other, "CREATE ROLE bob LOGIN");
+    let denied = format!("SET ROLE bob; SELECT pg_terminate_backend({pid})");
+    assert!(contains(&query(&mut other, &denied), "42501"));
+    query(&mut other, "RESET ROLE");
+
+    let terminate = format!("SELECT 'is ' || pg_terminate_backend({pid})");
+    assert!(contains(&query(&mut other, &terminate), "is true"));
+    let last = drain(victim);
+    assert!(
+        contains(&last, "57P01") && contains(&last, "FATAL"),
+        "{last:?}"
+    );
+    while server.connections() > 1 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
