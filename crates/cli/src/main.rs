@@ -8,6 +8,7 @@ mod attach;
 mod commands;
 mod config;
 mod connection;
+mod copy_data;
 mod error;
 mod kv;
 mod logging;

@@ -28,7 +28,7 @@ pub(crate) enum Missing {
 /// Where it is not there (and may not be made), damaged or not permitted, or in use by a process
 /// that does not serve it.
 pub(crate) fn open_or_attach(path: &Path, common: &Common, missing: Missing) -> Result<Opened> {
-    match open(path, common, missing) {
+    match open_files(path, common, missing) {
         Err(Error::Database(error)) if error.state() == IN_USE => {
             Ok(Opened::Attached(Box::new(Remote::attach(path)?)))
         }
@@ -78,11 +78,27 @@ fn store_options(config: &Config, options: &mut StoreOptions) -> Result<()> {
     Ok(())
 }
 
-/// Opens the database at `path`.
+/// Opens the database at `path` for a command that needs its files.
 ///
 /// # Errors
 /// Where it is not there (and may not be made), in use, damaged or not permitted.
 pub(crate) fn open(path: &Path, common: &Common, missing: Missing) -> Result<Database> {
+    open_files(path, common, missing).map_err(|error| match error {
+        Error::Database(error) if error.state() == IN_USE => Error::Usage {
+            message: format!(
+                "{} is in use by another process, and this command needs its files",
+                path.display()
+            ),
+            hint: "end that process first, or have it do the work: rustling query and the shell \
+                   attach to a process that serves its database, and SQL has COPY for data, \
+                   CREATE ROLE for users and the schema sys for statistics"
+                .into(),
+        },
+        other => other,
+    })
+}
+
+fn open_files(path: &Path, common: &Common, missing: Missing) -> Result<Database> {
     let config = Config::read(path, common, None)?;
     let mut options = DatabaseOptions::default();
     options.store.create = missing == Missing::Create;

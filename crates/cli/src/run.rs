@@ -5,7 +5,8 @@ use std::io::{BufRead, Write};
 use rustling_sql::{CopyIn, Session, StatementResult, parser::split_statements};
 
 use crate::{
-    error::{Error, Result, input, output},
+    copy_data::CopyData,
+    error::{Error, Result, output},
     output::{Column, Format, Layout, RowWriter, TableWriter, writer},
 };
 
@@ -24,9 +25,6 @@ pub(crate) struct Output<'a> {
     /// Whether statements without rows say what they did.
     pub(crate) tags: bool,
 }
-
-/// Bytes of COPY's data that are passed on at once.
-const COPY_BYTES: usize = 64 << 10;
 
 /// Runs each statement of `sql` and writes what it gives. COPY FROM STDIN takes its data from
 /// `data`, up to a line `\.` or the end.
@@ -75,53 +73,15 @@ fn copy_in(
     data: &mut dyn BufRead,
     to: &mut Output<'_>,
 ) -> Result<()> {
-    let whole = copy.is_binary();
-    let mut block = Vec::with_capacity(COPY_BYTES);
-    loop {
-        let before = block.len();
-        let count = if whole {
-            let ready = data.fill_buf().map_err(input)?;
-            block.extend_from_slice(ready);
-            let count = ready.len();
-            data.consume(count);
-            count
-        } else {
-            data.read_until(b'\n', &mut block).map_err(input)?
-        };
-        let line = block.get(before..).unwrap_or_default();
-        let is_mark = !whole && matches!(line, b"\\." | b"\\.\n" | b"\\.\r\n");
-        let is_end = count == 0 || is_mark;
-        if is_mark {
-            block.truncate(before);
-        }
-        if block.len() >= COPY_BYTES || is_end {
-            let taken = copy.write(session, &block);
-            block.clear();
-            if let Err(error) = taken {
-                if !is_end {
-                    pass_over(data, whole)?;
-                }
-                return Err(Error::Database(error));
-            }
-        }
-        if is_end {
-            break;
+    let mut data = CopyData::new(data, copy.is_binary());
+    while let Some(block) = data.next()? {
+        if let Err(error) = copy.write(session, block) {
+            data.pass_over()?;
+            return Err(Error::Database(error));
         }
     }
     let count = copy.finish(session).map_err(Error::Database)?;
     say_copied(count, to)
-}
-
-/// Passes over the rest of COPY's data, which must not be taken for statements.
-fn pass_over(data: &mut dyn BufRead, whole: bool) -> Result<()> {
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let count = data.read_until(b'\n', &mut line).map_err(input)?;
-        if count == 0 || (!whole && matches!(line.trim_ascii_end(), b"\\.")) {
-            return Ok(());
-        }
-    }
 }
 
 /// Says how many rows COPY has moved.

@@ -18,13 +18,14 @@ use postgres_protocol::{
 use rustling_sql::{SqlState, split_statements};
 
 use crate::{
+    copy_data::CopyData,
     error::{Error, Result, input, output},
     output::{Column, Format},
     run::{Output, row_writer, say_copied, say_done},
 };
 use answers::{read_columns, read_error, read_texts, read_values};
 
-/// Bytes read and COPY's data sent at a time.
+/// Bytes read at a time.
 const BLOCK: usize = 64 << 10;
 
 /// A connection to the process that holds a database.
@@ -331,37 +332,16 @@ impl Remote {
         }
     }
 
-    /// Sends COPY's data: up to a line `\.` or the end.
-    fn send_copy(&mut self, data: &mut dyn BufRead, whole: bool) -> Result<()> {
-        let mut block = Vec::with_capacity(BLOCK);
-        loop {
-            let before = block.len();
-            let count = if whole {
-                let ready = data.fill_buf().map_err(input)?;
-                block.extend_from_slice(ready);
-                let count = ready.len();
-                data.consume(count);
-                count
-            } else {
-                data.read_until(b'\n', &mut block).map_err(input)?
-            };
-            let line = block.get(before..).unwrap_or_default();
-            let is_mark = !whole && matches!(line, b"\\." | b"\\.\n" | b"\\.\r\n");
-            let is_end = count == 0 || is_mark;
-            if is_mark {
-                block.truncate(before);
-            }
-            if !block.is_empty() && (block.len() >= BLOCK || is_end) {
-                let part = frontend::CopyData::new(block.as_slice()).map_err(input)?;
-                part.write(&mut self.out);
-                block.clear();
-                self.send()?;
-            }
-            if is_end {
-                frontend::copy_done(&mut self.out);
-                return self.send();
-            }
+    /// Sends COPY's data.
+    fn send_copy(&mut self, data: &mut dyn BufRead, binary: bool) -> Result<()> {
+        let mut data = CopyData::new(data, binary);
+        while let Some(block) = data.next()? {
+            let part = frontend::CopyData::new(block).map_err(input)?;
+            part.write(&mut self.out);
+            self.send()?;
         }
+        frontend::copy_done(&mut self.out);
+        self.send()
     }
 }
 
