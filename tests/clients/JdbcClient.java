@@ -28,12 +28,12 @@ public final class JdbcClient {
 
     /**
      * What tools ask of the driver about tables. getPrimaryKeys, getIndexInfo and
-     * getBestRowIdentifier are missing: they need
-     * composite values, (information_schema._pg_expandarray(i.indkey)).n.
+     * getBestRowIdentifier are missing: they need composite values,
+     * (information_schema._pg_expandarray(i.indkey)).n.
      */
     static void metadata(Connection connection) throws SQLException {
         try (Statement statement = connection.createStatement()) {
-                        statement.execute("CREATE TABLE jdbc_child (id serial PRIMARY KEY, parent int NOT NULL REFERENCES jdbc_t (id),"
+            statement.execute("CREATE TABLE jdbc_child (id serial PRIMARY KEY, parent int NOT NULL REFERENCES jdbc_t (id),"
                 + " tags text[], at timestamptz DEFAULT now(), UNIQUE (parent, at))");
             statement.execute("CREATE INDEX jdbc_child_at ON jdbc_child (at DESC)");
             statement.execute("INSERT INTO jdbc_child (parent, tags) VALUES (1, ARRAY['a', 'b'])");

@@ -1,6 +1,8 @@
-// node-postgres: rows, prepared statements, transactions, errors.
+// node-postgres: rows, prepared statements, transactions, COPY, errors, cancel.
 const assert = require('assert');
+const { pipeline } = require('stream/promises');
 const { Client } = require('pg');
+const { from: copyFrom, to: copyTo } = require('pg-copy-streams');
 
 async function main() {
   const client = new Client({ database: 'gate' });
@@ -18,6 +20,8 @@ async function main() {
   const found = await client.query('SELECT * FROM node_t WHERE id = $1', [4]);
   assert.deepStrictEqual(found.rows, [{ id: 4, name: 'name 4', at, done: true }]);
   await client.query('BEGIN');
+  const changed = await client.query('UPDATE node_t SET name = $2 WHERE id = $1 RETURNING name', [3, 'new']);
+  assert.deepStrictEqual(changed.rows, [{ name: 'new' }]);
   const gone = await client.query('DELETE FROM node_t');
   assert.strictEqual(gone.rowCount, 10);
   await client.query('ROLLBACK');
@@ -28,6 +32,28 @@ async function main() {
     { code: '57014' },
   );
   await client.query('SET statement_timeout = 0');
+  // COPY both ways, more than one buffer of it.
+  const lines = Array.from({ length: 20000 }, (_, n) => `${n + 1000}\tcopied ${n}\n`);
+  await pipeline(lines, client.query(copyFrom('COPY node_t (id, name) FROM STDIN')));
+  let copied = '';
+  const output = client.query(copyTo('COPY (SELECT id, name FROM node_t WHERE id >= 1000 ORDER BY id) TO STDOUT'));
+  for await (const chunk of output) {
+    copied += chunk;
+  }
+  assert.strictEqual(copied, lines.join(''));
+  await client.query('DELETE FROM node_t WHERE id >= 1000');
+  // Another connection cancels.
+  const other = new Client({ database: 'gate' });
+  await other.connect();
+  const slow = assert.rejects(
+    client.query('SELECT count(*) FROM generate_series(1, 30000) a, generate_series(1, 30000) b'),
+    { code: '57014' },
+  );
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const cancelled = await other.query('SELECT pg_cancel_backend($1) AS done', [client.processID]);
+  assert.strictEqual(cancelled.rows[0].done, true);
+  await slow;
+  await other.end();
   const tags = await client.query('SELECT $1::text[] AS tags, $2::jsonb AS doc', [['a', 'b c'], { a: [1] }]);
   assert.deepStrictEqual(tags.rows, [{ tags: ['a', 'b c'], doc: { a: [1] } }]);
   const heard = new Promise((resolve) => client.once('notification', resolve));

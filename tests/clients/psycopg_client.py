@@ -120,6 +120,7 @@ other = psycopg.connect(
 timer = threading.Timer(0.3, lambda: other.execute("NOTIFY psycopg_news, 'hello'"))
 timer.start()
 assert next(connection.notifies()).payload == "hello"
+timer.join()
 other.close()
 
 # Many statements in one round trip.

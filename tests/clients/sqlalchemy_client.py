@@ -1,6 +1,9 @@
-"""SQLAlchemy: a model, its tables made and dropped, sessions, queries, errors."""
+"""SQLAlchemy: a model, its tables made and dropped, sessions, queries, COPY, errors, cancel,
+reflection."""
 
+import io
 import os
+import threading
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, declarative_base, relationship
@@ -90,5 +93,30 @@ assert [fk.target_fullname for fk in book.c.author_id.foreign_keys] == ["sa_auth
 assert book.c.id.primary_key and book.c.id.server_default is not None
 with engine.begin() as connection:
     connection.execute(sa.text("DROP VIEW sa_view"))
+
+# What SQLAlchemy leaves to the driver: COPY and cancel.
+raw = engine.raw_connection()
+cursor = raw.cursor()
+if sa.__version__ < "2":
+    cursor.copy_expert("COPY sa_author (id, name) FROM STDIN (FORMAT csv)", io.StringIO("100,Copied\n"))
+    out = io.StringIO()
+    cursor.copy_expert("COPY (SELECT id, name FROM sa_author WHERE id = 100) TO STDOUT", out)
+    assert out.getvalue() == "100\tCopied\n", out.getvalue()
+else:
+    with cursor.copy("COPY sa_author (id, name) FROM STDIN (FORMAT csv)") as copy:
+        copy.write("100,Copied\n")
+raw.commit()
+timer = threading.Timer(0.3, (raw.dbapi_connection if hasattr(raw, "dbapi_connection") else raw.connection).cancel)
+timer.start()
+try:
+    cursor.execute("SELECT count(*) FROM generate_series(1, 30000) a, generate_series(1, 30000) b")
+    raise AssertionError("not cancelled")
+except engine.dialect.dbapi.Error as error:
+    state = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
+    assert state == "57014", error
+raw.rollback()
+raw.close()
+with engine.begin() as connection:
+    assert connection.execute(sa.text("SELECT name FROM sa_author WHERE id = 100")).scalar() == "Copied"
 Base.metadata.drop_all(engine)
 print("SQLAlchemy", sa.__version__)

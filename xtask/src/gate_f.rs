@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -33,6 +33,9 @@ use crate::{
 
 const USER: &str = "gate";
 const PASSWORD: &str = "a password for the gate";
+
+/// Takes minutes.
+const SLOW: &str = "SELECT count(*) FROM generate_series(1, 30000) a, generate_series(1, 30000) b";
 
 /// How much is tried.
 struct Extent {
@@ -98,16 +101,17 @@ fn client_packages() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The directory with node-postgres, which is installed there where it is missing.
+/// The directory with node-postgres and its COPY, which are installed there where they are
+/// missing.
 fn node_packages() -> Result<PathBuf> {
     let folder = client_packages()?;
     let modules = folder.join("node_modules");
-    if !modules.join("pg").exists() {
+    if !modules.join("pg").exists() || !modules.join("pg-copy-streams").exists() {
         output(
             Command::new("npm")
                 .args(["install", "--no-audit", "--no-fund", "--prefix"])
                 .arg(&folder)
-                .arg("pg"),
+                .args(["pg", "pg-copy-streams"]),
         )?;
     }
     Ok(modules)
@@ -142,6 +146,7 @@ impl GateF {
                 text.lines().last().unwrap_or("fine")
             ));
         }
+        self.psql_cancels(&server)?;
         self.pgbench_scripts(&server, extent)?;
         drop(server);
         self.kills(extent)
@@ -262,6 +267,30 @@ impl GateF {
         })
     }
 
+    /// Interrupts psql, which then asks the server to end the statement.
+    fn psql_cancels(&self, server: &Server) -> Result<()> {
+        let mut psql = self.connected(server, "psql");
+        psql.args(["-X", "-c", SLOW])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let start = |source| Error::Start {
+            program: "psql".to_owned(),
+            source,
+        };
+        let child = psql.spawn().map_err(start)?;
+        thread::sleep(Duration::from_millis(500));
+        output(Command::new("kill").args(["-INT", &child.id().to_string()]))?;
+        let ended = child.wait_with_output().map_err(start)?;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        if said.contains("canceling statement due to user request") {
+            say("psql, interrupted: cancelled");
+            return Ok(());
+        }
+        Err(Error::Unexpected(format!(
+            "psql was interrupted, and said: {said}"
+        )))
+    }
+
     fn sql(&self, server: &Server, text: &str) -> Result<String> {
         let mut psql = self.connected(server, "psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", text]);
@@ -331,14 +360,28 @@ impl GateF {
         }
     }
 
+    /// How many transactions the history holds.
+    fn committed(&self, server: &Server) -> Result<u64> {
+        let text = self.sql(server, "SELECT count(*) FROM pgbench_history")?;
+        let unreadable = |_| Error::Unexpected(format!("no count: {text}"));
+        text.parse().map_err(unreadable)
+    }
+
+    /// Waits until pgbench is at work: the history has grown beyond `before`.
+    fn wait_for_commits(&self, server: &Server, before: u64) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.committed(server)? <= before {
+            if Instant::now() > end {
+                return Err(Error::Unexpected("pgbench commits nothing".to_owned()));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Kills the server under pgbench, again and again.
     fn kills(&self, extent: &Extent) -> Result<()> {
-        let mut acknowledged = {
-            let server = self.serve()?;
-            self.sql(&server, "SELECT count(*) FROM pgbench_history")?
-                .parse()
-                .unwrap_or(0)
-        };
+        let mut acknowledged = self.committed(&self.serve()?)?;
         let before = acknowledged;
         for round in 0..extent.kills {
             let server = self.serve()?;
@@ -351,8 +394,9 @@ impl GateF {
                 program: "pgbench".to_owned(),
                 source,
             })?;
+            self.wait_for_commits(&server, acknowledged)?;
             // Another moment each time.
-            thread::sleep(Duration::from_millis(300 + u64::from(round * 37 % 400)));
+            thread::sleep(Duration::from_millis(u64::from(round * 37 % 400)));
             server.kill();
             let ended = child.wait_with_output().map_err(|source| Error::Start {
                 program: "pgbench".to_owned(),
@@ -368,10 +412,7 @@ impl GateF {
             let server = self.serve()?;
             self.check_balances(&server, acknowledged)?;
             // What was committed without being acknowledged counts from now on.
-            acknowledged = self
-                .sql(&server, "SELECT count(*) FROM pgbench_history")?
-                .parse()
-                .unwrap_or(acknowledged);
+            acknowledged = self.committed(&server)?;
         }
         say(&format!(
             "killed {} times, {} transactions committed, none lost",
