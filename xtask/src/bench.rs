@@ -72,6 +72,8 @@ pub enum Bench {
     },
     /// The server beside PostgreSQL, both under pgbench and psql.
     Pgbench(crate::pgbench::Options),
+    /// The server: memory of idle connections, latency beside stalled ones.
+    Server(crate::connections::Options),
     /// Throughput, latency, checkpoint, recovery and memory of the database itself.
     Performance,
 }
@@ -84,6 +86,7 @@ pub fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Load { runs } => load(*runs),
         Bench::Pgbench(options) => crate::pgbench::run(options),
+        Bench::Server(options) => crate::connections::run(options),
         Bench::Kv {
             with_rocksdb,
             options,

@@ -28,6 +28,7 @@ use std::{
 pub mod bench;
 pub mod ci;
 pub mod conformance;
+pub mod connections;
 pub mod demo;
 pub mod gate_f;
 pub mod gates;

@@ -40,6 +40,12 @@ pub struct Server {
 }
 
 impl Server {
+    /// The number of its process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it with no chance to tidy up (`SIGKILL`).
     pub fn kill(mut self) {
         let _ = self.child.kill();
