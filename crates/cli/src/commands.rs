@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Result, output},
     kv::{KeyValue, ScanRange},
     migrate::migrate,
+    numbers::{bytes, counted, group},
     open::{Missing, open, open_or_attach},
     progress::LoadBar,
     run::Output,
@@ -318,28 +319,15 @@ fn describe_load(table: &str, report: &LoadReport, seconds: f64, width: usize) -
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{table}: {verb} {} rows, {} columns in {seconds:.2} s ({} rows/s)",
-        group(report.rows),
-        report.columns.len(),
+        "{table}: {verb} {}, {} in {seconds:.2} s ({} rows/s)",
+        counted(report.rows, "row", "rows"),
+        counted(report.columns.len() as u64, "column", "columns"),
         group(per_second as u64)
     );
     for note in &report.notes {
         text.push_str(&terminal::wrap(note, width, "  "));
     }
     text
-}
-
-/// A number with commas between thousands.
-fn group(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 fn check(path: &Path) -> Result<()> {
@@ -443,35 +431,4 @@ fn stats(database: &Database) -> String {
 
 fn millis(duration: std::time::Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-/// A number of bytes for people.
-fn bytes(number: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = number as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{number} B")
-    } else {
-        format!("{value:.1} {}", UNITS[unit])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{bytes, group};
-
-    #[test]
-    fn numbers_are_written_for_people() {
-        assert_eq!(group(0), "0");
-        assert_eq!(group(336_776), "336,776");
-        assert_eq!(group(1_000), "1,000");
-        assert_eq!(bytes(512), "512 B");
-        assert_eq!(bytes(1_536), "1.5 KiB");
-        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
-    }
 }

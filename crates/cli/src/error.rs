@@ -45,13 +45,16 @@ pub(crate) enum Error {
         hint: String,
     },
     /// The check found damage.
-    #[error("{0} problems found")]
+    #[error("{}", counted(*.0 as u64, "problem found", "problems found"))]
     Damaged(usize),
     /// The database is not what its migrations make; each difference has been told.
-    #[error("{0} differences between the migrations and the database")]
+    #[error(
+        "{} between the migrations and the database",
+        counted(*.0 as u64, "difference", "differences")
+    )]
     Drifted(usize),
     /// Statements of a script failed; each has been reported where it stood.
-    #[error("{0} statements failed")]
+    #[error("{}", counted(*.0, "statement failed", "statements failed"))]
     Script(u64),
 }
 

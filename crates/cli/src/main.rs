@@ -13,6 +13,7 @@ mod error;
 mod kv;
 mod logging;
 mod migrate;
+mod numbers;
 mod open;
 mod output;
 mod progress;

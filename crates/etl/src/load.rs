@@ -24,7 +24,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use rustling_sql::{BulkLoader, DataType, Database, RefusedRow, Session, catalog::Table};
+use rustling_sql::{BulkLoader, DataType, Database, RefusedRow, Session, SqlState, catalog::Table};
 use rustling_storage::Env;
 
 use crate::{
@@ -375,7 +375,16 @@ fn create(
         infer(source, file, converter, pool, progress)?
     };
     let columns: Vec<(ColumnSpec, DataType)> = specs.into_iter().zip(types).collect();
-    session.execute(&create_table(&options.table, &columns)?, ())?;
+    let created = session.execute(&create_table(&options.table, &columns)?, ());
+    created.map_err(|error| match error.state() {
+        SqlState::TOO_MANY_COLUMNS => Error::Schema {
+            message: format!("the file has {} columns: {error}", columns.len()),
+            hint:
+                "is the delimiter right (--delimiter)? cut the file into several tables otherwise"
+                    .into(),
+        },
+        _ => error.into(),
+    })?;
     Ok(())
 }
 

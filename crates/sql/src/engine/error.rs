@@ -38,6 +38,12 @@ pub(crate) fn storage_error(error: StorageError) -> Error {
             Error::new(SqlState::IO_ERROR, message)
                 .hint("The process needs read and write access to the database directory.")
         }
+        StorageError::Io { source, .. }
+            if source.kind() == std::io::ErrorKind::NotADirectory =>
+        {
+            Error::new(SqlState::IO_ERROR, message)
+                .hint("A database is a directory, and a file stands in its place: name another path.")
+        }
         StorageError::Io { .. } => Error::new(SqlState::IO_ERROR, message),
         StorageError::Poisoned { .. } => Error::new(SqlState::IO_ERROR, message)
             .hint("Close the database and open it again; what was committed is recovered."),

@@ -71,7 +71,7 @@ impl<'a> Binder<'a> {
             return Err(duplicate_column(&column.name.name, column.name.span));
         }
         if draft.table.columns.len() >= MAX_COLUMNS {
-            return Err(too_many_columns(MAX_COLUMNS + 1, column.name.span));
+            return Err(too_many_columns(column.name.span));
         }
         let serial = serial_type(&column.data_type);
         let named = if column.data_type.dimensions == 0 {
