@@ -19,8 +19,9 @@
 use std::{
     collections::BTreeMap,
     sync::mpsc::{Receiver, Sender, TryRecvError, channel},
-    thread,
 };
+
+use rustling_storage::Env;
 
 /// A session: from a statement to what it gives.
 pub type RunStatement = Box<dyn FnMut(&str) -> String + Send>;
@@ -47,14 +48,12 @@ struct Worker {
     running: bool,
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "sessions that wait for one another need threads of their own"
-)]
+/// Sessions that wait for one another need threads of their own. One that gets none answers that
+/// it has ended.
 fn start(mut run: RunStatement) -> Worker {
     let (statements, inbox) = channel::<String>();
     let (outbox, answers) = channel();
-    thread::spawn(move || {
+    let _ = Env::system().spawn("session", move || {
         while let Ok(statement) = inbox.recv() {
             if outbox.send(run(&statement)).is_err() {
                 return;
@@ -141,7 +140,7 @@ impl Sessions {
                 answers.sort_by_key(|(name, _)| name != first);
                 return answers;
             }
-            thread::yield_now();
+            std::thread::yield_now();
         }
     }
 }
