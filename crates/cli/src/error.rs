@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::numbers::counted;
+
 /// The result of a command.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
