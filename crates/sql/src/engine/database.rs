@@ -20,7 +20,7 @@ use crate::{
     catalog::Table,
     engine::{
         Params,
-        catalog::{CatalogSnapshot, CatalogStore, store::CatalogRecords},
+        catalog::{CatalogSnapshot, CatalogStore, definitions::KnownTables, store::CatalogRecords},
         error::{storage_error, txn_error},
         notifications::Channels,
         plan_cache::PlanCache,
@@ -97,6 +97,8 @@ pub(crate) struct Inner {
     /// before the commit until the new version is here: whoever gets a table's lock after the
     /// commit and then reads this sees the change.
     catalog: RwLock<Arc<CatalogSnapshot>>,
+    /// What versions of the catalog have in common.
+    known_tables: KnownTables,
     generations: AtomicU64,
     row_numbers: Mutex<HashMap<u32, Arc<RowNumbers>>>,
     /// The sessions that are served to clients.
@@ -211,9 +213,12 @@ impl Database {
     ) -> Result<Database> {
         let manager = TransactionManager::new(store, env.clone());
         let catalog_store = CatalogStore::open(&manager)?;
-        let empty = CatalogSnapshot::new(0, CatalogRecords::default(), &|_| {
-            Arc::new(RowNumbers::new())
-        })?;
+        let empty = CatalogSnapshot::new(
+            0,
+            CatalogRecords::default(),
+            &KnownTables::default(),
+            &|_| Arc::new(RowNumbers::new()),
+        )?;
         let started = env.wall_clock();
         let inner = Arc::new_cyclic(|weak| {
             let shared_sequences = Arc::new(SessionSequences::shared(Weak::clone(weak)));
@@ -224,6 +229,7 @@ impl Database {
                 spill,
                 catalog_store,
                 catalog: RwLock::new(Arc::new(empty)),
+                known_tables: KnownTables::default(),
                 generations: AtomicU64::new(1),
                 row_numbers: Mutex::default(),
                 served: ServedSessions::default(),
@@ -519,7 +525,7 @@ impl Inner {
                     .or_insert_with(|| Arc::new(RowNumbers::new())),
             )
         };
-        let snapshot = CatalogSnapshot::new(generation, records, &numbers)?;
+        let snapshot = CatalogSnapshot::new(generation, records, &self.known_tables, &numbers)?;
         let store = self.manager.store().clone();
         Ok(Arc::new(
             snapshot.with_sizes(store, Arc::clone(&self.sampled)),

@@ -2,12 +2,14 @@
 //!
 //! - [`record`]: the stored form, protobuf messages; [`convert`] makes them of definitions and
 //!   back, [`statistics`] of what ANALYZE finds out.
+//! - [`definitions`]: the tables made of records, kept for the next version.
 //! - [`store`]: reading and writing them through a transaction, so that DDL is transactional.
 //! - [`access`]: roles, owners and grants.
 //! - [`snapshot`]: the whole catalog in memory, one immutable version; what statements plan by.
 
 pub(crate) mod access;
 pub(crate) mod convert;
+pub(crate) mod definitions;
 mod partition_records;
 pub(crate) mod record;
 pub(crate) mod snapshot;

@@ -16,7 +16,8 @@ use crate::{
     engine::{
         catalog::{
             access::AccessCatalog,
-            convert::{named_type_of, sequence_of, table_of},
+            convert::{named_type_of, sequence_of},
+            definitions::KnownTables,
             statistics::statistics_of,
             store::{CatalogRecords, CommentKey},
         },
@@ -62,10 +63,12 @@ pub(crate) struct CatalogSnapshot {
 }
 
 impl CatalogSnapshot {
-    /// The snapshot of these records. `row_numbers` gives the allocator of a keyspace.
+    /// The snapshot of these records, made of `known` tables where they are in it unchanged.
+    /// `row_numbers` gives the allocator of a keyspace.
     pub(crate) fn new(
         generation: u64,
         records: CatalogRecords,
+        known: &KnownTables,
         row_numbers: &dyn Fn(u32) -> Arc<RowNumbers>,
     ) -> Result<CatalogSnapshot> {
         let mut snapshot = CatalogSnapshot {
@@ -91,7 +94,7 @@ impl CatalogSnapshot {
         let mut handles: BTreeMap<TableId, TableHandle> = BTreeMap::new();
         for (record, statistics) in records.tables {
             let numbers = row_numbers(record.keyspace);
-            let table = Arc::new(table_of(record)?);
+            let table = known.table_of(record)?;
             let statistics = statistics
                 .map(|statistics| statistics_of(&table, &statistics).map(Arc::new))
                 .transpose()?;
@@ -108,6 +111,7 @@ impl CatalogSnapshot {
             let handle = TableHandle::new(Arc::clone(&table), numbers, statistics)?;
             handles.insert(table.id, handle);
         }
+        known.forget_others(handles.len(), |id| handles.contains_key(&TableId(id)));
         let mut references = Vec::new();
         for handle in handles.values() {
             for (at, key) in handle.table.foreign_keys.iter().enumerate() {
