@@ -4,7 +4,8 @@ use super::{Binder, Place, unsupported};
 use crate::{
     ast::FunctionCall,
     bound::{
-        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, HypotheticalMeasure, SortKey,
+        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, HypotheticalMeasure,
+        LogicalPlan, SortKey, plan_walk::for_each_expr_deep,
     },
     error::{Error, Result, SqlState},
     functions::{self, AggregateError},
@@ -19,10 +20,30 @@ pub(super) struct Collected {
 }
 
 impl<'a> Binder<'a> {
-    /// Binds an aggregate call: it becomes a column of the aggregation below.
+    /// Binds an aggregate call: it becomes a column of the aggregation below. Where all columns
+    /// that it reads are an outer query's, it is an aggregate of that query (SQL:2016 6.9).
     pub(super) fn aggregate(&mut self, call: &'a FunctionCall, span: Span) -> Result<Expr> {
-        self.aggregate_allowed(span)?;
+        let place = self.place;
         let call = self.in_place(Place::Aggregate, |binder| binder.aggregate_call(call, span))?;
+        let outer = match self.query_of(&call) {
+            Some(at) if at + 1 < self.scopes.len() => {
+                Some(self.around_with_scope(at).ok_or_else(|| {
+                    unsupported(
+                        "aggregates over columns of this outer query alone are",
+                        span,
+                    )
+                    .hint("Compute the aggregate in a subquery in FROM.")
+                })?)
+            }
+            _ => None,
+        };
+        let place = outer.map_or(place, |outer| self.around[outer].place);
+        aggregate_allowed(place, span)?;
+        let id = self.column_id();
+        let select = match outer {
+            Some(outer) => &mut self.around[outer].select,
+            None => &mut self.select,
+        };
         let never_null = matches!(
             call.function,
             AggregateFunction::Count | AggregateFunction::CountStar
@@ -32,7 +53,7 @@ impl<'a> Binder<'a> {
             AggregateFunction::StddevSamp | AggregateFunction::VarSamp
         );
         let nullable = !never_null
-            && (!self.select.grouped
+            && (!select.grouped
                 || one_row_may_be_null
                 || call.filter.is_some()
                 || call
@@ -40,16 +61,14 @@ impl<'a> Binder<'a> {
                     .first()
                     .is_none_or(|argument| argument.nullable));
         let data_type = call.data_type;
-        let id = match self
-            .select
+        let known = select
             .aggregates
             .iter()
-            .find(|known| is_same_call(&known.call, &call))
-        {
+            .find(|known| is_same_call(&known.call, &call));
+        let id = match known {
             Some(known) => known.id,
             None => {
-                let id = self.column_id();
-                self.select.aggregates.push(Collected { id, call });
+                select.aggregates.push(Collected { id, call });
                 id
             }
         };
@@ -59,6 +78,40 @@ impl<'a> Binder<'a> {
             nullable,
             span,
         })
+    }
+
+    /// The innermost query that the call reads columns or aggregates of: the place of its scope.
+    fn query_of(&self, call: &AggregateCall) -> Option<usize> {
+        let mut innermost = None;
+        let parts = call
+            .arguments
+            .iter()
+            .chain(&call.filter)
+            .chain(call.order_by.iter().map(|key| &key.expr));
+        for part in parts {
+            for_each_column(part, &mut |id| {
+                let of_scope = self
+                    .scopes
+                    .iter()
+                    .rposition(|scope| scope.column_by_id(id).is_some());
+                let of_aggregates = || {
+                    let around = self.around.iter().find(|around| {
+                        let mut aggregates = around.select.aggregates.iter();
+                        aggregates.any(|known| known.id == id)
+                    });
+                    around?.scopes.checked_sub(1)
+                };
+                innermost = innermost.max(of_scope.or_else(of_aggregates));
+            });
+        }
+        innermost
+    }
+
+    /// The query around this one whose own scope is that one.
+    fn around_with_scope(&self, scope: usize) -> Option<usize> {
+        self.around
+            .iter()
+            .position(|around| around.scopes == scope + 1)
     }
 
     /// The call itself, its parts bound where the binder stands.
@@ -81,13 +134,6 @@ impl<'a> Binder<'a> {
             .map(|argument| self.expr(&argument.value))
             .collect::<Result<Vec<_>>>()?;
         let order_by = self.sort_keys(&call.order_by)?;
-        if self.reads_only_outer(&arguments) {
-            return Err(
-                unsupported("aggregates over columns of the outer query alone are", span).hint(
-                    "Compute the aggregate in the outer query, or in a subquery in its FROM.",
-                ),
-            );
-        }
         let (function, arguments, data_type) = if call.star {
             if name != "count" || call.distinct {
                 return Err(Error::new(
@@ -313,25 +359,63 @@ impl Binder<'_> {
         }
         Ok(arguments)
     }
+}
 
-    /// Whether the expressions read columns, but none of the query they stand in: SQL makes such
-    /// an aggregate one of the outer query.
-    fn reads_only_outer(&self, exprs: &[Expr]) -> bool {
-        let Some((scope, around)) = self.scopes.split_last() else {
-            return false;
-        };
-        let (mut own, mut outer) = (false, false);
-        for expr in exprs {
-            expr.visit(&mut |part| {
-                if let ExprKind::Column(id) = part.kind {
-                    // Neither: an aggregate inside a window function.
-                    own |= scope.column_by_id(id).is_some();
-                    outer |= around.iter().any(|scope| scope.column_by_id(id).is_some());
-                }
-                true
-            });
+/// Calls `take` with every column that an expression reads, its subqueries included.
+fn for_each_column(expr: &Expr, take: &mut dyn FnMut(ColumnId)) {
+    expr.visit(&mut |part| {
+        if let ExprKind::Column(id) = part.kind {
+            take(id);
         }
-        outer && !own
+        true
+    });
+    if expr.has_subquery() {
+        // Plans are walked to be changed; this one is not kept.
+        let mut copy = expr.clone();
+        for_each_subquery(&mut copy, &mut |plan| {
+            for_each_expr_deep(plan, &mut |inner| {
+                inner.visit(&mut |part| {
+                    if let ExprKind::Column(id) = part.kind {
+                        take(id);
+                    }
+                    true
+                });
+            });
+        });
+    }
+}
+
+fn for_each_subquery(expr: &mut Expr, take: &mut dyn FnMut(&mut LogicalPlan)) {
+    for operand in expr.operands_mut() {
+        for_each_subquery(operand, take);
+    }
+    if let Some(plan) = expr.subquery_mut() {
+        take(plan);
+    }
+}
+
+/// Whether an aggregate may stand there.
+pub(super) fn aggregate_allowed(place: Place, span: Span) -> Result<()> {
+    match place {
+        Place::Output | Place::Having | Place::Window => Ok(()),
+        Place::Aggregate => Err(Error::new(
+            SqlState::GROUPING_ERROR,
+            "aggregate calls cannot be nested",
+        )
+        .at(span)
+        .hint("Compute the inner one in a subquery in FROM.")),
+        Place::Clause(clause) => {
+            let error = Error::new(
+                SqlState::GROUPING_ERROR,
+                format!("aggregates are not allowed in {clause}"),
+            )
+            .at(span);
+            Err(if clause == "WHERE" {
+                error.hint("Conditions on groups go into HAVING.")
+            } else {
+                error
+            })
+        }
     }
 }
 

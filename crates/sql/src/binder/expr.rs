@@ -1,7 +1,7 @@
 //! Expressions.
 
 use super::{
-    Binder, MAX_EXPRESSION_DEPTH, Place, coerce, internal, literal, operators::negate, unsupported,
+    Binder, MAX_EXPRESSION_DEPTH, coerce, internal, literal, operators::negate, unsupported,
 };
 use crate::{
     ast::{self, ComparisonOperator, ExprKind as A, LikeKind, UnaryOperator},
@@ -505,31 +505,6 @@ impl<'a> Binder<'a> {
             nullable,
             span,
         })
-    }
-
-    /// Whether aggregates may stand here, and if not, why.
-    pub(super) fn aggregate_allowed(&self, span: Span) -> Result<()> {
-        match self.place {
-            Place::Output | Place::Having | Place::Window => Ok(()),
-            Place::Aggregate => Err(Error::new(
-                SqlState::GROUPING_ERROR,
-                "aggregate calls cannot be nested",
-            )
-            .at(span)
-            .hint("Compute the inner one in a subquery in FROM.")),
-            Place::Clause(clause) => {
-                let error = Error::new(
-                    SqlState::GROUPING_ERROR,
-                    format!("aggregates are not allowed in {clause}"),
-                )
-                .at(span);
-                Err(if clause == "WHERE" {
-                    error.hint("Conditions on groups go into HAVING.")
-                } else {
-                    error
-                })
-            }
-        }
     }
 }
 

@@ -92,7 +92,9 @@ impl<'a> Binder<'a> {
                 self.refuse_lock_of_query(item.alias.as_ref(), item.span)?;
                 let bound = if *lateral {
                     self.scopes.push(self.lateral.clone());
-                    let bound = self.settled_query(query);
+                    // No aggregate of this query may stand in it.
+                    let bound =
+                        self.in_place(Place::Clause("FROM"), |binder| binder.settled_query(query));
                     self.scopes.pop();
                     bound?
                 } else {

@@ -1,6 +1,9 @@
 //! GROUP BY: keys, grouping sets, and what may stand above them (SQL:2016 7.13).
 
-use super::{Binder, Place, columns::ambiguous, query::position, scope::Scope, select::Item};
+use super::{
+    Binder, Place, aggregate::aggregate_allowed, columns::ambiguous, query::position, scope::Scope,
+    select::Item,
+};
 use crate::{
     ast::{self, ExprKind as A, FunctionCall, GroupBy, GroupItem, ObjectName},
     bound::{
@@ -205,7 +208,7 @@ impl<'a> Binder<'a> {
 
     /// `grouping(key, …)`: a bit for each key, 1 where the group's set lacks it.
     pub(super) fn grouping_call(&mut self, call: &'a FunctionCall, span: Span) -> Result<Expr> {
-        self.aggregate_allowed(span)?;
+        aggregate_allowed(self.place, span)?;
         if call.arguments.is_empty() || call.arguments.len() > 31 {
             return Err(Error::new(
                 SqlState("54023"),

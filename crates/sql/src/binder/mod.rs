@@ -324,6 +324,16 @@ struct SelectState<'a> {
     grouped: bool,
 }
 
+/// A query around the one being bound, as it was where the inner one stands.
+struct Around<'a> {
+    /// What is known of its SELECT.
+    select: SelectState<'a>,
+    /// How many scopes were there: the last is its own, if it has one already.
+    scopes: usize,
+    /// Where the inner query stands in it.
+    place: Place,
+}
+
 /// Binds one statement.
 struct Binder<'a> {
     catalog: &'a dyn CatalogReader,
@@ -355,6 +365,8 @@ struct Binder<'a> {
     next_shared: u32,
     /// What is known of the SELECT being bound.
     select: SelectState<'a>,
+    /// The queries around it, innermost last.
+    around: Vec<Around<'a>>,
     place: Place,
     /// The table whose row keys are wanted beside a query's columns.
     row_key: positioned::RowKey,
@@ -384,6 +396,7 @@ impl<'a> Binder<'a> {
             relations: 0,
             next_shared: 0,
             select: SelectState::default(),
+            around: Vec::new(),
             place: Place::Output,
             row_key: positioned::RowKey::default(),
             locking: None,

@@ -1,7 +1,7 @@
 //! Queries: WITH, bodies, ORDER BY and LIMIT around them, and the types of their columns.
 
 use super::{
-    Binder, Place, coerce,
+    Around, Binder, Place, coerce,
     columns::ambiguous,
     expr::{column_expr, with_hint},
     scope::{Scope, ScopeColumn},
@@ -87,10 +87,18 @@ impl<'a> Binder<'a> {
         if let Some(with) = &query.with {
             self.with(with)?;
         }
-        let outer = std::mem::take(&mut self.select);
+        self.around.push(Around {
+            select: std::mem::take(&mut self.select),
+            scopes: self.scopes.len(),
+            place: self.place,
+        });
         let outer_locking = self.locking.take();
         let result = self.in_place(Place::Output, |binder| binder.query_here(query));
-        self.select = outer;
+        self.select = self
+            .around
+            .pop()
+            .map(|around| around.select)
+            .unwrap_or_default();
         self.locking = outer_locking;
         let mut bound = result?;
         self.settle_common_tables(outer_tables, &mut bound.plan);

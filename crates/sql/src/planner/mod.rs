@@ -100,7 +100,7 @@ fn plan_with(
     decorrelates: bool,
 ) -> Result<(QueryPlan, bool)> {
     let mut extractor = Extractor::new(&mut plan, context.parameters, decorrelates);
-    extractor.extract(&mut plan)?;
+    extractor.extract_all(&mut plan, wanted)?;
     let has_alternative = extractor.has_alternative;
     let mut rules = Vec::new();
     let mut init = Vec::new();

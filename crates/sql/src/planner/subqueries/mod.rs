@@ -13,6 +13,7 @@
 //! LATERAL items of FROM are such joins from the beginning.
 
 mod decorrelate;
+mod unread;
 
 use std::collections::{HashMap, HashSet};
 
@@ -76,8 +77,19 @@ impl Extractor {
         self.next_parameter - 1
     }
 
+    /// Replaces every subquery in the plan of a whole statement, of which `wanted` is read, and
+    /// settles its lateral joins.
+    pub(crate) fn extract_all(
+        &mut self,
+        plan: &mut LogicalPlan,
+        wanted: &[ColumnId],
+    ) -> Result<()> {
+        unread::drop_unread(plan, Some(&wanted.iter().copied().collect()));
+        self.extract(plan)
+    }
+
     /// Replaces every subquery in `plan`, and settles its lateral joins.
-    pub(crate) fn extract(&mut self, plan: &mut LogicalPlan) -> Result<()> {
+    fn extract(&mut self, plan: &mut LogicalPlan) -> Result<()> {
         for input in inputs_mut(plan) {
             self.extract(input)?;
         }
