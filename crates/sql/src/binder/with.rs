@@ -309,6 +309,12 @@ impl<'a> Binder<'a> {
             )
             .hint("Put them into the query that reads it."));
         }
+        if let Some(locking) = query.locking.first() {
+            return Err(unsupported(
+                "FOR UPDATE and FOR SHARE in a recursive query are",
+                locking.span,
+            ));
+        }
         let step = self.step_columns(table, step, &types, query.span)?;
         let mut plan = LogicalPlan::Recursive {
             id,

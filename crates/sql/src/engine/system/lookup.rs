@@ -94,9 +94,13 @@ impl SystemView {
             if let Some(table) = crate::system::table(schema, name) {
                 return Some(table.id.oid());
             }
+            if let Some(handle) = self.catalog.find(Some(schema), name) {
+                return Some(handle.table.id.oid());
+            }
             if !self.catalog.has_relation(schema, name) {
                 return None;
             }
+            // An index or a sequence.
             self.relations(None)
                 .into_iter()
                 .find(|relation| relation.schema() == schema && relation.name() == name)
