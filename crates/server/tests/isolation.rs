@@ -44,7 +44,8 @@ fn row(bytes: &[u8]) -> String {
     while let [a, b, c, d, after @ ..] = rest {
         match usize::try_from(i32::from_be_bytes([*a, *b, *c, *d])) {
             Err(_) => {
-                values.push("NULL".into());
+                // The scripts show NULL as nothing.
+                values.push("".into());
                 rest = after;
             }
             Ok(length) => {
