@@ -282,6 +282,17 @@ pub(crate) fn report(
         if let Some(context) = error.context_text() {
             field(b'W', context);
         }
+        let object = error.object();
+        for (kind, name) in [
+            (b's', &object.schema),
+            (b't', &object.table),
+            (b'c', &object.column),
+            (b'n', &object.constraint),
+        ] {
+            if let Some(name) = name {
+                field(kind, name);
+            }
+        }
         // Positions count characters, from 1.
         let before = error
             .span()

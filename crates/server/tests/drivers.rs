@@ -330,6 +330,48 @@ fn a_shutdown_lets_transactions_finish() {
 }
 
 #[test]
+fn what_is_broken_is_named() {
+    let place = Place::new(
+        "CREATE TABLE p (id int PRIMARY KEY);
+         CREATE TABLE c (id int NOT NULL, of int CONSTRAINT parent REFERENCES p (id),
+                         n int CONSTRAINT positive CHECK (n > 0), CONSTRAINT once UNIQUE (n));
+         INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1, 1)",
+    );
+    let mut client = place.client();
+    for (sql, table, column, constraint) in [
+        ("INSERT INTO p VALUES (1)", Some("p"), None, Some("p_pkey")),
+        ("INSERT INTO c (n) VALUES (2)", Some("c"), Some("id"), None),
+        (
+            "INSERT INTO c VALUES (1, 1, 0)",
+            Some("c"),
+            None,
+            Some("positive"),
+        ),
+        (
+            "INSERT INTO c VALUES (1, 1, 1)",
+            Some("c"),
+            None,
+            Some("once"),
+        ),
+        (
+            "INSERT INTO c VALUES (1, 2, 3)",
+            Some("c"),
+            None,
+            Some("parent"),
+        ),
+        ("DELETE FROM p", None, None, Some("parent")),
+        ("SELECT 1 / 0", None, None, None),
+    ] {
+        let error = client.batch_execute(sql).unwrap_err();
+        let error = database_error(&error);
+        assert_eq!(error.table(), table, "{sql}");
+        assert_eq!(error.schema(), table.map(|_| "public"), "{sql}");
+        assert_eq!(error.column(), column, "{sql}");
+        assert_eq!(error.constraint(), constraint, "{sql}");
+    }
+}
+
+#[test]
 fn data_is_copied_both_ways() {
     use std::io::{Read as _, Write as _};
 

@@ -138,6 +138,21 @@ struct ErrorFields {
     detail: Option<String>,
     hint: Option<String>,
     context: Option<String>,
+    object: ErrorObject,
+}
+
+/// What of the database an error is about, as far as programs may want to know its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErrorObject {
+    /// The schema of the table.
+    pub schema: Option<String>,
+    /// The table.
+    pub table: Option<String>,
+    /// Its column.
+    pub column: Option<String>,
+    /// The constraint that is broken.
+    pub constraint: Option<String>,
 }
 
 impl Error {
@@ -150,6 +165,7 @@ impl Error {
             detail: None,
             hint: None,
             context: None,
+            object: ErrorObject::default(),
         }))
     }
 
@@ -197,6 +213,34 @@ impl Error {
     pub fn context(mut self, context: impl Into<String>) -> Error {
         self.0.context.get_or_insert_with(|| context.into());
         self
+    }
+
+    /// Names the table that it is about.
+    #[must_use]
+    pub fn of_table(mut self, schema: &str, table: &str) -> Error {
+        self.0.object.schema = Some(schema.to_owned());
+        self.0.object.table = Some(table.to_owned());
+        self
+    }
+
+    /// Names the column that it is about.
+    #[must_use]
+    pub fn of_column(mut self, column: &str) -> Error {
+        self.0.object.column = Some(column.to_owned());
+        self
+    }
+
+    /// Names the constraint that is broken.
+    #[must_use]
+    pub fn of_constraint(mut self, constraint: &str) -> Error {
+        self.0.object.constraint = Some(constraint.to_owned());
+        self
+    }
+
+    /// What of the database it is about.
+    #[must_use]
+    pub fn object(&self) -> &ErrorObject {
+        &self.0.object
     }
 
     /// The SQLSTATE.

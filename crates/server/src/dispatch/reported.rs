@@ -6,7 +6,8 @@ use rustling_sql::Session;
 use crate::backend::parameter_status;
 
 /// The settings, by the names that clients know.
-const FOLLOWED: [&str; 9] = [
+const FOLLOWED: [&str; 10] = [
+    "server_version",
     "is_superuser",
     "session_authorization",
     "application_name",
@@ -17,9 +18,6 @@ const FOLLOWED: [&str; 9] = [
     "default_transaction_read_only",
     "standard_conforming_strings",
 ];
-
-/// The PostgreSQL release whose catalogs and dialect clients may expect.
-const COMPATIBLE_VERSION: &str = "15.0";
 
 /// What the client was told last.
 #[derive(Debug, Default)]
@@ -32,12 +30,7 @@ pub(super) struct Reported {
 impl Reported {
     /// Tells everything, to a new client.
     pub(super) fn all(&mut self, session: &Session, out: &mut BytesMut) {
-        let version = format!(
-            "{COMPATIBLE_VERSION} (RustlingDB {})",
-            env!("CARGO_PKG_VERSION")
-        );
         let fixed = [
-            ("server_version", version.as_str()),
             ("server_encoding", "UTF8"),
             ("integer_datetimes", "on"),
             ("in_hot_standby", "off"),

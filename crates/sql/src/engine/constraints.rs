@@ -45,6 +45,8 @@ impl TableHandle {
                         column.name, self.table.name
                     ),
                 )
+                .of_table(&self.table.schema, &self.table.name)
+                .of_column(&column.name)
                 .detail(failing_row(row)));
             }
         }
@@ -58,6 +60,8 @@ impl TableHandle {
                         self.table.name
                     ),
                 )
+                .of_table(&self.table.schema, &self.table.name)
+                .of_constraint(name)
                 .detail(failing_row(row)));
             }
         }
@@ -70,6 +74,7 @@ impl TableHandle {
                         self.table.name
                     ),
                 )
+                .of_table(&self.table.schema, &self.table.name)
                 .detail(failing_row(row)));
             }
         }
@@ -116,6 +121,8 @@ impl TableHandle {
             SqlState::UNIQUE_VIOLATION,
             format!("duplicate key value violates unique constraint \"{constraint}\""),
         )
+        .of_table(&self.table.schema, &self.table.name)
+        .of_constraint(constraint)
         .detail(format!(
             "Key ({})=({}) already exists.",
             names.join(", "),

@@ -111,7 +111,10 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
         "server_encoding",
         "The encoding of stored text (always UTF8).",
     ),
-    ("server_version", "The version of this program."),
+    (
+        "server_version",
+        "The PostgreSQL release whose dialect this is, and the version of this program.",
+    ),
     (
         "server_version_num",
         "The version of PostgreSQL whose dialect this is, as a number.",
@@ -507,7 +510,9 @@ impl Settings {
             "lock_timeout" => show_time(self.lock_timeout),
             "optimizer" => on_off(self.optimizer),
             "search_path" => shown_path(&self.search_path),
-            "server_version" => env!("CARGO_PKG_VERSION").to_owned(),
+            "server_version" => {
+                concat!("15.0 (RustlingDB ", env!("CARGO_PKG_VERSION"), ")").to_owned()
+            }
             "server_version_num" => "150000".to_owned(),
             "standard_conforming_strings" => "on".to_owned(),
             "statement_timeout" => show_time(self.statement_timeout),

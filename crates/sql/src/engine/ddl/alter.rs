@@ -551,6 +551,7 @@ fn contains_nulls(column: &str, table: &str) -> Error {
         SqlState::NOT_NULL_VIOLATION,
         format!("column \"{column}\" of relation \"{table}\" contains null values"),
     )
+    .of_column(column)
 }
 
 #[cold]
@@ -559,6 +560,7 @@ fn violated_by_some_row(check: &str, table: &str) -> Error {
         SqlState::CHECK_VIOLATION,
         format!("check constraint \"{check}\" of relation \"{table}\" is violated by some row"),
     )
+    .of_constraint(check)
 }
 
 /// Gives rows and indexes that stay where they are the engine of the new definition. They are

@@ -157,6 +157,8 @@ pub(super) fn has_parent(
                 child.table.name, key.name
             ),
         )
+        .of_table(&child.table.schema, &child.table.name)
+        .of_constraint(&key.name)
         .detail(detail)
     };
     if nulls > 0 {
@@ -262,6 +264,7 @@ pub(super) fn still_referenced(
             parent.table.name, key.name
         ),
     )
+    .of_constraint(&key.name)
     .detail(format!(
         "Key ({})=({}) is still referenced from table \"{child}\".",
         names.join(", "),
