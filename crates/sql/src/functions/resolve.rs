@@ -214,6 +214,11 @@ fn decide_unknown(candidates: &mut Vec<Candidate>, arguments: &[DataType]) {
         {
             candidates.retain(|candidate| is_preferred(type_at(candidate)));
         }
+        // A literal in the place of an object is its name rather than its number.
+        let named = |candidate: &Candidate| matches!(type_at(candidate), DataType::Object(_));
+        if candidates.iter().any(named) {
+            candidates.retain(named);
+        }
     }
     if candidates.len() > 1 {
         let mut known = arguments
