@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use rustling_storage::{Direction, Env, KeyRange, Store, StoreOptions};
+use rustling_storage::{Direction, Env, KeyRange, KeyspaceId, Store, StoreOptions};
 use rustling_testkit::harness::{Action, Model, Outcome, Subject};
 use rustling_txn::{
     Error, IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager,
@@ -36,7 +36,16 @@ pub enum Step {
         /// What it sees of the other.
         isolation: IsolationLevel,
     },
-    /// Sets an account's balance, or a key of the transaction's journal.
+    /// Adds to an account's balance, whatever it is: a commit before may have failed.
+    Add {
+        /// Which.
+        who: usize,
+        /// The account.
+        key: Vec<u8>,
+        /// How much.
+        amount: i64,
+    },
+    /// Sets a key of the transaction's journal.
     Put {
         /// Which.
         who: usize,
@@ -71,14 +80,26 @@ pub enum Step {
     Commit {
         /// Which.
         who: usize,
-        /// The keys with their last values.
-        changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        /// What it does to each key.
+        changes: Changes,
     },
     /// A checkpoint in between.
     Checkpoint,
     /// A small transaction of its own, which founds the keyspace where it has to.
     Probe,
 }
+
+/// What a transaction does to a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The balance grows by so much.
+    Add(i64),
+    /// The key has this value, or is gone.
+    Set(Option<Vec<u8>>),
+}
+
+/// What a transaction does.
+pub type Changes = BTreeMap<Vec<u8>, Change>;
 
 /// The bank under test.
 #[derive(Clone, Debug)]
@@ -107,12 +128,17 @@ pub fn account(number: u8) -> Vec<u8> {
     vec![b'a', number]
 }
 
+/// The balance that an account's value says.
+fn balance(value: &[u8]) -> Option<i64> {
+    value.first_chunk().map(|bytes| i64::from_le_bytes(*bytes))
+}
+
 /// Sums up the accounts among these entries; `None` where there are no accounts.
 pub fn total<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Option<i64> {
     entries
         .into_iter()
         .filter(|(key, _)| key.first() == Some(&b'a'))
-        .filter_map(|(_, value)| value.first_chunk().map(|bytes| i64::from_le_bytes(*bytes)))
+        .filter_map(|(_, value)| balance(value))
         .fold(None, |sum, balance| Some(sum.unwrap_or(0) + balance))
 }
 
@@ -146,7 +172,8 @@ impl OpenBank {
                         .begin(TransactionOptions::isolation(*isolation))?,
                 );
             }
-            Step::Put { who, .. }
+            Step::Add { who, .. }
+            | Step::Put { who, .. }
             | Step::Delete { who, .. }
             | Step::Savepoint { who }
             | Step::RollbackTo { who }
@@ -155,6 +182,14 @@ impl OpenBank {
                 if !open(&self.transactions, *who) =>
             {
                 return Err(Error::Finished);
+            }
+            Step::Add { who, key, amount } => {
+                if let Some(transaction) = &self.transactions[*who] {
+                    transaction.begin_statement();
+                    let result = add(transaction, branches.keyspace(key), key, *amount);
+                    transaction.end_statement();
+                    result?;
+                }
             }
             Step::Put { who, key, value } => {
                 if let Some(transaction) = &self.transactions[*who] {
@@ -218,6 +253,18 @@ impl OpenBank {
     }
 }
 
+/// Adds to the balance of an account that there is.
+fn add(
+    transaction: &Transaction,
+    keyspace: KeyspaceId,
+    key: &[u8],
+    amount: i64,
+) -> Result<(), Error> {
+    let before = transaction.get(keyspace, key)?;
+    let before = before.as_deref().and_then(balance).ok_or(Error::Finished)?;
+    transaction.put(keyspace, key, &(before + amount).to_le_bytes())
+}
+
 impl Subject for BankSubject {
     type Step = Step;
     type Instance = OpenBank;
@@ -249,7 +296,8 @@ impl Subject for BankSubject {
                 Outcome::Unknown(error.to_string())
             }
             Err(error) => {
-                if let Step::Put { who, .. }
+                if let Step::Add { who, .. }
+                | Step::Put { who, .. }
                 | Step::Delete { who, .. }
                 | Step::Savepoint { who }
                 | Step::RollbackTo { who } = step
@@ -268,11 +316,22 @@ impl Subject for BankSubject {
                     .map(|number| (account(number), OPENING_BALANCE.to_le_bytes().to_vec())),
             ),
             Step::Commit { changes, .. } => {
-                for (key, value) in changes {
-                    match value {
-                        Some(value) => model.insert(key.clone(), value.clone()),
-                        None => model.remove(key),
-                    };
+                for (key, change) in changes {
+                    match change {
+                        Change::Add(amount) => {
+                            if let Some(value) = model.get_mut(key)
+                                && let Some(before) = balance(value)
+                            {
+                                *value = (before + amount).to_le_bytes().to_vec();
+                            }
+                        }
+                        Change::Set(Some(value)) => {
+                            model.insert(key.clone(), value.clone());
+                        }
+                        Change::Set(None) => {
+                            model.remove(key);
+                        }
+                    }
                 }
             }
             Step::Probe => {
@@ -348,8 +407,8 @@ impl Subject for BankSubject {
 /// What the script knows of one of its transactions.
 #[derive(Clone, Debug, Default)]
 struct Planned {
-    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    marked: Option<BTreeMap<Vec<u8>, Option<Vec<u8>>>>,
+    changes: Changes,
+    marked: Option<Changes>,
     /// Accounts it has written, savepoints notwithstanding: locked until its end.
     locked: Vec<u8>,
     isolation: IsolationLevel,
@@ -363,21 +422,9 @@ struct Planned {
 #[must_use]
 pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>> {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let mut balances = vec![OPENING_BALANCE; usize::from(ACCOUNTS)];
     let mut open: [Option<Planned>; 2] = [None, None];
     let mut journal = 0u32;
     let mut actions = vec![Action::Step(Step::Found)];
-    let balance = |changes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, balances: &[i64], number: u8| {
-        changes
-            .get(&account(number))
-            .and_then(|value| {
-                value
-                    .as_ref()?
-                    .first_chunk()
-                    .map(|bytes| i64::from_le_bytes(*bytes))
-            })
-            .unwrap_or(balances[usize::from(number)])
-    };
     while actions.len() < steps {
         let who = rng.usize(..2);
         let locked_elsewhere = open[1 - who]
@@ -428,15 +475,18 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
                 }
                 let amount = rng.i64(1..100);
                 for (number, change) in [(from, -amount), (to, amount)] {
-                    let value = (balance(&plan.changes, &balances, number) + change)
-                        .to_le_bytes()
-                        .to_vec();
                     plan.locked.push(number);
-                    plan.changes.insert(account(number), Some(value.clone()));
-                    actions.push(Action::Step(Step::Put {
+                    let key = account(number);
+                    let before = match plan.changes.get(&key) {
+                        Some(Change::Add(before)) => *before,
+                        Some(Change::Set(_)) | None => 0,
+                    };
+                    plan.changes
+                        .insert(key.clone(), Change::Add(before + change));
+                    actions.push(Action::Step(Step::Add {
                         who,
-                        key: account(number),
-                        value,
+                        key,
+                        amount: change,
                     }));
                 }
             }
@@ -453,7 +503,8 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
                     journal += 1;
                     let key = [&b"j"[..], &[who as u8], &journal.to_be_bytes()].concat();
                     let value = vec![journal as u8; rng.usize(..longest)];
-                    plan.changes.insert(key.clone(), Some(value.clone()));
+                    plan.changes
+                        .insert(key.clone(), Change::Set(Some(value.clone())));
                     actions.push(Action::Step(Step::Put { who, key, value }));
                 }
             }
@@ -466,7 +517,7 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
                     .cloned()
                     .collect();
                 if let Some(key) = keys.first() {
-                    plan.changes.insert(key.clone(), None);
+                    plan.changes.insert(key.clone(), Change::Set(None));
                     actions.push(Action::Step(Step::Delete {
                         who,
                         key: key.clone(),
@@ -490,12 +541,9 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
             16 => actions.push(Action::Step(Step::Checkpoint)),
             _ => {
                 let changes = std::mem::take(&mut plan.changes);
-                let mut changed = Vec::new();
-                for number in (0..ACCOUNTS).filter(|number| changes.contains_key(&account(*number)))
-                {
-                    balances[usize::from(number)] = balance(&changes, &balances, number);
-                    changed.push(number);
-                }
+                let changed: Vec<u8> = (0..ACCOUNTS)
+                    .filter(|number| changes.contains_key(&account(*number)))
+                    .collect();
                 open[who] = None;
                 if let Some(other) = &mut open[1 - who] {
                     other.stale.extend(changed);
