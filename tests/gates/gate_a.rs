@@ -106,7 +106,8 @@ fn check_all(
 #[test]
 fn every_crash_leaves_what_was_acknowledged() {
     let mode = Mode::from_environment();
-    let (wanted, scripts, stride) = mode.pick((8_000, 20, 8), (100_000, 24, 1), (2_000_000, 24, 1));
+    let (wanted, scripts, stride) =
+        mode.pick((4_000, 20, 16), (100_000, 24, 1), (2_000_000, 24, 1));
     let plan = CrashPlan {
         second_every: mode.pick(64, 48, 24),
         outcomes: mode.pick(1, 2, 4),
@@ -331,7 +332,7 @@ fn an_error_at_any_operation_loses_nothing() {
         longest_value: 9000,
     };
     let scripts = mode.pick(6, 20, 200);
-    let stride = mode.pick(7, 1, 1);
+    let stride = mode.pick(17, 1, 1);
     let tallies = in_parallel(scripts as usize, threads(), |number| {
         let seed = seed() + 1000 + number as u64;
         let subject = subject(seed);
@@ -582,7 +583,7 @@ fn run_on_lying_disk(seed: u64, fault: Fault) -> Result<FaultCounts, String> {
 #[test]
 fn lying_disks_are_noticed_or_harmless() {
     let mode = Mode::from_environment();
-    let runs = mode.pick(600, 10_000, 100_000);
+    let runs = mode.pick(400, 10_000, 100_000);
     let results = in_parallel(runs, threads(), |number| {
         let seed = seed() + 3000 + number as u64;
         let fault = LIES[number % LIES.len()];
@@ -674,7 +675,7 @@ fn damage_at_rest_gives_an_error_or_no_difference() {
             let (subject, sweep) = small_store(seed() + 4000 + number, closed);
             bytes += sweep.bytes();
             let damages = match mode {
-                Mode::Quick => sweep.sample(1500, number),
+                Mode::Quick => sweep.sample(700, number),
                 Mode::Full => sweep.thorough(number),
                 Mode::Deep => sweep.everything(),
             };

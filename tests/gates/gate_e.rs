@@ -337,7 +337,7 @@ fn run(env: &Env, engine: EngineKind, seed: u64, commits: usize) -> (u64, u64, u
 #[test]
 fn snapshots_stay_as_they_are_while_tables_are_merged() {
     let mode = Mode::from_environment();
-    let (worlds, commits) = mode.pick((4, 2000), (24, 12_000), (300, 20_000));
+    let (worlds, commits) = mode.pick((4, 1200), (24, 12_000), (300, 20_000));
     let (mut all_commits, mut all_checks, mut all_compactions) = (0, 0, 0);
     for number in 0..worlds {
         for engine in [EngineKind::Lsm, EngineKind::Hybrid] {

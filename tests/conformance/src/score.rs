@@ -1,6 +1,13 @@
 //! Counting what passes.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
+
+use rustling_testkit::harness::in_parallel;
 
 use crate::{Error, Result};
 
@@ -56,6 +63,36 @@ impl Report {
             suite: suite.into(),
             ..Report::default()
         }
+    }
+
+    /// The scores of the files of a suite, several of which are run at a time; `run` scores one.
+    ///
+    /// # Errors
+    /// What `run` fails with, for the first file where it does.
+    pub fn of_files(
+        suite: &str,
+        files: &[PathBuf],
+        run: impl Fn(&Path, &mut Report) -> Result<()> + Sync,
+    ) -> Result<Report> {
+        let threads = available_parallelism().map_or(1, std::num::NonZero::get);
+        let reports = in_parallel(files.len(), threads, |number| {
+            let mut report = Report::new(suite);
+            run(&files[number], &mut report).map(|()| report)
+        });
+        let mut total = Report::new(suite);
+        for report in reports {
+            total.merge(report?);
+        }
+        Ok(total)
+    }
+
+    fn merge(&mut self, other: Report) {
+        for (group, count) in other.groups {
+            let sum = self.groups.entry(group).or_default();
+            sum.passed += count.passed;
+            sum.total += count.total;
+        }
+        self.failures.extend(other.failures);
     }
 
     /// Counts one that passed.

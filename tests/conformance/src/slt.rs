@@ -202,15 +202,15 @@ fn differences(folder: &Path) -> Result<BTreeMap<String, BTreeSet<usize>>> {
 pub fn run(mode: Mode, suite: &str, settings: &[(&str, &str)]) -> Result<Report> {
     let folder = corpus::folder("slt");
     let differences = differences(&folder)?;
-    let mut report = Report::new(suite);
-    for path in corpus::files(&folder, ".test.zst")? {
+    let files = corpus::files(&folder, ".test.zst")?;
+    Report::of_files(suite, &files, |path, report| {
         let name = path
             .strip_prefix(&folder)
-            .unwrap_or(&path)
+            .unwrap_or(path)
             .to_string_lossy()
             .trim_end_matches(".zst")
             .to_owned();
-        let mut records = parse(&path, &corpus::read(&path)?)?;
+        let mut records = parse(path, &corpus::read(path)?)?;
         if mode == Mode::Quick {
             records.truncate(QUICK_RECORDS);
         }
@@ -232,8 +232,8 @@ pub fn run(mode: Mode, suite: &str, settings: &[(&str, &str)]) -> Result<Report>
                 }),
             }
         }
-    }
-    Ok(report)
+        Ok(())
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! Rules for source files: a doc comment on every module, banned calls only where they belong,
 //! no stray debug output, no ignored tests without a reason, no overlong rooms.
 
-use std::path::{Path, PathBuf};
+use std::{
+    panic::resume_unwind,
+    path::{Path, PathBuf},
+};
 
 use syn::{
     Attribute, ExprCall, ExprMacro, ItemFn, ItemMod, Macro, StmtMacro,
@@ -50,11 +53,32 @@ const BANNED: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn check(root: &Path, files: &[PathBuf]) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    for file in files
+    let sources: Vec<&PathBuf> = files
         .iter()
         .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
-    {
+        .collect();
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = sources.len().div_ceil(threads).max(1);
+    let shares: Vec<Result<Vec<Finding>>> = std::thread::scope(|scope| {
+        let checks: Vec<_> = sources
+            .chunks(share)
+            .map(|share| scope.spawn(|| check_files(root, share)))
+            .collect();
+        checks
+            .into_iter()
+            .map(|check| check.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    });
+    let mut findings = Vec::new();
+    for share in shares {
+        findings.extend(share?);
+    }
+    Ok(findings)
+}
+
+fn check_files(root: &Path, files: &[&PathBuf]) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for file in files {
         let text = read(&root.join(file))?;
         findings.extend(check_file(file, &text));
     }

@@ -236,19 +236,16 @@ fn prepared(folder: &Path, script: &str) -> Result<Session> {
 /// Where a file cannot be read.
 pub fn run(only: Option<&str>) -> Result<Report> {
     let folder = corpus::folder("regress");
-    let mut report = Report::new("regress");
-    for path in corpus::files(&folder.join("sql"), ".sql")? {
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if only.is_some_and(|only| !name.contains(only)) {
-            continue;
-        }
-        run_script(&folder, &path, &name, &mut report)?;
-    }
-    Ok(report)
+    let mut scripts = corpus::files(&folder.join("sql"), ".sql")?;
+    scripts.retain(|path| only.is_none_or(|only| script_name(path).contains(only)));
+    Report::of_files("regress", &scripts, |path, report| {
+        run_script(&folder, path, &script_name(path), report)
+    })
+}
+
+fn script_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }
 
 fn run_script(folder: &Path, path: &Path, name: &str, report: &mut Report) -> Result<()> {
