@@ -15,10 +15,13 @@ use rustling_storage::{
 };
 use rustling_testkit::sim::SimEnv;
 
+mod common;
 #[path = "behaviour/compaction.rs"]
 mod compaction;
 #[path = "behaviour/engine_change.rs"]
 mod engine_change;
+
+use common::{ENGINES, create_keyspace, of, staged};
 
 const DIR: &str = "/some/where/store";
 
@@ -34,20 +37,6 @@ fn small() -> StoreOptions {
 
 fn open(vfs: &MemoryVfs, options: StoreOptions) -> Result<Store, Error> {
     Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options)
-}
-
-fn create_keyspace(store: &Store, staging: bool) -> KeyspaceId {
-    let id = store.allocate_keyspace_id();
-    let mut batch = Batch::new();
-    batch.create_keyspace(
-        id,
-        KeyspaceOptions {
-            staging,
-            ..KeyspaceOptions::default()
-        },
-    );
-    store.commit(&batch, Durability::Sync).unwrap();
-    id
 }
 
 fn put(store: &Store, id: KeyspaceId, key: &[u8], value: &[u8]) -> Result<Lsn, Error> {
@@ -87,7 +76,7 @@ fn one_writer_or_many_readers() {
         check(&env, Path::new(DIR)),
         Err(Error::Locked { .. })
     ));
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     put(&store, id, b"a", b"1").unwrap();
     drop(store);
     let readers = [
@@ -112,7 +101,7 @@ fn one_writer_or_many_readers() {
 fn opening_for_reading_changes_nothing() {
     let vfs = MemoryVfs::new();
     let store = open(&vfs, small()).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     for number in 0..500_u32 {
         put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
     }
@@ -161,7 +150,7 @@ fn opening_for_reading_changes_nothing() {
 fn closing_keeps_snapshots_and_refuses_commits() {
     let vfs = MemoryVfs::new();
     let store = open(&vfs, small()).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     put(&store, id, b"a", b"1").unwrap();
     let (other, snapshot) = (store.clone(), store.snapshot());
     store.close().unwrap();
@@ -187,7 +176,7 @@ fn asynchronous_commits_are_durable_soon() {
         ..small()
     };
     let store = open(&vfs, options).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     let mut batch = Batch::new();
     batch.put(id, *b"a", *b"1");
     let lsn = store.commit(&batch, Durability::Async).unwrap();
@@ -206,7 +195,7 @@ fn asynchronous_commits_are_durable_soon() {
 fn a_full_disk_refuses_commits_and_nothing_else() {
     let vfs = MemoryVfs::new();
     let store = open(&vfs, small()).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     vfs.set_limit(vfs.used() + (300 << 10));
     let mut written = 0_u32;
     let error = loop {
@@ -256,8 +245,8 @@ fn space_of_dropped_keyspaces_returns() {
     let mut sizes = Vec::new();
     for round in 0..6 {
         let (id, from) = (
-            create_keyspace(&store, false),
-            create_keyspace(&store, true),
+            create_keyspace(&store, KeyspaceOptions::default()),
+            create_keyspace(&store, staged(EngineKind::default())),
         );
         for number in 0..200_u32 {
             put(
@@ -303,7 +292,7 @@ fn snapshots_are_consistent_under_concurrent_writers() {
         ..small()
     };
     let store = open(&vfs, options.clone()).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     let amount = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().unwrap());
     let mut batch = Batch::new();
     for account in 0..ACCOUNTS {
@@ -387,7 +376,7 @@ fn an_interrupted_creation_begins_anew() {
     )
     .unwrap();
     let store = open(&vfs, small()).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     put(&store, id, b"a", b"1").unwrap();
     drop(store);
     // But a log with commits is not thrown away.
@@ -402,7 +391,7 @@ fn an_interrupted_creation_begins_anew() {
 fn a_vacuum_gives_space_back() {
     let vfs = MemoryVfs::new();
     let store = open(&vfs, small()).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     let rows = 3_000_u32;
     let mut numbers: Vec<u32> = (0..rows).collect();
     fastrand::Rng::with_seed(3).shuffle(&mut numbers);
@@ -469,7 +458,7 @@ fn a_store_at_rest_is_checkpointed_and_packed() {
         ..small()
     };
     let store = open(&vfs, options).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     let mut numbers: Vec<u32> = (0..20_000).collect();
     fastrand::Rng::with_seed(5).shuffle(&mut numbers);
     for some in numbers.chunks(100) {
@@ -524,7 +513,7 @@ fn log_segments_are_archived_before_they_are_removed() {
         ..small()
     };
     let store = open(&vfs, options).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     let segments = || -> Vec<u64> {
         let names = vfs.read_dir(&Path::new(DIR).join("wal")).unwrap();
         let number = |name: &std::path::PathBuf| name.to_str()?.strip_suffix(".wal")?.parse().ok();
@@ -567,7 +556,7 @@ fn log_segments_are_archived_before_they_are_removed() {
 
 #[test]
 fn a_long_log_is_replayed_by_several_threads() {
-    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+    for engine in ENGINES {
         let vfs = MemoryVfs::new();
         let alone = || StoreOptions {
             memory_budget: 16 << 20,
@@ -578,16 +567,7 @@ fn a_long_log_is_replayed_by_several_threads() {
         let store = open(&vfs, alone()).unwrap();
         let mut random = fastrand::Rng::with_seed(11);
         let mut expected = std::collections::BTreeMap::new();
-        let tables: Vec<KeyspaceId> = (0..2)
-            .map(|_| {
-                let id = store.allocate_keyspace_id();
-                let mut batch = Batch::new();
-                let staging = false;
-                batch.create_keyspace(id, KeyspaceOptions { engine, staging });
-                store.commit(&batch, Durability::None).unwrap();
-                id
-            })
-            .collect();
+        let tables = [(); 2].map(|()| create_keyspace(&store, of(engine)));
         for round in 0..400_u32 {
             let mut batch = Batch::new();
             for _ in 0..50 {
@@ -632,7 +612,7 @@ fn a_long_log_is_replayed_by_several_threads() {
 fn what_is_replayed_is_bounded_however_well_it_compresses() {
     const LIMIT: u64 = 256 << 10;
     const ROWS: u64 = 300;
-    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+    for engine in ENGINES {
         let disk = SimEnv::new(7);
         let options = || StoreOptions {
             memory_budget: 16 << 20,
@@ -646,11 +626,7 @@ fn what_is_replayed_is_bounded_however_well_it_compresses() {
             ..options()
         };
         let store = Store::open(disk.env_with_threads(), Path::new(DIR), writing).unwrap();
-        let id = store.allocate_keyspace_id();
-        let mut batch = Batch::new();
-        let staging = false;
-        batch.create_keyspace(id, KeyspaceOptions { engine, staging });
-        store.commit(&batch, Durability::None).unwrap();
+        let id = create_keyspace(&store, of(engine));
         // A commit is some 40 kB that shrink to almost nothing.
         let (mut key, mut most) = (0_u64, 0);
         for _ in 0..200 {
@@ -687,7 +663,7 @@ fn what_is_replayed_is_bounded_however_well_it_compresses() {
 
 #[test]
 fn a_store_at_rest_keeps_little_log_and_one_version_of_each_row() {
-    for engine in [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid] {
+    for engine in ENGINES {
         let vfs = MemoryVfs::new();
         let options = || StoreOptions {
             page_size: 8192,
@@ -699,11 +675,7 @@ fn a_store_at_rest_keeps_little_log_and_one_version_of_each_row() {
             ..small()
         };
         let store = open(&vfs, options()).unwrap();
-        let id = store.allocate_keyspace_id();
-        let mut batch = Batch::new();
-        let staging = false;
-        batch.create_keyspace(id, KeyspaceOptions { engine, staging });
-        store.commit(&batch, Durability::None).unwrap();
+        let id = create_keyspace(&store, of(engine));
         let mut random = fastrand::Rng::with_seed(3);
         let mut expected = std::collections::BTreeMap::new();
         for _ in 0..300 {
@@ -754,7 +726,7 @@ fn pages_that_are_replayed_are_bounded() {
     };
     let disk = SimEnv::new(8);
     let store = Store::open(disk.env_with_threads(), Path::new(DIR), options(true)).unwrap();
-    let id = create_keyspace(&store, false);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
     let write = |rows: &mut dyn Iterator<Item = u32>| {
         let mut batch = Batch::new();
         for row in rows {

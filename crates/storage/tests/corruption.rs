@@ -6,9 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use rustling_storage::{
-    Batch, Codec, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId,
-    KeyspaceOptions, MemoryVfs, OpenMode, Store, StoreOptions, Vfs, check,
+    Batch, Codec, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, MemoryVfs,
+    OpenMode, Store, StoreOptions, Vfs, check,
 };
+
+mod common;
+
+use common::{create_keyspace, of};
 
 const DIR: &str = "/store";
 /// Entries that were there before the checkpoint, and after it.
@@ -33,14 +37,7 @@ fn open(vfs: &MemoryVfs) -> Result<Store, Error> {
 fn build(engine: EngineKind) -> (MemoryVfs, KeyspaceId) {
     let vfs = MemoryVfs::new();
     let store = open(&vfs).unwrap();
-    let id = store.allocate_keyspace_id();
-    let mut batch = Batch::new();
-    let options = KeyspaceOptions {
-        engine,
-        ..KeyspaceOptions::default()
-    };
-    batch.create_keyspace(id, options);
-    store.commit(&batch, Durability::Sync).unwrap();
+    let id = create_keyspace(&store, of(engine));
     for number in 0..OLD + NEW {
         let mut batch = Batch::new();
         batch.put(id, number.to_be_bytes(), vec![number as u8; 60]);

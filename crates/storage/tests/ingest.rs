@@ -5,12 +5,15 @@
 use std::path::Path;
 
 use rustling_storage::{
-    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    MemoryVfs, Store, StoreOptions, staging,
+    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, MemoryVfs, Store,
+    StoreOptions, staging,
 };
 
+mod common;
+
+use common::{ENGINES, create_keyspace, of, staged};
+
 const DIR: &str = "/store";
-const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
 
 fn open(vfs: &MemoryVfs) -> Store {
     let options = StoreOptions {
@@ -22,14 +25,6 @@ fn open(vfs: &MemoryVfs) -> Store {
         ..StoreOptions::default()
     };
     Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options).unwrap()
-}
-
-fn create(store: &Store, engine: EngineKind, staging: bool) -> KeyspaceId {
-    let id = store.allocate_keyspace_id();
-    let mut batch = Batch::new();
-    batch.create_keyspace(id, KeyspaceOptions { engine, staging });
-    store.commit(&batch, Durability::Sync).unwrap();
-    id
 }
 
 fn key(number: u32) -> [u8; 4] {
@@ -70,8 +65,8 @@ fn a_load_is_there_after_its_merge_and_not_before() {
     for engine in ENGINES {
         let vfs = MemoryVfs::new();
         let store = open(&vfs);
-        let into = create(&store, engine, false);
-        let from = create(&store, engine, true);
+        let into = create_keyspace(&store, of(engine));
+        let from = create_keyspace(&store, staged(engine));
         ingest(&store, from, 0..5_000).unwrap();
         assert!(numbers(&store, into).is_empty());
         // The process ends here.
@@ -81,7 +76,7 @@ fn a_load_is_there_after_its_merge_and_not_before() {
         assert!(numbers(&store, into).is_empty());
         assert!(store.verify().unwrap().is_clean());
 
-        let from = create(&store, engine, true);
+        let from = create_keyspace(&store, staged(engine));
         let logged = store.stats().wal_bytes;
         ingest(&store, from, 0..5_000).unwrap();
         merge(&store, from, into);
@@ -97,7 +92,7 @@ fn a_load_is_there_after_its_merge_and_not_before() {
         assert!(store.verify().unwrap().is_clean());
 
         // Into a keyspace that holds something, and over what it holds.
-        let from = create(&store, engine, true);
+        let from = create_keyspace(&store, staged(engine));
         ingest(&store, from, 3_000..8_000).unwrap();
         merge(&store, from, into);
         std::mem::forget(store);
@@ -114,8 +109,8 @@ fn a_load_is_there_after_its_merge_and_not_before() {
 fn what_does_not_ascend_is_refused() {
     let vfs = MemoryVfs::new();
     let store = open(&vfs);
-    let into = create(&store, EngineKind::BTree, false);
-    let from = create(&store, EngineKind::BTree, true);
+    let into = create_keyspace(&store, of(EngineKind::BTree));
+    let from = create_keyspace(&store, staged(EngineKind::BTree));
     let mut batch = Batch::new();
     batch.put(from, key(10), staging::encode_put(&[7; 100]));
     store.commit(&batch, Durability::None).unwrap();

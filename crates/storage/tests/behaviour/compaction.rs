@@ -3,23 +3,10 @@
 use std::time::Duration;
 
 use rustling_storage::{
-    Batch, Direction, Durability, EngineKind, KeyRange, KeyspaceId, KeyspaceOptions, MemoryVfs,
-    Store, StoreOptions,
+    Batch, Direction, Durability, EngineKind, KeyRange, KeyspaceId, MemoryVfs, Store, StoreOptions,
 };
 
-use super::{open, small};
-
-fn create(store: &Store, engine: EngineKind) -> KeyspaceId {
-    let id = store.allocate_keyspace_id();
-    let mut batch = Batch::new();
-    let options = KeyspaceOptions {
-        engine,
-        ..KeyspaceOptions::default()
-    };
-    batch.create_keyspace(id, options);
-    store.commit(&batch, Durability::Sync).unwrap();
-    id
-}
+use super::{create_keyspace, of, open, small};
 
 /// Commits `count` entries whose keys come from `key`.
 fn load(store: &Store, id: KeyspaceId, count: u64, value: u8, key: impl Fn(u64) -> u64) {
@@ -58,7 +45,7 @@ fn threads_share_a_merge() {
     };
     let vfs = MemoryVfs::new();
     let store = open(&vfs, options).unwrap();
-    let id = create(&store, EngineKind::Lsm);
+    let id = create_keyspace(&store, of(EngineKind::Lsm));
     for value in 1..4 {
         load(&store, id, COUNT, value, |number| number * 7919 % COUNT);
     }
@@ -81,7 +68,7 @@ fn threads_share_a_merge() {
 #[test]
 fn ordered_arrivals_move() {
     let store = open(&MemoryVfs::new(), small()).unwrap();
-    let id = create(&store, EngineKind::Lsm);
+    let id = create_keyspace(&store, of(EngineKind::Lsm));
     load(&store, id, 12_000, 1, |number| number);
     store.checkpoint().unwrap();
     let statistics = store.stats().tables;
@@ -94,7 +81,7 @@ fn ordered_arrivals_move() {
 #[test]
 fn scans_of_a_tree_read_ahead() {
     let store = open(&MemoryVfs::new(), small()).unwrap();
-    let id = create(&store, EngineKind::BTree);
+    let id = create_keyspace(&store, of(EngineKind::BTree));
     // More than the cache holds.
     load(&store, id, 20_000, 1, |number| number * 7919 % 20_000);
     store.checkpoint().unwrap();
@@ -128,7 +115,7 @@ fn scans_of_a_tree_read_ahead() {
 #[test]
 fn reads_of_a_hybrid_keyspace_at_rest_touch_the_tree_alone() {
     let store = open(&MemoryVfs::new(), small()).unwrap();
-    let id = create(&store, EngineKind::Hybrid);
+    let id = create_keyspace(&store, of(EngineKind::Hybrid));
     load(&store, id, 3000, 1, |number| number * 7 % 3000);
     load(&store, id, 1000, 1, |number| number * 3);
     store.checkpoint().unwrap();

@@ -3,26 +3,20 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustling_storage::{
-    Batch, Direction, Durability, EngineKind, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    MemoryVfs, Snapshot, Store, StoreOptions,
+    Batch, Direction, Durability, EngineKind, Error, KeyRange, KeyspaceId, MemoryVfs, Snapshot,
+    Store, StoreOptions,
 };
 
-use super::{open, put, small};
-
-const ENGINES: [EngineKind; 3] = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+use super::{ENGINES, create_keyspace, of, open, put, small};
 
 /// Accounts whose sum is always the same.
 const ACCOUNTS: u64 = 1000;
 const EACH: u64 = 1 << 20;
 
+/// A keyspace with the accounts.
 fn create(store: &Store, engine: EngineKind) -> KeyspaceId {
-    let id = store.allocate_keyspace_id();
+    let id = create_keyspace(store, of(engine));
     let mut batch = Batch::new();
-    let options = KeyspaceOptions {
-        engine,
-        ..KeyspaceOptions::default()
-    };
-    batch.create_keyspace(id, options);
     for account in 0..ACCOUNTS {
         batch.put(id, account.to_be_bytes(), EACH.to_be_bytes());
     }
