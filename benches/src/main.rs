@@ -4,6 +4,7 @@
 mod engines;
 mod footprint;
 mod keys;
+#[cfg(feature = "sql")]
 mod sql;
 mod stalls;
 mod table;
@@ -41,13 +42,16 @@ enum Task {
     /// Read, write and scan many rows, and print how much memory that takes.
     Footprint(Kv),
     /// Measure small SQL statements on embedded databases.
+    #[cfg(feature = "sql")]
     Sql(sql::Small),
     /// Measure TPC-C on embedded databases.
+    #[cfg(feature = "sql")]
     Tpcc(sql::Tpcc),
     /// One run of one engine in this process; prints a figure per line.
     #[command(hide = true)]
     Run(Run),
     /// One run of one SQL database in this process; prints a figure per line.
+    #[cfg(feature = "sql")]
     #[command(hide = true)]
     RunSql(sql::Run),
 }
@@ -106,8 +110,11 @@ fn main() -> Result<()> {
             measure_one(kv, "footprint", engine, directory, table)
         }),
         Task::Run(run) => run_one(&run),
+        #[cfg(feature = "sql")]
         Task::Sql(small) => sql::compare_small(&small),
+        #[cfg(feature = "sql")]
         Task::Tpcc(tpcc) => sql::compare_tpcc(&tpcc),
+        #[cfg(feature = "sql")]
         Task::RunSql(run) => sql::run(&run),
     }
 }

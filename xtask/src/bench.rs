@@ -90,11 +90,11 @@ pub fn run(bench: &Bench) -> Result<()> {
         Bench::Kv {
             with_rocksdb,
             options,
-        } => compare("kv", *with_rocksdb, options),
-        Bench::Stalls { options } => compare("stalls", false, options),
-        Bench::Footprint { options } => compare("footprint", false, options),
-        Bench::Sql { options } => compare("sql", false, options),
-        Bench::Tpcc { options } => compare("tpcc", false, options),
+        } => compare("kv", with_rocksdb.then_some("rocksdb"), options),
+        Bench::Stalls { options } => compare("stalls", None, options),
+        Bench::Footprint { options } => compare("footprint", None, options),
+        Bench::Sql { options } => compare("sql", Some("sql"), options),
+        Bench::Tpcc { options } => compare("tpcc", Some("sql"), options),
         Bench::Tpch { sf, rivals } => {
             let mut test = command(
                 "cargo",
@@ -131,14 +131,14 @@ pub fn run(bench: &Bench) -> Result<()> {
     }
 }
 
-/// Builds the comparisons, a workspace of its own, and runs one.
-fn compare(comparison: &str, with_rocksdb: bool, options: &[String]) -> Result<()> {
+/// Builds the comparisons, a workspace of its own, with what one needs, and runs it.
+fn compare(comparison: &str, feature: Option<&str>, options: &[String]) -> Result<()> {
     let mut build = command("cargo", &["run", "--release", "--manifest-path"]);
     build
         .arg("benches/Cargo.toml")
         .args(["--target-dir", "target/benches"]);
-    if with_rocksdb {
-        build.args(["--features", "rocksdb"]);
+    if let Some(feature) = feature {
+        build.args(["--features", feature]);
     }
     build.args(["--", comparison]).args(options);
     run_command(&mut build)
