@@ -18,7 +18,6 @@ use std::{
 use crossbeam_skiplist::SkipMap;
 
 use super::{
-    block::compare,
     range::{Range, Start},
     space::TableSpace,
 };
@@ -31,17 +30,34 @@ use crate::{
 };
 
 /// Bytes counted for a version besides key and value: its node in the skip list.
-const NODE: usize = 88;
+const NODE: usize = 96;
 
 /// Bytes of keys and values that share an allocation, about.
 const CHUNK: usize = 256 << 10;
+
+/// A key's first sixteen bytes, filled up with zeros, as two numbers of the same order.
+type Head = [u64; 2];
+
+/// Bytes of a key that its [`Head`] holds.
+const HEAD: usize = size_of::<Head>();
+
+#[inline]
+fn head_of(key: &[u8]) -> Head {
+    let mut head = [0; HEAD];
+    match key.first_chunk() {
+        Some(first) => head = *first,
+        None => head[..key.len()].copy_from_slice(key),
+    }
+    let number = u128::from_be_bytes(head);
+    [(number >> 64) as u64, number as u64]
+}
 
 /// A version in a memtable. Key and value lie in a buffer that the versions of a batch share, so
 /// that putting one in allocates its node only. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct MemoryVersion {
-    /// The key's first bytes: most comparisons end here, without a look at the buffer.
-    head: u64,
+    /// Short keys are compared without a look at the buffer, and most long ones.
+    head: Head,
     lsn: Lsn,
     buffer: Arc<[u8]>,
     key: (u32, u32),
@@ -53,17 +69,6 @@ impl fmt::Debug for MemoryVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}@{}", self.key(), self.lsn)
     }
-}
-
-/// The first eight bytes of a key as a number of the same order.
-#[inline]
-fn head_of(key: &[u8]) -> u64 {
-    if let Some(head) = key.first_chunk() {
-        return u64::from_be_bytes(*head);
-    }
-    let mut head = [0; 8];
-    head[..key.len()].copy_from_slice(key);
-    u64::from_be_bytes(head)
 }
 
 impl MemoryVersion {
@@ -84,71 +89,80 @@ impl MemoryVersion {
     }
 }
 
-/// A place in the order of versions, for looking up without making a version.
-trait Place {
-    fn head(&self) -> u64;
-    fn parts(&self) -> (&[u8], Lsn);
-}
-
-impl Place for MemoryVersion {
-    #[inline]
-    fn head(&self) -> u64 {
-        self.head
-    }
-
-    #[inline]
-    fn parts(&self) -> (&[u8], Lsn) {
-        (self.key(), self.lsn)
-    }
-}
-
-struct Probe<'a> {
-    head: u64,
+/// A place in the order of versions, which need not be there.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    head: Head,
     key: &'a [u8],
     lsn: Lsn,
 }
 
-impl Probe<'_> {
-    fn new(key: &[u8], lsn: Lsn) -> Probe<'_> {
-        Probe {
+impl<'a> Place<'a> {
+    #[inline]
+    fn new(key: &'a [u8], lsn: Lsn) -> Place<'a> {
+        Place {
             head: head_of(key),
             key,
             lsn,
         }
     }
+
+    /// By key, of one key the newest version first.
+    #[inline]
+    fn order(self, other: Place<'_>) -> Ordering {
+        let keys = self.head.cmp(&other.head).then_with(|| {
+            if self.key.len() <= HEAD && other.key.len() <= HEAD {
+                // All that one of them has more is zeros.
+                self.key.len().cmp(&other.key.len())
+            } else {
+                self.key.cmp(other.key)
+            }
+        });
+        keys.then_with(|| other.lsn.cmp(&self.lsn))
+    }
 }
 
-impl Place for Probe<'_> {
-    #[inline]
-    fn head(&self) -> u64 {
-        self.head
-    }
+/// What has a place: how the skip list is asked for a place without making a version.
+trait Placed {
+    fn place(&self) -> Place<'_>;
+}
 
+impl Placed for MemoryVersion {
     #[inline]
-    fn parts(&self) -> (&[u8], Lsn) {
-        (self.key, self.lsn)
+    fn place(&self) -> Place<'_> {
+        Place {
+            head: self.head,
+            key: self.key(),
+            lsn: self.lsn,
+        }
     }
 }
 
-impl PartialEq for dyn Place + '_ {
+impl Placed for Place<'_> {
+    #[inline]
+    fn place(&self) -> Place<'_> {
+        *self
+    }
+}
+
+impl PartialEq for dyn Placed + '_ {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for dyn Place + '_ {}
+impl Eq for dyn Placed + '_ {}
 
-impl PartialOrd for dyn Place + '_ {
+impl PartialOrd for dyn Placed + '_ {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for dyn Place + '_ {
+impl Ord for dyn Placed + '_ {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let heads = self.head().cmp(&other.head());
-        heads.then_with(|| compare(self.parts(), other.parts()))
+        self.place().order(other.place())
     }
 }
 
@@ -169,14 +183,13 @@ impl PartialOrd for MemoryVersion {
 impl Ord for MemoryVersion {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let heads = self.head.cmp(&other.head);
-        heads.then_with(|| compare(self.parts(), other.parts()))
+        self.place().order(other.place())
     }
 }
 
-impl<'a> Borrow<dyn Place + 'a> for MemoryVersion {
+impl<'a> Borrow<dyn Placed + 'a> for MemoryVersion {
     #[inline]
-    fn borrow(&self) -> &(dyn Place + 'a) {
+    fn borrow(&self) -> &(dyn Placed + 'a) {
         self
     }
 }
@@ -290,30 +303,18 @@ impl Memtable {
     /// The newest version of `key` at or below `at`.
     #[inline]
     pub(super) fn find(&self, key: &[u8], at: Lsn) -> Option<MemoryVersion> {
-        let probe = Probe::new(key, at);
-        let place: &dyn Place = &probe;
-        let found = self
-            .versions
-            .lower_bound::<dyn Place + '_>(Bound::Included(place))?;
+        let place = Place::new(key, at);
+        let start: Bound<&dyn Placed> = Bound::Included(&place);
+        let found = self.versions.lower_bound::<dyn Placed + '_>(start)?;
         let version = found.key();
-        (version.head == probe.head && version.key() == key).then(|| version.clone())
+        (version.head == place.head && version.key() == key).then(|| version.clone())
     }
 
     /// The versions from a place on, that one included or not.
     fn from(&self, place: Bound<(&[u8], Lsn)>, wanted: usize, into: &mut VecDeque<MemoryVersion>) {
-        let probe;
-        let start: Bound<&dyn Place> = match place {
-            Bound::Unbounded => Bound::Unbounded,
-            Bound::Included((key, lsn)) => {
-                probe = Probe::new(key, lsn);
-                Bound::Included(&probe)
-            }
-            Bound::Excluded((key, lsn)) => {
-                probe = Probe::new(key, lsn);
-                Bound::Excluded(&probe)
-            }
-        };
-        let mut next = self.versions.lower_bound::<dyn Place + '_>(start);
+        let place = place.map(|(key, lsn)| Place::new(key, lsn));
+        let start = place.as_ref().map(|place| place as &dyn Placed);
+        let mut next = self.versions.lower_bound::<dyn Placed + '_>(start);
         while let Some(entry) = next
             && into.len() < wanted
         {
@@ -330,15 +331,12 @@ impl Memtable {
         wanted: usize,
         into: &mut VecDeque<MemoryVersion>,
     ) {
-        let probe;
-        let end: Bound<&dyn Place> = match place {
+        let place = place.map(|(key, lsn)| Place::new(key, lsn));
+        let end: Bound<&dyn Placed> = match &place {
             None => Bound::Unbounded,
-            Some((key, lsn)) => {
-                probe = Probe::new(key, lsn);
-                Bound::Excluded(&probe)
-            }
+            Some(place) => Bound::Excluded(place),
         };
-        let mut next = self.versions.upper_bound::<dyn Place + '_>(end);
+        let mut next = self.versions.upper_bound::<dyn Placed + '_>(end);
         let mut group: Vec<MemoryVersion> = Vec::new();
         while let Some(entry) = next {
             let version = entry.key();
@@ -450,8 +448,27 @@ impl VersionCursor for MemoryCursor {
 
 #[cfg(test)]
 mod tests {
+    use quickcheck::quickcheck;
+
     use super::*;
     use crate::{codec::Codec, lsm::tests::space, store::KeyRange, vfs_memory::MemoryVfs};
+
+    quickcheck! {
+        /// Keys around the length of a head, of few different bytes, so that heads are often alike.
+        fn places_are_in_the_order_of_versions(
+            a: (Vec<u8>, u8), b: (Vec<u8>, u8), shared: u8
+        ) -> bool {
+            let key = |own: &[u8]| {
+                let mut key = vec![1; usize::from(shared % 18)];
+                key.extend(own.iter().take(4).map(|byte| byte % 3));
+                key
+            };
+            let (x, y) = (key(&a.0), key(&b.0));
+            let (x, y) = ((&x[..], Lsn(u64::from(a.1 % 3))), (&y[..], Lsn(u64::from(b.1 % 3))));
+            let order = Place::new(x.0, x.1).order(Place::new(y.0, y.1));
+            order == super::super::block::compare(x, y)
+        }
+    }
 
     /// Small, because an interpreter that looks for undefined behaviour runs it too.
     #[test]
