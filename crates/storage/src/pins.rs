@@ -13,10 +13,7 @@
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
-    },
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
 };
 
 use crossbeam_utils::CachePadded;
@@ -40,10 +37,12 @@ pub(crate) struct PinRegistry {
     watermark: CachePadded<AtomicU64>,
 }
 
-/// Keeps everything that a snapshot at its LSN sees.
+/// Keeps everything that a snapshot at its LSN sees, until it is given back with
+/// [`PinRegistry::unpin`]. It does not name its registry: counting who does would make threads that
+/// pin and unpin all the time meet at one counter.
 #[derive(Debug)]
+#[must_use = "nothing newer is collected until it is given back"]
 pub(crate) struct Pin {
-    registry: Arc<PinRegistry>,
     lsn: Lsn,
     slot: Option<usize>,
 }
@@ -91,7 +90,7 @@ impl PinRegistry {
 
     /// Pins the newest commit that `published` answers.
     #[inline]
-    pub(crate) fn pin(self: &Arc<PinRegistry>, published: impl Fn() -> Lsn) -> Pin {
+    pub(crate) fn pin(&self, published: impl Fn() -> Lsn) -> Pin {
         let home = home();
         let mut lsn = published();
         for step in 0..SLOTS {
@@ -111,7 +110,6 @@ impl PinRegistry {
                 slot.store(lsn.0 + 1, SeqCst);
             }
             return Pin {
-                registry: Arc::clone(self),
                 lsn,
                 slot: Some(index),
             };
@@ -120,7 +118,7 @@ impl PinRegistry {
     }
 
     #[cold]
-    fn pin_in_crowd(self: &Arc<PinRegistry>, published: impl Fn() -> Lsn) -> Pin {
+    fn pin_in_crowd(&self, published: impl Fn() -> Lsn) -> Pin {
         let mut crowd = self.crowd.lock();
         // Whoever announces from now on waits for this lock before reading the crowd.
         let lsn = loop {
@@ -131,10 +129,22 @@ impl PinRegistry {
         };
         *crowd.entry(lsn.0).or_insert(0) += 1;
         drop(crowd);
-        Pin {
-            registry: Arc::clone(self),
-            lsn,
-            slot: None,
+        Pin { lsn, slot: None }
+    }
+
+    /// Gives a pin back.
+    #[inline]
+    pub(crate) fn unpin(&self, pin: &Pin) {
+        if let Some(slot) = pin.slot {
+            self.slots[slot].store(FREE, SeqCst);
+            return;
+        }
+        let mut crowd = self.crowd.lock();
+        if let Some(count) = crowd.get_mut(&pin.lsn.0) {
+            *count -= 1;
+            if *count == 0 {
+                crowd.remove(&pin.lsn.0);
+            }
         }
     }
 
@@ -182,23 +192,6 @@ impl Pin {
     }
 }
 
-impl Drop for Pin {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            self.registry.slots[slot].store(FREE, SeqCst);
-            return;
-        }
-        let mut crowd = self.registry.crowd.lock();
-        if let Some(count) = crowd.get_mut(&self.lsn.0) {
-            *count -= 1;
-            if *count == 0 {
-                crowd.remove(&self.lsn.0);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
@@ -207,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_oldest_pin_holds_the_watermark() {
-        let registry = Arc::new(PinRegistry::new(Lsn(5)));
+        let registry = PinRegistry::new(Lsn(5));
         assert_eq!(registry.advance(Lsn(0)), Lsn(5));
         let old = registry.pin(|| Lsn(7));
         let many: Vec<Pin> = (0..300).map(|_| registry.pin(|| Lsn(9))).collect();
@@ -219,9 +212,9 @@ mod tests {
                 oldest: Some(Lsn(7))
             }
         );
-        drop(old);
+        registry.unpin(&old);
         assert_eq!(registry.advance(Lsn(20)), Lsn(9));
-        drop(many);
+        many.iter().for_each(|pin| registry.unpin(pin));
         assert_eq!(registry.advance(Lsn(15)), Lsn(15));
         assert_eq!(registry.advance(Lsn(20)), Lsn(20));
         assert_eq!(registry.statistics(), PinStatistics::default());
@@ -229,7 +222,7 @@ mod tests {
 
     #[test]
     fn no_pin_is_ever_below_the_watermark() {
-        let registry = Arc::new(PinRegistry::new(Lsn(0)));
+        let registry = PinRegistry::new(Lsn(0));
         let published = AtomicU64::new(0);
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -243,6 +236,7 @@ mod tests {
                         for pin in &pins {
                             assert!(pin.lsn().0 >= registry.watermark.load(SeqCst));
                         }
+                        pins.iter().for_each(|pin| registry.unpin(pin));
                     }
                 });
             }

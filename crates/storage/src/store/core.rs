@@ -1,9 +1,6 @@
 //! What all handles of an open store share.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -37,7 +34,7 @@ pub(crate) struct Core {
     /// alone by whoever needs to see exactly the commits up to one LSN: a checkpoint's freeze,
     /// and structural changes. Nobody flushes while holding it alone.
     pub(crate) barrier: RwLock<()>,
-    pub(crate) pins: Arc<PinRegistry>,
+    pub(crate) pins: PinRegistry,
     /// The memory budget without the page cache's share.
     pub(crate) budget: MemoryBudget,
     /// The share of it that memtables and cached blocks have, once there are any.

@@ -470,7 +470,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         sequencer: Sequencer::new(wal, last, poison, &waits),
         trees,
         barrier: RwLock::new(()),
-        pins: Arc::new(PinRegistry::new(last)),
+        pins: PinRegistry::new(last),
         budget,
         wait_points: WaitPoints {
             barrier: waits.point("checkpoint.barrier"),

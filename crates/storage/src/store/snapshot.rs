@@ -27,9 +27,15 @@ pub struct Snapshot {
 
 #[derive(Debug)]
 struct Pinned {
-    // Dropped before the store.
     pin: Pin,
     store: Arc<Inner>,
+}
+
+impl Drop for Pinned {
+    #[inline]
+    fn drop(&mut self) {
+        self.store.core.pins.unpin(&self.pin);
+    }
 }
 
 impl Snapshot {
