@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A file with what tells whether it has changed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) path: PathBuf,
     length: u64,
@@ -31,7 +31,7 @@ pub(crate) fn exists(path: &Path) -> bool {
     path.exists()
 }
 
-/// A file, or the `*.sql` files of a directory in the order of their names: those that make the
+/// A file, or the `*.sql` files of a directory in their order: those that make the
 /// schema, not what takes it back (`*.down.sql`).
 pub(crate) fn schema_files(path: &Path) -> io::Result<Vec<Stamp>> {
     let mut stamps = sql_files(path)?;
@@ -42,7 +42,8 @@ pub(crate) fn schema_files(path: &Path) -> io::Result<Vec<Stamp>> {
     Ok(stamps)
 }
 
-/// A file, or all `*.sql` files of a directory in the order of their names.
+/// A file, or all `*.sql` files of a directory: in the order of the numbers that their names begin
+/// with, as migrations are applied; behind these the others by name.
 pub(crate) fn sql_files(path: &Path) -> io::Result<Vec<Stamp>> {
     if !fs::metadata(path)?.is_dir() {
         return Ok(vec![stamp(path.to_owned())?]);
@@ -54,8 +55,17 @@ pub(crate) fn sql_files(path: &Path) -> io::Result<Vec<Stamp>> {
             stamps.push(stamp(path)?);
         }
     }
-    stamps.sort();
+    stamps.sort_by_cached_key(|stamp| (number(&stamp.path), stamp.path.clone()));
     Ok(stamps)
+}
+
+/// The number that a file's name begins with; the largest of all where there is none.
+fn number(path: &Path) -> u64 {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(name.len());
+    name[..digits].parse().unwrap_or(u64::MAX)
 }
 
 fn stamp(path: PathBuf) -> io::Result<Stamp> {
@@ -102,5 +112,17 @@ pub(crate) fn manifest(directory: &Path) -> Manifest {
     Manifest {
         migrations,
         renamed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_comes_after_two() {
+        let mut names = ["10_c.sql", "later.sql", "0001_a.sql", "2_b.sql"];
+        names.sort_by_key(|name| (number(Path::new(name)), *name));
+        assert_eq!(names, ["0001_a.sql", "2_b.sql", "10_c.sql", "later.sql"]);
     }
 }

@@ -7,6 +7,7 @@
 mod derive;
 mod files;
 mod input;
+mod messages;
 mod migrations;
 mod query;
 mod record;

@@ -3,16 +3,14 @@
 use std::str::FromStr;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
-use rustling_sql::{
-    SqlState,
-    template::{Branch, BranchHead, Checked, Piece, Template},
-};
-use syn::{Expr, PathArguments, Type, parse::Parser};
+use quote::{format_ident, quote, quote_spanned};
+use rustling_sql::template::{Branch, BranchHead, Checked, Piece, Template};
+use syn::{Expr, PathArguments, Type, parse::Parser, spanned::Spanned};
 
 use crate::{
     files,
     input::QueryInput,
+    messages,
     record::{Field, fields},
     rust_types, schema,
 };
@@ -68,14 +66,27 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
     let template = Template::parse(&sql).map_err(|error| render(&error, &sql))?;
     let checked = template
         .check(&loaded.schema)
-        .map_err(|error| render(&advised(error, &loaded), &sql))?;
-    let statement = statement(runtime, &template, &checked, span)?;
+        .map_err(|error| render(&messages::advised(error, &loaded, &template, &sql), &sql))?;
+    let code = Code {
+        runtime,
+        template: &template,
+        checked: &checked,
+        sql: &sql,
+        span,
+    };
+    let statement = code.statement()?;
+    if let Some(message) = messages::ordered_by_value(&template, &sql) {
+        return Err(message);
+    }
     let database = &input.database;
+    // What is no database is pointed at itself.
+    let place = Span::call_site().located_at(database.span());
+    let borrowed = quote_spanned! { place => (#database).as_connection() };
     let connection = quote! {
         {
             #[allow(unused_imports)]
             use #runtime::{Connect as _, ConnectMut as _};
-            (#database).as_connection()
+            #borrowed
         }
     };
     let rows = match form {
@@ -102,10 +113,20 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
         Form::As => {
             let fields = fields(runtime, &checked.columns, span)?;
             let row = input.row.as_ref().map(literal_path);
-            let reads = reads(runtime, &fields);
+            // What a type leaves open follows from the columns.
+            let open = row.as_ref().is_some_and(|row| leaves_open(row.clone()));
+            let reads = fields.iter().enumerate().map(|(at, field)| {
+                let name = &field.name;
+                let value = if open {
+                    field.read(runtime, at)
+                } else {
+                    code.fitted(at, field)
+                };
+                quote! { #name: #value }
+            });
             quote! {
                 #runtime::Query::new(#connection, __statement, |__row| {
-                    ::core::result::Result::Ok(#row { #reads })
+                    ::core::result::Result::Ok(#row { #(#reads),* })
                 })
             }
         }
@@ -118,19 +139,6 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
             #rows
         }
     })
-}
-
-/// An error with what to do about it here, where that is not what the engine would say.
-fn advised(error: rustling_sql::Error, loaded: &schema::Loaded) -> rustling_sql::Error {
-    match (error.state(), error.hint_text()) {
-        (SqlState::UNDEFINED_TABLE, None) if error.message().starts_with("relation") => {
-            error.hint(format!("The tables are those of {}.", loaded.place()))
-        }
-        (_, Some(hint)) if hint.starts_with("Parameters are written $1") => {
-            error.hint("Write the value's Rust expression in braces: {user_id}.")
-        }
-        _ => error,
-    }
 }
 
 /// A type as it stands in a struct literal: `Page::<User>`.
@@ -146,109 +154,200 @@ fn literal_path(row: &Type) -> TokenStream {
     quote! { #row }
 }
 
-/// `let __statement = …`, the text with its values.
-fn statement(
-    runtime: &TokenStream,
-    template: &Template,
-    checked: &Checked,
-    span: Span,
-) -> Result<TokenStream, String> {
-    if template.is_fixed() {
-        let variant = template.variant(&[]);
-        let text = &variant.sql;
-        let values = variant
-            .parameters
-            .iter()
-            .map(|at| parameter(runtime, template, checked, *at, span))
-            .collect::<Result<Vec<_>, _>>()?;
-        return Ok(quote! {
-            let __statement = #runtime::Statement::fixed(#text, ::std::vec![#(#values),*]);
-        });
-    }
-    let writes = pieces(runtime, template, checked, &template.pieces, span)?;
-    Ok(quote! {
-        let mut __statement = #runtime::Statement::empty();
-        #writes
+/// Whether `_` stands in a type.
+fn leaves_open(row: TokenStream) -> bool {
+    row.into_iter().any(|token| match token {
+        TokenTree::Ident(name) => name == "_",
+        TokenTree::Punct(mark) => mark.as_char() == '_',
+        TokenTree::Group(group) => leaves_open(group.stream()),
+        TokenTree::Literal(_) => false,
     })
 }
 
-fn pieces(
-    runtime: &TokenStream,
-    template: &Template,
-    checked: &Checked,
-    of: &[Piece],
+/// What the code of one statement is made of.
+struct Code<'a> {
+    runtime: &'a TokenStream,
+    template: &'a Template,
+    checked: &'a Checked,
+    /// The template's text.
+    sql: &'a str,
+    /// Where it stands.
     span: Span,
-) -> Result<TokenStream, String> {
-    let mut writes = TokenStream::new();
-    for piece in of {
-        writes.extend(match piece {
-            Piece::Text { sql, .. } => quote! { __statement.push_text(#sql); },
-            Piece::Parameter(at) => {
-                let value = parameter(runtime, template, checked, *at, span)?;
-                quote! { __statement.push_value(#value); }
-            }
-            Piece::Branch(branch) => branch_of(runtime, template, checked, branch, span)?,
-        });
-    }
-    Ok(writes)
 }
 
-fn branch_of(
-    runtime: &TokenStream,
-    template: &Template,
-    checked: &Checked,
-    branch: &Branch,
-    span: Span,
-) -> Result<TokenStream, String> {
-    let blocks = branch
-        .alternatives
-        .iter()
-        .map(|of| pieces(runtime, template, checked, of, span))
-        .collect::<Result<Vec<_>, _>>()?;
-    let rust = |text: &str| spanned(text, span).map_err(|error| not_rust(text, &error));
-    Ok(match &branch.head {
-        BranchHead::If(conditions) => {
-            let mut code = TokenStream::new();
-            for (condition, block) in conditions.iter().zip(&blocks) {
-                let condition = rust(condition)?;
-                code.extend(quote! { if #condition { #block } else });
-            }
-            let last = blocks.last();
-            quote! { #code { #last } }
-        }
-        BranchHead::Match { value, patterns } => {
-            let value = rust(value)?;
-            let patterns = patterns
+impl Code<'_> {
+    /// `let __statement = …`, the text with its values.
+    fn statement(&self) -> Result<TokenStream, String> {
+        let runtime = self.runtime;
+        if self.template.is_fixed() {
+            let variant = self.template.variant(&[]);
+            let text = &variant.sql;
+            let values = variant
+                .parameters
                 .iter()
-                .map(|pattern| rust(pattern))
+                .map(|at| self.parameter(*at))
                 .collect::<Result<Vec<_>, _>>()?;
-            quote! { match #value { #(#patterns => { #blocks })* } }
+            return Ok(quote! {
+                let __statement = #runtime::Statement::fixed(#text, ::std::vec![#(#values),*]);
+            });
         }
-    })
-}
+        let writes = self.pieces(&self.template.pieces)?;
+        Ok(quote! {
+            let mut __statement = #runtime::Statement::empty();
+            #writes
+        })
+    }
 
-/// A parameter's value, checked against its type.
-fn parameter(
-    runtime: &TokenStream,
-    template: &Template,
-    checked: &Checked,
-    at: usize,
-    span: Span,
-) -> Result<TokenStream, String> {
-    let text = &template.parameters[at].expression;
-    let tokens = spanned(text, span).map_err(|error| not_rust(text, &error))?;
-    syn::parse2::<Expr>(tokens.clone()).map_err(|error| not_rust(text, &error.to_string()))?;
-    let marker = rust_types::marker(runtime, checked.parameters[at]);
-    Ok(quote_spanned! { span =>
-        #runtime::__private::parameter::<#marker, _>(&(#tokens))
-    })
-}
+    fn pieces(&self, of: &[Piece]) -> Result<TokenStream, String> {
+        let mut writes = TokenStream::new();
+        for piece in of {
+            writes.extend(match piece {
+                Piece::Text { sql, .. } => quote! { __statement.push_text(#sql); },
+                Piece::Parameter(at) => {
+                    let value = self.parameter(*at)?;
+                    quote! { __statement.push_value(#value); }
+                }
+                Piece::Branch(branch) => self.branch(branch)?,
+            });
+        }
+        Ok(writes)
+    }
 
-fn not_rust(text: &str, error: &str) -> String {
-    format!(
-        "\"{text}\" is no Rust expression: {error}\n\
-         HINT:  What stands in braces is Rust; SQL's own text stands outside."
-    )
+    fn branch(&self, branch: &Branch) -> Result<TokenStream, String> {
+        let blocks = branch
+            .alternatives
+            .iter()
+            .map(|of| self.pieces(of))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(match &branch.head {
+            BranchHead::If(conditions) => {
+                let mut code = TokenStream::new();
+                for (condition, block) in conditions.iter().zip(&blocks) {
+                    let condition = self.valid(condition, |of| quote! { if #of {} })?;
+                    code.extend(quote! { if #condition { #block } else });
+                }
+                let last = blocks.last();
+                quote! { #code { #last } }
+            }
+            BranchHead::Match { value, patterns } => {
+                let value = self.valid(value, |of| quote! { match #of {} })?;
+                let patterns = patterns
+                    .iter()
+                    .map(|pattern| self.valid(pattern, |of| quote! { match () { #of => {} } }))
+                    .collect::<Result<Vec<_>, _>>()?;
+                quote! { match #value { #(#patterns => { #blocks })* } }
+            }
+        })
+    }
+
+    /// Rust between the braces of a branch, as tokens.
+    fn rust(&self, text: &str) -> Result<TokenStream, String> {
+        spanned(text, self.span).map_err(|error| messages::not_rust(text, &error, self.sql))
+    }
+
+    /// Rust that makes an expression of what `around` puts around it.
+    fn valid(
+        &self,
+        text: &str,
+        around: impl FnOnce(&TokenStream) -> TokenStream,
+    ) -> Result<TokenStream, String> {
+        let tokens = self.rust(text)?;
+        syn::parse2::<Expr>(around(&tokens))
+            .map_err(|error| messages::not_rust(text, &error.to_string(), self.sql))?;
+        Ok(tokens)
+    }
+
+    /// A parameter's value, checked against its type.
+    ///
+    /// The trait is there for its message alone: on a stable compiler nothing else can say which
+    /// of the statement's parameters does not fit.
+    fn parameter(&self, at: usize) -> Result<TokenStream, String> {
+        let (runtime, span) = (self.runtime, self.span);
+        let text = &self.template.parameters[at].expression;
+        let tokens = self.valid(text, Clone::clone)?;
+        let marker = rust_types::marker(runtime, self.checked.parameters[at]);
+        let message = messages::parameter(
+            &self.template.parameters[at],
+            self.checked.parameters[at],
+            self.sql,
+        );
+        let fits = format_ident!("__Parameter{}", at + 1);
+        let value = quote_spanned! { span => #fits::__value(&(#tokens)) };
+        Ok(quote! {
+            {
+                #[diagnostic::on_unimplemented(
+                    message = #message,
+                    label = "the value in the braces is of the type `{Self}`"
+                )]
+                trait #fits {
+                    fn __value(&self) -> #runtime::Value;
+                }
+                #[diagnostic::do_not_recommend]
+                impl<__T: #runtime::Parameter<#marker> + ?::core::marker::Sized> #fits for __T {
+                    fn __value(&self) -> #runtime::Value {
+                        #runtime::Parameter::<#marker>::value(self)
+                    }
+                }
+                #value
+            }
+        })
+    }
+
+    /// A column's value for a field of a struct of the caller's: of the column's type, or an
+    /// `Option` of it where the column is never NULL.
+    ///
+    /// The trait is there for its message. Its second implementation keeps the compiler from
+    /// taking the first for the field's type before it has looked at the field.
+    fn fitted(&self, at: usize, field: &Field) -> TokenStream {
+        let value = field.read(self.runtime, at);
+        // What the caller called a type may be known only where the statement stands.
+        if field.of_caller {
+            return value;
+        }
+        let data_type = &field.data_type;
+        let message = messages::column(field, self.sql);
+        let fits = format_ident!("__Column{}", at + 1);
+        let span = self.span;
+        let call = quote_spanned! { span => #fits::__field({ #value }) };
+        let second = if field.nullable {
+            quote! {
+                struct __Nothing;
+                #[diagnostic::do_not_recommend]
+                impl #fits<__Nothing> for #data_type {
+                    fn __field(self) -> __Nothing {
+                        __Nothing
+                    }
+                }
+            }
+        } else {
+            quote! {
+                #[diagnostic::do_not_recommend]
+                impl #fits<::core::option::Option<#data_type>> for #data_type {
+                    fn __field(self) -> ::core::option::Option<#data_type> {
+                        ::core::option::Option::Some(self)
+                    }
+                }
+            }
+        };
+        quote! {
+            {
+                #[diagnostic::on_unimplemented(
+                    message = #message,
+                    label = "the field is of the type `{__Field}`"
+                )]
+                trait #fits<__Field> {
+                    fn __field(self) -> __Field;
+                }
+                impl #fits<#data_type> for #data_type {
+                    fn __field(self) -> #data_type {
+                        self
+                    }
+                }
+                #second
+                #call
+            }
+        }
+    }
 }
 
 /// A text as tokens that stand where the SQL stands, so that they see the caller's variables.

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
-use rustling_sql::template::CheckedColumn;
+use rustling_sql::{DataType, template::CheckedColumn};
 use syn::{Type, ext::IdentExt, parse::Parser};
 
 use crate::rust_types::{column_type, marker};
@@ -11,6 +11,10 @@ use crate::rust_types::{column_type, marker};
 pub(crate) struct Field {
     pub(crate) name: Ident,
     pub(crate) data_type: TokenStream,
+    /// Its SQL type.
+    pub(crate) sql_type: DataType,
+    /// Whether it is an `Option`.
+    pub(crate) nullable: bool,
     /// The marker of its SQL type.
     marker: TokenStream,
     /// Whether the type is one that the column's name says.
@@ -96,6 +100,8 @@ fn field(
     Ok(Field {
         name,
         data_type,
+        sql_type: column.data_type,
+        nullable,
         marker: marker(runtime, column.data_type),
         of_caller: of_caller.is_some(),
     })

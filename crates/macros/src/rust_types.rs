@@ -31,6 +31,61 @@ pub(crate) fn column_type(runtime: &TokenStream, data_type: DataType) -> TokenSt
     }
 }
 
+/// The name of that type, to be shown.
+pub(crate) fn column_type_name(data_type: DataType) -> String {
+    match data_type.of_values() {
+        DataType::Boolean => "bool",
+        DataType::Int1 => "i8",
+        DataType::Int2 => "i16",
+        DataType::Int4 => "i32",
+        DataType::Int8 => "i64",
+        DataType::Float4 => "f32",
+        DataType::Float8 => "f64",
+        DataType::Decimal(_) => "Decimal",
+        DataType::Bytea => "Vec<u8>",
+        DataType::Date => "Date",
+        DataType::Time => "Time",
+        DataType::Timestamp => "DateTime",
+        DataType::TimestampTz => "Timestamp",
+        DataType::Interval => "Interval",
+        DataType::Uuid => "Uuid",
+        DataType::Json | DataType::Jsonb => "Json",
+        DataType::Array(element) => {
+            return format!("Vec<Option<{}>>", column_type_name(element.data_type()));
+        }
+        _ => "String",
+    }
+    .to_owned()
+}
+
+/// What fits a parameter of the type, to be shown.
+pub(crate) fn fitting(data_type: DataType) -> String {
+    match data_type.of_values() {
+        DataType::Int2 => "i16, i8 or u8",
+        DataType::Int4 => "i32 or a smaller integer (u16, i16, …)",
+        DataType::Int8 => "i64 or a smaller integer (u32, i32, …)",
+        DataType::Float8 => "f64, f32 or i32",
+        DataType::Decimal(_) => "Decimal or an integer (i64, u64, i32, …)",
+        DataType::Bytea => "Vec<u8> or &[u8]",
+        DataType::Timestamp => "DateTime (jiff::civil)",
+        DataType::Date => "Date (jiff::civil)",
+        DataType::Time => "Time (jiff::civil)",
+        DataType::TimestampTz => "Timestamp or Zoned (jiff)",
+        DataType::Json | DataType::Jsonb => "Json, or JsonOf(&value) of what serde knows",
+        DataType::Array(element) => {
+            let element = fitting(element.data_type());
+            return format!("a Vec, slice or array of {element}");
+        }
+        DataType::Boolean
+        | DataType::Int1
+        | DataType::Float4
+        | DataType::Interval
+        | DataType::Uuid => return column_type_name(data_type),
+        _ => "&str or String",
+    }
+    .to_owned()
+}
+
 /// The marker of the type that a parameter has.
 pub(crate) fn marker(runtime: &TokenStream, data_type: DataType) -> TokenStream {
     let name = match data_type.of_values() {

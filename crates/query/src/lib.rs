@@ -24,8 +24,8 @@
 //! ```
 //!
 //! # Where the schema comes from
-//! From the `*.sql` files of the directory `migrations` beside `Cargo.toml`, in the order of their
-//! names; or from `schema.sql`; or from where the manifest says:
+//! From the `*.sql` files of the directory `migrations` beside `Cargo.toml`, in the order of the
+//! numbers that their names begin with; or from `schema.sql`; or from where the manifest says:
 //!
 //! ```toml
 //! [package.metadata.rustling]
@@ -127,7 +127,6 @@ pub mod __private {
     pub use rustling_macros::{execute, migrate, query, query_as, query_file, query_scalar};
 
     pub use crate::{
-        parameter::parameter,
         query::{Execute, column},
         table::is_column,
     };

@@ -12,7 +12,7 @@ macro_rules! query {
 /// A query whose rows are a struct of yours: `query_as!(db, User, "SELECT …")`.
 ///
 /// Each column fills the field of its name, whose type must be the column's: a column that can
-/// be NULL needs an `Option`.
+/// be NULL needs an `Option`, and one that is never NULL may have one.
 #[macro_export]
 macro_rules! query_as {
     ($($input:tt)*) => { $crate::__private::query_as!($crate; $($input)*) };

@@ -16,19 +16,13 @@ use crate::sql_type::{
 /// A Rust type whose values can be those of a parameter of the SQL type `T`: nothing is cut or
 /// rounded on the way. `Option` makes NULL of `None`.
 #[diagnostic::on_unimplemented(
-    message = "a parameter of the SQL type `{T}` cannot have a value of type `{Self}`",
-    label = "the statement has a parameter of type `{Self}` where SQL wants `{T}`",
-    note = "convert the value in the braces (`{{i32::from(x)}}`), or cast the parameter in SQL (`{{x}}::bigint`)",
-    note = "`IN ({{list}})` takes a `Vec` or slice of values"
+    message = "a value of type `{Self}` does not fit the SQL type `{T}`",
+    label = "of the type `{Self}`, where SQL has `{T}`",
+    note = "convert the value first, for example with `i32::try_from(value)`; a list is a `Vec`, slice or array of values that fit"
 )]
 pub trait Parameter<T> {
     /// The value.
     fn value(&self) -> Value;
-}
-
-/// The value of a parameter.
-pub fn parameter<T, V: Parameter<T> + ?Sized>(value: &V) -> Value {
-    value.value()
 }
 
 macro_rules! convert {

@@ -56,7 +56,8 @@ fn missing_table(schema: &Schema, reference: &str) -> String {
     let Some(error) = error else {
         return format!("there is no table {reference}");
     };
-    let mut message = error.message().to_owned();
+    // A name in quotes is shown in quotes of its own.
+    let mut message = error.message().replace("\"\"", "\"");
     let hint = error
         .hint_text()
         .unwrap_or("Say which table the rows are of: #[query_builder(table = \"name\")].");
