@@ -1,0 +1,243 @@
+//! What the inference says of types and NULLs, against what the engine gives: random queries over
+//! random rows with many NULLs.
+//!
+//! `RUSTLING_QUERIES` sets how many queries are run, `RUSTLING_SEED` where they start.
+
+mod expressions;
+mod queries;
+
+use fastrand::Rng;
+use rustling_sql::{DataType, Database, Value, schema::Schema, template::Template};
+
+const TABLES: &str = "
+    CREATE TABLE t (id int NOT NULL, a int, b int NOT NULL, s text, u text NOT NULL, f boolean,
+        n numeric, m timestamp NOT NULL DEFAULT 'infinity', j jsonb);
+    CREATE TABLE v (id int PRIMARY KEY, a int, s text NOT NULL, f boolean NOT NULL,
+        n numeric NOT NULL, m timestamp, l int[]);
+    CREATE TABLE w (id int, b int NOT NULL, u text, j jsonb NOT NULL, l int[] NOT NULL);
+    CREATE VIEW tv AS SELECT t.id, t.b, v.s, count(*) AS n
+        FROM t LEFT JOIN v ON v.id = t.a GROUP BY t.id, t.b, v.s;";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Int,
+    Text,
+    Bool,
+    Number,
+    Moment,
+    Json,
+    List,
+}
+
+#[derive(Clone, Debug)]
+struct Column {
+    sql: String,
+    kind: Kind,
+}
+
+type Columns = Vec<Column>;
+
+struct Queries {
+    random: Rng,
+    names: usize,
+}
+
+fn columns(alias: &str, of: &[(&str, Kind)]) -> Columns {
+    of.iter()
+        .map(|(name, kind)| Column {
+            sql: format!("{alias}.{name}"),
+            kind: *kind,
+        })
+        .collect()
+}
+
+impl Queries {
+    fn one_in(&mut self, of: usize) -> bool {
+        self.random.usize(..of) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.random.usize(..of.len())].clone()
+    }
+
+    fn name(&mut self) -> String {
+        self.names += 1;
+        format!("r{}", self.names)
+    }
+
+    fn kind(&mut self) -> Kind {
+        self.pick(&[
+            Kind::Int,
+            Kind::Int,
+            Kind::Text,
+            Kind::Text,
+            Kind::Bool,
+            Kind::Bool,
+            Kind::Number,
+            Kind::Moment,
+            Kind::Json,
+            Kind::List,
+        ])
+    }
+
+    /// Rows for every table, many of them with NULLs; sometimes none.
+    fn rows(&mut self) -> String {
+        let mut script = "DELETE FROM t; DELETE FROM v; DELETE FROM w;".to_owned();
+        let int = |random: &mut Rng| match random.usize(..5) {
+            0 | 1 => "NULL".to_owned(),
+            number => number.to_string(),
+        };
+        fn one<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
+            of[random.usize(..of.len())]
+        }
+        let text = |random: &mut Rng| one(random, &["NULL", "NULL", "'a'", "'ab'", "''"]);
+        let truth = |random: &mut Rng| one(random, &["NULL", "true", "false"]);
+        let number = |random: &mut Rng| one(random, &["NULL", "0", "1.5", "-2.25"]);
+        let moment = [
+            "'2024-02-29 12:30'",
+            "'infinity'",
+            "'-infinity'",
+            "'1999-12-31'",
+        ];
+        let json = [
+            "'{\"a\": null, \"n\": 1}'",
+            "'[1, null]'",
+            "'null'",
+            "'{\"a\": \"x\"}'",
+        ];
+        let list = ["'{}'", "'{1,NULL}'", "'{2,3}'", "'{NULL}'"];
+        let maybe = |random: &mut Rng, of: &[&str]| {
+            if random.usize(..3) == 0 {
+                "NULL".to_owned()
+            } else {
+                one(random, of).to_owned()
+            }
+        };
+        for at in 0..self.pick(&[0, 1, 3, 5]) {
+            let random = &mut self.random;
+            script += &format!(
+                "INSERT INTO t VALUES ({at}, {}, {at}, {}, 'u', {}, {}, {}, {});",
+                int(random),
+                text(random),
+                truth(random),
+                number(random),
+                one(random, &moment),
+                maybe(random, &json),
+            );
+        }
+        for at in 0..self.pick(&[0, 1, 3, 4]) {
+            let random = &mut self.random;
+            script += &format!(
+                "INSERT INTO v VALUES ({at}, {}, 'ab', {}, {at}.5, {}, {});",
+                int(random),
+                random.bool(),
+                maybe(random, &moment),
+                maybe(random, &list),
+            );
+        }
+        for at in 0..self.pick(&[0, 1, 3]) {
+            let random = &mut self.random;
+            script += &format!(
+                "INSERT INTO w VALUES ({}, {at}, {}, {}, {});",
+                int(random),
+                text(random),
+                one(random, &json),
+                one(random, &list),
+            );
+        }
+        script
+    }
+}
+
+fn fits(value: &Value, data_type: DataType) -> bool {
+    match value.data_type() {
+        None => true,
+        Some(found) if found.is_string() => data_type.is_string() || data_type == DataType::Unknown,
+        Some(DataType::Decimal(_)) => matches!(data_type, DataType::Decimal(_)),
+        Some(DataType::Array(_)) => matches!(data_type, DataType::Array(_)),
+        Some(found) => found == data_type,
+    }
+}
+
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+#[test]
+fn nothing_is_wrongly_never_null() {
+    let count = from_environment("RUSTLING_QUERIES", 250);
+    let mut queries = Queries {
+        random: Rng::with_seed(from_environment("RUSTLING_SEED", 1)),
+        names: 0,
+    };
+    let mut schema = Schema::default();
+    schema.apply(TABLES).unwrap();
+    let db = Database::in_memory().unwrap();
+    db.execute_script(TABLES).unwrap();
+    let mut session = db.session();
+    let (mut run, mut failed, mut gave, mut never, mut nulls) = (0u64, 0u64, 0u64, 0u64, 0u64);
+    while run < count {
+        if (run + failed).is_multiple_of(25) {
+            let rows = queries.rows();
+            db.execute_script(&rows).unwrap();
+        }
+        let changes = queries.one_in(12);
+        let sql = if changes {
+            queries.change()
+        } else {
+            let kinds = [queries.kind(), queries.kind(), queries.kind()];
+            queries.query(2, &kinds, &[])
+        };
+        let checked = Template::parse(&sql).and_then(|template| template.check(&schema));
+        session.execute("BEGIN", ()).unwrap();
+        let given = session.query(&sql, ()).and_then(|rows| rows.values());
+        session.execute("ROLLBACK", ()).unwrap();
+        let rows = match (&checked, given) {
+            (Ok(_), Ok(rows)) => rows,
+            // What overflows, or is not supported, fails in both or when it runs.
+            (_, Err(_)) => {
+                failed += 1;
+                assert!(failed < count + 100, "most queries fail, the last: {sql}");
+                continue;
+            }
+            (Err(error), Ok(_)) => panic!("{sql}\nruns but is refused: {}", error.render(&sql)),
+        };
+        run += 1;
+        let checked = checked.unwrap();
+        never += checked
+            .columns
+            .iter()
+            .filter(|column| !column.nullable)
+            .count() as u64;
+        gave += rows.len() as u64;
+        for row in rows {
+            assert_eq!(row.len(), checked.columns.len(), "{sql}");
+            for (value, column) in row.iter().zip(&checked.columns) {
+                nulls += u64::from(value.is_null());
+                assert!(
+                    column.nullable || !value.is_null(),
+                    "{sql}\n{} is NULL",
+                    column.name
+                );
+                assert!(
+                    fits(value, column.data_type),
+                    "{sql}\n{} is {value:?}, not {}",
+                    column.name,
+                    column.data_type
+                );
+            }
+        }
+    }
+    println!(
+        "{run} queries gave {gave} rows with {nulls} NULLs; {never} columns are never NULL; \
+         {failed} other queries failed when they ran"
+    );
+    // A test in which nothing is NULL, or everything may be, would prove nothing.
+    assert!(
+        never > count / 4 && nulls > count,
+        "{never} never NULL, {nulls} NULLs"
+    );
+}
