@@ -4,7 +4,8 @@
 //!   before the statement, its value a parameter of it.
 //! - Every other subquery becomes the right side of a join with the rows of the node it stands
 //!   in: a semi or anti join where it is a condition of its own, a mark, exists or single join
-//!   where its value is used.
+//!   where its value is used. Conditions in an `EXISTS` that read the outer query alone become
+//!   conditions beside it first ([`lifted`]).
 //! - Where the right side refers to the left, [`decorrelate`] takes the references out if it can
 //!   (after Galindo-Legaria and Joshi, "Orthogonal Optimization of Subqueries and Aggregation",
 //!   2001). What is left is an [`LogicalPlan::Apply`]: the right side is evaluated for each
@@ -13,6 +14,7 @@
 //! LATERAL items of FROM are such joins from the beginning.
 
 mod decorrelate;
+mod lifted;
 mod unread;
 
 use std::collections::{HashMap, HashSet};
@@ -161,9 +163,7 @@ impl Extractor {
         let mut source = take(input);
         let mut kept = Vec::new();
         for conjunct in conjuncts {
-            if let Some(predicate) = self.condition(conjunct, &mut source)? {
-                kept.push(predicate);
-            }
+            self.condition(conjunct, &mut source, &mut kept)?;
         }
         *plan = filtered(source, kept);
         Ok(())
@@ -256,8 +256,13 @@ impl Extractor {
         Ok(())
     }
 
-    /// Settles a conjunct of a filter over `source`; gives what is left of it.
-    fn condition(&mut self, mut conjunct: Expr, source: &mut LogicalPlan) -> Result<Option<Expr>> {
+    /// Settles a conjunct of a filter over `source`; what is left of it is added to `kept`.
+    fn condition(
+        &mut self,
+        mut conjunct: Expr,
+        source: &mut LogicalPlan,
+        kept: &mut Vec<Expr>,
+    ) -> Result<()> {
         // NOT EXISTS may come as NOT (EXISTS …), NOT IN as NOT (… IN …).
         if let ExprKind::Unary(UnaryOp::Not, operand) = &mut conjunct.kind
             && let ExprKind::Exists { negated, .. } | ExprKind::InSubquery { negated, .. } =
@@ -269,20 +274,24 @@ impl Extractor {
         let span = conjunct.span;
         match conjunct.kind {
             ExprKind::Exists { subquery, negated } => {
-                let mut subquery = *subquery;
+                let mut subquery = existence(*subquery);
+                if !negated {
+                    for condition in lifted::conditions_of_outer(&mut subquery) {
+                        self.condition(condition, source, kept)?;
+                    }
+                }
                 self.extract(&mut subquery)?;
-                let subquery = existence(subquery);
                 if runs_once(&subquery) {
                     let exists = self.init(InitKind::Exists, subquery, DataType::Boolean, span);
-                    return Ok(Some(if negated { not(exists) } else { exists }));
-                }
-                let kind = if negated {
-                    JoinKind::Anti
+                    kept.push(if negated { not(exists) } else { exists });
                 } else {
-                    JoinKind::Semi
-                };
-                self.attach(source, kind, subquery, Vec::new());
-                Ok(None)
+                    let kind = if negated {
+                        JoinKind::Anti
+                    } else {
+                        JoinKind::Semi
+                    };
+                    self.attach(source, kind, subquery, Vec::new());
+                }
             }
             ExprKind::InSubquery {
                 mut operands,
@@ -298,13 +307,13 @@ impl Extractor {
                 let mut on = Vec::new();
                 split_conjuncts(comparison(operands, operator, &subquery, span), &mut on);
                 self.attach(source, JoinKind::Semi, subquery, on);
-                Ok(None)
             }
             _ => {
                 self.replace(&mut conjunct, Some(source))?;
-                Ok(Some(conjunct))
+                kept.push(conjunct);
             }
         }
+        Ok(())
     }
 
     /// Replaces the subqueries within `expr`; those that are not the same for all rows need the
