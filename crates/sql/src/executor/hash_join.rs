@@ -33,6 +33,8 @@ pub(crate) struct HashJoinSpec {
     pub(crate) left_keys: Arc<[PlannedExpr]>,
     /// Keys over the right.
     pub(crate) right_keys: Arc<[PlannedExpr]>,
+    /// Of which keys NULL equals NULL.
+    pub(crate) nulls_equal: Arc<[bool]>,
     /// Further conditions over both.
     pub(crate) residual: Arc<[PlannedExpr]>,
 }
@@ -73,6 +75,7 @@ impl Side {
     fn next(
         &mut self,
         keys: &[PlannedExpr],
+        nulls_equal: &[bool],
         encoder: &GroupEncoder,
         context: &ExecContext,
         key: &mut Vec<u8>,
@@ -87,9 +90,9 @@ impl Side {
                 }
                 key.clear();
                 let eval = context.eval();
-                for (at, expr) in keys.iter().enumerate() {
+                for (at, (expr, nulls_equal)) in keys.iter().zip(nulls_equal).enumerate() {
                     let value = expr.compiled.eval(row, &eval)?;
-                    if value.is_null() {
+                    if value.is_null() && !nulls_equal {
                         key.clear();
                         break;
                     }
@@ -240,7 +243,14 @@ impl HashJoin {
         let (keys_only, keeps_right) = (spec.keys_only(), spec.keeps_right());
         let format = SpillFormat::new(spec.right_types.iter().copied());
         let mut spilled: Option<Partitions> = None;
-        while right.next(&spec.right_keys, &self.encoder, context, &mut self.key, row)? {
+        while right.next(
+            &spec.right_keys,
+            &spec.nulls_equal,
+            &self.encoder,
+            context,
+            &mut self.key,
+            row,
+        )? {
             let keyed = !self.key.is_empty();
             self.facts.any = true;
             self.facts.has_null |= !keyed;
@@ -318,7 +328,14 @@ impl HashJoin {
         let format = SpillFormat::new(spec.left_types.iter().copied());
         let mut partitions = Partitions::new(self.level);
         let mut left = std::mem::replace(&mut self.left, Side::Empty);
-        while left.next(&spec.left_keys, &self.encoder, context, &mut self.key, row)? {
+        while left.next(
+            &spec.left_keys,
+            &spec.nulls_equal,
+            &self.encoder,
+            context,
+            &mut self.key,
+            row,
+        )? {
             partitions.write(context.spill_space()?, &format, &self.key, row)?;
         }
         self.parts = Some(Parts {
@@ -412,6 +429,7 @@ impl Operator for HashJoin {
                 State::Fetch => {
                     let more = self.left.next(
                         &self.spec.left_keys,
+                        &self.spec.nulls_equal,
                         &self.encoder,
                         context,
                         &mut self.key,

@@ -219,6 +219,7 @@ fn build_node(
             right,
             left_keys,
             right_keys,
+            nulls_equal,
             residual,
         } => Box::new(hash_join::HashJoin::new(
             hash_join::HashJoinSpec {
@@ -227,6 +228,7 @@ fn build_node(
                 right_types: types_of(right),
                 left_keys: Arc::clone(left_keys),
                 right_keys: Arc::clone(right_keys),
+                nulls_equal: Arc::clone(nulls_equal),
                 residual: Arc::clone(residual),
             },
             child(left)?,

@@ -165,6 +165,14 @@ impl<'a> Estimator<'a> {
             ExprKind::Binary(op, left, right) if is_comparison(*op) => {
                 self.comparison(*op, left, right)
             }
+            ExprKind::IsDistinct {
+                left,
+                right,
+                negated,
+            } => {
+                let same = self.comparison(BinaryOp::Equal, left, right);
+                if *negated { same } else { 1.0 - same }
+            }
             ExprKind::IsNull { operand, negated } => {
                 let null = match operand.kind {
                     ExprKind::Column(id) => self

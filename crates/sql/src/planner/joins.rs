@@ -38,6 +38,8 @@ fn reads_volatile(plan: &LogicalPlan) -> bool {
 struct Conditions {
     left_keys: Vec<Expr>,
     right_keys: Vec<Expr>,
+    /// Of which keys NULL equals NULL: `IS NOT DISTINCT FROM`.
+    nulls_equal: Vec<bool>,
     residual: Vec<Expr>,
 }
 
@@ -50,31 +52,40 @@ fn split(on: Vec<Expr>, left: &[PlanColumn], right: &[PlanColumn]) -> Conditions
     let mut conditions = Conditions {
         left_keys: Vec::new(),
         right_keys: Vec::new(),
+        nulls_equal: Vec::new(),
         residual: Vec::new(),
     };
     for conjunct in on {
         let whole = conjunct.clone();
-        match conjunct.kind {
-            ExprKind::Binary(BinaryOp::Equal, a, b) if !is_volatile(&whole) => {
-                let (reads_a, reads_b) = (columns_of(&a), columns_of(&b));
-                if !reads_b.is_empty()
-                    && reads_a.is_subset(&left_ids)
-                    && reads_b.is_subset(&right_ids)
-                {
-                    conditions.left_keys.push(*a);
-                    conditions.right_keys.push(*b);
-                } else if !reads_a.is_empty()
-                    && reads_b.is_subset(&left_ids)
-                    && reads_a.is_subset(&right_ids)
-                {
-                    conditions.left_keys.push(*b);
-                    conditions.right_keys.push(*a);
-                } else {
-                    conditions.residual.push(whole);
-                }
+        let (a, b, nulls_equal) = match conjunct.kind {
+            ExprKind::Binary(BinaryOp::Equal, a, b) if !is_volatile(&whole) => (*a, *b, false),
+            ExprKind::IsDistinct {
+                left,
+                right,
+                negated: true,
+            } if !is_volatile(&whole) => (*left, *right, true),
+            _ => {
+                conditions.residual.push(whole);
+                continue;
             }
-            _ => conditions.residual.push(whole),
-        }
+        };
+        let (reads_a, reads_b) = (columns_of(&a), columns_of(&b));
+        let (left_key, right_key) =
+            if !reads_b.is_empty() && reads_a.is_subset(&left_ids) && reads_b.is_subset(&right_ids)
+            {
+                (a, b)
+            } else if !reads_a.is_empty()
+                && reads_b.is_subset(&left_ids)
+                && reads_a.is_subset(&right_ids)
+            {
+                (b, a)
+            } else {
+                conditions.residual.push(whole);
+                continue;
+            };
+        conditions.left_keys.push(left_key);
+        conditions.right_keys.push(right_key);
+        conditions.nulls_equal.push(nulls_equal);
     }
     conditions
 }
@@ -162,6 +173,7 @@ impl Builder<'_> {
                 kind,
                 left_keys: PlannedExpr::all(conditions.left_keys, &left.columns)?.into(),
                 right_keys: PlannedExpr::all(conditions.right_keys, &right.columns)?.into(),
+                nulls_equal: conditions.nulls_equal.into(),
                 residual: PlannedExpr::all(conditions.residual, &pair)?.into(),
                 left: Box::new(left),
                 right: Box::new(right),

@@ -405,6 +405,8 @@ pub(crate) enum PhysicalNode {
         left_keys: Arc<[PlannedExpr]>,
         /// the keys over the right.
         right_keys: Arc<[PlannedExpr]>,
+        /// Of which keys NULL equals NULL.
+        nulls_equal: Arc<[bool]>,
         /// Conjuncts over left ++ right that must hold as well.
         residual: Arc<[PlannedExpr]>,
     },

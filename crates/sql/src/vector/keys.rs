@@ -324,9 +324,13 @@ impl Keys {
     }
 }
 
-/// Which rows have no NULL in any of `columns`; `None`: all.
-pub(crate) fn without_null(columns: &[ArrayRef]) -> Option<NullBuffer> {
-    columns.iter().fold(None, |nulls, column| {
-        NullBuffer::union(nulls.as_ref(), column.nulls())
-    })
+/// Which rows have no NULL in any of `columns`, save those where NULL equals NULL; `None`: all.
+pub(crate) fn without_null(columns: &[ArrayRef], nulls_equal: &[bool]) -> Option<NullBuffer> {
+    columns
+        .iter()
+        .zip(nulls_equal)
+        .filter(|(_, nulls_equal)| !**nulls_equal)
+        .fold(None, |nulls, (column, _)| {
+            NullBuffer::union(nulls.as_ref(), column.nulls())
+        })
 }

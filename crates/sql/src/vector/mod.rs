@@ -166,6 +166,7 @@ impl Builder<'_> {
                 right,
                 left_keys,
                 right_keys,
+                nulls_equal,
                 residual,
             } => {
                 let build = self.pipeline(right)?;
@@ -176,6 +177,7 @@ impl Builder<'_> {
                     &right.columns,
                     left_keys,
                     right_keys,
+                    nulls_equal,
                     residual,
                     build,
                     plan.id,

@@ -315,22 +315,31 @@ fn query(g: &mut Gen) -> String {
         ),
         3 | 4 => {
             let kind = pick(g, &["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
+            let equals = pick(g, &["=", "=", "IS NOT DISTINCT FROM"]);
             let key = COLUMNS[below(g, COLUMNS.len())].0;
             let more = match below(g, 3) {
                 0 => format!(" AND a.{0} = b.{0}", COLUMNS[below(g, COLUMNS.len())].0),
                 1 => " AND a.k < b.k".to_owned(),
                 _ => String::new(),
             };
-            format!("SELECT a.k, b.k, a.{key}, b.x FROM a {kind} b ON a.{key} = b.{key}{more}")
+            format!(
+                "SELECT a.k, b.k, a.{key}, b.x FROM a {kind} b ON a.{key} {equals} b.{key}{more}"
+            )
         }
         5 => {
             let key = COLUMNS[below(g, COLUMNS.len())].0;
             let not = pick(g, &["", "NOT "]);
-            match below(g, 3) {
+            let equals = pick(g, &["=", "IS NOT DISTINCT FROM"]);
+            match below(g, 4) {
                 0 => format!("SELECT k FROM a WHERE {key} {not}IN (SELECT {key} FROM b)"),
                 1 => format!(
-                    "SELECT k FROM a WHERE {not}EXISTS (SELECT 1 FROM b WHERE b.{key} = a.{key})"
+                    "SELECT k FROM a WHERE {not}EXISTS (SELECT 1 FROM b WHERE b.{key} {equals} a.{key})"
                 ),
+                2 => {
+                    let operator = pick(g, &["EXCEPT", "INTERSECT", "EXCEPT ALL", "INTERSECT ALL"]);
+                    let other = COLUMNS[below(g, COLUMNS.len())].0;
+                    format!("SELECT {key}, {other} FROM a {operator} SELECT {key}, {other} FROM b")
+                }
                 _ => format!("SELECT k, {key} {not}IN (SELECT {key} FROM b WHERE k > 2) FROM a"),
             }
         }
@@ -374,9 +383,16 @@ static FAILED: AtomicUsize = AtomicUsize::new(0);
 /// Rows as text. The two zeros are equal, so of both either may be the smallest; and where a query
 /// shows one of several values (a group's key, an extreme), any of those equal to it, `1` for `1.0`.
 fn shown(rows: &[Vec<Value>], sql: &str) -> String {
-    let chooses = ["GROUP BY", "DISTINCT", "min(", "max("]
-        .iter()
-        .any(|one_of_many| sql.contains(one_of_many));
+    let chooses = [
+        "GROUP BY",
+        "DISTINCT",
+        "EXCEPT",
+        "INTERSECT",
+        "min(",
+        "max(",
+    ]
+    .iter()
+    .any(|one_of_many| sql.contains(one_of_many));
     let same_for_equals = |value: &Value| match value {
         Value::Decimal(number) if chooses => Value::Decimal(number.normalized()),
         other => other.clone(),

@@ -276,15 +276,22 @@ impl Details<'_> {
             PhysicalNode::HashJoin {
                 left_keys,
                 right_keys,
+                nulls_equal,
                 residual,
                 ..
             } => {
                 let pairs: Vec<String> = left_keys
                     .iter()
                     .zip(right_keys.iter())
-                    .map(|(left, right)| {
+                    .zip(nulls_equal.iter())
+                    .map(|((left, right), nulls_equal)| {
+                        let equals = if *nulls_equal {
+                            "IS NOT DISTINCT FROM"
+                        } else {
+                            "="
+                        };
                         format!(
-                            "({} = {})",
+                            "({} {equals} {})",
                             self.names.text(&left.expr),
                             self.names.text(&right.expr)
                         )

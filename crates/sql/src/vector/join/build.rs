@@ -94,12 +94,13 @@ impl Sink for Collector {
 }
 
 impl BuildSide {
-    /// Reads `input` (of `columns`) and hashes it by `key_exprs`. Rows whose key has a NULL are
-    /// kept, and partners are marked, where `keeps_unmatched`.
+    /// Reads `input` (of `columns`) and hashes it by `key_exprs`. Rows whose key has a NULL that
+    /// equals nothing are kept, and partners are marked, where `keeps_unmatched`.
     pub(super) fn new(
         input: Pipeline,
         columns: &[PlanColumn],
         key_exprs: &[VectorExpr],
+        nulls_equal: &[bool],
         keeps_unmatched: bool,
         context: &ExecContext,
     ) -> Result<BuildSide> {
@@ -122,7 +123,7 @@ impl BuildSide {
                 .collect()
         };
         let mut key_columns = eval(&rows)?;
-        let mut valid = without_null(&key_columns);
+        let mut valid = without_null(&key_columns, nulls_equal);
         let has_null = valid.as_ref().is_some_and(|valid| valid.null_count() > 0);
         if has_null
             && !keeps_unmatched
@@ -138,14 +139,17 @@ impl BuildSide {
         let keyed = |at: usize| valid.as_ref().is_none_or(|valid| valid.is_valid(at));
         let types: Vec<DataType> = key_exprs.iter().map(VectorExpr::data_type).collect();
         let mut filters = Vec::with_capacity(types.len());
-        for (column, data_type) in key_columns.iter().zip(&types) {
-            let filter = KeyFilter::new(column, *data_type).map(Arc::new);
+        for ((column, data_type), nulls_equal) in key_columns.iter().zip(&types).zip(nulls_equal) {
+            let filter = (!nulls_equal)
+                .then(|| KeyFilter::new(column, *data_type).map(Arc::new))
+                .flatten();
             memory.grow(filter.as_ref().map_or(0, |filter| filter.bytes()))?;
             filters.push(filter);
         }
         let mut next = vec![NONE; rows.rows];
-        let direct = match (key_columns.as_slice(), types.as_slice()) {
-            ([column], [data_type]) => Direct::new(column, *data_type, &keyed, &mut next),
+        let direct = match (key_columns.as_slice(), types.as_slice(), nulls_equal) {
+            // It has no place for NULL.
+            ([column], [data_type], [false]) => Direct::new(column, *data_type, &keyed, &mut next),
             _ => None,
         };
         let table = match direct {

@@ -37,6 +37,8 @@ pub(crate) struct HashJoin {
     kind: JoinKind,
     left_keys: Vec<VectorExpr>,
     right_keys: Vec<VectorExpr>,
+    /// Of which keys NULL equals NULL.
+    nulls_equal: Arc<[bool]>,
     residual: Vec<VectorExpr>,
     left_columns: Vec<PlanColumn>,
     right_columns: Vec<PlanColumn>,
@@ -56,6 +58,7 @@ impl HashJoin {
         right: &[PlanColumn],
         left_keys: &[PlannedExpr],
         right_keys: &[PlannedExpr],
+        nulls_equal: &Arc<[bool]>,
         residual: &[PlannedExpr],
         input: Pipeline,
         node: usize,
@@ -66,6 +69,7 @@ impl HashJoin {
             kind,
             left_keys: VectorExpr::all(left_keys.iter().map(|key| &key.expr), left)?,
             right_keys: VectorExpr::all(right_keys.iter().map(|key| &key.expr), right)?,
+            nulls_equal: Arc::clone(nulls_equal),
             residual: VectorExpr::all(residual.iter().map(|of| &of.expr), &both)?,
             left_columns: left.to_vec(),
             right_columns: right.to_vec(),
@@ -315,6 +319,7 @@ impl Stage for Arc<HashJoin> {
             input,
             &self.right_columns,
             &self.right_keys,
+            &self.nulls_equal,
             self.keeps_unmatched(),
             context,
         )?;
@@ -347,7 +352,7 @@ impl Stage for Arc<HashJoin> {
             batch: &batch,
             build,
             finder: build.finder(&columns, &types, batch.rows)?,
-            valid: without_null(&columns),
+            valid: without_null(&columns, &self.nulls_equal),
         };
         let mut row = 0;
         while row < batch.rows {
