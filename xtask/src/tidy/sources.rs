@@ -16,7 +16,7 @@ use super::Finding;
 use crate::{Result, read};
 
 /// No file may be longer than this, in lines. Lower it when the longest file shrinks.
-const LONGEST_FILE: usize = 840;
+const LONGEST_FILE: usize = 790;
 
 /// The modules that are the door to the operating system (files, clocks, threads, randomness),
 /// the macros' reading of the sources being compiled, the golden-script runner, which reads the

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{alter::Alteration, constraints::column_ids};
+use super::{alter::Alteration, row_expressions::column_ids};
 use crate::{
     ast::{self, ColumnAction, Ident},
     binder::{Binder, data::table_column, unsupported},
@@ -263,7 +263,7 @@ impl<'a> Binder<'a> {
             Some(using) => {
                 let old = Arc::clone(&alteration.old);
                 let bound = self.row_expression(&old, using, "transform expressions")?;
-                super::constraints::refuse_subqueries(&bound, "transform expression")?;
+                super::row_expressions::refuse_subqueries(&bound, "transform expression")?;
                 (bound, CastContext::Assignment)
             }
             None => (

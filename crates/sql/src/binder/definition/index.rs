@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{
     MAX_KEY_COLUMNS,
-    constraints::{refuse_subqueries, too_many_keys},
+    constraints::too_many_keys,
     must_be_table,
     names::limited,
     parameters::{self, Target},
     relation_exists,
+    row_expressions::refuse_subqueries,
 };
 use crate::{
     ast::{self, ExprKind as A},

@@ -6,12 +6,14 @@ mod attach;
 mod constraints;
 mod drop;
 mod family;
+mod foreign_key;
 mod index;
 mod named_type;
 mod names;
 mod parameters;
 mod partition;
 mod rename;
+mod row_expressions;
 mod sequence;
 pub(super) mod view;
 

@@ -1,9 +1,8 @@
 //! Tables made of other tables: INHERITS, PARTITION OF and PARTITION BY.
 
 use super::{
-    Draft,
-    constraints::{column_ids, refuse_subqueries},
-    duplicate_column, must_be_table, push_column,
+    Draft, duplicate_column, must_be_table, push_column,
+    row_expressions::{column_ids, refuse_subqueries},
 };
 use crate::{
     ast::{self, ExprKind as A, Ident, PartitionBoundKind},
