@@ -195,20 +195,14 @@ impl<'a> Lexer<'a> {
         self.byte(0).is_some_and(is_word_part)
     }
 
-    /// Steps over white space and comments; tells whether a line ended in white space.
-    fn skip_gap(&mut self) -> Result<bool, LexicalError> {
-        let mut line_ended = false;
+    /// Steps over white space and comments.
+    fn skip_gap(&mut self) -> Result<(), LexicalError> {
         loop {
-            match self.byte(0) {
-                Some(b'\n') => {
-                    line_ended = true;
-                    self.position += 1;
-                }
-                Some(b' ' | b'\t' | b'\r' | 0x0c | 0x0b) => self.position += 1,
-                Some(b'-') if self.byte(1) == Some(b'-') => self.skip_line_comment(),
-                Some(b'/') if self.byte(1) == Some(b'*') => self.skip_block_comment()?,
-                _ => return Ok(line_ended),
+            self.skip_lines();
+            if self.byte(0) != Some(b'/') || self.byte(1) != Some(b'*') {
+                return Ok(());
             }
+            self.skip_block_comment()?;
         }
     }
 

@@ -524,7 +524,7 @@ impl Session {
             return Err(Error::new(
                 SqlState("08P01"),
                 format!(
-                    "the statement has {} parameters, but {} values were given",
+                    "wrong number of parameters: the statement has {}, {} given",
                     planned.parameters.len(),
                     params.len()
                 ),

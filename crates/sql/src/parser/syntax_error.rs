@@ -135,7 +135,10 @@ pub(super) fn explain(
     }
     let mut result = match expected.text() {
         Some(text) => syntax(&format!("expected {text}, found {found_text}"), span),
-        None => syntax(&format!("unexpected {found_text}"), span),
+        None => {
+            let bare = found_text.strip_prefix("the ").unwrap_or(&found_text);
+            syntax(&format!("unexpected {bare}"), span)
+        }
     };
     if let Some((wrong, right)) = misspelled(parsed, piece, error, &expected, root) {
         return result.hint(format!(
