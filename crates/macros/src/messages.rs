@@ -207,7 +207,7 @@ fn conversion(written: &str, data_type: DataType) -> String {
 }
 
 /// A column whose field in a struct of the caller's has another type; a format of the compiler's,
-/// with `{__Field}` for that type.
+/// with `{Field}` for that type.
 pub(crate) fn column(field: &Field, sql: &str) -> String {
     let name = field.name.unraw().to_string();
     let plain = column_type_name(field.sql_type);
@@ -236,7 +236,7 @@ pub(crate) fn column(field: &Field, sql: &str) -> String {
         Error::new(SqlState::DATATYPE_MISMATCH, message).hint(hint),
         output_column(sql, &name),
     );
-    format_of(&render(&error, sql), "{__Field}")
+    format_of(&render(&error, sql), "{Field}")
 }
 
 fn placed(error: Error, span: Option<Span>) -> Error {

@@ -258,9 +258,6 @@ impl Code<'_> {
     }
 
     /// A parameter's value, checked against its type.
-    ///
-    /// The trait is there for its message alone: on a stable compiler nothing else can say which
-    /// of the statement's parameters does not fit.
     fn parameter(&self, at: usize) -> Result<TokenStream, String> {
         let (runtime, span) = (self.runtime, self.span);
         let text = &self.template.parameters[at].expression;
@@ -272,32 +269,12 @@ impl Code<'_> {
             self.sql,
         );
         let fits = format_ident!("__Parameter{}", at + 1);
-        let value = quote_spanned! { span => #fits::__value(&(#tokens)) };
-        Ok(quote! {
-            {
-                #[diagnostic::on_unimplemented(
-                    message = #message,
-                    label = "the value in the braces is of the type `{Self}`"
-                )]
-                trait #fits {
-                    fn __value(&self) -> #runtime::Value;
-                }
-                #[diagnostic::do_not_recommend]
-                impl<__T: #runtime::Parameter<#marker> + ?::core::marker::Sized> #fits for __T {
-                    fn __value(&self) -> #runtime::Value {
-                        #runtime::Parameter::<#marker>::value(self)
-                    }
-                }
-                #value
-            }
-        })
+        let value = quote_spanned! { span => &(#tokens) };
+        Ok(quote! { #runtime::__parameter!(#fits, #message, #marker, #value) })
     }
 
     /// A column's value for a field of a struct of the caller's: of the column's type, or an
     /// `Option` of it where the column is never NULL.
-    ///
-    /// The trait is there for its message. Its second implementation keeps the compiler from
-    /// taking the first for the field's type before it has looked at the field.
     fn fitted(&self, at: usize, field: &Field) -> TokenStream {
         let value = field.read(self.runtime, at);
         // What the caller called a type may be known only where the statement stands.
@@ -308,44 +285,12 @@ impl Code<'_> {
         let message = messages::column(field, self.sql);
         let fits = format_ident!("__Column{}", at + 1);
         let span = self.span;
-        let call = quote_spanned! { span => #fits::__field({ #value }) };
-        let second = if field.nullable {
-            quote! {
-                struct __Nothing;
-                #[diagnostic::do_not_recommend]
-                impl #fits<__Nothing> for #data_type {
-                    fn __field(self) -> __Nothing {
-                        __Nothing
-                    }
-                }
-            }
+        let value = quote_spanned! { span => { #value } };
+        let runtime = self.runtime;
+        if field.nullable {
+            quote! { #runtime::__nullable_field!(#fits, #message, #data_type, #value) }
         } else {
-            quote! {
-                #[diagnostic::do_not_recommend]
-                impl #fits<::core::option::Option<#data_type>> for #data_type {
-                    fn __field(self) -> ::core::option::Option<#data_type> {
-                        ::core::option::Option::Some(self)
-                    }
-                }
-            }
-        };
-        quote! {
-            {
-                #[diagnostic::on_unimplemented(
-                    message = #message,
-                    label = "the field is of the type `{__Field}`"
-                )]
-                trait #fits<__Field> {
-                    fn __field(self) -> __Field;
-                }
-                impl #fits<#data_type> for #data_type {
-                    fn __field(self) -> #data_type {
-                        self
-                    }
-                }
-                #second
-                #call
-            }
+            quote! { #runtime::__field!(#fits, #message, #data_type, #value) }
         }
     }
 }

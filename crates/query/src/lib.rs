@@ -126,6 +126,10 @@ pub use crate::{
 pub mod __private {
     pub use rustling_macros::{execute, migrate, query, query_as, query_file, query_scalar};
 
+    /// What no field is.
+    #[derive(Debug)]
+    pub struct Nothing;
+
     pub use crate::{
         query::{Execute, column},
         table::is_column,

@@ -47,3 +47,93 @@ macro_rules! execute {
 macro_rules! migrate {
     ($($input:tt)*) => { $crate::__private::migrate!($crate; $($input)*) };
 }
+
+/// A parameter's value.
+///
+/// The trait is there for its message alone: on a stable compiler nothing else can say which of a
+/// statement's parameters does not fit. It stands here because the compiler expands this more
+/// quickly than code that the other half would have to write.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __parameter {
+    ($fits:ident, $message:literal, $marker:ty, $value:expr) => {{
+        #[diagnostic::on_unimplemented(
+                message = $message,
+                label = "the value in the braces is of the type `{Self}`"
+            )]
+        trait $fits {
+            fn __value(&self) -> $crate::Value;
+        }
+        #[diagnostic::do_not_recommend]
+        impl<T: $crate::Parameter<$marker> + ?::core::marker::Sized> $fits for T {
+            fn __value(&self) -> $crate::Value {
+                $crate::Parameter::<$marker>::value(self)
+            }
+        }
+        $fits::__value($value)
+    }};
+}
+
+/// The value of a column that is never NULL for a field of its type, or an `Option` of it.
+///
+/// The trait is there for its message.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __field {
+    ($fits:ident, $message:literal, $type:ty, $value:expr) => {
+        $crate::__fitted!(
+            $fits,
+            $message,
+            $type,
+            ::core::option::Option<$type>,
+            ::core::option::Option::Some,
+            $value
+        )
+    };
+}
+
+/// The value of a column that can be NULL for a field of its type.
+///
+/// The second type keeps the compiler from taking the first for the field's before it has looked
+/// at the field.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __nullable_field {
+    ($fits:ident, $message:literal, $type:ty, $value:expr) => {
+        $crate::__fitted!(
+            $fits,
+            $message,
+            $type,
+            $crate::__private::Nothing,
+            |_| $crate::__private::Nothing,
+            $value
+        )
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __fitted {
+    ($fits:ident, $message:literal, $type:ty, $second:ty, $make:expr, $value:expr) => {{
+        #[diagnostic::on_unimplemented(
+                message = $message,
+                label = "the field is of the type `{Field}`"
+            )]
+        trait $fits<Field> {
+            fn __field(self) -> Field;
+        }
+        impl $fits<$type> for $type {
+            fn __field(self) -> $type {
+                self
+            }
+        }
+        #[diagnostic::do_not_recommend]
+        impl $fits<$second> for $type {
+            fn __field(self) -> $second {
+                let make: fn($type) -> $second = $make;
+                make(self)
+            }
+        }
+        $fits::__field($value)
+    }};
+}
