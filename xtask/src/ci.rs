@@ -80,7 +80,17 @@ pub fn run() -> Result<()> {
         ))?;
     }
     step("documentation tests");
-    run_command(&mut command("cargo", &["test", "--workspace", "--doc"]))?;
+    run_command(&mut command(
+        "cargo",
+        // With the features of the tests, so that nothing is built again without them.
+        &[
+            "test",
+            "--workspace",
+            "--features",
+            "rustling-tests/gates",
+            "--doc",
+        ],
+    ))?;
     step("schedules of transactions");
     run_command(&mut command(
         "cargo",
@@ -88,7 +98,7 @@ pub fn run() -> Result<()> {
             "test",
             "--workspace",
             "--features",
-            "rustling-txn/shuttle",
+            "rustling-tests/gates,rustling-txn/shuttle",
             "--test",
             "interleavings",
         ],

@@ -48,7 +48,17 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<()> {
     // Built as the other tests are: anything else would compile dependencies again, with the
     // features of this one package.
-    let mut cargo = command("cargo", &["test", "--workspace", "--test", "conformance"]);
+    let mut cargo = command(
+        "cargo",
+        &[
+            "test",
+            "--workspace",
+            "--features",
+            "rustling-tests/gates",
+            "--test",
+            "conformance",
+        ],
+    );
     if options.mode != Mode::Quick {
         cargo.args(["--profile", "gate"]);
     }

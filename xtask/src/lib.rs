@@ -96,6 +96,7 @@ pub fn command(program: &str, arguments: &[&str]) -> Command {
         command.envs([
             ("CARGO_INCREMENTAL", "0"),
             ("CARGO_PROFILE_DEV_CODEGEN_UNITS", "16"),
+            ("CARGO_PROFILE_DEV_LTO", "off"),
             ("CARGO_PROFILE_DEV_DEBUG", "0"),
         ]);
     }
@@ -105,8 +106,8 @@ pub fn command(program: &str, arguments: &[&str]) -> Command {
 /// Whether what the commands build is built once and not again after a change.
 static BUILDS_ONCE: AtomicBool = AtomicBool::new(false);
 
-/// From now on builds keep nothing that speeds up the next one: no parts that could be kept when
-/// others change, in which code is generated twice, and no line numbers for backtraces. That is a
+/// From now on builds keep nothing that speeds up the next one: no small parts that could be kept
+/// when others change, nothing optimised across parts, and no line numbers for backtraces. That is a
 /// third of a clean build's time. A panic still says where it happened.
 pub fn build_once() {
     BUILDS_ONCE.store(true, Ordering::Relaxed);
