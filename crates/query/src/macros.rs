@@ -57,10 +57,8 @@ macro_rules! migrate {
 #[macro_export]
 macro_rules! __parameter {
     ($fits:ident, $message:literal, $marker:ty, $value:expr) => {{
-        #[diagnostic::on_unimplemented(
-                message = $message,
-                label = "the value in the braces is of the type `{Self}`"
-            )]
+        #[diagnostic::on_unimplemented(message = $message)]
+        #[diagnostic::on_unimplemented(label = "the value in the braces is of the type `{Self}`")]
         trait $fits {
             fn __value(&self) -> $crate::Value;
         }
@@ -115,10 +113,8 @@ macro_rules! __nullable_field {
 #[macro_export]
 macro_rules! __fitted {
     ($fits:ident, $message:literal, $type:ty, $second:ty, $make:expr, $value:expr) => {{
-        #[diagnostic::on_unimplemented(
-                message = $message,
-                label = "the field is of the type `{Field}`"
-            )]
+        #[diagnostic::on_unimplemented(message = $message)]
+        #[diagnostic::on_unimplemented(label = "the field is of the type `{Field}`")]
         trait $fits<Field> {
             fn __field(self) -> Field;
         }
