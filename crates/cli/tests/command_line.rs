@@ -8,7 +8,7 @@
 )]
 
 use std::{
-    io::Write,
+    io::{Read, Write},
     process::{Command, Output, Stdio},
 };
 
@@ -267,6 +267,39 @@ fn a_piped_shell_answers_statement_by_statement() {
     );
     let read_again = place.run(&["query", "SELECT count(*) AS n FROM t", "--format", "csv"]);
     assert_eq!(read_again.out, "n\n2\n");
+}
+
+/// As `kill` ends it: neither the statement that runs nor those that follow are waited for.
+#[test]
+fn a_piped_shell_ends_when_it_is_asked_to() {
+    let place = Place::new();
+    let mut child = place
+        .command(&["a.db", "--format", "csv"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let script = b"SELECT 1 AS begun;\nSELECT count(*) FROM generate_series(1, 1000000000000) g;\n";
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(script).unwrap();
+    let mut answer = [0; 8];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut answer)
+        .unwrap();
+    assert_eq!(&answer, b"begun\n1\n");
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(sent.success());
+    assert!(!child.wait().unwrap().success());
+    let (again, _) = (
+        place.pipe(&["a.db", "--format", "csv"], b"SELECT 2 AS n"),
+        input,
+    );
+    assert!(again.success && again.out == "n\n2\n", "{}", again.err);
 }
 
 #[test]

@@ -72,10 +72,12 @@ impl<'a> Shell<'a> {
     /// Where the input cannot be read or the output not written; from a pipe also where a
     /// statement failed.
     pub(crate) fn run(&mut self) -> Result<()> {
-        cancel_on_interrupt(self.connection.canceller());
         if self.interactive {
+            cancel_on_interrupt(self.connection.canceller());
             return self.run_terminal();
         }
+        // What comes from a pipe is a program: whoever interrupts it does not want the rest of it.
+        // Without a handler the process ends, which loses nothing that was acknowledged.
         self.run_stream(io::stdin().lock())?;
         if self.failures > 0 {
             Err(Error::Script(self.failures))
