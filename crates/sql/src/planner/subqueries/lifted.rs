@@ -2,7 +2,8 @@
 //!
 //! `EXISTS (SELECT … WHERE p AND q)`, where `q` reads the outer query alone, is `q AND EXISTS
 //! (SELECT … WHERE p)`. Where `q` has a subquery in it, that one then is joined with the outer
-//! query's rows once, and not anew for the rows of every `EXISTS`.
+//! query's rows once, and not anew for the rows of every `EXISTS`. In a `NOT EXISTS` and within other
+//! conditions the value of `q`'s subquery is.
 
 use std::collections::HashSet;
 

@@ -275,7 +275,9 @@ impl Extractor {
         match conjunct.kind {
             ExprKind::Exists { subquery, negated } => {
                 let mut subquery = existence(*subquery);
-                if !negated {
+                if negated {
+                    self.settle_conditions_of_outer(&mut subquery, source)?;
+                } else {
                     for condition in lifted::conditions_of_outer(&mut subquery) {
                         self.condition(condition, source, kept)?;
                     }
@@ -316,6 +318,21 @@ impl Extractor {
         Ok(())
     }
 
+    /// In an `EXISTS` that is no condition of its own, the conditions about the outer query alone stay
+    /// where they are, but what their subqueries say becomes a column of the `source`'s rows.
+    fn settle_conditions_of_outer(
+        &mut self,
+        subquery: &mut LogicalPlan,
+        source: &mut LogicalPlan,
+    ) -> Result<()> {
+        let mut conditions = lifted::conditions_of_outer(subquery);
+        for condition in &mut conditions {
+            self.replace(condition, Some(source))?;
+        }
+        *subquery = filtered(take(subquery), conditions);
+        Ok(())
+    }
+
     /// Replaces the subqueries within `expr`; those that are not the same for all rows need the
     /// `source` of the rows.
     fn replace(&mut self, expr: &mut Expr, mut source: Option<&mut LogicalPlan>) -> Result<()> {
@@ -327,10 +344,13 @@ impl Extractor {
             return Ok(());
         };
         let mut subquery = take(subquery);
-        self.extract(&mut subquery)?;
         if matches!(expr.kind, ExprKind::Exists { .. }) {
             subquery = existence(subquery);
+            if let Some(source) = source.as_deref_mut() {
+                self.settle_conditions_of_outer(&mut subquery, source)?;
+            }
         }
+        self.extract(&mut subquery)?;
         let once = runs_once(&subquery);
         let value = match &mut expr.kind {
             ExprKind::ScalarSubquery(_) if once => {
@@ -501,6 +521,10 @@ fn existence(plan: LogicalPlan) -> LogicalPlan {
         {
             existence(*input)
         }
+        // Without keys there is a row for whatever rows, and for none.
+        LogicalPlan::Aggregate {
+            keys, sets: None, ..
+        } if keys.is_empty() => LogicalPlan::one_row(),
         other => other,
     }
 }
