@@ -10,7 +10,7 @@ use rustling_testkit::{
     harness::{
         Action, CorruptionSweep, CorruptionTally, CrashPlan, CrashTally, Defect, DefectiveVfs,
         FaultTally, Model, Outcome, Recorded, StateHash, Subject, Violation, check_crashes,
-        in_parallel, record, record_in, sweep_faults, without_panics,
+        in_parallel, record, record_in, sweep_faults, threads, without_panics,
     },
     sim::{Crash, CrashPolicy, Fault, FaultCounts, FaultPlan, SimEnv},
 };
@@ -18,7 +18,7 @@ use rustling_tests::gate::{
     Mode,
     children::{self, AckLog},
     counters,
-    mode::{seed, threads},
+    mode::seed,
     options::for_crashes,
     script::{Shape, script},
     store::{Change, OpenStore, Step, StoreSubject},

@@ -18,12 +18,12 @@ use rustling_storage::{
     StoreOptions,
 };
 use rustling_testkit::{
-    harness::in_parallel,
+    harness::{in_parallel, threads},
     sim::{Crash, CrashPolicy, SimEnv},
 };
 use rustling_tests::gate::{
     Mode,
-    mode::{seed, threads},
+    mode::seed,
     options::{eviction, for_threads},
     pool::{GROUPS, GroupModel, check_group, group_batch, group_prefix},
 };

@@ -6,7 +6,7 @@ use rustling_storage::Env;
 use rustling_testkit::{
     harness::{
         CrashPlan, CrashTally, FaultTally, Violation, check_crashes, in_parallel, record,
-        record_in, sweep_faults,
+        record_in, sweep_faults, threads,
     },
     sim::{Fault, FaultPlan, SimEnv},
 };
@@ -14,7 +14,7 @@ use rustling_tests::gate::{
     Mode,
     bank::{BankSubject, script},
     children::{self, AckLog},
-    mode::{seed, threads},
+    mode::seed,
     options::{for_crashes, for_threads},
     teller,
 };

@@ -107,8 +107,8 @@ pub fn command(program: &str, arguments: &[&str]) -> Command {
 static BUILDS_ONCE: AtomicBool = AtomicBool::new(false);
 
 /// From now on builds keep nothing that speeds up the next one: no small parts that could be kept
-/// when others change, nothing optimised across parts, and no line numbers for backtraces. That is a
-/// third of a clean build's time. A panic still says where it happened.
+/// when others change, nothing optimised across parts, and no line numbers for backtraces. A panic
+/// still says where it happened.
 pub fn build_once() {
     BUILDS_ONCE.store(true, Ordering::Relaxed);
 }

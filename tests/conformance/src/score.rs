@@ -4,10 +4,9 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    thread::available_parallelism,
 };
 
-use rustling_testkit::harness::in_parallel;
+use rustling_testkit::harness::{in_parallel, threads};
 
 use crate::{Error, Result};
 
@@ -74,8 +73,7 @@ impl Report {
         files: &[PathBuf],
         run: impl Fn(&Path, &mut Report) -> Result<()> + Sync,
     ) -> Result<Report> {
-        let threads = available_parallelism().map_or(1, std::num::NonZero::get);
-        let reports = in_parallel(files.len(), threads, |number| {
+        let reports = in_parallel(files.len(), threads(), |number| {
             let mut report = Report::new(suite);
             run(&files[number], &mut report).map(|()| report)
         });

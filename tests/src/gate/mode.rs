@@ -37,12 +37,6 @@ impl Mode {
     }
 }
 
-/// Threads that a gate runs its checks on.
-#[must_use]
-pub fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
-}
-
 /// The seed that the gate's scripts start from: `RUSTLING_SEED`, else 0.
 #[must_use]
 pub fn seed() -> u64 {

@@ -176,20 +176,9 @@ pub fn bind_expression(text: &str, table: &Table) -> Result<Expr> {
     let tree = crate::parser::parse_expression(text)?;
     let options = BindOptions::default();
     let mut binder = Binder::new(&NoTables, &options);
-    let columns = table
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(ordinal, column)| ScopeColumn {
-            name: column.name.clone(),
-            id: ColumnId(ordinal as u32),
-            data_type: column.data_type.of_values(),
-            nullable: !column.not_null,
-        })
-        .collect();
-    let mut scope = Scope::default();
-    scope.add_relation(&table.name, Some(&table.schema), columns, None);
-    binder.scopes.push(scope);
+    binder
+        .scopes
+        .push(Scope::of_row(table, |column| !column.not_null));
     let bound = binder.expr(&tree)?;
     Ok(binder.settle(bound))
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::{bound::ColumnId, catalog::Table, types::DataType};
+use crate::{
+    bound::ColumnId,
+    catalog::{Column, Table},
+    types::DataType,
+};
 
 /// A column that an expression may name.
 #[derive(Clone, Debug)]
@@ -44,6 +48,24 @@ pub(super) struct Scope {
 }
 
 impl Scope {
+    /// Over a row of a table: column `i` is [`ColumnId`] `i`.
+    pub(super) fn of_row(table: &Table, nullable: impl Fn(&Column) -> bool) -> Scope {
+        let columns = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(ordinal, column)| ScopeColumn {
+                name: column.name.clone(),
+                id: ColumnId(ordinal as u32),
+                data_type: column.data_type.of_values(),
+                nullable: nullable(column),
+            })
+            .collect();
+        let mut scope = Scope::default();
+        scope.add_relation(&table.name, Some(&table.schema), columns, None);
+        scope
+    }
+
     /// Adds a relation; its columns become visible.
     pub(super) fn add_relation(
         &mut self,

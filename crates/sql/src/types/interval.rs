@@ -3,7 +3,7 @@
 use super::{
     Interval, IntervalStyle,
     calendar::{MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND},
-    excerpt,
+    excerpt, take_while,
 };
 use crate::{Error, Result, SqlState};
 
@@ -242,17 +242,6 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
-        let end = self
-            .rest
-            .bytes()
-            .position(|byte| !accept(byte))
-            .unwrap_or(self.rest.len());
-        let (taken, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        taken
-    }
-
     fn skip_blanks(&mut self) {
         self.rest = self
             .rest
@@ -265,7 +254,7 @@ impl<'a> Scanner<'a> {
             return Ok(None);
         }
         if self.rest.as_bytes()[0].is_ascii_alphabetic() {
-            let word = self.take_while(|byte| byte.is_ascii_alphabetic());
+            let word = take_while(&mut self.rest, |byte| byte.is_ascii_alphabetic());
             return if word.eq_ignore_ascii_case("ago") {
                 Ok(Some(Field::Ago))
             } else {
@@ -284,7 +273,9 @@ impl<'a> Scanner<'a> {
             _ => false,
         };
         let negative = negative || self.all_negative;
-        let token = self.take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b':'));
+        let token = take_while(&mut self.rest, |byte| {
+            byte.is_ascii_digit() || matches!(byte, b'.' | b':')
+        });
         let sign = if negative { -1 } else { 1 };
         if token.contains(':') {
             let micros = parse_clock(token).ok_or_else(|| self.clock_error(token))?;
@@ -293,7 +284,7 @@ impl<'a> Scanner<'a> {
         let bytes = self.rest.as_bytes();
         if bytes.first() == Some(&b'-') && bytes.get(1).is_some_and(u8::is_ascii_digit) {
             self.rest = &self.rest[1..];
-            let months = self.take_while(|byte| byte.is_ascii_digit());
+            let months = take_while(&mut self.rest, |byte| byte.is_ascii_digit());
             let years: i64 = token.parse().map_err(|_| invalid(self.text))?;
             let months: i64 = months.parse().map_err(|_| invalid(self.text))?;
             if months >= 12 {
@@ -306,7 +297,7 @@ impl<'a> Scanner<'a> {
         let number = parse_number(token, negative).ok_or_else(|| self.number_error(token))?;
         self.skip_blanks();
         let after_number = self.rest;
-        let word = self.take_while(|byte| byte.is_ascii_alphabetic());
+        let word = take_while(&mut self.rest, |byte| byte.is_ascii_alphabetic());
         if word.is_empty() || word.eq_ignore_ascii_case("ago") {
             self.rest = after_number;
             // A bare number before a time counts days, at the end seconds.

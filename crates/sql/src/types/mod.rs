@@ -52,6 +52,17 @@ pub use time_tz::TimeTz;
 pub use time_zone::TimeZone;
 pub use value::{Interval, Value};
 
+/// Takes from `rest` what it begins with, as far as its bytes, which are ASCII, are accepted.
+pub(crate) fn take_while<'a>(rest: &mut &'a str, accept: impl Fn(u8) -> bool) -> &'a str {
+    let end = rest
+        .bytes()
+        .position(|byte| !accept(byte))
+        .unwrap_or(rest.len());
+    let (taken, behind) = rest.split_at(end);
+    *rest = behind;
+    taken
+}
+
 /// The beginning of a text that an error message quotes: messages stay readable whatever the
 /// input's size.
 pub(crate) fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {

@@ -30,7 +30,7 @@ pub use self::{
     corruption::{CorruptionSweep, CorruptionTally, Damage},
     crashes::{CrashPlan, CrashTally, check_crashes},
     faults::{FaultTally, sweep_faults},
-    parallel::{in_parallel, without_panics},
+    parallel::{in_parallel, threads, without_panics},
     planted::{Defect, DefectiveVfs},
     recorded::{Action, Expected, Recorded, record, record_in},
     state::{Model, StateHash},

@@ -8,6 +8,12 @@ use std::{
 
 use parking_lot::Mutex;
 
+/// Threads that checks run on: one for each processor.
+#[must_use]
+pub fn threads() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
 /// Runs `work` for each of `0..count` on `threads` threads; the results come in order.
 ///
 /// # Panics

@@ -313,17 +313,7 @@ fn primary_key(
 }
 
 fn unique(draft: &mut Draft, ordinals: &[usize], included: &[usize], name: Option<&Ident>) {
-    let columns: Vec<String> = ordinals
-        .iter()
-        .map(|ordinal| draft.table.columns[*ordinal].name.clone())
-        .collect();
-    let name = match name {
-        Some(name) => name.name.clone(),
-        None => {
-            let parts: Vec<&str> = columns.iter().map(String::as_str).collect();
-            draft.names.make(&parts, "key")
-        }
-    };
+    let name = draft.constraint_name(name, ordinals, "key");
     draft.table.indexes.push(Index {
         id: IndexId(0),
         name,

@@ -101,17 +101,7 @@ impl<'a> Binder<'a> {
             )
             .at(span));
         }
-        let column_names: Vec<String> = columns
-            .iter()
-            .map(|ordinal| draft.table.columns[*ordinal].name.clone())
-            .collect();
-        let name = match name {
-            Some(name) => name.name.clone(),
-            None => {
-                let parts: Vec<&str> = column_names.iter().map(String::as_str).collect();
-                draft.names.make(&parts, "fkey")
-            }
-        };
+        let name = draft.constraint_name(name, &columns, "fkey");
         for (ordinal, parent_ordinal) in columns.iter().zip(&parent_ordinals) {
             let column = &draft.table.columns[*ordinal];
             let to = &parent.columns[*parent_ordinal];

@@ -50,6 +50,26 @@ impl Draft {
             sequences: Vec::new(),
         }
     }
+
+    /// The name that a constraint over columns is given, or one that says which they are.
+    fn constraint_name(
+        &mut self,
+        name: Option<&ast::Ident>,
+        ordinals: &[usize],
+        ending: &str,
+    ) -> String {
+        match name {
+            Some(name) => name.name.clone(),
+            None => {
+                let columns = &self.table.columns;
+                let parts: Vec<&str> = ordinals
+                    .iter()
+                    .map(|ordinal| columns[*ordinal].name.as_str())
+                    .collect();
+                self.names.make(&parts, ending)
+            }
+        }
+    }
 }
 
 impl<'a> Binder<'a> {

@@ -2,10 +2,7 @@
 
 use crate::{
     ast::{self, Ident},
-    binder::{
-        Binder, NoTables, Place,
-        scope::{Scope, ScopeColumn},
-    },
+    binder::{Binder, NoTables, Place, scope::Scope},
     bound::{ColumnId, Expr},
     catalog::{Check, Table},
     error::{Error, Result, SqlState},
@@ -133,19 +130,7 @@ impl<'a> Binder<'a> {
         clause: &'static str,
         bind: impl FnOnce(&mut Binder<'a>) -> Result<T>,
     ) -> Result<T> {
-        let columns = table
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(ordinal, column)| ScopeColumn {
-                name: column.name.clone(),
-                id: ColumnId(ordinal as u32),
-                data_type: column.data_type.of_values(),
-                nullable: true,
-            })
-            .collect();
-        let mut scope = Scope::default();
-        scope.add_relation(&table.name, Some(&table.schema), columns, None);
+        let scope = Scope::of_row(table, |_| true);
         let outer = std::mem::replace(&mut self.scopes, vec![scope]);
         let catalog = std::mem::replace(&mut self.catalog, &NoTables);
         let bound = self.in_place(Place::Clause(clause), bind);

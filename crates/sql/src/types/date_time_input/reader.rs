@@ -7,7 +7,7 @@ use super::{
             MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND, MIN_DATE,
             civil_from_days, days_from_civil, days_in_month,
         },
-        excerpt,
+        excerpt, take_while,
         time_zone::{abbreviation_offset, parse_offset},
     },
     Failure, Parts, Special, is_day_name, month_by_name,
@@ -78,17 +78,6 @@ pub(super) fn parse(text: &str, wants_time: bool, order: DateOrder) -> Result<Pa
 }
 
 impl<'a> Reader<'a> {
-    fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a str {
-        let end = self
-            .rest
-            .bytes()
-            .position(|byte| !accept(byte))
-            .unwrap_or(self.rest.len());
-        let (taken, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        taken
-    }
-
     fn read(&mut self) -> Result<(), Failure> {
         while let Some(first) = self.rest.bytes().next() {
             match first {
@@ -166,7 +155,7 @@ impl<'a> Reader<'a> {
 
     fn read_number(&mut self) -> Result<(), Failure> {
         let start = self.rest;
-        let digits = self.take_while(|byte| byte.is_ascii_digit());
+        let digits = take_while(&mut self.rest, |byte| byte.is_ascii_digit());
         match self.rest.bytes().next() {
             Some(b':') => {
                 self.rest = start;
@@ -174,15 +163,16 @@ impl<'a> Reader<'a> {
             }
             Some(b'.') if self.time_next || (self.has_date() && digits.len() == 6) => {
                 self.rest = start;
-                let run = self.take_while(|byte| byte.is_ascii_digit() || byte == b'.');
+                let run = take_while(&mut self.rest, |byte| byte.is_ascii_digit() || byte == b'.');
                 return self.set_compact_time(run);
             }
             Some(separator @ (b'-' | b'/' | b'.')) if !self.has_date() && !self.time_next => {
                 let follows = self.rest.as_bytes().get(1);
                 if follows.is_some_and(u8::is_ascii_alphanumeric) {
                     self.rest = start;
-                    let run =
-                        self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == separator);
+                    let run = take_while(&mut self.rest, |byte| {
+                        byte.is_ascii_alphanumeric() || byte == separator
+                    });
                     return self.split_date(run, separator);
                 }
                 return Err(Failure::Syntax);
@@ -265,7 +255,9 @@ impl<'a> Reader<'a> {
 
     /// `hh:mm[:ss[.f]]`
     fn read_clock(&mut self) -> Result<(), Failure> {
-        let run = self.take_while(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
+        let run = take_while(&mut self.rest, |byte| {
+            byte.is_ascii_digit() || matches!(byte, b':' | b'.')
+        });
         let mut fields = run.split(':');
         let hour = number(fields.next().unwrap_or(""))?;
         let minute = fields.next().unwrap_or("");
@@ -314,7 +306,7 @@ impl<'a> Reader<'a> {
         let run = {
             let (sign, _) = self.rest.split_at(1);
             self.rest = &self.rest[1..];
-            let digits = self.take_while(|byte| byte.is_ascii_digit() || byte == b':');
+            let digits = take_while(&mut self.rest, |byte| byte.is_ascii_digit() || byte == b':');
             format!("{sign}{digits}")
         };
         if self.parts.zone.is_some() || (self.parts.time.is_none() && !self.has_date()) {
@@ -340,7 +332,7 @@ impl<'a> Reader<'a> {
 
     fn read_word(&mut self) -> Result<(), Failure> {
         let start = self.rest;
-        let word = self.take_while(|byte| byte.is_ascii_alphabetic());
+        let word = take_while(&mut self.rest, |byte| byte.is_ascii_alphabetic());
         let next = self.rest.bytes().next();
         let lower = word.to_ascii_lowercase();
         let digit_follows = next.is_some_and(|byte| byte.is_ascii_digit());
@@ -350,7 +342,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             "j" | "jd" | "julian" if !self.has_date() => {
-                let digits = self.take_while(|byte| byte.is_ascii_digit());
+                let digits = take_while(&mut self.rest, |byte| byte.is_ascii_digit());
                 if digits.is_empty() || digits.len() > 10 {
                     return Err(Failure::Syntax);
                 }
@@ -388,7 +380,9 @@ impl<'a> Reader<'a> {
                 && self.rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit)
             {
                 self.rest = start;
-                let run = self.take_while(|byte| byte.is_ascii_alphanumeric() || byte == separator);
+                let run = take_while(&mut self.rest, |byte| {
+                    byte.is_ascii_alphanumeric() || byte == separator
+                });
                 return self.split_date(run, separator);
             }
             self.rest = self.rest.strip_prefix('.').unwrap_or(self.rest);
@@ -403,7 +397,7 @@ impl<'a> Reader<'a> {
             return Err(Failure::Syntax);
         }
         self.rest = start;
-        let name = self.take_while(|byte| {
+        let name = take_while(&mut self.rest, |byte| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/' | b'+' | b'-' | b':')
         });
         if !name.contains('/')
