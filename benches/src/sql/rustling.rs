@@ -125,7 +125,9 @@ impl Client for Connection {
     fn execute(&mut self, statement: StatementId, parameters: &[Cell<'_>]) -> Result<u64> {
         match self.run(statement, parameters)? {
             StatementResult::Done { affected, .. } => Ok(affected),
-            StatementResult::Rows(_) => Err(Failure::text("a change gave rows")),
+            StatementResult::Rows(_) | StatementResult::CopyIn(_) | StatementResult::CopyOut(_) => {
+                Err(Failure::text("a change gave or took rows"))
+            }
         }
     }
 
