@@ -387,7 +387,8 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
 /// The position of the quote that closes the character opened at `at`, or `at` for a lifetime.
 fn end_of_char(bytes: &[u8], at: usize) -> usize {
     if bytes.get(at + 1) == Some(&b'\\') {
-        let close = bytes[at + 3..].iter().position(|byte| *byte == b'\'');
+        let rest = bytes.get(at + 3..).unwrap_or_default();
+        let close = rest.iter().position(|byte| *byte == b'\'');
         return close.map_or(bytes.len(), |offset| at + 3 + offset);
     }
     // A character has up to four bytes.
@@ -489,6 +490,19 @@ mod tests {
         fails("SELECT {match a { }}", "without arms");
         fails("SELECT 'a", "unterminated string");
         fails(&format!("SELECT {}", "{if a {".repeat(40)), "too deep");
+    }
+
+    #[test]
+    fn no_beginning_of_a_template_panics() {
+        let text = "SELECT {a['\\'']}, {'ü'}, \"x\" FROM t WHERE a IN ({\"\\\"\"}) \
+                    {if let 'b' = c { AND {d} } else if e { OR true } else { }} \
+                    {match f { '\\n' => { {g} }, Some('h') if i => { 'j' }, _ => { /* k */ } }} -- l";
+        assert!(Template::parse(text).is_ok());
+        for (end, _) in text.char_indices() {
+            if let Err(error) = Template::parse(&text[..end]) {
+                error.render(&text[..end]);
+            }
+        }
     }
 
     #[test]
