@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Error, Result, command, run as run_command, workspace_root};
+use crate::{Error, Result, bench_macros, command, run as run_command, workspace_root};
 
 /// What to measure.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Subcommand)]
@@ -74,6 +74,15 @@ pub enum Bench {
     Pgbench(crate::pgbench::Options),
     /// The server: memory of idle connections, latency beside stalled ones.
     Server(crate::connections::Options),
+    /// What `query!` costs the compiler, with sqlx in offline mode beside it.
+    Macros {
+        /// How many statements a package has.
+        #[arg(long, default_value_t = 500)]
+        queries: usize,
+        /// Without sqlx, which takes a while to compile the first time.
+        #[arg(long)]
+        alone: bool,
+    },
     /// Throughput, latency, checkpoint, recovery and memory of the database itself.
     Performance,
 }
@@ -114,6 +123,7 @@ pub fn run(bench: &Bench) -> Result<()> {
             }
             run_command(&mut test)
         }
+        Bench::Macros { queries, alone } => bench_macros::run(*queries, !alone),
         Bench::Performance => run_command(&mut command(
             "cargo",
             &[

@@ -23,6 +23,7 @@ use std::{
 };
 
 pub mod bench;
+pub mod bench_macros;
 pub mod ci;
 pub mod conformance;
 pub mod connections;
