@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rustling_sql::{Database, DatabaseOptions, SqlState};
-use rustling_storage::StoreOptions;
+use rustling_storage::{Codec, StoreOptions, TableReads};
 
 use crate::{
     args::Common,
@@ -56,6 +56,18 @@ fn store_options(config: &Config, options: &mut StoreOptions) -> Result<()> {
                 });
             }
         };
+    }
+    let word = |name: &str| config.text(name).filter(|_| config.is_set(name));
+    match word("storage.compression") {
+        Some("lz4") => options.codec = Codec::Lz4,
+        Some("zstd") => options.codec = Codec::Zstd { level: 3 },
+        Some(_) => options.codec = Codec::None,
+        None => {}
+    }
+    match word("storage.table_reads") {
+        Some("mapped") => options.table_reads = TableReads::Mapped,
+        Some(_) => options.table_reads = TableReads::Positional,
+        None => {}
     }
     if let Some(bytes) = set("wal.segment") {
         options.wal_segment_bytes = bytes as u64;

@@ -78,6 +78,7 @@ pub mod staging;
 pub mod store;
 pub mod verify;
 pub mod vfs;
+mod vfs_mapped;
 pub mod vfs_memory;
 pub mod vfs_os;
 pub mod waits;
@@ -90,7 +91,7 @@ pub use crate::{
     engine::{EngineKind, KeyspaceOptions},
     env::{Clock, Env, JoinHandle, Randomness, Spawner},
     error::{Error, Result},
-    lsm::TableStatistics,
+    lsm::{TableReads, TableStatistics},
     lsn::{KeyspaceId, Lsn},
     memory::{MemoryBudget, Reservation},
     page::{EvictionPolicyKind, PageSize},

@@ -35,6 +35,17 @@ pub trait Vfs: Send + Sync + std::fmt::Debug {
     /// `NotFound`, `AlreadyExists`, `PermissionDenied` and whatever the system answers.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>>;
 
+    /// Opens a file that is not written any more, for reads through a map of it in memory, where
+    /// the system has such maps.
+    ///
+    /// What is here does for file systems that are in memory already.
+    ///
+    /// # Errors
+    /// As [`Vfs::open`].
+    fn open_mapped(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
+        self.open(path, OpenMode::ReadOnly)
+    }
+
     /// As [`Vfs::open`], of a file in `directory` or below: `relative` does not lead out of it,
     /// neither by `..` nor by symbolic links, also where others change the directory meanwhile.
     ///

@@ -7,7 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::vfs::{OpenMode, Vfs, VfsFile, VfsLock};
+use crate::{
+    vfs::{OpenMode, Vfs, VfsFile, VfsLock},
+    vfs_mapped::MappedFile,
+};
 
 /// The operating system's file system.
 ///
@@ -64,6 +67,13 @@ impl Vfs for OsVfs {
         Ok(Arc::new(OsFile {
             file: open_with(&options, path)?,
         }))
+    }
+
+    fn open_mapped(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
+        let file = OsFile {
+            file: open_with(&options(false), path)?,
+        };
+        Ok(Arc::new(MappedFile::new(file, |file| &file.file)?))
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]

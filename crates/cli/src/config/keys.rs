@@ -58,6 +58,10 @@ pub(crate) const KEYS: &[Key] = keys! {
         "Memory for cached pages, memtables, changes of transactions and what statements compute.";
     "storage.page_size": Kind::Bytes, "8KiB",
         "Bytes of a page of a new database: 4KiB, 8KiB or 16KiB.";
+    "storage.compression": Kind::Word(&["none", "lz4", "zstd"]), "none",
+        "How pages and tables are compressed from now on; what is there stays readable.";
+    "storage.table_reads": Kind::Word(&["positional", "mapped"]), "positional",
+        "How tables of LSM and hybrid storage are read: by a system call each, or from a map in memory.";
     "wal.segment": Kind::Bytes, "16MiB", "Bytes of a segment of the log.";
     "wal.kept_segments": Kind::Count, "0",
         "Segments that are kept after a checkpoint has made them superfluous.";

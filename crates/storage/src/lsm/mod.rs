@@ -45,7 +45,7 @@ mod tree;
 mod version;
 mod writer;
 
-pub use self::space::TableStatistics;
+pub use self::space::{TableReads, TableStatistics};
 pub(crate) use self::{
     compaction::Compacted,
     run::RunCursor,

@@ -40,6 +40,8 @@ pub(crate) struct TableOptions {
     pub(crate) codec: Codec,
     /// Bytes of a data block.
     pub(crate) block_bytes: usize,
+    /// How blocks are read.
+    pub(crate) reads: TableReads,
     /// Threads that share a large merge, the keys divided among them.
     pub(crate) compaction_threads: usize,
 }
@@ -53,6 +55,18 @@ impl TableOptions {
             (codec, _) => codec,
         }
     }
+}
+
+/// How blocks of tables, which are not in the block cache, are read from their files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableReads {
+    /// By a system call each.
+    #[default]
+    Positional,
+    /// From a map of the file in memory: a read of what the system has cached is a copy. What the
+    /// system caches does not count towards the memory budget, though the process is seen to hold it,
+    /// and a device that cannot read a block ends the process instead of failing the statement.
+    Mapped,
 }
 
 /// Memtables, tables and compactions of all LSM trees of a store; counters are since it was

@@ -19,7 +19,7 @@ use super::{
     format::{
         self, FOOTER, FORMAT_VERSION, Footer, FooterError, Handle, Properties, TableIdentity,
     },
-    space::TableSpace,
+    space::{TableReads, TableSpace},
 };
 use crate::{
     error::{Error, Result},
@@ -117,7 +117,11 @@ impl Table {
     /// [`Error::Corrupt`] (also where the file is missing), [`Error::Version`], [`Error::Io`].
     pub(super) fn open(space: &Arc<TableSpace>, record: &TableRecord) -> Result<Table> {
         let path = space.path_of(record.number);
-        let file = match space.env.vfs.open(&path, OpenMode::ReadOnly) {
+        let opened = match space.options.reads {
+            TableReads::Positional => space.env.vfs.open(&path, OpenMode::ReadOnly),
+            TableReads::Mapped => space.env.vfs.open_mapped(&path),
+        };
+        let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Error::corrupt(path, 0, "the table is missing"));

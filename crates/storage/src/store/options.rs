@@ -5,7 +5,7 @@ use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration
 use crate::{
     codec::Codec,
     error::{Error, Result},
-    lsm::TableOptions,
+    lsm::{TableOptions, TableReads},
     page::{EvictionPolicyKind, PageSize, PageStoreOptions},
     wal::{LogArchive, MIN_SEGMENT},
 };
@@ -28,6 +28,8 @@ pub struct StoreOptions {
     pub codec: Codec,
     /// Which page leaves the cache when another needs its place.
     pub eviction: EvictionPolicyKind,
+    /// How tables of LSM and hybrid keyspaces are read.
+    pub table_reads: TableReads,
     /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
     pub wal_segment_bytes: u64,
     /// Log segments that are kept after a checkpoint has made them superfluous, the newest ones.
@@ -71,6 +73,7 @@ impl Default for StoreOptions {
             memory_budget: 256 << 20,
             codec: Codec::None,
             eviction: EvictionPolicyKind::default(),
+            table_reads: TableReads::default(),
             wal_segment_bytes: 16 << 20,
             wal_kept_segments: 0,
             wal_archive: None,
@@ -133,6 +136,7 @@ impl StoreOptions {
             level_bytes: 4 * table_bytes,
             codec: self.codec,
             block_bytes: 4096,
+            reads: self.table_reads,
             compaction_threads: match self.background {
                 true => self.compaction_threads,
                 false => 1,

@@ -4,7 +4,7 @@ mod table;
 
 use std::{path::Path, sync::Arc};
 
-use super::space::{TableOptions, TableSpace};
+use super::space::{TableOptions, TableReads, TableSpace};
 use crate::{codec::Codec, env::Env, poison::Poison, vfs_memory::MemoryVfs};
 
 /// A space of small tables and blocks over `vfs`.
@@ -16,6 +16,7 @@ pub(super) fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
         level_bytes: 16 << 10,
         codec,
         block_bytes: 256,
+        reads: TableReads::default(),
         compaction_threads: 1,
     };
     let env = Env::with_vfs(vfs.clone());
