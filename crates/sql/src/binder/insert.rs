@@ -468,17 +468,22 @@ fn check_width(
 }
 
 fn width_error(table: &Table, targets: usize, values: usize, named: bool, span: Span) -> Error {
-    let what = if named {
-        format!("{targets} columns are named")
-    } else {
-        format!("table \"{}\" has {targets} columns", table.name)
+    let what = match (named, targets) {
+        (true, 1) => "1 column is named".to_owned(),
+        (true, _) => format!("{targets} columns are named"),
+        (false, 1) => format!("table \"{}\" has 1 column", table.name),
+        (false, _) => format!("table \"{}\" has {targets} columns", table.name),
+    };
+    let row = match values {
+        1 => "the row has 1 value".to_owned(),
+        _ => format!("the row has {values} values"),
     };
     Error::new(
         SqlState::SYNTAX_ERROR,
         if values > targets {
-            format!("INSERT has more values than columns: {what}, the row has {values} values")
+            format!("INSERT has more values than columns: {what}, {row}")
         } else {
-            format!("INSERT has fewer values than columns: {what}, the row has {values} values")
+            format!("INSERT has fewer values than columns: {what}, {row}")
         },
     )
     .at(span)
