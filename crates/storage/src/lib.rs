@@ -78,6 +78,8 @@ pub mod staging;
 pub mod store;
 pub mod verify;
 pub mod vfs;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod vfs_direct;
 mod vfs_mapped;
 pub mod vfs_memory;
 pub mod vfs_os;

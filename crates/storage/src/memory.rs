@@ -1,11 +1,21 @@
 //! The one memory budget: whoever holds bulk memory reserves it here first.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock, Weak,
     atomic::{AtomicUsize, Ordering},
 };
 
 use crate::error::{Error, Result};
+
+/// Of bytes that nobody has reserved, one in so many is lent: what is left covers what no account
+/// knows of, as the allocator's losses.
+const LENT: usize = 2;
+
+/// Who uses memory that is free, until somebody reserves it.
+pub(crate) trait Borrower: Send + Sync + std::fmt::Debug {
+    /// Gives back what is borrowed beyond [`MemoryBudget::lendable`], as far as that goes.
+    fn give_back(&self);
+}
 
 #[derive(Debug)]
 struct Account {
@@ -14,9 +24,28 @@ struct Account {
     peak: AtomicUsize,
     /// Whose memory this is a share of.
     whole: Option<MemoryBudget>,
+    borrower: OnceLock<Weak<dyn Borrower>>,
+    /// Bytes that the borrower has, as it said last.
+    borrowed: AtomicUsize,
 }
 
 impl Account {
+    fn new(limit: usize, whole: Option<MemoryBudget>) -> Account {
+        Account {
+            limit,
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            whole,
+            borrower: OnceLock::new(),
+            borrowed: AtomicUsize::new(0),
+        }
+    }
+
+    fn lendable(&self) -> usize {
+        let free = self.limit.saturating_sub(self.used.load(Ordering::Relaxed));
+        free / LENT
+    }
+
     fn take(&self, bytes: usize, purpose: &'static str) -> Result<()> {
         let before = self
             .used
@@ -35,7 +64,18 @@ impl Account {
             return Err(error);
         }
         self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+        self.call_in();
         Ok(())
+    }
+
+    /// Has back what is lent and needed now.
+    #[inline]
+    fn call_in(&self) {
+        if self.borrowed.load(Ordering::Relaxed) > self.lendable()
+            && let Some(borrower) = self.borrower.get().and_then(Weak::upgrade)
+        {
+            borrower.give_back();
+        }
     }
 
     fn give(&self, bytes: usize) {
@@ -57,12 +97,7 @@ impl MemoryBudget {
     #[must_use]
     pub fn new(limit: usize) -> MemoryBudget {
         MemoryBudget {
-            account: Arc::new(Account {
-                limit,
-                used: AtomicUsize::new(0),
-                peak: AtomicUsize::new(0),
-                whole: None,
-            }),
+            account: Arc::new(Account::new(limit, None)),
         }
     }
 
@@ -70,12 +105,7 @@ impl MemoryBudget {
     #[must_use]
     pub fn share(&self, limit: usize) -> MemoryBudget {
         MemoryBudget {
-            account: Arc::new(Account {
-                limit,
-                used: AtomicUsize::new(0),
-                peak: AtomicUsize::new(0),
-                whole: Some(self.clone()),
-            }),
+            account: Arc::new(Account::new(limit, Some(self.clone()))),
         }
     }
 
@@ -95,6 +125,29 @@ impl MemoryBudget {
     #[must_use]
     pub fn peak(&self) -> usize {
         self.account.peak.load(Ordering::Relaxed)
+    }
+
+    /// From now on `borrower` may use what nobody has reserved, and is asked to give it back when
+    /// somebody does.
+    pub(crate) fn lend_to(&self, borrower: Weak<dyn Borrower>) {
+        let _ = self.account.borrower.set(borrower);
+    }
+
+    /// Bytes that may be borrowed now.
+    pub(crate) fn lendable(&self) -> usize {
+        self.account.lendable()
+    }
+
+    /// For who has the whole budget: says how much of it is used.
+    #[inline]
+    pub(crate) fn set_used(&self, bytes: usize) {
+        self.account.used.store(bytes, Ordering::Relaxed);
+        self.account.call_in();
+    }
+
+    /// Says how many bytes are borrowed.
+    pub(crate) fn set_borrowed(&self, bytes: usize) {
+        self.account.borrowed.store(bytes, Ordering::Relaxed);
     }
 
     /// Reserves `bytes` until the reservation is dropped.

@@ -66,6 +66,17 @@ pub trait Vfs: Send + Sync + std::fmt::Debug {
         self.open(&directory.join(relative), mode)
     }
 
+    /// As [`Vfs::open`], of a file whose bytes come and go past the system's cache, where the system
+    /// has one and can do without.
+    ///
+    /// What is here does for file systems without a cache.
+    ///
+    /// # Errors
+    /// `Unsupported` where the file's file system cannot, and as [`Vfs::open`].
+    fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        self.open(path, mode)
+    }
+
     /// Whether a file or directory of that name exists.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::vfs_direct::DirectFile;
 use crate::{
     vfs::{OpenMode, Vfs, VfsFile, VfsLock},
     vfs_mapped::MappedFile,
@@ -26,6 +28,14 @@ impl OsVfs {
     #[must_use]
     pub fn new() -> OsVfs {
         OsVfs
+    }
+
+    fn open_file(path: &Path, mode: OpenMode) -> io::Result<OsFile> {
+        let mut options = options(mode != OpenMode::ReadOnly);
+        options.create_new(mode == OpenMode::CreateNew);
+        Ok(OsFile {
+            file: open_with(&options, path)?,
+        })
     }
 }
 
@@ -62,17 +72,42 @@ fn options(write: bool) -> OpenOptions {
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
-        let mut options = options(mode != OpenMode::ReadOnly);
-        options.create_new(mode == OpenMode::CreateNew);
-        Ok(Arc::new(OsFile {
-            file: open_with(&options, path)?,
-        }))
+        Ok(Arc::new(OsVfs::open_file(path, mode)?))
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn open_direct(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        use rustix::{
+            fs::{Mode, OFlags},
+            io::Errno,
+        };
+        let cached = OsVfs::open_file(path, mode)?;
+        let access = match mode {
+            OpenMode::ReadOnly => OFlags::RDONLY,
+            OpenMode::ReadWrite | OpenMode::CreateNew => OFlags::RDWR,
+        };
+        let flags = access | OFlags::DIRECT | OFlags::CLOEXEC;
+        match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(blocks) => Ok(Arc::new(DirectFile::new(blocks.into(), Box::new(cached)))),
+            Err(error) => {
+                if mode == OpenMode::CreateNew {
+                    self.remove_file(path)?;
+                }
+                Err(match error {
+                    Errno::INVAL | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+                    error => error.into(),
+                })
+            }
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn open_direct(&self, _path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn open_mapped(&self, path: &Path) -> io::Result<Arc<dyn VfsFile>> {
-        let file = OsFile {
-            file: open_with(&options(false), path)?,
-        };
+        let file = OsVfs::open_file(path, OpenMode::ReadOnly)?;
         Ok(Arc::new(MappedFile::new(file, |file| &file.file)?))
     }
 

@@ -17,6 +17,7 @@ use crate::{
     durability,
     env::Env,
     error::{Error, Result},
+    memory::MemoryBudget,
     poison::Poison,
 };
 
@@ -30,7 +31,7 @@ const EXTENSION: &str = "sst";
 pub(crate) struct TableOptions {
     /// Bytes of memtables, over all trees, at which a checkpoint writes them out.
     pub(crate) memtable_bytes: usize,
-    /// Bytes of blocks of tables in memory.
+    /// Bytes of blocks of tables that there may always be in memory.
     pub(crate) block_cache_bytes: usize,
     /// Bytes of keys and values at which a table is full.
     pub(crate) table_bytes: u64,
@@ -42,6 +43,8 @@ pub(crate) struct TableOptions {
     pub(crate) block_bytes: usize,
     /// How blocks are read.
     pub(crate) reads: TableReads,
+    /// Whether blocks are read past the system's cache.
+    pub(crate) direct: bool,
     /// Threads that share a large merge, the keys divided among them.
     pub(crate) compaction_threads: usize,
 }
@@ -170,6 +173,16 @@ impl TableSpace {
             has_dir: Mutex::new(false),
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// Lets the block cache use what is free of `budget`, until its owner needs it.
+    pub(crate) fn borrow_from(&self, budget: &MemoryBudget) {
+        self.cache.borrow_from(budget);
+    }
+
+    /// Bytes of blocks in memory beyond what the options say.
+    pub(crate) fn borrowed_bytes(&self) -> usize {
+        self.cache.borrowed()
     }
 
     /// Where the table of that number is.

@@ -117,9 +117,11 @@ impl Table {
     /// [`Error::Corrupt`] (also where the file is missing), [`Error::Version`], [`Error::Io`].
     pub(super) fn open(space: &Arc<TableSpace>, record: &TableRecord) -> Result<Table> {
         let path = space.path_of(record.number);
-        let opened = match space.options.reads {
-            TableReads::Positional => space.env.vfs.open(&path, OpenMode::ReadOnly),
-            TableReads::Mapped => space.env.vfs.open_mapped(&path),
+        let vfs = &space.env.vfs;
+        let opened = match (space.options.direct, space.options.reads) {
+            (true, _) => vfs.open_direct(&path, OpenMode::ReadOnly),
+            (false, TableReads::Mapped) => vfs.open_mapped(&path),
+            (false, TableReads::Positional) => vfs.open(&path, OpenMode::ReadOnly),
         };
         let file = match opened {
             Ok(file) => file,

@@ -37,6 +37,14 @@ pub(super) struct PageFile {
     grown: AtomicBool,
 }
 
+fn open(env: &Env, path: &Path, mode: OpenMode, direct: bool) -> io::Result<Arc<dyn VfsFile>> {
+    if direct {
+        env.vfs.open_direct(path, mode)
+    } else {
+        env.vfs.open(path, mode)
+    }
+}
+
 impl PageFile {
     /// Makes the file with `superblock` in all copies. It gets its name once it is durable, so
     /// that there is never half a store.
@@ -44,6 +52,7 @@ impl PageFile {
         env: &Env,
         dir: &Path,
         superblock: &Superblock,
+        direct: bool,
         poison: Arc<Poison>,
     ) -> Result<PageFile> {
         let path = dir.join(FILE_NAME);
@@ -55,7 +64,7 @@ impl PageFile {
         if env.vfs.exists(&new).map_err(failed)? {
             env.vfs.remove_file(&new).map_err(failed)?;
         }
-        let file = env.vfs.open(&new, OpenMode::CreateNew).map_err(failed)?;
+        let file = open(env, &new, OpenMode::CreateNew, direct).map_err(failed)?;
         file.allocate(REGION as u64).map_err(failed)?;
         let region: Vec<u8> = (0..COPIES)
             .flat_map(|copy| superblock.encode(copy))
@@ -77,6 +86,7 @@ impl PageFile {
     pub(super) fn open(
         env: &Env,
         dir: &Path,
+        direct: bool,
         poison: Arc<Poison>,
         read_only: bool,
     ) -> Result<PageFile> {
@@ -86,7 +96,7 @@ impl PageFile {
         } else {
             OpenMode::ReadWrite
         };
-        let file = env.vfs.open(&path, mode).map_err(|source| {
+        let file = open(env, &path, mode, direct).map_err(|source| {
             if source.kind() == io::ErrorKind::NotFound {
                 Error::NotFound { path: dir.into() }
             } else {

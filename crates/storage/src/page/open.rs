@@ -65,7 +65,7 @@ impl PageStore {
             metadata: None,
             metadata_len: 0,
         };
-        let file = PageFile::create(env, dir, &superblock, poison)?;
+        let file = PageFile::create(env, dir, &superblock, options.direct, poison)?;
         let slots = Slots::all_taken(page_size, superblock.blocks);
         let parts = Parts {
             slots,
@@ -97,7 +97,7 @@ impl PageStore {
         read_only: bool,
     ) -> Result<(PageStore, CheckpointInfo)> {
         options.codec.check()?;
-        let file = PageFile::open(env, dir, poison, read_only)?;
+        let file = PageFile::open(env, dir, options.direct, poison, read_only)?;
         let chosen = superblock::choose(&file.read_superblock_region()?, file.path())?;
         let superblock = chosen.superblock;
         let wrong = |reason: String| Error::corrupt(file.path(), 0, reason);

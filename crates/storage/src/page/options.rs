@@ -80,6 +80,8 @@ pub(crate) struct PageStoreOptions {
     pub(crate) cache_bytes: usize,
     /// What leaves the cache first.
     pub(crate) eviction: EvictionPolicyKind,
+    /// Whether pages come and go past the system's cache.
+    pub(crate) direct: bool,
 }
 
 impl Default for PageStoreOptions {
@@ -89,6 +91,7 @@ impl Default for PageStoreOptions {
             codec: Codec::None,
             cache_bytes: 64 << 20,
             eviction: EvictionPolicyKind::default(),
+            direct: false,
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The frames that pages are cached in.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+};
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
@@ -10,9 +13,12 @@ use super::{
     options::{EvictionPolicyKind, PageSize},
     store::PageId,
 };
+use crate::memory::MemoryBudget;
 
 /// The fewest frames a pool works with, however small its limit.
 const LEAST_FRAMES: usize = 8;
+/// Buffers without a page that are kept for the next ones, at most.
+const MOST_SPARE: usize = 32;
 
 /// A place for one page. The latch is the pin: a held frame is not evicted.
 #[derive(Debug, Default)]
@@ -66,10 +72,17 @@ pub(super) struct Pool {
     made: AtomicU32,
     /// Frames without a buffer.
     empty: Mutex<Vec<u32>>,
-    /// Page buffers in memory: in frames and set aside for a checkpoint.
+    /// Page buffers in use: in frames and set aside for a checkpoint.
     buffers: AtomicUsize,
-    /// Buffers there should be at most.
-    limit: usize,
+    /// Buffers that pages have left, for the next pages. An allocator that keeps memory by thread
+    /// would hold each page twice in the end: where it was made, and where another took its place.
+    spare: Mutex<Vec<Box<[u8]>>>,
+    /// Buffers that there may always be.
+    own: usize,
+    /// Their memory, for others to borrow as long as there are fewer.
+    own_memory: MemoryBudget,
+    /// Whose memory holds more of them, as far as it is free.
+    lender: OnceLock<MemoryBudget>,
     policy: Mutex<Box<dyn EvictionPolicy>>,
     page_size: usize,
 }
@@ -77,14 +90,17 @@ pub(super) struct Pool {
 impl Pool {
     /// A pool of about `cache_bytes`.
     pub(super) fn new(page_size: PageSize, cache_bytes: usize, kind: EvictionPolicyKind) -> Pool {
-        let limit = (cache_bytes / page_size.bytes()).max(LEAST_FRAMES);
+        let own = (cache_bytes / page_size.bytes()).max(LEAST_FRAMES);
         Pool {
             frames: ChunkedArray::new(),
             made: AtomicU32::new(0),
             empty: Mutex::default(),
             buffers: AtomicUsize::new(0),
-            limit,
-            policy: Mutex::new(eviction::policy(kind, limit)),
+            spare: Mutex::default(),
+            own,
+            own_memory: MemoryBudget::new(own * page_size.bytes()),
+            lender: OnceLock::new(),
+            policy: Mutex::new(eviction::policy(kind, own)),
             page_size: page_size.bytes(),
         }
     }
@@ -97,12 +113,33 @@ impl Pool {
 
     /// Whether another buffer stays within the limit.
     pub(super) fn has_room(&self) -> bool {
-        self.buffers.load(Ordering::Relaxed) < self.limit
+        let buffers = self.buffers.load(Ordering::Relaxed);
+        buffers < self.own || buffers < self.limit()
     }
 
-    /// Frames the pool may fill.
+    /// Frames the pool may fill now.
     pub(super) fn limit(&self) -> usize {
-        self.limit
+        let lent = self.lender.get().map_or(0, MemoryBudget::lendable);
+        self.own + lent / self.page_size
+    }
+
+    /// Lets the pool use what is free of `budget`.
+    pub(super) fn borrow_from(&self, budget: &MemoryBudget) {
+        let _ = self.lender.set(budget.clone());
+        self.state_buffers(self.buffers());
+    }
+
+    /// The memory that the pool has a claim on.
+    pub(super) fn own_memory(&self) -> &MemoryBudget {
+        &self.own_memory
+    }
+
+    fn state_buffers(&self, buffers: usize) {
+        self.own_memory
+            .set_used(buffers.min(self.own) * self.page_size);
+        if let Some(lender) = self.lender.get() {
+            lender.set_borrowed(buffers.saturating_sub(self.own) * self.page_size);
+        }
     }
 
     /// Buffers in memory.
@@ -110,18 +147,33 @@ impl Pool {
         self.buffers.load(Ordering::Relaxed)
     }
 
-    /// Counts a buffer that exists from now on.
-    pub(super) fn count_buffer(&self) {
-        self.buffers.fetch_add(1, Ordering::Relaxed);
+    /// A buffer with anything in it. Goes over the limit: making room is the caller's part.
+    pub(super) fn take_buffer(&self) -> Box<[u8]> {
+        let spare = self.spare.lock().pop();
+        let buffer = spare.unwrap_or_else(|| vec![0; self.page_size].into_boxed_slice());
+        let before = self.buffers.fetch_add(1, Ordering::Relaxed);
+        self.state_buffers(before + 1);
+        buffer
     }
 
-    /// Counts a buffer that is gone.
-    pub(super) fn forget_buffer(&self) {
-        self.buffers.fetch_sub(1, Ordering::Relaxed);
+    /// Takes a buffer back.
+    pub(super) fn give_buffer(&self, buffer: Box<[u8]>) {
+        let before = self.buffers.fetch_sub(1, Ordering::Relaxed);
+        self.state_buffers(before - 1);
+        let mut spare = self.spare.lock();
+        // Spare ones count as little as they last: they stay within the limit too.
+        if spare.len() < MOST_SPARE && before + spare.len() <= self.limit() {
+            spare.push(buffer);
+        }
     }
 
-    /// A frame with a buffer and without a page, exclusively held. Goes over the limit: making
-    /// room is the caller's part.
+    /// Frees what is spare.
+    pub(super) fn shed_spare(&self) {
+        self.spare.lock().clear();
+    }
+
+    /// A frame with a buffer, with anything in it, and without a page, exclusively held. Goes over
+    /// the limit: making room is the caller's part.
     pub(super) fn take_empty(&self) -> (u32, &Frame, RwLockWriteGuard<'_, Body>) {
         let index = self.empty.lock().pop();
         let index = index.unwrap_or_else(|| self.made.fetch_add(1, Ordering::Relaxed));
@@ -129,18 +181,18 @@ impl Pool {
         // At most somebody looks for the page that was here before, sees that it is gone and
         // lets go at once.
         let mut body = frame.latch.write();
-        body.buffer = vec![0; self.page_size].into_boxed_slice();
-        self.count_buffer();
+        body.buffer = self.take_buffer();
         (index, frame, body)
     }
 
     /// Puts a frame without a page back, and its buffer away.
     pub(super) fn put_empty(&self, index: u32, mut body: RwLockWriteGuard<'_, Body>) {
         debug_assert_eq!(body.page, PageId(0));
-        if !std::mem::take(&mut body.buffer).is_empty() {
-            self.forget_buffer();
-        }
+        let buffer = std::mem::take(&mut body.buffer);
         drop(body);
+        if !buffer.is_empty() {
+            self.give_buffer(buffer);
+        }
         self.empty.lock().push(index);
     }
 
@@ -173,5 +225,33 @@ impl Pool {
             .filter_map(|index| self.frames.get(index))
             .map(|frame| u64::from(frame.accesses()))
             .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buffers go from page to page as long as the pool is within its limit; beyond it they are
+    /// given up.
+    #[test]
+    fn buffers_are_handed_on_within_the_limit() {
+        let pool = Pool::new(PageSize::Kib1, 64 << 10, EvictionPolicyKind::Clock);
+        let spare = || pool.spare.lock().len();
+        let mut taken: Vec<Box<[u8]>> = (0..pool.limit()).map(|_| pool.take_buffer()).collect();
+        assert!(!pool.has_room());
+        let mut give = |count| taken.drain(..count).for_each(|one| pool.give_buffer(one));
+        give(40);
+        assert_eq!((pool.buffers(), spare()), (24, MOST_SPARE));
+        give(24);
+        assert_eq!((pool.buffers(), spare()), (0, MOST_SPARE));
+        taken.extend((0..70).map(|_| pool.take_buffer()));
+        assert_eq!((pool.buffers(), spare()), (70, 0));
+        taken.drain(..6).for_each(|one| pool.give_buffer(one));
+        assert_eq!((pool.buffers(), spare()), (64, 0));
+        taken.drain(..3).for_each(|one| pool.give_buffer(one));
+        assert_eq!((pool.buffers(), spare()), (61, 3));
+        pool.shed_spare();
+        assert_eq!(spare(), 0);
     }
 }

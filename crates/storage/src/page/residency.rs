@@ -1,6 +1,6 @@
 //! How pages come into memory and leave it.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak, atomic::Ordering};
 
 use parking_lot::RwLockWriteGuard;
 
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     codec::CODEC_NONE,
     error::{Error, Result},
+    memory::{Borrower, MemoryBudget},
 };
 
 /// Frames that are looked at for a place before the pool goes over its limit for a while.
@@ -37,6 +38,22 @@ pub(super) fn page_owner(id: PageId) -> Owner {
     Owner {
         kind: ImageKind::Data,
         id: id.0,
+    }
+}
+
+impl Borrower for PageStore {
+    fn give_back(&self) {
+        self.pool.shed_spare();
+        let mut buffers = self.pool.buffers();
+        while !self.pool.has_room() {
+            // Pages that cannot be written stay; the next commit is told why.
+            let made = self.make_room();
+            let now = self.pool.buffers();
+            if made.is_err() || now >= buffers {
+                return;
+            }
+            buffers = now;
+        }
     }
 }
 
@@ -153,6 +170,18 @@ impl PageStore {
             }
         }
         self.evict_changed(changed)
+    }
+
+    /// Lets the cache use what is free of `budget`, until somebody reserves it.
+    pub(crate) fn borrow_from(self: &Arc<PageStore>, budget: &MemoryBudget) {
+        self.pool.borrow_from(budget);
+        let weak: Weak<PageStore> = Arc::downgrade(self);
+        budget.lend_to(weak);
+    }
+
+    /// The cache's own memory, to borrow from as long as there are fewer pages.
+    pub(crate) fn own_memory(&self) -> &MemoryBudget {
+        self.pool.own_memory()
     }
 
     /// Evicts what is in the frame, where nobody holds it; a changed page is answered instead.
@@ -282,8 +311,11 @@ impl PageStore {
         *change = Change::Written(location);
         self.space.settle(&location);
         self.space.forget_unwritten();
-        if epoch != shard.epoch && shard.aside.remove(&id.0).is_some() {
-            self.pool.forget_buffer();
+        if epoch != shard.epoch
+            && let Some(image) = shard.aside.remove(&id.0)
+        {
+            drop(shard);
+            self.pool.give_buffer(image);
             return;
         }
         if let Some((frame, _)) = self.cached(id) {

@@ -252,6 +252,7 @@ impl PageStore {
         let held = self.make_room().and_then(|()| self.take_id());
         let id = held.inspect_err(|_| self.space.forget_unwritten())?;
         let (index, frame, mut body) = self.pool.take_empty();
+        body.buffer.fill(0);
         let entry = self.pages.get_or_grow(id.0);
         let mut shard = self.deltas.shard(id);
         let before = shard.current.insert(id.0, Change::InMemory);
@@ -462,11 +463,11 @@ impl PageStore {
         } else {
             self.promise()?;
             if dirty != 0 {
-                let copy = body.buffer.clone();
+                let mut copy = self.pool.take_buffer();
+                copy.copy_from_slice(&body.buffer);
                 shard
                     .aside
                     .insert(id.0, std::mem::replace(&mut body.buffer, copy));
-                self.pool.count_buffer();
             }
             match shard.current.insert(id.0, Change::InMemory) {
                 Some(Change::Written(location)) => self.space.release(&location),

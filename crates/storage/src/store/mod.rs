@@ -178,7 +178,8 @@ impl Store {
     }
 
     /// The memory account for everything but the page cache, which has the other half of
-    /// [`StoreOptions::memory_budget`]: write sets, operators, large commits.
+    /// [`StoreOptions::memory_budget`], and borrows from this one what nobody has reserved: write
+    /// sets, operators, large commits.
     #[must_use]
     pub fn memory(&self) -> &MemoryBudget {
         &self.inner.core.budget

@@ -22,7 +22,8 @@ pub struct StoreOptions {
     pub page_size: u32,
     /// Bytes of memory for everything. Half of them hold cached pages; the rest serves write sets
     /// and operators through [`crate::Store::memory`] and, once there is an LSM or hybrid
-    /// keyspace, memtables and cached blocks of tables.
+    /// keyspace, memtables and cached blocks of tables. Half of what is free of either half is
+    /// lent, to pages or to blocks of tables, which make room when it is needed.
     pub memory_budget: usize,
     /// How pages are compressed from now on.
     pub codec: Codec,
@@ -30,6 +31,12 @@ pub struct StoreOptions {
     pub eviction: EvictionPolicyKind,
     /// How tables of LSM and hybrid keyspaces are read.
     pub table_reads: TableReads,
+    /// Whether pages, and blocks of tables that are read, pass by the system's cache (`O_DIRECT` on
+    /// Linux), so that memory holds them once and [`StoreOptions::memory_budget`] is all there is.
+    /// Reads that the store's own cache does not answer go to the disk then, one at a time: for a
+    /// budget that is most of the machine's memory. What the file system cannot do answers
+    /// `Unsupported`.
+    pub direct_io: bool,
     /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
     pub wal_segment_bytes: u64,
     /// Log segments that are kept after a checkpoint has made them superfluous, the newest ones.
@@ -74,6 +81,7 @@ impl Default for StoreOptions {
             codec: Codec::None,
             eviction: EvictionPolicyKind::default(),
             table_reads: TableReads::default(),
+            direct_io: false,
             wal_segment_bytes: 16 << 20,
             wal_kept_segments: 0,
             wal_archive: None,
@@ -103,6 +111,9 @@ impl StoreOptions {
         }
         if self.checkpoint_wal_bytes == 0 {
             return invalid("checkpoint_wal_bytes is 0".into());
+        }
+        if self.direct_io && self.table_reads == TableReads::Mapped {
+            return invalid("direct_io passes by the system's cache, which mapped tables are".into());
         }
         Ok(())
     }
@@ -137,6 +148,7 @@ impl StoreOptions {
             codec: self.codec,
             block_bytes: 4096,
             reads: self.table_reads,
+            direct: self.direct_io,
             compaction_threads: match self.background {
                 true => self.compaction_threads,
                 false => 1,
@@ -151,6 +163,7 @@ impl StoreOptions {
             codec: self.codec,
             cache_bytes: self.cache_bytes(),
             eviction: self.eviction,
+            direct: self.direct_io,
         })
     }
 }

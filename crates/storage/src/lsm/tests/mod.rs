@@ -17,6 +17,7 @@ pub(super) fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
         codec,
         block_bytes: 256,
         reads: TableReads::default(),
+        direct: false,
         compaction_threads: 1,
     };
     let env = Env::with_vfs(vfs.clone());

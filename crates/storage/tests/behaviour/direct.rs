@@ -1,0 +1,88 @@
+//! Files that the system does not cache.
+
+use std::{collections::BTreeMap, io::ErrorKind};
+
+use rustling_storage::{
+    Batch, Codec, Direction, Durability, Env, Error, KeyRange, KeyspaceId, Snapshot, Store,
+    StoreOptions,
+};
+
+use super::{ENGINES, create_keyspace, of, small};
+
+fn contents(snapshot: &Snapshot, id: KeyspaceId, direction: Direction) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut cursor = snapshot.scan(id, KeyRange::all(), direction).unwrap();
+    let mut all = Vec::new();
+    while let Some((key, value)) = cursor.next().unwrap() {
+        all.push((key.to_vec(), value.to_vec()));
+    }
+    all
+}
+
+/// Far more than the caches hold, of pages and blocks whose lengths fit those of the device, and
+/// of such as do not; closed as well as cut short.
+#[test]
+fn what_passes_by_the_systems_cache_is_whole() {
+    let parent = tempfile::tempdir().unwrap();
+    for (codec, page_size) in [(Codec::None, 8192), (Codec::Lz4, 16384)] {
+        let dir = parent.path().join(page_size.to_string());
+        let options = || StoreOptions {
+            direct_io: true,
+            codec,
+            page_size,
+            memory_budget: 512 << 10,
+            lock: false,
+            checkpoint_wal_bytes: 256 << 10,
+            ..small()
+        };
+        let store = match Store::open(Env::system(), &dir, options()) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::Unsupported => return,
+            opened => opened.unwrap(),
+        };
+        let ids = ENGINES.map(|engine| create_keyspace(&store, of(engine)));
+        let mut random = fastrand::Rng::with_seed(6);
+        let mut expected: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        for round in 0..60 {
+            let mut batch = Batch::new();
+            for _ in 0..50 {
+                let key = random.u32(..2500).to_be_bytes().to_vec();
+                let mut value = vec![round as u8; random.usize(..400)];
+                random.fill(&mut value[..]);
+                ids.iter()
+                    .for_each(|id| batch.put(*id, key.clone(), value.clone()));
+                expected.insert(key, value);
+            }
+            store.commit(&batch, Durability::None).unwrap();
+            if round % 20 == 19 {
+                store.checkpoint().unwrap();
+            }
+        }
+        store.flush().unwrap();
+        let expected: Vec<_> = expected.into_iter().collect();
+        let check = |store: &Store| {
+            let snapshot = store.snapshot();
+            for id in ids {
+                assert!(contents(&snapshot, id, Direction::Forward) == expected);
+                let mut backward = contents(&snapshot, id, Direction::Backward);
+                backward.reverse();
+                assert!(backward == expected);
+                for (key, value) in expected.iter().step_by(29) {
+                    assert_eq!(snapshot.get(id, key).unwrap().as_ref(), Some(value));
+                }
+            }
+            let report = store.verify().unwrap();
+            assert!(report.is_clean(), "{report:?}");
+        };
+        check(&store);
+        // The process ends here.
+        std::mem::forget(store);
+        let store = Store::open(Env::system(), &dir, options()).unwrap();
+        check(&store);
+        store.close().unwrap();
+        // Without the option it is the same store.
+        let cached = StoreOptions {
+            direct_io: false,
+            ..options()
+        };
+        check(&Store::open(Env::system(), &dir, cached).unwrap());
+    }
+}
