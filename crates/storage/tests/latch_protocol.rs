@@ -16,6 +16,9 @@ use loom::{
     thread,
 };
 
+#[path = "latch_protocol/walking.rs"]
+mod walking;
+
 /// The current epoch; what was changed before the freeze belongs to the one before.
 const CURRENT: usize = 2;
 const FROZEN: usize = 1;

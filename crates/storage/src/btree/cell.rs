@@ -81,11 +81,13 @@ impl CellKey<'_> {
     /// Appends the inline part after the prefix.
     #[inline]
     pub(super) fn append_suffix(&self, into: &mut Vec<u8>) {
-        if self.suffix_len >= 4 {
-            into.extend_from_slice(&self.head);
-            into.extend_from_slice(self.rest);
+        let end = into.len() + self.suffix_len;
+        // All of it first: bytes of a number known beforehand are copied without a call.
+        into.extend_from_slice(&self.head);
+        if self.rest.is_empty() {
+            into.truncate(end);
         } else {
-            into.extend_from_slice(&self.head[..self.suffix_len]);
+            into.extend_from_slice(self.rest);
         }
     }
 }

@@ -1,90 +1,33 @@
 //! Walking a tree without holding latches.
 //!
-//! A cursor copies one leaf at a time into a buffer of its own and works on the copy. The next
-//! leaf is found by descending to the copy's high (backward: low) fence, so splits and merges
-//! in between do no harm, and the user of a cursor may write to the tree meanwhile.
+//! A cursor copies one leaf at a time into a buffer of its own, or as much of it as its range
+//! takes, and works on the copy. The next leaf is the one that begins at the copy's high (backward:
+//! ends at its low) fence: the one that the node above named, if it still does, or what a descent to
+//! the fence finds. So splits and merges in between do no harm, and the user of a cursor may write to
+//! the tree meanwhile.
 //!
 //! Values in overflow pages are not copied along: a version's value is looked up when the
 //! cursor gets to it. A version that was pruned in between, which no snapshot can see then, is
 //! left out. Tails of long keys are copied along, as they are needed for comparing.
 
-use std::{collections::HashMap, ops::Bound};
+use std::ops::Bound;
 
 use super::{
-    cell::{CellKey, CellValue, LeafCell},
-    key::{Place, Separator, Tail, Tails},
-    layout::{Header, NodeResult, malformed},
-    node::Node,
-    read_ahead::ReadAhead,
+    cell::{CellValue, LeafCell},
+    copy::{LoadedTails, Next, OwnedPlace, Part, copy, load_tails, part_of},
+    key::Separator,
+    layout::{Header, NodeResult},
+    node::{Node, Slots},
+    read_ahead::LeavesAhead,
     tree::{BTree, TreePages},
 };
 use crate::{
     cursor::{DecidedKey, VersionCursor, VersionRef},
     error::Result,
     lsn::Lsn,
-    page::{PageId, PageRef},
+    page::PageId,
     store::{Direction, KeyRange},
 };
-
-/// A place with a key of its own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct OwnedPlace {
-    key: Vec<u8>,
-    version: u64,
-}
-
-impl OwnedPlace {
-    fn before(key: &[u8]) -> OwnedPlace {
-        OwnedPlace {
-            key: key.to_vec(),
-            version: 0,
-        }
-    }
-
-    /// After all versions of `key`, which is before the shortest longer key.
-    fn after(key: &[u8]) -> OwnedPlace {
-        let mut longer = Vec::with_capacity(key.len() + 1);
-        longer.extend_from_slice(key);
-        longer.push(0);
-        OwnedPlace {
-            key: longer,
-            version: 0,
-        }
-    }
-
-    fn borrow(&self) -> Place<'_> {
-        Place {
-            key: &self.key,
-            version: self.version,
-        }
-    }
-}
-
-/// Key tails of the copied leaf.
-#[derive(Debug, Default)]
-struct LoadedTails(HashMap<PageId, Vec<u8>>);
-
-impl Tails for LoadedTails {
-    fn load(&self, tail: PageId, len: usize, into: &mut Vec<u8>) -> NodeResult<()> {
-        into.clear();
-        match self.0.get(&tail) {
-            Some(bytes) if bytes.len() == len => into.extend_from_slice(bytes),
-            _ => return malformed("a key's tail was not copied along"),
-        }
-        Ok(())
-    }
-}
-
-/// From where the next leaf is to be copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Next {
-    /// Forward: the leaf of this place. Backward: of what is just before it.
-    Leaf(OwnedPlace),
-    /// Backward: the last leaf.
-    LastLeaf,
-    /// The end is reached.
-    Nothing,
-}
 
 /// The value that the cursor stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +74,10 @@ pub(crate) struct TreeCursor {
     leaf: Vec<u8>,
     leaf_id: PageId,
     header: Option<Header>,
+    /// Whether the copy has more than the slots that were to be visited.
+    is_whole: bool,
+    /// Whether somebody has gone to a key, and may go to others nearby.
+    seeks: bool,
     tails: LoadedTails,
     /// The slots of the copy that are still to be visited.
     start: usize,
@@ -138,7 +85,9 @@ pub(crate) struct TreeCursor {
     /// Backward: the versions of one key, to be visited in ascending order.
     group: (usize, usize),
     next: Next,
-    ahead: ReadAhead,
+    ahead: LeavesAhead,
+    /// The memory of a key that the next place may have.
+    spare: Vec<u8>,
     /// Backward: the versions of a key that lie in more than one leaf.
     span: Option<Box<TreeCursor>>,
     key: Vec<u8>,
@@ -180,12 +129,15 @@ impl TreeCursor {
             leaf: Vec::new(),
             leaf_id: PageId(0),
             header: None,
+            is_whole: false,
+            seeks: false,
             tails: LoadedTails::default(),
             start: 0,
             end: 0,
             group: (0, 0),
             next,
-            ahead: ReadAhead::default(),
+            ahead: LeavesAhead::default(),
+            spare: Vec::new(),
             span: None,
             key: Vec::new(),
             value: Vec::new(),
@@ -238,44 +190,48 @@ impl TreeCursor {
         }
     }
 
-    /// Steps to the next wanted version within the copied leaf.
+    /// Steps to the next wanted version within the copied leaf. What is rare is done elsewhere, from
+    /// the leaf and the slot, so that a usual row needs no node to be made for it.
     #[inline]
     fn step_in_copy(&mut self, wanted: Wanted) -> NodeResult<Step> {
         if self.start >= self.end {
             return Ok(Step::Exhausted);
         }
-        let Some(header) = self.header else {
+        let Some(header) = &self.header else {
             return Ok(Step::Exhausted);
         };
-        let node = Node::with_header(&self.leaf, header)?;
+        let slots = Slots::of(&self.leaf, header)?;
         let mut next = self.start;
         while next < self.end {
             let index = next;
-            let cell = node.leaf_cell(index)?;
+            let cell = slots.leaf_cell(index)?;
             next += 1;
             if let Wanted::VisibleAt(at) = wanted {
                 if cell.lsn > at {
                     continue;
                 }
-                while next < self.end
-                    && node.head(next) == Some(cell.key.head)
-                    && node.same_key(&cell.key, &node.leaf_cell(next)?.key, &self.tails)?
-                {
-                    next += 1;
+                if next < self.end && slots.head(next) == Some(cell.key.head) {
+                    next = end_of_key(&self.leaf, header, index, self.end, &self.tails)?;
                 }
                 if next == header.count
                     && let Next::Leaf(place) = &mut self.next
                     && place.version != 0
                 {
-                    skip_rest_of_key(&node, &cell, place, &self.tails)?;
+                    skip_rest_of_key(&self.leaf, header, index, place, &self.tails)?;
                 }
                 if cell.value == CellValue::Tombstone {
                     continue;
                 }
             }
             self.start = next;
-            let (current, step) = stand_on(&node, index, &cell, &self.tails, &mut self.key)?;
-            (self.current, self.lsn) = (current, cell.lsn);
+            self.lsn = cell.lsn;
+            self.key.truncate(header.prefix_len);
+            cell.key.append_suffix(&mut self.key);
+            if cell.key.tail.is_some() {
+                whole_key(&self.leaf, header, index, &self.tails, &mut self.key)?;
+            }
+            let (current, step) = value_of(&cell, slots.cell_offset(index)?);
+            self.current = current;
             return Ok(step);
         }
         self.start = next;
@@ -337,7 +293,12 @@ impl TreeCursor {
                     break;
                 }
             }
-            let (current, step) = stand_on(&node, index, &cell, &self.tails, &mut self.key)?;
+            self.key.truncate(header.prefix_len);
+            cell.key.append_suffix(&mut self.key);
+            if cell.key.tail.is_some() {
+                node.whole_key(&cell.key, &self.tails, &mut self.key)?;
+            }
+            let (current, step) = value_of(&cell, node.cell_offset(index)?);
             (self.current, self.lsn) = (current, cell.lsn);
             return Ok(step);
         }
@@ -410,110 +371,52 @@ impl TreeCursor {
     fn load(&mut self, from: Next) -> Result<bool> {
         self.header = None;
         (self.start, self.end, self.group) = (0, 0, (0, 0));
-        let backward = self.direction == Direction::Backward;
-        let tree = self.tree.clone();
+        let before = self.direction == Direction::Backward;
+        let TreeCursor { tree, ahead, .. } = self;
         let leaf = match &from {
-            Next::Leaf(place) => tree.descend(place.borrow(), backward)?,
+            Next::Leaf(place) => match ahead.follow(tree, place.borrow(), before) {
+                Some(leaf) => leaf,
+                None => tree.descend_naming(place.borrow(), before, ahead)?,
+            },
             Next::LastLeaf => tree.descend_last()?,
             Next::Nothing => return Ok(false),
         };
-        self.copy(&leaf)?;
+        ahead.count(leaf.was_absent());
+        self.leaf_id = leaf.id();
+        self.tails.clear();
+        // With the latch held: the tails are the leaf's.
+        let copied = load_tails(tree, &leaf, &mut self.tails).and_then(|header| {
+            let node = Node::with_header(&leaf, header)?;
+            let bounds = (self.direction, &self.lower, self.upper.as_ref());
+            let part = part_of(&node, &self.tails, bounds, &from, &mut self.spare)?;
+            self.is_whole = copy(&node, &part, self.seeks, &mut self.leaf)?;
+            Ok((header, part))
+        });
         drop(leaf);
-        let placed = self.place(&from);
-        self.locate(placed)?;
-        if let (Some(count), Next::Leaf(next)) = (self.ahead.advance(), &self.next) {
-            // What fails here fails again when the scan comes to it.
-            let _ = tree.read_ahead(next.borrow(), backward, count);
+        let begun = copied.and_then(|(header, part)| self.begin(header, part));
+        self.locate(begun)?;
+        if let Next::Leaf(passed) = from {
+            self.spare = passed.key;
         }
+        self.ahead.ask(&self.tree.pages);
         Ok(true)
     }
 
-    /// Copies a leaf, and the tails of its keys and fences.
-    fn copy(&mut self, leaf: &PageRef<'_>) -> Result<()> {
-        self.leaf_id = leaf.id();
-        self.leaf.clear();
-        self.leaf.extend_from_slice(leaf);
-        if !self.tails.0.is_empty() {
-            self.tails.0.clear();
-        }
-        let loaded = copy_tails(&self.tree, &self.leaf, &mut self.tails);
-        let header = self.locate(loaded)?;
+    /// Begins with a part of the copied leaf, which has that header.
+    fn begin(&mut self, header: Header, part: Part) -> NodeResult<()> {
         self.key.clear();
-        let prefix = Node::with_header(&self.leaf, header)
-            .and_then(|node| node.prefix())
-            .map_err(|e| self.tree.locate(self.leaf_id, e))?;
+        let prefix = Node::with_header(&self.leaf, header)?.prefix()?;
         self.key.extend_from_slice(prefix);
         self.header = Some(header);
+        (self.start, self.end, self.next) = (part.start, part.end, part.next);
         Ok(())
     }
 
-    /// Finds the part of the copied leaf that is to be visited, and where to go on after it.
-    fn place(&mut self, from: &Next) -> NodeResult<()> {
-        let Some(header) = self.header else {
-            return Ok(());
-        };
-        let node = Node::with_header(&self.leaf, header)?;
-        let tails = &self.tails;
-        let forward = self.direction == Direction::Forward;
-        let (first, last) = match (from, forward) {
-            (Next::Leaf(place), true) => (place, self.upper.as_ref()),
-            (Next::Leaf(place), false) => (&self.lower, Some(place)),
-            _ => (&self.lower, self.upper.as_ref()),
-        };
-        let (low, high) = (node.low()?, node.high()?);
-        let starts_before = match low {
-            Some(low) => low.compare_place(first.borrow(), tails)?.is_le(),
-            None => false,
-        };
-        self.start = if starts_before {
-            0
-        } else {
-            node.find(first.borrow(), tails)?.0
-        };
-        let ends_after = match (last, high) {
-            (None, _) => true,
-            (Some(last), Some(high)) => high.compare_place(last.borrow(), tails)?.is_ge(),
-            (Some(_), None) => false,
-        };
-        self.end = match last {
-            Some(last) if !ends_after => node.find(last.borrow(), tails)?.0,
-            _ => node.count(),
-        };
-        self.end = self.end.max(self.start);
-        self.next = Next::Nothing;
-        let fence = match (forward, high, low) {
-            (true, Some(high), _) if last.is_none() || ends_after => high,
-            (false, _, Some(low)) if starts_before => low,
-            _ => return Ok(()),
-        };
-        let mut place = OwnedPlace {
-            key: Vec::new(),
-            version: fence.version,
-        };
-        fence.load_key(tails, &mut place.key)?;
-        let progress = match from {
-            Next::Leaf(from) if forward => place > *from,
-            Next::Leaf(from) => place < *from,
-            _ => true,
-        };
-        if !progress {
-            return malformed("fences are out of order");
-        }
-        let is_done = if forward {
-            self.upper.as_ref().is_some_and(|upper| place >= *upper)
-        } else {
-            place <= self.lower
-        };
-        if !is_done {
-            self.next = Next::Leaf(place);
-        }
-        Ok(())
-    }
-
-    /// Whether `place` (backward: what is just before it) belongs to the copied leaf.
-    fn copy_covers(&self, place: &OwnedPlace) -> NodeResult<bool> {
-        let Some(header) = self.header else {
-            return Ok(false);
+    /// The header of the copied leaf, where that is whole and `place` (backward: what is just before
+    /// it) belongs to it.
+    fn copy_covering(&self, place: &OwnedPlace) -> NodeResult<Option<Header>> {
+        let Some(header) = self.header.filter(|_| self.is_whole) else {
+            return Ok(None);
         };
         let node = Node::with_header(&self.leaf, header)?;
         let compare = |fence: Option<Separator<'_>>| {
@@ -522,16 +425,18 @@ impl TreeCursor {
                 .transpose()
         };
         let (low, high) = (compare(node.low()?)?, compare(node.high()?)?);
-        Ok(if self.direction == Direction::Forward {
+        let covers = if self.direction == Direction::Forward {
             low.is_none_or(|o| o.is_ge()) && high.is_none_or(|o| o.is_lt())
         } else {
             low.is_none_or(|o| o.is_gt()) && high.is_none_or(|o| o.is_le())
-        })
+        };
+        Ok(covers.then_some(header))
     }
 
     fn seek_to(&mut self, key: &[u8]) -> Result<()> {
         self.span = None;
         self.group = (0, 0);
+        self.seeks = true;
         let place = if self.direction == Direction::Forward {
             OwnedPlace::before(key).max(self.lower.clone())
         } else {
@@ -546,12 +451,17 @@ impl TreeCursor {
         } else {
             place <= self.lower
         };
-        let covers = self.copy_covers(&place);
+        let covers = self.copy_covering(&place);
         if is_outside {
             (self.start, self.end, self.next) = (0, 0, Next::Nothing);
-        } else if self.locate(covers)? {
-            let placed = self.place(&Next::Leaf(place));
-            self.locate(placed)?;
+        } else if let Some(header) = self.locate(covers)? {
+            let part = Node::with_header(&self.leaf, header).and_then(|node| {
+                let bounds = (self.direction, &self.lower, self.upper.as_ref());
+                let from = Next::Leaf(place);
+                part_of(&node, &self.tails, bounds, &from, &mut self.spare)
+            });
+            let begun = part.and_then(|part| self.begin(header, part));
+            self.locate(begun)?;
         } else {
             (self.start, self.end, self.next) = (0, 0, Next::Leaf(place));
             self.ahead.restart();
@@ -560,74 +470,69 @@ impl TreeCursor {
     }
 }
 
-/// Where the next leaf begins with older versions of the key of `cell`: goes on after them.
+/// The slot behind the versions of the key in slot `index`, or `end` where they go on there.
+#[inline(never)]
+fn end_of_key(
+    leaf: &[u8],
+    header: &Header,
+    index: usize,
+    end: usize,
+    tails: &LoadedTails,
+) -> NodeResult<usize> {
+    let node = Node::with_header(leaf, *header)?;
+    let key = node.leaf_cell(index)?.key;
+    let mut next = index + 1;
+    while next < end
+        && node.head(next) == Some(key.head)
+        && node.same_key(&key, &node.leaf_cell(next)?.key, tails)?
+    {
+        next += 1;
+    }
+    Ok(next)
+}
+
+/// Where the next leaf begins with older versions of the key in slot `index`: goes on after them.
 #[cold]
 fn skip_rest_of_key(
-    node: &Node<'_>,
-    cell: &LeafCell<'_>,
+    leaf: &[u8],
+    header: &Header,
+    index: usize,
     next: &mut OwnedPlace,
     tails: &LoadedTails,
 ) -> NodeResult<()> {
     let mut key = Vec::new();
-    node.whole_key(&cell.key, tails, &mut key)?;
+    whole_key(leaf, header, index, tails, &mut key)?;
     if key == next.key {
         *next = OwnedPlace::after(&key);
     }
     Ok(())
 }
 
-/// Builds the key of a cell, in a buffer that begins with the node's prefix, and says where its
-/// value is.
-#[inline]
-fn stand_on(
-    node: &Node<'_>,
+/// Replaces `into` by the whole key in slot `index`.
+#[cold]
+fn whole_key(
+    leaf: &[u8],
+    header: &Header,
     index: usize,
-    cell: &LeafCell<'_>,
     tails: &LoadedTails,
-    key: &mut Vec<u8>,
-) -> NodeResult<(Current, Step)> {
-    key.truncate(node.header.prefix_len);
-    cell.key.append_suffix(key);
-    if cell.key.tail.is_some() {
-        node.whole_key(&cell.key, tails, key)?;
-    }
-    Ok(match cell.value {
+    into: &mut Vec<u8>,
+) -> NodeResult<()> {
+    let node = Node::with_header(leaf, *header)?;
+    node.whole_key(&node.leaf_cell(index)?.key, tails, into)
+}
+
+/// Where the value is of a cell that begins at `offset`.
+#[inline(always)]
+fn value_of(cell: &LeafCell<'_>, offset: usize) -> (Current, Step) {
+    match cell.value {
         CellValue::Tombstone => (Current::Tombstone, Step::Taken),
         CellValue::Inline(value) => {
-            let (at, len) = (
-                node.cell_offset(index)? + cell.size - value.len(),
-                value.len(),
-            );
+            let len = value.len();
+            let at = offset + cell.size - len;
             (Current::Copied { at, len }, Step::Taken)
         }
         CellValue::Overflow { len, .. } => (Current::Loaded, Step::Load(len)),
-    })
-}
-
-/// Loads the tails of the keys and fences of a copied leaf, whose latch is still held.
-fn copy_tails(tree: &TreePages, leaf: &[u8], tails: &mut LoadedTails) -> NodeResult<Header> {
-    let node = Node::parse_leaf(leaf)?;
-    if !node.header.has_tails {
-        return Ok(node.header);
     }
-    let mut load = |tail: Option<Tail>, inline: usize| -> NodeResult<()> {
-        let Some(tail) = tail else { return Ok(()) };
-        let Some(len) = tail.total.checked_sub(inline) else {
-            return malformed("a long key is shorter than its beginning");
-        };
-        let mut bytes = Vec::new();
-        tree.tails().load(tail.page, len, &mut bytes)?;
-        tails.0.insert(tail.page, bytes);
-        Ok(())
-    };
-    for fence in [node.low()?, node.high()?].into_iter().flatten() {
-        load(fence.tail, fence.inline.len())?;
-    }
-    for index in 0..node.count() {
-        let key: CellKey<'_> = node.leaf_cell(index)?.key;
-        load(key.tail, node.inline_limit())?;
-    }
-    Ok(node.header)
 }
 
 impl VersionCursor for TreeCursor {

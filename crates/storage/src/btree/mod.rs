@@ -19,6 +19,10 @@
 //!    back only after the reference was removed under that leaf's exclusive latch. Chains of
 //!    long separators belong to the one inner cell that holds the separator; the fences that
 //!    repeat it only borrow them.
+//! 4. A cursor that goes on to a leaf it knows by name takes that latch alone, shared, and only
+//!    where it need not wait. The leaf is the right one if the page has not become another since it
+//!    was named ([`PageStore::era`](crate::page::PageStore::era)) and its fence is where the cursor
+//!    stands; otherwise the cursor descends.
 //!
 //! The root's page id never changes: when the root splits its content moves to a new child,
 //! and when it has but one child left that child's content moves up.
@@ -27,6 +31,7 @@
 
 mod build;
 mod cell;
+mod copy;
 mod cursor;
 mod destroy;
 mod estimate;

@@ -9,13 +9,76 @@ use super::{
 };
 use crate::page::PageId;
 
+/// The slots of a node whose header has been checked, and what they point to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slots<'a> {
+    page: &'a [u8],
+    heads: &'a [[u8; 4]],
+    offsets: &'a [[u8; 2]],
+    heap_start: usize,
+}
+
+impl<'a> Slots<'a> {
+    /// The slots of a page that the header was read from.
+    #[inline(always)]
+    pub(super) fn of(page: &'a [u8], header: &Header) -> NodeResult<Slots<'a>> {
+        let heads_end = HEADER + 4 * header.count;
+        let offsets_end = heads_end + 2 * header.count;
+        let (Some(heads), Some(offsets)) = (
+            page.get(HEADER..heads_end),
+            page.get(heads_end..offsets_end),
+        ) else {
+            return malformed("slots are out of bounds");
+        };
+        Ok(Slots {
+            page,
+            heads: heads.as_chunks().0,
+            offsets: offsets.as_chunks().0,
+            heap_start: header.heap_start,
+        })
+    }
+
+    #[inline(always)]
+    pub(super) fn head(&self, index: usize) -> Option<[u8; 4]> {
+        self.heads.get(index).copied()
+    }
+
+    #[inline(always)]
+    pub(super) fn cell_offset(&self, index: usize) -> NodeResult<usize> {
+        match self.offsets.get(index) {
+            Some(offset) => {
+                let offset = usize::from(u16::from_le_bytes(*offset));
+                if offset < self.heap_start {
+                    return malformed("a cell is outside of the heap");
+                }
+                Ok(offset)
+            }
+            None => malformed("there is no such slot"),
+        }
+    }
+
+    #[inline(always)]
+    fn cell(&self, index: usize) -> NodeResult<([u8; 4], &'a [u8])> {
+        let offset = self.cell_offset(index)?;
+        match (self.heads.get(index), self.page.get(offset..)) {
+            (Some(head), Some(bytes)) => Ok((*head, bytes)),
+            _ => malformed("a cell is out of bounds"),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn leaf_cell(&self, index: usize) -> NodeResult<LeafCell<'a>> {
+        let (head, bytes) = self.cell(index)?;
+        LeafCell::decode(head, bytes)
+    }
+}
+
 /// A node whose header has been checked. Everything else is checked as it is read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
     page: &'a [u8],
     pub(super) header: Header,
-    heads: &'a [[u8; 4]],
-    offsets: &'a [[u8; 2]],
+    slots: Slots<'a>,
     inline_limit: usize,
 }
 
@@ -29,19 +92,10 @@ impl<'a> Node<'a> {
     /// As [`Node::parse`], with the header that was read from the same page before.
     #[inline]
     pub(super) fn with_header(page: &'a [u8], header: Header) -> NodeResult<Node<'a>> {
-        let heads_end = HEADER + 4 * header.count;
-        let offsets_end = heads_end + 2 * header.count;
-        let (Some(heads), Some(offsets)) = (
-            page.get(HEADER..heads_end),
-            page.get(heads_end..offsets_end),
-        ) else {
-            return malformed("slots are out of bounds");
-        };
         Ok(Node {
             page,
             header,
-            heads: heads.as_chunks().0,
-            offsets: offsets.as_chunks().0,
+            slots: Slots::of(page, &header)?,
             inline_limit: inline_key_limit(page.len()),
         })
     }
@@ -123,41 +177,22 @@ impl<'a> Node<'a> {
 
     #[inline]
     pub(super) fn head(&self, index: usize) -> Option<[u8; 4]> {
-        self.heads.get(index).copied()
+        self.slots.head(index)
     }
 
     #[inline(always)]
     pub(super) fn cell_offset(&self, index: usize) -> NodeResult<usize> {
-        match self.offsets.get(index) {
-            Some(offset) => {
-                let offset = usize::from(u16::from_le_bytes(*offset));
-                if offset < self.header.heap_start {
-                    return malformed("a cell is outside of the heap");
-                }
-                Ok(offset)
-            }
-            None => malformed("there is no such slot"),
-        }
-    }
-
-    #[inline(always)]
-    fn cell(&self, index: usize) -> NodeResult<([u8; 4], &'a [u8])> {
-        let offset = self.cell_offset(index)?;
-        match (self.heads.get(index), self.page.get(offset..)) {
-            (Some(head), Some(bytes)) => Ok((*head, bytes)),
-            _ => malformed("a cell is out of bounds"),
-        }
+        self.slots.cell_offset(index)
     }
 
     #[inline(always)]
     pub(super) fn leaf_cell(&self, index: usize) -> NodeResult<LeafCell<'a>> {
-        let (head, bytes) = self.cell(index)?;
-        LeafCell::decode(head, bytes)
+        self.slots.leaf_cell(index)
     }
 
     #[inline]
     pub(super) fn inner_cell(&self, index: usize) -> NodeResult<InnerCell<'a>> {
-        let (head, bytes) = self.cell(index)?;
+        let (head, bytes) = self.slots.cell(index)?;
         InnerCell::decode(head, bytes)
     }
 
@@ -178,11 +213,10 @@ impl<'a> Node<'a> {
     /// are greater.
     #[inline]
     fn run_of_head(&self, head: u32) -> (usize, usize) {
-        let low = self
-            .heads
-            .partition_point(|h| u32::from_be_bytes(*h) < head);
+        let heads = self.slots.heads;
+        let low = heads.partition_point(|h| u32::from_be_bytes(*h) < head);
         let same = |index: usize| {
-            self.heads
+            heads
                 .get(index)
                 .is_some_and(|h| u32::from_be_bytes(*h) == head)
         };
@@ -192,7 +226,7 @@ impl<'a> Node<'a> {
         if !same(low + 1) {
             return (low, low + 1);
         }
-        let rest = self.heads.get(low..).unwrap_or_default();
+        let rest = heads.get(low..).unwrap_or_default();
         (
             low,
             low + rest.partition_point(|h| u32::from_be_bytes(*h) <= head),

@@ -1,8 +1,13 @@
-//! Asking for the leaves that a scan will come to, or a large batch will change.
+//! The leaves that a scan will come to, or a large batch will change.
 //!
-//! Neighbouring leaves are anywhere in the file, so the system cannot guess what comes next; the
-//! node above them knows. A cursor that goes from leaf to leaf has the next ones named to the
-//! system, more of them the longer it goes on, so that a short scan asks for little in vain.
+//! Neighbouring leaves are anywhere in the file, so neither the system nor the cursor can guess what
+//! comes next; the node above them knows. A cursor that comes down to a leaf takes the names of the
+//! next ones along, more of them the further it has gone, and goes straight to those that are in
+//! memory. Where a leaf was not, it has the system read the ones after it.
+
+use std::cmp::Ordering;
+
+use smallvec::SmallVec;
 
 use super::{
     key::Place,
@@ -12,62 +17,128 @@ use super::{
 use crate::{
     error::Result,
     lsn::Lsn,
-    page::{PageId, PageRef},
+    page::{Era, PageId, PageRef, PageStore},
 };
 
-/// Leaves that are asked for at once, at most.
-const MOST: u32 = 32;
+/// Leaves that are named at once, at most.
+const MOST: usize = 32;
 
-/// How far a cursor has gone from leaf to leaf.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ReadAhead {
-    leaves: u32,
+/// The leaves that a cursor comes to next, as far as it knows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LeavesAhead {
+    /// Leaves that it has been to one after the other.
+    visited: usize,
+    /// Whether the last of them was not in memory.
+    was_absent: bool,
+    names: SmallVec<[PageId; 4]>,
+    /// The next of them.
+    at: usize,
+    /// Those before this one have been asked for.
+    asked: usize,
+    /// When they were named.
+    era: Era,
 }
 
-impl ReadAhead {
-    /// Counts another leaf; answers how many of the next ones to ask for now, if any.
+impl LeavesAhead {
+    /// The leaf that begins (`before`: ends) at `place`, where it is known and in memory. Its latch
+    /// is taken while no other is held, so it can have become anything since it was named: a page
+    /// that was given back is not taken, and a leaf of this tree is the right one if its fence is
+    /// `place`, as the leaves divide all places among them.
     #[inline]
-    pub(super) fn advance(&mut self) -> Option<u32> {
-        self.leaves = self.leaves.saturating_add(1);
-        let grows = self.leaves >= 2 && self.leaves.is_power_of_two();
-        let goes_on = self.leaves > MOST / 2 && self.leaves.is_multiple_of(MOST / 2);
-        (grows || goes_on).then(|| MOST.min(self.leaves.saturating_mul(2)))
+    pub(super) fn follow<'a>(
+        &mut self,
+        tree: &'a TreePages,
+        place: Place<'_>,
+        before: bool,
+    ) -> Option<PageRef<'a>> {
+        let name = *self.names.get(self.at)?;
+        self.at += 1;
+        let page = tree.pages.read_again(name, self.era)?;
+        let node = Node::parse_leaf(&page).ok()?;
+        let fence = match before {
+            false => node.low(),
+            true => node.high(),
+        };
+        if fence.ok()??.compare_place(place, &tree.tails()).ok()? == Ordering::Equal {
+            return Some(page);
+        }
+        self.forget();
+        None
+    }
+
+    /// Takes the names of the leaves after child `index` (`before`: before it) of `node`, which is
+    /// held, unless enough of them are known.
+    fn name(&mut self, node: &Node<'_>, index: usize, before: bool, era: Era) {
+        if self.era != era {
+            self.forget();
+        }
+        let wanted = MOST.min(2 * (self.visited + 1));
+        let left = self.names.len() - self.at;
+        if left > wanted / 2 {
+            return;
+        }
+        self.era = era;
+        self.asked = self.asked.saturating_sub(self.at);
+        self.at = 0;
+        self.names.clear();
+        let child = |at: usize| node.child(at).ok();
+        if before {
+            let children = (0..index).rev().take(wanted);
+            self.names.extend(children.filter_map(child));
+        } else {
+            let children = (index + 1..=node.count()).take(wanted);
+            self.names.extend(children.filter_map(child));
+        }
+    }
+
+    /// Counts another leaf, which was or was not in memory.
+    #[inline]
+    pub(super) fn count(&mut self, was_absent: bool) {
+        self.visited += 1;
+        self.was_absent = was_absent;
+    }
+
+    /// Has the next leaves read, where the last one was not in memory. Not before the second leaf:
+    /// a short scan asks for nothing in vain.
+    #[inline]
+    pub(super) fn ask(&mut self, pages: &PageStore) {
+        if self.was_absent
+            && self.visited >= 2
+            && let Some(unasked) = self.names.get(self.asked.max(self.at)..)
+            && !unasked.is_empty()
+        {
+            pages.will_need(unasked);
+            self.asked = self.names.len();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.names.clear();
+        (self.at, self.asked) = (0, 0);
     }
 
     /// Begins anew: the cursor is somewhere else.
     pub(super) fn restart(&mut self) {
-        self.leaves = 0;
+        self.forget();
+        self.visited = 0;
     }
 }
 
 impl TreePages {
-    /// Asks the system for the leaf of `place` and up to `count` that come after it under the
-    /// same node; those before it where `before`.
-    ///
-    /// # Errors
-    /// As [`TreePages::descend`].
-    pub(super) fn read_ahead(&self, place: Place<'_>, before: bool, count: u32) -> Result<()> {
-        let count = count as usize;
-        let Some(page) = self.descend_above(place, before)? else {
-            return Ok(());
-        };
-        let locate = |e| self.locate(page.id(), e);
-        let node = Node::parse(&page).map_err(locate)?;
-        let index = node
-            .find_child(place, before, &self.tails())
-            .map_err(locate)?;
-        let range = match before {
-            false => index..node.count().min(index + count) + 1,
-            true => index.saturating_sub(count)..index + 1,
-        };
-        let leaves: Vec<PageId> = range.filter_map(|at| node.child(at).ok()).collect();
-        drop(page);
-        self.pages.will_need(&leaves);
-        Ok(())
+    /// As [`TreePages::descend`]; `ahead` learns which leaves come after it.
+    pub(super) fn descend_naming(
+        &self,
+        place: Place<'_>,
+        before: bool,
+        ahead: &mut LeavesAhead,
+    ) -> Result<PageRef<'_>> {
+        self.descend_past(place, before, |node, index| {
+            ahead.name(node, index, before, self.pages.era());
+        })
     }
 
     /// The node just above the leaf that `place` belongs to; `None` where the root is a leaf.
-    fn descend_above(&self, place: Place<'_>, before: bool) -> Result<Option<PageRef<'_>>> {
+    fn descend_above(&self, place: Place<'_>) -> Result<Option<PageRef<'_>>> {
         let mut id = self.root;
         let mut page = self.pages.read(id)?;
         loop {
@@ -78,7 +149,7 @@ impl TreePages {
                 _ => {}
             }
             let child = node
-                .find_child(place, before, &self.tails())
+                .find_child(place, false, &self.tails())
                 .and_then(|index| node.child(index))
                 .map_err(|e| self.locate(id, e))?;
             let next = self.read_child(id, &node, child)?;
@@ -93,7 +164,7 @@ impl TreePages {
         let Some(first) = entries.first() else {
             return Ok(0);
         };
-        let Some(page) = self.descend_above(place_of(first), false)? else {
+        let Some(page) = self.descend_above(place_of(first))? else {
             return Ok(entries.len());
         };
         let locate = |e| self.locate(page.id(), e);
@@ -140,30 +211,5 @@ impl BTree {
         }
         self.tree.pages.will_need(&leaves);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scan_asks_for_more_the_longer_it_goes_on() {
-        let mut ahead = ReadAhead::default();
-        let asked: Vec<(u32, u32)> = (1..=64)
-            .filter_map(|leaf| ahead.advance().map(|count| (leaf, count)))
-            .collect();
-        let expected = [
-            (2, 4),
-            (4, 8),
-            (8, 16),
-            (16, 32),
-            (32, 32),
-            (48, 32),
-            (64, 32),
-        ];
-        assert_eq!(asked, expected);
-        ahead.restart();
-        assert_eq!(ahead.advance(), None);
     }
 }

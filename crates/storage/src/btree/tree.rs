@@ -92,6 +92,18 @@ impl TreePages {
 
     /// The leaf that `place` belongs to; where `before`, the leaf of what is just before it.
     pub(super) fn descend(&self, place: Place<'_>, before: bool) -> Result<PageRef<'_>> {
+        self.descend_past(place, before, |_, _| {})
+    }
+
+    /// As [`TreePages::descend`]; shows the node above the leaf, while it is held, and which of its
+    /// children the leaf is. The root may be the leaf, and have no node above it.
+    #[inline]
+    pub(super) fn descend_past(
+        &self,
+        place: Place<'_>,
+        before: bool,
+        mut above: impl FnMut(&Node<'_>, usize),
+    ) -> Result<PageRef<'_>> {
         let mut id = self.root;
         let mut page = self.pages.read(id)?;
         loop {
@@ -99,11 +111,14 @@ impl TreePages {
             if node.is_leaf() {
                 return Ok(page);
             }
-            let child = node
+            let (index, child) = node
                 .find_child(place, before, &self.tails())
-                .and_then(|index| node.child(index))
+                .and_then(|index| Ok((index, node.child(index)?)))
                 .map_err(|e| self.locate(id, e))?;
             let is_leaf = node.header.level == 1;
+            if is_leaf {
+                above(&node, index);
+            }
             let next = self.read_child(id, &node, child)?;
             if is_leaf {
                 touch_slots(&next);

@@ -10,6 +10,7 @@ use super::{image::IMAGE_HEADER, pool::Body, store::PageId};
 #[derive(Debug)]
 pub(crate) struct PageRef<'a> {
     body: RwLockReadGuard<'a, Body>,
+    was_absent: bool,
 }
 
 /// A page held for writing, by nobody else.
@@ -22,7 +23,23 @@ pub(crate) struct PageMut<'a> {
 impl<'a> PageRef<'a> {
     #[inline]
     pub(super) fn new(body: RwLockReadGuard<'a, Body>) -> PageRef<'a> {
-        PageRef { body }
+        PageRef {
+            body,
+            was_absent: false,
+        }
+    }
+
+    /// A page that has just been read from the file.
+    pub(super) fn brought_in(body: RwLockReadGuard<'a, Body>) -> PageRef<'a> {
+        PageRef {
+            body,
+            was_absent: true,
+        }
+    }
+
+    /// Whether the page had to be read from the file.
+    pub(crate) fn was_absent(&self) -> bool {
+        self.was_absent
     }
 
     /// The page's id.

@@ -50,4 +50,4 @@ pub(crate) use options::PageStoreOptions;
 pub use options::{EvictionPolicyKind, PageSize};
 #[cfg(test)]
 pub(crate) use store::PoolStats;
-pub(crate) use store::{PageId, PageStore};
+pub(crate) use store::{Era, PageId, PageStore};

@@ -28,6 +28,10 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PageId(pub(crate) u32);
 
+/// See [`PageStore::era`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Era(u64);
+
 /// What is known about a page id.
 #[derive(Debug, Default)]
 pub(super) struct PageEntry {
@@ -171,14 +175,39 @@ impl PageStore {
     /// [`Error::Io`].
     #[inline]
     pub(crate) fn read(&self, id: PageId) -> Result<PageRef<'_>> {
-        if let Some((frame, _)) = self.cached(id)
-            && let Some(body) = frame.latch.try_read()
-            && body.page == id
-        {
-            frame.touch();
-            return Ok(PageRef::new(body));
+        match self.read_cached(id) {
+            Some(page) => Ok(page),
+            None => self.read_slowly(id),
         }
-        self.read_slowly(id)
+    }
+
+    /// Holds page `id` for reading where that takes no waiting: it is in memory, and nobody
+    /// changes it.
+    #[inline]
+    fn read_cached(&self, id: PageId) -> Option<PageRef<'_>> {
+        let (frame, _) = self.cached(id)?;
+        let body = frame.latch.try_read()?;
+        if body.page != id {
+            return None;
+        }
+        frame.touch();
+        Some(PageRef::new(body))
+    }
+
+    /// As [`PageStore::read`] of a page that existed in `era`; `None` where it may have been given
+    /// back since and belong to somebody else by now, or is not at hand.
+    #[inline]
+    pub(crate) fn read_again(&self, id: PageId, era: Era) -> Option<PageRef<'_>> {
+        let page = self.read_cached(id)?;
+        (self.era() == era).then_some(page)
+    }
+
+    /// The time in which no page that exists now becomes another one: an id that is given back
+    /// is used again only after a checkpoint, which begins by ending the epoch. To be asked for with
+    /// the page, or one that refers to it, held.
+    #[inline]
+    pub(crate) fn era(&self) -> Era {
+        Era(self.epoch.load(Ordering::Acquire))
     }
 
     #[cold]
@@ -193,7 +222,7 @@ impl PageStore {
                     return Ok(PageRef::new(body));
                 }
             } else if let Some((_, body)) = self.bring_in(id)? {
-                return Ok(PageRef::new(RwLockWriteGuard::downgrade(body)));
+                return Ok(PageRef::brought_in(RwLockWriteGuard::downgrade(body)));
             }
         }
     }

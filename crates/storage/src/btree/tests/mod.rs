@@ -6,6 +6,7 @@ mod golden;
 mod model;
 mod speed;
 mod stress;
+mod walking;
 
 use std::{path::Path, sync::Arc};
 
