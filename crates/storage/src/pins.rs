@@ -61,8 +61,9 @@ thread_local! {
     static HOME: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// The slot at which this thread begins to look for a free one.
-fn home() -> usize {
+/// The slot at which this thread begins to look for a free one. Threads are spread over them.
+#[inline]
+pub(crate) fn home() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     HOME.with(|home| match home.get() {
         Some(slot) => slot,

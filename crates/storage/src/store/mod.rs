@@ -27,6 +27,8 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
+use crossbeam_utils::CachePadded;
+
 pub(crate) use self::engine::{Engine, EngineRecord};
 pub use self::{
     check::check,
@@ -45,6 +47,7 @@ use crate::{
     error::Result,
     lsn::{KeyspaceId, Lsn},
     memory::MemoryBudget,
+    pins,
     verify::VerifyReport,
     waits::Waits,
 };
@@ -54,6 +57,18 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
+    holds: Arc<[Arc<CachePadded<Hold>>]>,
+}
+
+/// Snapshots that are made and dropped all the time would have their threads meet at one counter, if
+/// it counted who keeps the store open: there are so many of them.
+const HOLDS: usize = 16;
+
+/// How snapshots of some of the threads keep the store open.
+#[derive(Debug)]
+struct Hold {
+    core: Arc<Core>,
+    _inner: Arc<Inner>,
 }
 
 /// What the handles share: dropping it closes the store. Background threads hold the core only.
@@ -80,11 +95,7 @@ impl Store {
     /// [`crate::Error::Corrupt`], [`crate::Error::Version`], [`crate::Error::InvalidOption`],
     /// [`crate::Error::OutOfMemory`], [`crate::Error::Io`].
     pub fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Store> {
-        Ok(Store {
-            inner: Arc::new(Inner {
-                core: open::open(env, dir, options)?,
-            }),
-        })
+        Ok(Store::of(open::open(env, dir, options)?))
     }
 
     /// A store in memory that is gone with its last handle. Pages that leave the cache stay in
@@ -93,11 +104,27 @@ impl Store {
     /// # Errors
     /// [`crate::Error::InvalidOption`], [`crate::Error::OutOfMemory`].
     pub fn in_memory(options: StoreOptions) -> Result<Store> {
-        Ok(Store {
-            inner: Arc::new(Inner {
-                core: open::in_memory(options)?,
-            }),
-        })
+        Ok(Store::of(open::in_memory(options)?))
+    }
+
+    fn of(core: Arc<Core>) -> Store {
+        let inner = Arc::new(Inner { core });
+        let hold = |_| {
+            Arc::new(CachePadded::new(Hold {
+                core: Arc::clone(&inner.core),
+                _inner: Arc::clone(&inner),
+            }))
+        };
+        Store {
+            holds: (0..HOLDS).map(hold).collect(),
+            inner,
+        }
+    }
+
+    /// What a snapshot of this thread holds.
+    #[inline]
+    fn hold(&self) -> &Arc<CachePadded<Hold>> {
+        &self.holds[pins::home() % HOLDS]
     }
 
     /// An id for a keyspace to be created.
@@ -145,7 +172,7 @@ impl Store {
     #[must_use]
     #[inline]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::new(&self.inner)
+        Snapshot::new(self.hold())
     }
 
     /// The newest commit that snapshots see.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
+
 use super::{
-    Inner,
+    Hold,
     engine::EngineCursor,
     range::{Direction, KeyRange},
 };
@@ -28,7 +30,7 @@ pub struct Snapshot {
 #[derive(Debug)]
 struct Pinned {
     pin: Pin,
-    store: Arc<Inner>,
+    store: Arc<CachePadded<Hold>>,
 }
 
 impl Drop for Pinned {
@@ -40,7 +42,7 @@ impl Drop for Pinned {
 
 impl Snapshot {
     #[inline]
-    pub(super) fn new(store: &Arc<Inner>) -> Snapshot {
+    pub(super) fn new(store: &Arc<CachePadded<Hold>>) -> Snapshot {
         let pin = store.core.pins.pin(|| store.core.sequencer.published());
         Snapshot {
             pinned: Arc::new(Pinned {
