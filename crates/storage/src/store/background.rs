@@ -17,6 +17,7 @@ use crate::{
     batch::Batch,
     env::JoinHandle,
     error::{Error, Result},
+    wal::Wal,
 };
 
 /// A writer that is slowed down sleeps for no less than this at a time.
@@ -168,15 +169,26 @@ impl Background {
             && !wanted.load(Ordering::Acquire)
             && !wanted.swap(true, Ordering::AcqRel)
         {
-            self.start(
-                core,
-                "rustling-flush",
-                |state| &mut state.flusher,
-                flush_loop,
-            );
-            drop(self.state.lock());
-            self.wake.notify_all();
+            self.wake_flusher(core);
         }
+    }
+
+    /// Asks for the next log segment, now: commits come fast enough to end this one soon.
+    pub(crate) fn prepare_log_soon(&self, core: &Core) {
+        if core.options.background {
+            self.wake_flusher(core);
+        }
+    }
+
+    fn wake_flusher(&self, core: &Core) {
+        self.start(
+            core,
+            "rustling-flush",
+            |state| &mut state.flusher,
+            flush_loop,
+        );
+        drop(self.state.lock());
+        self.wake.notify_all();
     }
 
     /// Asks for a checkpoint; where the last one failed, only in a while.
@@ -248,9 +260,9 @@ impl Background {
     }
 
     /// Waits for a request; `None` when the thread shall end.
-    fn wait_for(&self, wanted: &AtomicBool) -> Option<MutexGuard<'_, State>> {
+    fn wait_for(&self, is_wanted: impl Fn() -> bool) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state.lock();
-        while !state.stop && !wanted.load(Ordering::Acquire) {
+        while !state.stop && !is_wanted() {
             self.wake.wait(&mut state);
         }
         (!state.stop).then_some(state)
@@ -259,13 +271,20 @@ impl Background {
 
 fn flush_loop(core: &Core) {
     let background = &core.background;
-    while let Some(mut state) = background.wait_for(&background.flush_wanted) {
+    let wants_flush = || background.flush_wanted.load(Ordering::Acquire);
+    while let Some(mut state) = background.wait_for(|| wants_flush() || wants_segment(core)) {
+        if !wants_flush() {
+            // A flush would hold up whoever writes the log, for nobody.
+            drop(state);
+            prepare_log(core);
+            continue;
+        }
         // When the first of the commits that wait for this was made.
         let start = core.wait_points.asynchronous.start();
         let deadline = core.env.now() + core.options.async_flush_interval;
         loop {
             let left = deadline.saturating_sub(core.env.now());
-            if state.stop || left.is_zero() {
+            if state.stop || left.is_zero() || wants_segment(core) {
                 break;
             }
             background.wake.wait_for(&mut state, left);
@@ -277,6 +296,10 @@ fn flush_loop(core: &Core) {
         core.wait_points.asynchronous.stop(start);
         prepare_log(core);
     }
+}
+
+fn wants_segment(core: &Core) -> bool {
+    core.sequencer.wal().is_some_and(Wal::wants_segment)
 }
 
 /// Makes the next log segment before somebody has to wait for it.
@@ -389,7 +412,8 @@ fn checkpoint_if_due(core: &Core) -> Result<()> {
 
 fn compact_loop(core: &Core) {
     let background = &core.background;
-    while let Some(state) = background.wait_for(&background.compaction_wanted) {
+    let wants_compaction = || background.compaction_wanted.load(Ordering::Acquire);
+    while let Some(state) = background.wait_for(wants_compaction) {
         drop(state);
         background.compaction_wanted.store(false, Ordering::Release);
         let done = compact_if_due(core);

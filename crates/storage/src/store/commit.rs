@@ -38,10 +38,12 @@ impl Core {
         SCRATCH.set(Some(encoded));
         let ticket = done?;
         self.background.note_activity(self);
-        // The thread that flushes also makes the next log segment.
-        let wants_segment = || self.sequencer.wal().is_some_and(Wal::wants_segment);
-        if durability == Durability::Async || wants_segment() {
+        if durability == Durability::Async {
             self.flush_soon();
+        }
+        // The thread that flushes also makes the next log segment.
+        if self.sequencer.wal().is_some_and(Wal::wants_segment) {
+            self.background.prepare_log_soon(self);
         }
         ticket.applied(durability)
     }

@@ -119,6 +119,15 @@ struct Creation {
     next_size: u64,
 }
 
+/// What is in a new segment behind its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fill {
+    /// Zeros, so that flushes need not wait for the file system's journal.
+    Zeros,
+    /// Room only: somebody waits for the segment.
+    Nothing,
+}
+
 /// How the log is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WalOptions {
@@ -269,7 +278,8 @@ impl Wal {
                 Some(next) => append.switch_to(next, self.durable.load(Ordering::Acquire)),
                 None => {
                     drop(append);
-                    self.creation_wait.time(|| self.prepare(needed))?;
+                    self.creation_wait
+                        .time(|| self.prepare(needed, Fill::Nothing))?;
                 }
             }
         };
@@ -282,7 +292,7 @@ impl Wal {
     }
 
     /// Makes sure that the segment after the current one exists and takes `needed` bytes.
-    fn prepare(&self, needed: u64) -> Result<()> {
+    fn prepare(&self, needed: u64, fill: Fill) -> Result<()> {
         let mut creation = self.creation.lock();
         let unfit = {
             let mut prepared = self.prepared.lock();
@@ -305,7 +315,7 @@ impl Wal {
         // A number is spent even where its file could not be made.
         creation.next_sequence += 1;
         // A segment for one huge batch is written once: zeros would double its cost.
-        let fill = size == usual;
+        let fill = fill == Fill::Zeros && size == usual;
         let segment = Segment::create(
             &self.env,
             &self.dir,
@@ -329,7 +339,7 @@ impl Wal {
     /// thread; a failure other than a full disk poisons.
     pub(crate) fn prepare_ahead(&self) -> Result<()> {
         if self.wants_segment.swap(false, Ordering::Relaxed) && self.prepared.lock().is_none() {
-            self.prepare(0)?;
+            self.prepare(0, Fill::Zeros)?;
         }
         Ok(())
     }
@@ -353,7 +363,7 @@ impl Wal {
         if size <= smallest {
             return Ok(false);
         }
-        self.prepare(0)?;
+        self.prepare(0, Fill::Zeros)?;
         {
             let mut append = self.append.lock();
             self.poison.check()?;
