@@ -24,10 +24,18 @@ const SAMPLES: usize = 64;
 /// Entries that are given to a tree at a time.
 const AT_ONCE: usize = 4096;
 
+/// A key's first 16 bytes, filled up with zeros, as a number that compares like them.
+#[inline]
+pub(super) fn head_of(key: &[u8]) -> u128 {
+    let mut head = [0; 16];
+    let shared = key.len().min(head.len());
+    head[..shared].copy_from_slice(&key[..shared]);
+    u128::from_be_bytes(head)
+}
+
 /// An entry whose key and value are in the gathered bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GatheredEntry {
-    /// The key's first 16 bytes, as a number that compares like them.
     head: u128,
     key: usize,
     value: usize,
@@ -47,12 +55,9 @@ impl GatheredEntry {
         key_at: usize,
         value: Option<(usize, usize)>,
     ) -> GatheredEntry {
-        let mut head = [0; 16];
-        let shared = key.len().min(head.len());
-        head[..shared].copy_from_slice(&key[..shared]);
         let (value_at, value_len) = value.unwrap_or_default();
         GatheredEntry {
-            head: u128::from_be_bytes(head),
+            head: head_of(key),
             key: key_at,
             value: value_at,
             value_len: value_len as u32,

@@ -19,6 +19,7 @@ mod plan;
 mod range;
 mod replay;
 mod snapshot;
+mod sort;
 mod stats;
 mod vacuum;
 

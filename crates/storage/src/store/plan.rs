@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::{
     catalog::Catalog,
     engine::{Engine, Media},
+    sort::sort_last_wins,
 };
 use crate::{
     batch::Operation,
@@ -546,21 +547,6 @@ fn check_len(what: &'static str, len: usize, limit: usize) -> Result<()> {
     } else {
         Ok(())
     }
-}
-
-/// Sorts by key; of several entries of a key the last one stays.
-fn sort_last_wins(entries: &mut SmallVec<[TreeEntry<'_>; 2]>) {
-    if entries.is_sorted_by(|a, b| a.key < b.key) {
-        return;
-    }
-    entries.sort_by(|a, b| a.key.cmp(b.key));
-    entries.dedup_by(|later, earlier| {
-        let same = later.key == earlier.key;
-        if same {
-            *earlier = *later;
-        }
-        same
-    });
 }
 
 /// Writes what a staging keyspace holds to another one.
