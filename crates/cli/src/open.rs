@@ -69,6 +69,9 @@ fn store_options(config: &Config, options: &mut StoreOptions) -> Result<()> {
         Some(_) => options.table_reads = TableReads::Positional,
         None => {}
     }
+    if config.is_set("storage.direct_io") {
+        options.direct_io = config.truth("storage.direct_io");
+    }
     if let Some(bytes) = set("wal.segment") {
         options.wal_segment_bytes = bytes as u64;
     }

@@ -18,12 +18,12 @@ use rustling_testkit::sim::SimEnv;
 mod common;
 #[path = "behaviour/compaction.rs"]
 mod compaction;
-#[path = "behaviour/direct.rs"]
-mod direct;
 #[path = "behaviour/engine_change.rs"]
 mod engine_change;
 #[path = "behaviour/memory.rs"]
 mod memory;
+#[path = "behaviour/reads.rs"]
+mod reads;
 
 use common::{ENGINES, create_keyspace, of, staged};
 

@@ -60,6 +60,8 @@ pub(crate) const KEYS: &[Key] = keys! {
         "Bytes of a page of a new database: 4KiB, 8KiB or 16KiB.";
     "storage.compression": Kind::Word(&["none", "lz4", "zstd"]), "none",
         "How pages and tables are compressed from now on; what is there stays readable.";
+    "storage.direct_io": Kind::Truth, "false",
+        "Whether pages, and blocks of tables that are read, pass by the system's cache.";
     "storage.table_reads": Kind::Word(&["positional", "mapped"]), "positional",
         "How tables of LSM and hybrid storage are read: by a system call each, or from a map in memory.";
     "wal.segment": Kind::Bytes, "16MiB", "Bytes of a segment of the log.";

@@ -113,7 +113,9 @@ impl StoreOptions {
             return invalid("checkpoint_wal_bytes is 0".into());
         }
         if self.direct_io && self.table_reads == TableReads::Mapped {
-            return invalid("direct_io passes by the system's cache, which mapped tables are".into());
+            return invalid(
+                "direct_io passes by the system's cache, which mapped tables are".into(),
+            );
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! Files that the system does not cache.
+//! The ways in which files are read: past the system's cache, and from its memory.
 
 use std::{collections::BTreeMap, io::ErrorKind};
 
 use rustling_storage::{
     Batch, Codec, Direction, Durability, Env, Error, KeyRange, KeyspaceId, Snapshot, Store,
-    StoreOptions,
+    StoreOptions, TableReads,
 };
 
 use super::{ENGINES, create_keyspace, of, small};
@@ -20,13 +20,13 @@ fn contents(snapshot: &Snapshot, id: KeyspaceId, direction: Direction) -> Vec<(V
 
 /// Far more than the caches hold, of pages and blocks whose lengths fit those of the device, and
 /// of such as do not; closed as well as cut short.
-#[test]
-fn what_passes_by_the_systems_cache_is_whole() {
+fn holds_what_was_written(way: &StoreOptions) {
     let parent = tempfile::tempdir().unwrap();
     for (codec, page_size) in [(Codec::None, 8192), (Codec::Lz4, 16384)] {
         let dir = parent.path().join(page_size.to_string());
         let options = || StoreOptions {
-            direct_io: true,
+            direct_io: way.direct_io,
+            table_reads: way.table_reads,
             codec,
             page_size,
             memory_budget: 512 << 10,
@@ -78,11 +78,41 @@ fn what_passes_by_the_systems_cache_is_whole() {
         let store = Store::open(Env::system(), &dir, options()).unwrap();
         check(&store);
         store.close().unwrap();
-        // Without the option it is the same store.
+        // Read in the usual way it is the same store.
         let cached = StoreOptions {
             direct_io: false,
+            table_reads: TableReads::Positional,
             ..options()
         };
         check(&Store::open(Env::system(), &dir, cached).unwrap());
     }
+}
+
+#[test]
+fn what_passes_by_the_systems_cache_is_whole() {
+    holds_what_was_written(&StoreOptions {
+        direct_io: true,
+        ..StoreOptions::default()
+    });
+}
+
+#[test]
+fn what_is_read_from_mapped_tables_is_whole() {
+    holds_what_was_written(&StoreOptions {
+        table_reads: TableReads::Mapped,
+        ..StoreOptions::default()
+    });
+}
+
+#[test]
+fn tables_are_not_both_mapped_and_read_directly() {
+    let options = StoreOptions {
+        direct_io: true,
+        table_reads: TableReads::Mapped,
+        ..StoreOptions::default()
+    };
+    assert!(matches!(
+        Store::in_memory(options),
+        Err(Error::InvalidOption(_))
+    ));
 }
