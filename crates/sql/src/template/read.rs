@@ -500,7 +500,7 @@ mod tests {
         assert!(Template::parse(text).is_ok());
         for (end, _) in text.char_indices() {
             if let Err(error) = Template::parse(&text[..end]) {
-                error.render(&text[..end]);
+                let _ = error.render(&text[..end]);
             }
         }
     }
