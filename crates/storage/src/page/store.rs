@@ -477,6 +477,10 @@ impl PageStore {
         frame: &Frame,
         body: &mut RwLockWriteGuard<'_, Body>,
     ) -> Result<()> {
+        if frame.dirty_epoch.load(Ordering::Relaxed) != 0 {
+            // Another buffer will be needed, as a rule; nobody else may be about to make room for it.
+            self.make_room()?;
+        }
         let mut shard = self.deltas.shard(id);
         let dirty = frame.dirty_epoch.load(Ordering::Relaxed);
         if dirty == shard.epoch {

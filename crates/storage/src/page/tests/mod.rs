@@ -7,6 +7,7 @@ mod disk;
 mod full_disk;
 mod golden;
 mod measure;
+mod memory;
 mod model;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
