@@ -138,13 +138,6 @@ impl MemoryBudget {
         self.account.lendable()
     }
 
-    /// For who has the whole budget: says how much of it is used.
-    #[inline]
-    pub(crate) fn set_used(&self, bytes: usize) {
-        self.account.used.store(bytes, Ordering::Relaxed);
-        self.account.call_in();
-    }
-
     /// Says how many bytes are borrowed.
     pub(crate) fn set_borrowed(&self, bytes: usize) {
         self.account.borrowed.store(bytes, Ordering::Relaxed);

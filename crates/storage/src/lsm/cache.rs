@@ -8,8 +8,8 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -17,7 +17,6 @@ use crossbeam_utils::CachePadded;
 use parking_lot::RwLock;
 
 use super::block::Block;
-use crate::memory::{Borrower, MemoryBudget};
 
 const MAX_SHARDS: usize = 16;
 /// Bytes that a shard should have at least.
@@ -80,11 +79,8 @@ struct Counted {
 #[derive(Debug)]
 pub(crate) struct BlockCache {
     shards: Box<[CachePadded<Counted>]>,
-    /// Bytes that it may always hold.
-    own: usize,
-    /// Whose memory holds more of them, as far as it is free.
-    lender: OnceLock<MemoryBudget>,
-    bytes: AtomicUsize,
+    /// Bytes that a shard may hold.
+    shard_limit: usize,
 }
 
 /// Counters of a block cache.
@@ -106,40 +102,7 @@ impl BlockCache {
         let shards = (limit / SHARD_BYTES).clamp(1, MAX_SHARDS);
         BlockCache {
             shards: (0..shards).map(|_| CachePadded::default()).collect(),
-            own: limit,
-            lender: OnceLock::new(),
-            bytes: AtomicUsize::new(0),
-        }
-    }
-
-    /// Lets the cache use what is free of `budget`.
-    pub(super) fn borrow_from(self: &Arc<BlockCache>, budget: &MemoryBudget) {
-        let _ = self.lender.set(budget.clone());
-        let weak: Weak<BlockCache> = Arc::downgrade(self);
-        budget.lend_to(weak);
-    }
-
-    /// Bytes of blocks beyond the cache's own memory.
-    pub(super) fn borrowed(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed).saturating_sub(self.own)
-    }
-
-    /// Bytes that a shard may hold now.
-    fn shard_limit(&self) -> usize {
-        let lent = self.lender.get().map_or(0, MemoryBudget::lendable);
-        (self.own + lent) / self.shards.len()
-    }
-
-    /// Evicts from a shard what is more than `limit`, and says how much there is in all shards,
-    /// now that `added` bytes are to be added.
-    fn settle(&self, shard: &mut Shard, limit: usize, added: usize) {
-        let before = shard.bytes;
-        while shard.bytes + added > limit && shard.evict() {}
-        let evicted = before - shard.bytes;
-        self.bytes.fetch_add(added, Ordering::Relaxed);
-        self.bytes.fetch_sub(evicted, Ordering::Relaxed);
-        if let Some(lender) = self.lender.get() {
-            lender.set_borrowed(self.borrowed());
+            shard_limit: limit / shards,
         }
     }
 
@@ -176,15 +139,14 @@ impl BlockCache {
     /// Keeps `block`, unless it is too large for the cache.
     pub(super) fn insert(&self, key: BlockKey, block: &Arc<Block>) {
         let cost = cost(block);
-        let limit = self.shard_limit();
-        if cost > limit / 2 {
+        if cost > self.shard_limit / 2 {
             return;
         }
         let mut shard = self.shard(key).shard.write();
         if shard.places.contains_key(&key) {
             return;
         }
-        self.settle(&mut shard, limit, cost);
+        while shard.bytes + cost > self.shard_limit && shard.evict() {}
         let at = shard.free.pop().unwrap_or_else(|| {
             shard.slots.push(None);
             shard.slots.len() - 1
@@ -214,15 +176,6 @@ impl BlockCache {
             all.bytes += counted.shard.read().bytes;
         }
         all
-    }
-}
-
-impl Borrower for BlockCache {
-    fn give_back(&self) {
-        let limit = self.shard_limit();
-        for counted in &self.shards {
-            self.settle(&mut counted.shard.write(), limit, 0);
-        }
     }
 }
 

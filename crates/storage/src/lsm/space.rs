@@ -17,7 +17,6 @@ use crate::{
     durability,
     env::Env,
     error::{Error, Result},
-    memory::MemoryBudget,
     poison::Poison,
 };
 
@@ -31,7 +30,7 @@ const EXTENSION: &str = "sst";
 pub(crate) struct TableOptions {
     /// Bytes of memtables, over all trees, at which a checkpoint writes them out.
     pub(crate) memtable_bytes: usize,
-    /// Bytes of blocks of tables that there may always be in memory.
+    /// Bytes of blocks of tables in memory.
     pub(crate) block_cache_bytes: usize,
     /// Bytes of keys and values at which a table is full.
     pub(crate) table_bytes: u64,
@@ -173,16 +172,6 @@ impl TableSpace {
             has_dir: Mutex::new(false),
             closing: AtomicBool::new(false),
         }
-    }
-
-    /// Lets the block cache use what is free of `budget`, until its owner needs it.
-    pub(crate) fn borrow_from(&self, budget: &MemoryBudget) {
-        self.cache.borrow_from(budget);
-    }
-
-    /// Bytes of blocks in memory beyond what the options say.
-    pub(crate) fn borrowed_bytes(&self) -> usize {
-        self.cache.borrowed()
     }
 
     /// Where the table of that number is.

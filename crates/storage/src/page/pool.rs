@@ -79,8 +79,6 @@ pub(super) struct Pool {
     spare: Mutex<Vec<Box<[u8]>>>,
     /// Buffers that there may always be.
     own: usize,
-    /// Their memory, for others to borrow as long as there are fewer.
-    own_memory: MemoryBudget,
     /// Whose memory holds more of them, as far as it is free.
     lender: OnceLock<MemoryBudget>,
     policy: Mutex<Box<dyn EvictionPolicy>>,
@@ -98,7 +96,6 @@ impl Pool {
             buffers: AtomicUsize::new(0),
             spare: Mutex::default(),
             own,
-            own_memory: MemoryBudget::new(own * page_size.bytes()),
             lender: OnceLock::new(),
             policy: Mutex::new(eviction::policy(kind, own)),
             page_size: page_size.bytes(),
@@ -129,14 +126,7 @@ impl Pool {
         self.state_buffers(self.buffers());
     }
 
-    /// The memory that the pool has a claim on.
-    pub(super) fn own_memory(&self) -> &MemoryBudget {
-        &self.own_memory
-    }
-
     fn state_buffers(&self, buffers: usize) {
-        self.own_memory
-            .set_used(buffers.min(self.own) * self.page_size);
         if let Some(lender) = self.lender.get() {
             lender.set_borrowed(buffers.saturating_sub(self.own) * self.page_size);
         }

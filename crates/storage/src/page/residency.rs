@@ -179,11 +179,6 @@ impl PageStore {
         budget.lend_to(weak);
     }
 
-    /// The cache's own memory, to borrow from as long as there are fewer pages.
-    pub(crate) fn own_memory(&self) -> &MemoryBudget {
-        self.pool.own_memory()
-    }
-
     /// Evicts what is in the frame, where nobody holds it; a changed page is answered instead.
     fn evict_unchanged(&self, index: u32) -> Option<Victim<'_>> {
         let frame = self.frame(index);

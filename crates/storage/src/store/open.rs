@@ -463,9 +463,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         waits,
         opening,
     } = parts;
-    let pages = &trees.media.pages;
-    pages.borrow_from(&budget);
-    trees.media.tables.borrow_from(pages.own_memory());
+    trees.media.pages.borrow_from(&budget);
     let poison = Arc::clone(&trees.poison);
     Arc::new_cyclic(|core| Core {
         id,

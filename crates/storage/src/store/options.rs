@@ -22,8 +22,8 @@ pub struct StoreOptions {
     pub page_size: u32,
     /// Bytes of memory for everything. Half of them hold cached pages; the rest serves write sets
     /// and operators through [`crate::Store::memory`] and, once there is an LSM or hybrid
-    /// keyspace, memtables and cached blocks of tables. Half of what is free of either half is
-    /// lent, to pages or to blocks of tables, which make room when it is needed.
+    /// keyspace, memtables and cached blocks of tables. Half of what is free of the rest is lent
+    /// to pages, which make room when it is needed.
     pub memory_budget: usize,
     /// How pages are compressed from now on.
     pub codec: Codec,

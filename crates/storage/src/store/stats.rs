@@ -174,9 +174,7 @@ impl Core {
                 free_bytes: pool.free_bytes,
             },
             tables: self.table_statistics(),
-            memory_used: pool.cached_bytes
-                + self.budget.used()
-                + self.trees.media.tables.borrowed_bytes(),
+            memory_used: pool.cached_bytes + self.budget.used(),
             memory_limit: self.options.memory_budget,
             waits: self.waits.snapshot(),
         }

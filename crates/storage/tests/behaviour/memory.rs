@@ -79,24 +79,3 @@ fn changed_pages_make_room_too() {
     read(&store, id);
     assert!(store.verify().unwrap().is_clean());
 }
-
-#[test]
-fn blocks_of_tables_use_what_pages_do_not_need() {
-    let (store, id) = store(EngineKind::Lsm);
-    read(&store, id);
-    let most = store.stats().tables.cached_bytes;
-    assert!(most > BUDGET / 4, "{most}");
-    // Pages come, and take what is theirs.
-    let tree = create_keyspace(&store, of(EngineKind::BTree));
-    for from in (0..ROWS).step_by(500) {
-        let mut batch = Batch::new();
-        (from..from + 500).for_each(|row| batch.put(tree, row.to_be_bytes(), [row as u8; 100]));
-        store.commit(&batch, Durability::None).unwrap();
-        let used = store.stats().memory_used;
-        assert!(used <= BUDGET, "{used}");
-    }
-    assert!(read(&store, tree) > BUDGET / 2);
-    let left = store.stats().tables.cached_bytes;
-    assert!(left <= BUDGET / 8, "{left}");
-    read(&store, id);
-}
