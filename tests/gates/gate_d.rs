@@ -13,10 +13,10 @@ use rustling_tests::gate::{
 };
 use rustling_txn::{IsolationLevel, ManagerOptions, TransactionManager, TransactionOptions};
 
-#[path = "../../crates/txn/tests/common/histories.rs"]
-mod histories;
+#[path = "../../crates/txn/tests/histories/workload.rs"]
+mod workload;
 
-use histories::{Kind, Workload};
+use workload::{Kind, Workload};
 
 #[test]
 fn snapshots_stay_as_they_were() {
@@ -93,7 +93,7 @@ fn histories_are_what_their_level_allows() {
                     transactions: mode.pick(250, 1_000, 1_000),
                     seed: seed() + round,
                 };
-                let history = histories::run(&manager, table, workload);
+                let history = workload::run(&manager, table, workload);
                 if let Err(violations) = history.check(excluded) {
                     panic!(
                         "{kind:?} at {level:?}, seed {}: {violations}",

@@ -1,10 +1,4 @@
 //! A driver of PostgreSQL's world, unmodified, against a server in this process.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
 
 use std::{error::Error as _, time::Duration};
 

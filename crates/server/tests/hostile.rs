@@ -1,17 +1,9 @@
 //! Clients that do not play by the rules.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
-
-mod wire;
 
 use std::{io::Write, net::TcpStream, time::Duration};
 
+use crate::wire::{connect, contains, database, drain, message, read_ready, session, startup};
 use rustling_server::{Limits, Server, ServerOptions};
-use wire::{connect, contains, database, drain, message, read_ready, session, startup};
 
 fn server(limits: Limits, trust: bool) -> Server {
     let mut options = ServerOptions::new().listen_on("127.0.0.1:0".parse().unwrap());

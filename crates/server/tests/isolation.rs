@@ -1,19 +1,11 @@
 //! The isolation scripts of the SQL crate (Hermitage at every level, locks, serializable
 //! transactions), word for word the same over connections.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
-
-mod wire;
 
 use std::{io::Write, net::TcpStream, path::Path};
 
+use crate::wire::{database, message, messages, read_ready, session};
 use rustling_server::{Server, ServerOptions};
 use rustling_testkit::{golden, sessions::Sessions};
-use wire::{database, message, messages, read_ready, session};
 
 /// The text up to the next zero byte.
 fn text(bytes: &[u8]) -> String {

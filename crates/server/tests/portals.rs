@@ -1,18 +1,10 @@
 //! Portals, cursors and parameters as drivers use them, message by message; sessions that others
 //! end.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
-
-mod wire;
 
 use std::{io::Write, net::TcpStream};
 
+use crate::wire::{contains, database, drain, kinds, message, read_ready, session};
 use rustling_server::{Server, ServerOptions};
-use wire::{contains, database, drain, kinds, message, read_ready, session};
 
 fn server() -> Server {
     let options = ServerOptions::new()

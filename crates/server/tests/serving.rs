@@ -1,10 +1,4 @@
 //! A server as its operator and the sessions around a session see it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
 
 use std::{
     io::{Read, Write},

@@ -1,12 +1,4 @@
 //! TLS, and passwords bound to it.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
-
-mod wire;
 
 use std::{
     io::{Read, Write},
@@ -14,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use crate::wire;
 use bytes::BytesMut;
 use postgres_protocol::{
     authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},

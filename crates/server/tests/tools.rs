@@ -1,13 +1,6 @@
 //! What tools ask of the catalog, as their sources have it, over the wire.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test speaks to the real world, and fails by panicking"
-)]
 
-mod wire;
-
+use crate::wire;
 use postgres::{Config, NoTls, SimpleQueryMessage};
 use rustling_server::{Server, ServerOptions};
 use rustling_sql::split_statements;

@@ -1,11 +1,9 @@
 //! What people read when a statement is wrong: golden scripts.
 
-#[path = "language/mod.rs"]
-mod language;
-
-use language::{Catalog, TABLES};
 use rustling_sql::{BindOptions, bind, parse};
 use rustling_testkit::golden;
+
+use crate::language::{Catalog, TABLES};
 
 #[test]
 fn errors_read_well() {

@@ -1,5 +1,4 @@
 //! Evaluating expressions: recorded facts, and the laws of conditions and aggregates.
-#![cfg(feature = "engine")]
 
 use rustling_sql::{
     DataType, Result, Span, Value,

@@ -40,7 +40,7 @@ fn page() -> String {
          there are the forms with a syntax of their own (EXTRACT, SUBSTRING … FROM, TRIM, OVERLAY,\n\
          POSITION, CAST, AT TIME ZONE, OVERLAPS) and the operators.\n\n\
          This page is made from the table of functions: `UPDATE_GOLDEN=1 cargo nextest run -p\n\
-         rustling-sql --test function_table` writes it anew.\n\n\
+         rustling-sql -E 'test(function_table)'` writes it anew.\n\n\
          ## Scalar functions\n\n| name | forms |\n|---|---|\n",
     );
     let mut forms: BTreeMap<&str, Vec<String>> = BTreeMap::new();

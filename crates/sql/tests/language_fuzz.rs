@@ -1,12 +1,10 @@
 //! Statements that nobody would write: the parser and the binder answer, they never panic, and
 //! what parses prints back.
 
-#[path = "language/mod.rs"]
-mod language;
-
 use fastrand::Rng;
-use language::{Catalog, TABLES};
 use rustling_sql::{BindOptions, bind, parse};
+
+use crate::language::{Catalog, TABLES};
 
 /// Words that statements of this dialect are made of.
 const WORDS: &str = "SELECT FROM WHERE GROUP BY ORDER HAVING LIMIT OFFSET UNION ALL INTERSECT EXCEPT \

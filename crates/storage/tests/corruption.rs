@@ -10,9 +10,7 @@ use rustling_storage::{
     OpenMode, Store, StoreOptions, Vfs, check,
 };
 
-mod common;
-
-use common::{create_keyspace, of};
+use crate::common::{create_keyspace, of};
 
 const DIR: &str = "/store";
 /// Entries that were there before the checkpoint, and after it.

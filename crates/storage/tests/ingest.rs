@@ -9,9 +9,7 @@ use rustling_storage::{
     StoreOptions, staging,
 };
 
-mod common;
-
-use common::{ENGINES, create_keyspace, of, staged};
+use crate::common::{ENGINES, create_keyspace, of, staged};
 
 const DIR: &str = "/store";
 

@@ -16,7 +16,6 @@ use loom::{
     thread,
 };
 
-#[path = "latch_protocol/walking.rs"]
 mod walking;
 
 /// The current epoch; what was changed before the freeze belongs to the one before.

@@ -1,10 +1,8 @@
 //! One transaction at a time, and small meetings of two.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Watchdog, begin, manager, manager_with, until, waits};
+use crate::common::{Watchdog, begin, manager, manager_with, until, waits};
 use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, ManagerOptions, RowState, TableLockMode,

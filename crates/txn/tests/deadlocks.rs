@@ -2,14 +2,12 @@
 
 #![expect(clippy::panic, reason = "an unexpected answer ends the test")]
 
-mod common;
-
 use std::sync::{
     Barrier,
     atomic::{AtomicU64, Ordering},
 };
 
-use common::{Watchdog, begin, manager, until, waits};
+use crate::common::{Watchdog, begin, manager, until, waits};
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, RowState, TableLockMode, TransactionOptions,
 };

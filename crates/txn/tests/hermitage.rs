@@ -3,13 +3,11 @@
 //! of `docs/mvcc.md` is made from it; with `UPDATE_GOLDEN=1` in the environment both are
 //! rewritten, otherwise compared.
 
-mod common;
-#[path = "common/sessions.rs"]
 mod sessions;
 
 use std::{fmt::Write, path::Path};
 
-use common::{begin, manager};
+use crate::common::{begin, manager};
 use rustling_testkit::golden;
 use rustling_txn::IsolationLevel::{self, ReadCommitted, Serializable, Snapshot};
 

@@ -1,14 +1,12 @@
 //! What random transactions saw of one another is what their level allows.
 //! `RUSTLING_HISTORY_TRANSACTIONS` says how many there are of each kind.
 
-mod common;
-#[path = "common/histories.rs"]
-mod histories;
+mod workload;
 
-use common::{Watchdog, manager, manager_with};
-use histories::{Kind, Workload, run};
+use crate::common::{Watchdog, manager, manager_with};
 use rustling_testkit::history::Level;
 use rustling_txn::{IsolationLevel, ManagerOptions};
+use workload::{Kind, Workload, run};
 
 const THREADS: u64 = 4;
 

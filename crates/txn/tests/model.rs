@@ -4,11 +4,9 @@
 
 #![expect(clippy::panic, reason = "a model that disagrees ends the test")]
 
-mod common;
-
 use std::{collections::BTreeMap, ops::Bound};
 
-use common::{begin, manager_with};
+use crate::common::{begin, manager_with};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use rustling_storage::{Direction, KeyRange, KeyspaceId};
 use rustling_txn::{

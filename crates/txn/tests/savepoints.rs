@@ -3,11 +3,9 @@
 
 #![expect(clippy::panic, reason = "a broken promise ends the test")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{begin, manager_with};
+use crate::common::{begin, manager_with};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use rustling_storage::{
     Direction, EngineKind, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,

@@ -1,10 +1,8 @@
 //! Serializable transactions: what is refused, what is not, and how much is remembered.
 
-mod common;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Watchdog, begin, manager, manager_with, until};
+use crate::common::{Watchdog, begin, manager, manager_with, until};
 use rustling_storage::{Direction, KeyRange, KeyspaceId};
 use rustling_txn::{
     Error, IsolationLevel, ManagerOptions, Result, Transaction, TransactionManager,

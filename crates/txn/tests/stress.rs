@@ -1,10 +1,8 @@
 //! Threads that write the same rows as hard as they can, and what must hold all the time.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::{Watchdog, begin, manager, manager_with};
+use crate::common::{Watchdog, begin, manager, manager_with};
 use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, ManagerOptions, Result, RowState, Transaction,

@@ -1,6 +1,6 @@
 //! What several of these tests do to begin with.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use rustling_storage::{Batch, Durability, EngineKind, KeyspaceId, KeyspaceOptions, Store};
 

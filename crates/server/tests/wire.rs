@@ -1,5 +1,4 @@
 //! Protocol messages byte by byte, for tests that send what no driver would.
-#![allow(dead_code, reason = "each test uses another part of it")]
 
 use std::{
     io::{Read, Write},

@@ -1,5 +1,4 @@
 //! What the tests share: a manager on an in-memory store, and a way not to hang.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::{io, time::Duration};
 
@@ -37,12 +36,14 @@ pub(crate) fn begin(manager: &TransactionManager, isolation: IsolationLevel) -> 
 
 /// Ends the process, with a message, where the guard is not dropped within two minutes: a lost
 /// wake-up shall not look like a slow machine for hours.
-pub(crate) struct Watchdog(Option<std::sync::mpsc::Sender<()>>);
+pub(crate) struct Watchdog {
+    _alive: std::sync::mpsc::Sender<()>,
+}
 
 impl Watchdog {
     #[expect(clippy::disallowed_methods, reason = "guards the tests themselves")]
     pub(crate) fn new(what: &'static str) -> Watchdog {
-        let (alive, dropped) = std::sync::mpsc::channel::<()>();
+        let (_alive, dropped) = std::sync::mpsc::channel::<()>();
         std::thread::spawn(move || {
             if dropped.recv_timeout(Duration::from_secs(120))
                 == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
@@ -52,7 +53,7 @@ impl Watchdog {
                 std::process::abort();
             }
         });
-        Watchdog(Some(alive))
+        Watchdog { _alive }
     }
 }
 
