@@ -4,8 +4,10 @@
     reason = "a command-line program reports its progress"
 )]
 
+use std::{path::Path, process::Command};
+
 use crate::{
-    Result, build_once, command, conformance,
+    Error, Result, build_once, command, conformance,
     gates::{self, Gate, Mode},
     run as run_command, tidy, workspace_root,
 };
@@ -35,29 +37,29 @@ pub fn run() -> Result<()> {
         ],
     ))?;
     step("documentation");
-    run_command(
-        command(
-            "cargo",
-            &[
-                "doc",
-                "--workspace",
-                "--no-deps",
-                "--features",
-                "rustling-tests/gates",
-                "--document-private-items",
-                // What needs the tests' dependencies gives all others the features that they have
-                // in the tests, so that they are checked once for clippy and for this.
-                "--lib",
-                "--bin",
-                "rustling",
-                "--examples",
-            ],
-        )
-        .env(
-            "RUSTDOCFLAGS",
-            "--deny warnings --allow rustdoc::private_intra_doc_links",
-        ),
-    )?;
+    let mut documentation = command(
+        "cargo",
+        &[
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--features",
+            "rustling-tests/gates",
+            "--document-private-items",
+            // What needs the tests' dependencies gives all others the features that they have
+            // in the tests, so that they are checked once for clippy and for this.
+            "--lib",
+            "--bin",
+            "rustling",
+            "--examples",
+        ],
+    );
+    documentation.env(
+        "RUSTDOCFLAGS",
+        "--deny warnings --allow rustdoc::private_intra_doc_links",
+    );
+    reuse_what_clippy_checked(&mut documentation)?;
+    run_command(&mut documentation)?;
     step("tests");
     if has_nextest() {
         run_command(&mut command(
@@ -76,7 +78,15 @@ pub fn run() -> Result<()> {
     } else {
         run_command(&mut command(
             "cargo",
-            &["test", "--workspace", "--lib", "--bins", "--tests"],
+            &[
+                "test",
+                "--workspace",
+                "--features",
+                "rustling-tests/gates",
+                "--lib",
+                "--bins",
+                "--tests",
+            ],
         ))?;
     }
     step("documentation tests");
@@ -108,6 +118,28 @@ pub fn run() -> Result<()> {
     step("conformance, quick");
     conformance::ratchet()?;
     step("all green");
+    Ok(())
+}
+
+/// Lets cargo find the crates that `cargo clippy -- --deny warnings` has checked, by naming the
+/// compiler and its arguments as that does. Where clippy does otherwise one day, they are checked
+/// again and nothing else is different.
+fn reuse_what_clippy_checked(command: &mut Command) -> Result<()> {
+    let found = crate::command("rustc", &["--print", "sysroot"])
+        .output()
+        .map_err(|source| Error::Start {
+            program: "rustc".to_owned(),
+            source,
+        })?;
+    let sysroot = String::from_utf8_lossy(&found.stdout);
+    let driver = Path::new(sysroot.trim()).join("bin/clippy-driver");
+    if driver.exists() {
+        command.env("RUSTC_WORKSPACE_WRAPPER", driver);
+        command.env(
+            "CLIPPY_ARGS",
+            "--deny__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__",
+        );
+    }
     Ok(())
 }
 
