@@ -12,11 +12,12 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use rustling_sql::Database;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, UnixListener},
-    runtime::{Builder, Runtime},
+    runtime::{Builder, Handle, Runtime},
     sync::watch,
     time::{sleep, timeout},
 };
@@ -37,6 +38,8 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that the system keeps waiting.
 const BACKLOG: u32 = 1024;
+/// How long an end waits for work that nothing can cancel.
+const END_WAIT: Duration = Duration::from_secs(5);
 /// How often a shutdown looks whether everybody has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
@@ -142,7 +145,6 @@ impl Server {
         inherited: Inherited,
     ) -> Result<Server> {
         check(&database, &options, &inherited)?;
-        let decoys = Decoys::new()?;
         let mut builder = Builder::new_multi_thread();
         builder
             .enable_io()
@@ -157,6 +159,27 @@ impl Server {
             action: "cannot start the server's threads",
             source,
         })?;
+        match Server::serve_on(&runtime, database, options, inherited) {
+            Ok(mut server) => {
+                server.runtime = Some(runtime);
+                Ok(server)
+            }
+            Err(error) => {
+                // Nothing runs on it that would be worth waiting for.
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// A server whose work is done by `runtime`, which it does not hold yet.
+    fn serve_on(
+        runtime: &Runtime,
+        database: Database,
+        options: ServerOptions,
+        inherited: Inherited,
+    ) -> Result<Server> {
+        let decoys = Decoys::new()?;
         let _context = runtime.enter();
         let mut tcp = Vec::new();
         let mut addresses = Vec::new();
@@ -242,7 +265,7 @@ impl Server {
             tracing::info!(%address, "listening");
         }
         Ok(Server {
-            runtime: Some(runtime),
+            runtime: None,
             addresses,
             socket,
             metrics,
@@ -278,31 +301,46 @@ impl Server {
     }
 
     /// Ends the server: takes no more connections, lets sessions end at the end of their
-    /// transactions for as long as `grace`, then cancels what still runs.
+    /// transactions for as long as `grace`, then cancels what still runs. It waits for that, also
+    /// where it is called by a task of an asynchronous program.
     pub fn shutdown(mut self, grace: Duration) {
         tracing::info!("ending");
-        if let Some(runtime) = self.runtime.take() {
-            runtime.block_on(async {
-                self.phase.send_replace(Phase::Draining);
-                let gone = || self.connections.load(Ordering::Relaxed) == 0;
-                let drained = async {
-                    while !gone() {
-                        sleep(DRAIN_LOOK).await;
-                    }
-                };
-                if timeout(grace, drained).await.is_err() {
-                    self.phase.send_replace(Phase::Closing);
-                    self.cancels.cancel_all();
-                }
-            });
-            self.end(runtime);
-        }
+        self.end(Some(grace));
     }
 
-    fn end(&mut self, runtime: Runtime) {
-        self.phase.send_replace(Phase::Closing);
-        self.cancels.cancel_all();
-        runtime.shutdown_timeout(Duration::from_secs(5));
+    /// Ends the server, at once or within `grace`.
+    fn end(&mut self, grace: Option<Duration>) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        let ending = Ending {
+            phase: self.phase.clone(),
+            cancels: Arc::clone(&self.cancels),
+            connections: Arc::clone(&self.connections),
+        };
+        if Handle::try_current().is_err() {
+            ending.wait(runtime, grace);
+        } else {
+            // No runtime lets itself be waited for inside another: a thread of its own waits.
+            let runtime = Arc::new(Mutex::new(Some(runtime)));
+            let (waiting, taken) = (ending.clone(), Arc::clone(&runtime));
+            let thread = self.database.env().spawn("rustling-server-end", move || {
+                let runtime = taken.lock().take();
+                if let Some(runtime) = runtime {
+                    waiting.wait(runtime, grace);
+                }
+            });
+            if let Ok(thread) = thread {
+                // What panicked in there has ended the runtime as well.
+                let _ = thread.join();
+            }
+            let left = runtime.lock().take();
+            if let Some(runtime) = left {
+                // There was no thread to wait.
+                ending.close();
+                runtime.shutdown_background();
+            }
+        }
         if let Some(socket) = self.socket.take() {
             // A socket that stays behind is replaced by the next server.
             drop(self.database.env().vfs.remove_file(&socket));
@@ -310,11 +348,48 @@ impl Server {
     }
 }
 
+/// What the end of a server takes.
+#[derive(Clone)]
+struct Ending {
+    phase: watch::Sender<Phase>,
+    cancels: Arc<CancelRegistry>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Ending {
+    /// Ends what runs on `runtime`, at once or within `grace`, and waits for it.
+    fn wait(&self, runtime: Runtime, grace: Option<Duration>) {
+        if let Some(grace) = grace {
+            runtime.block_on(self.drained(grace));
+        }
+        self.close();
+        runtime.shutdown_timeout(END_WAIT);
+    }
+
+    /// Tells all sessions to end now.
+    fn close(&self) {
+        self.phase.send_replace(Phase::Closing);
+        self.cancels.cancel_all();
+    }
+
+    /// Lets sessions end for as long as `grace`.
+    async fn drained(&self, grace: Duration) {
+        self.phase.send_replace(Phase::Draining);
+        let gone = || self.connections.load(Ordering::Relaxed) == 0;
+        let drained = async {
+            while !gone() {
+                sleep(DRAIN_LOOK).await;
+            }
+        };
+        // Whoever is still there then is not waited for.
+        drop(timeout(grace, drained).await);
+    }
+}
+
+/// Ends it at once, and waits for that, wherever it is dropped.
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            self.end(runtime);
-        }
+        self.end(None);
     }
 }
 

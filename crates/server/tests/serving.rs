@@ -289,3 +289,40 @@ fn arrays_and_json_travel_as_themselves() {
     assert_eq!(types, ["jsonb", "json"]);
     client.query_one(&statement, &[]).unwrap();
 }
+
+/// A program's own runtime waits for the server's threads no less than other code does.
+#[test]
+fn a_server_ends_inside_an_asynchronous_program() {
+    for flavour in ["one thread", "many"] {
+        let mut builder = match flavour {
+            "one thread" => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
+        let runtime = builder.enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let database = Database::open(directory.path().join("a.db")).unwrap();
+            for within in [None, Some(Duration::from_secs(1))] {
+                let server = database.serve_locally().unwrap();
+                let socket = server.socket().unwrap().to_path_buf();
+                let mut held = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+                match within {
+                    None => drop(server),
+                    Some(grace) => server.shutdown(grace),
+                }
+                // It has ended when that is done: nobody is served any more.
+                assert!(!socket.exists(), "{flavour}");
+                let mut rest = Vec::new();
+                let _ = held.read_to_end(&mut rest);
+            }
+            // Where it could not even begin, that is an error and no more.
+            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let options = ServerOptions::new()
+                .listen_on(taken.local_addr().unwrap())
+                .trusting();
+            let error = Server::start(database.clone(), options).unwrap_err();
+            assert!(error.to_string().contains("listen"), "{error}");
+            database.close().unwrap();
+        });
+    }
+}
