@@ -27,6 +27,7 @@ use crate::{
     run::Output,
     serve::{serve, user},
     shell::Shell,
+    signals::EndSignals,
     terminal,
 };
 
@@ -43,8 +44,20 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let path = database.as_deref().unwrap_or(&common.db).to_path_buf();
     match command {
         None | Some(Command::Shell) => {
+            // Before the database has threads.
+            let signals = if Shell::is_interactive() {
+                Some(EndSignals::watch(&Env::system())?)
+            } else {
+                None
+            };
             let opened = open_or_attach(&path, &common, Missing::Create)?;
-            opened.with(|connection| Shell::new(connection, &path, common.format).run())
+            let result = opened.with(|connection| {
+                Shell::new(connection, &path, common.format, signals.as_ref()).run()
+            });
+            if let Some(signals) = &signals {
+                signals.end(&result);
+            }
+            result
         }
         Some(Command::Load(options)) => {
             let database = open(&path, &common, Missing::Create)?;

@@ -20,6 +20,7 @@ mod progress;
 mod run;
 mod serve;
 mod shell;
+mod signals;
 mod terminal;
 
 use std::{

@@ -8,10 +8,22 @@
 )]
 
 use std::{
+    fs::File,
     io::{Read, Write},
-    process::{Command, Output, Stdio},
+    os::fd::OwnedFd,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    time::Duration,
 };
 
+use nix::{
+    pty::{Winsize, openpty},
+    sys::{
+        signal::{Signal, kill},
+        termios::{Termios, tcgetattr},
+    },
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 /// A directory with a database `a.db` and files beside it.
@@ -295,11 +307,180 @@ fn a_piped_shell_ends_when_it_is_asked_to() {
     let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
     assert!(sent.success());
     assert!(!child.wait().unwrap().success());
-    let (again, _) = (
-        place.pipe(&["a.db", "--format", "csv"], b"SELECT 2 AS n"),
-        input,
-    );
+    // Only now: a shell whose input ends would end by itself.
+    drop(input);
+    let again = place.pipe(&["a.db", "--format", "csv"], b"SELECT 2 AS n");
     assert!(again.success && again.out == "n\n2\n", "{}", again.err);
+}
+
+/// A shell at a terminal, as a person has it.
+struct Terminal {
+    child: Child,
+    keys: File,
+    /// The shell's side, which outlives it.
+    side: OwnedFd,
+    screen: Receiver<Vec<u8>>,
+    seen: String,
+    before: Termios,
+}
+
+impl Terminal {
+    fn new(place: &Place) -> Terminal {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pair = openpty(&size, None).unwrap();
+        let before = tcgetattr(&pair.slave).unwrap();
+        let side = || Stdio::from(pair.slave.try_clone().unwrap());
+        let child = place
+            .command(&["a.db", "--format", "csv"])
+            .env("TERM", "xterm")
+            .env("RUSTLING_HISTORY", "history")
+            .stdin(side())
+            .stdout(side())
+            .stderr(side())
+            .spawn()
+            .unwrap();
+        let keys = File::from(pair.master);
+        let mut output = keys.try_clone().unwrap();
+        let (sender, screen) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut part = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut part) {
+                if sender.send(part[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Terminal {
+            child,
+            keys,
+            side: pair.slave,
+            screen,
+            seen: String::new(),
+            before,
+        }
+    }
+
+    /// Waits until the text is there, and forgets everything up to it.
+    fn expect(&mut self, text: &str) {
+        let there = self.sees(text, Duration::from_secs(60));
+        assert!(there, "{text:?} is missing: {:?}", self.seen);
+    }
+
+    /// As [`Terminal::expect`], where nothing may come for so long.
+    fn sees(&mut self, text: &str, limit: Duration) -> bool {
+        loop {
+            if let Some(at) = self.seen.find(text) {
+                self.seen.drain(..at + text.len());
+                return true;
+            }
+            match self.screen.recv_timeout(limit) {
+                Ok(part) => self.seen.push_str(&String::from_utf8_lossy(&part)),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Waits until the shell reads a new line: a prompt alone may be that of a line being typed.
+    fn prompted(&mut self, prompt: &str) {
+        self.expect("\x1b[?2004h");
+        self.expect(prompt);
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.keys.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.child.id().try_into().unwrap());
+        kill(id, signal).unwrap();
+    }
+
+    /// The status that the shell has ended with; the terminal is as it was.
+    fn ended(&mut self) -> Option<i32> {
+        let status = self.child.wait().unwrap();
+        let after = tcgetattr(&self.side).unwrap();
+        assert_eq!(after.local_flags, self.before.local_flags);
+        assert_eq!(after.input_flags, self.before.input_flags);
+        // Text that is pasted comes without marks again.
+        self.expect("\x1b[?2004l");
+        status.code()
+    }
+}
+
+/// A test that fails leaves no shell behind.
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_shell_at_its_prompt_ends_when_it_is_asked_to() {
+    for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let place = Place::new();
+        let mut terminal = Terminal::new(&place);
+        terminal.prompted("rustling> ");
+        terminal.type_in("CREATE TABLE t (n int);\r");
+        terminal.expect("CREATE TABLE\r\n");
+        terminal.prompted("rustling> ");
+        // An interrupt there ends nothing.
+        terminal.type_in("SELECT 'half");
+        terminal.expect("half");
+        terminal.signal(Signal::SIGINT);
+        terminal.prompted("rustling> ");
+        terminal.type_in("BEGIN; INSERT INTO t VALUES (1);\r");
+        terminal.expect("INSERT 0 1");
+        terminal.prompted("rustling*> ");
+        terminal.signal(signal);
+        assert_eq!(terminal.ended(), Some(status));
+        let history = std::fs::read_to_string(place.directory.path().join("history")).unwrap();
+        assert!(history.contains("CREATE TABLE t"), "{history}");
+        let answer = place.pipe(&["a.db", "--format", "csv"], b"SELECT count(*) FROM t");
+        assert!(
+            answer.success && answer.out == "count\n0\n",
+            "{}",
+            answer.err
+        );
+    }
+}
+
+#[test]
+fn a_shell_at_a_terminal_cancels_what_runs_when_it_is_asked_to_end() {
+    let place = Place::new();
+    let mut terminal = Terminal::new(&place);
+    let endless = "SELECT 'be' || 'gun'; SELECT count(*) FROM generate_series(1, 1000000000000);\r";
+    let cancelled = "canceling statement";
+    terminal.prompted("rustling> ");
+    terminal.type_in("CREATE TABLE t AS SELECT 1;\r");
+    terminal.prompted("rustling> ");
+    terminal.type_in(endless);
+    terminal.expect("begun\r\n");
+    // One that comes between the statements is nobody's.
+    for _ in 0..60 {
+        terminal.signal(Signal::SIGINT);
+        if terminal.sees(cancelled, Duration::from_secs(1)) {
+            break;
+        }
+    }
+    // That was the statement's end, not the shell's.
+    terminal.prompted("rustling> ");
+    terminal.type_in(endless);
+    terminal.expect("begun\r\n");
+    terminal.signal(Signal::SIGTERM);
+    terminal.expect(cancelled);
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(143));
+    let answer = place.pipe(&["a.db", "--format", "csv"], b"SELECT count(*) FROM t");
+    assert!(
+        answer.success && answer.out == "count\n1\n",
+        "{}",
+        answer.err
+    );
 }
 
 #[test]

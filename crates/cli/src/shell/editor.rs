@@ -5,7 +5,7 @@ use std::{borrow::Cow, path::PathBuf};
 use rustyline::{
     Config, Context, Editor, Helper, Hinter,
     completion::Completer,
-    error::ReadlineError,
+    error::{ReadlineError, Signal},
     highlight::{CmdKind, Highlighter},
     history::DefaultHistory,
     validate::{ValidationContext, ValidationResult, Validator},
@@ -21,7 +21,7 @@ use super::{
 pub(super) enum Typed {
     /// One command, or one or more whole statements.
     Text(String),
-    /// Ctrl-C: what was typed is forgotten.
+    /// Ctrl-C, or its signal: what was typed is forgotten.
     Cancelled,
     /// Ctrl-D.
     End,
@@ -70,7 +70,9 @@ impl LineEditor {
     pub(super) fn read(&mut self, prompt: &str) -> Result<Typed, ReadlineError> {
         match self.editor.readline(prompt) {
             Ok(text) => Ok(Typed::Text(text)),
-            Err(ReadlineError::Interrupted) => Ok(Typed::Cancelled),
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(Signal::Interrupt)) => {
+                Ok(Typed::Cancelled)
+            }
             Err(ReadlineError::Eof) => Ok(Typed::End),
             Err(error) => Err(error),
         }

@@ -24,6 +24,7 @@ use crate::{
     error::{Error, Result, output},
     output::Format,
     run::Output,
+    signals::EndSignals,
     terminal,
 };
 
@@ -34,7 +35,8 @@ pub(crate) struct Shell<'a> {
     format: Format,
     timing: bool,
     expanded: bool,
-    interactive: bool,
+    /// Signals that end it; `None`: it is not interactive.
+    signals: Option<&'a EndSignals>,
     /// Statements and commands that failed.
     failures: u64,
     /// Where the database lies.
@@ -51,15 +53,25 @@ enum Flow {
 }
 
 impl<'a> Shell<'a> {
-    /// A shell on the database at `path`.
-    pub(crate) fn new(connection: &'a mut Connection, path: &Path, format: Format) -> Shell<'a> {
+    /// Whether a shell would talk with somebody at a terminal.
+    pub(crate) fn is_interactive() -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
+    /// A shell on the database at `path`; at a terminal, `signals` can end it.
+    pub(crate) fn new(
+        connection: &'a mut Connection,
+        path: &Path,
+        format: Format,
+        signals: Option<&'a EndSignals>,
+    ) -> Shell<'a> {
         Shell {
             connection,
             env: Env::system(),
             format,
             timing: false,
             expanded: false,
-            interactive: io::stdin().is_terminal() && io::stdout().is_terminal(),
+            signals,
             failures: 0,
             files: Vec::new(),
             path: path.into(),
@@ -72,9 +84,12 @@ impl<'a> Shell<'a> {
     /// Where the input cannot be read or the output not written; from a pipe also where a
     /// statement failed.
     pub(crate) fn run(&mut self) -> Result<()> {
-        if self.interactive {
+        if let Some(signals) = self.signals {
             cancel_on_interrupt(self.connection.canceller());
-            return self.run_terminal();
+            signals.heed();
+            let result = self.run_terminal(signals);
+            signals.leave();
+            return result;
         }
         // What comes from a pipe is a program: whoever interrupts it does not want the rest of it.
         // Without a handler the process ends, which loses nothing that was acknowledged.
@@ -86,7 +101,7 @@ impl<'a> Shell<'a> {
         }
     }
 
-    fn run_terminal(&mut self) -> Result<()> {
+    fn run_terminal(&mut self, signals: &EndSignals) -> Result<()> {
         let attached = match self.connection {
             Connection::Own(_) => String::new(),
             Connection::Attached(remote) => {
@@ -104,7 +119,7 @@ impl<'a> Shell<'a> {
             source: io::Error::other(error),
         };
         let mut editor = LineEditor::new(history_file()).map_err(unusable)?;
-        loop {
+        while !signals.asked() {
             editor.set_names(self.names());
             let prompt = match self.connection.transaction() {
                 (_, true) => "rustling!> ",
@@ -113,6 +128,7 @@ impl<'a> Shell<'a> {
             };
             match editor.read(prompt).map_err(unusable)? {
                 Typed::End => break,
+                _ if signals.asked() => break,
                 Typed::Cancelled => {}
                 Typed::Text(text) if text.trim().is_empty() => {}
                 Typed::Text(text) => {
