@@ -187,8 +187,14 @@ impl Code<'_> {
                 .iter()
                 .map(|at| self.parameter(*at))
                 .collect::<Result<Vec<_>, _>>()?;
+            // Quicker to check than what `vec!` becomes.
+            let values = if values.is_empty() {
+                quote! { ::std::vec::Vec::new() }
+            } else {
+                quote! { ::std::vec::Vec::from([#(#values),*]) }
+            };
             return Ok(quote! {
-                let __statement = #runtime::Statement::fixed(#text, ::std::vec![#(#values),*]);
+                let __statement = #runtime::Statement::fixed(#text, #values);
             });
         }
         let writes = self.pieces(&self.template.pieces)?;

@@ -22,12 +22,22 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// Reads it from the column at a position of `__row`.
+    /// Reads it from the column at a position of `__row`, or returns the error.
+    ///
+    /// A match takes the compiler half as long as `?`, which it would have to resolve anew in
+    /// every statement.
     pub(crate) fn read(&self, runtime: &TokenStream, at: usize) -> TokenStream {
         let Field {
             data_type, marker, ..
         } = self;
-        quote! { #runtime::__private::column::<#data_type, #marker>(__row, #at)? }
+        quote! {
+            match #runtime::__private::column::<#data_type, #marker>(__row, #at) {
+                ::core::result::Result::Ok(__value) => __value,
+                ::core::result::Result::Err(__error) => {
+                    return ::core::result::Result::Err(__error);
+                }
+            }
+        }
     }
 }
 
