@@ -155,3 +155,32 @@ fn no_row_is_left_without_its_parent() {
         "SELECT count(*) FROM child c LEFT JOIN parent p ON p.id = c.p WHERE p.id IS NULL";
     assert_eq!(one::<i64>(&db, orphans), 0);
 }
+
+/// A transaction that keeps its snapshot does not define on what others have changed since.
+#[test]
+fn definitions_need_the_newest_catalog() {
+    let (table, key) = (
+        "CREATE TABLE child (p int REFERENCES parent)",
+        "ALTER TABLE other ADD FOREIGN KEY (id) REFERENCES parent",
+    );
+    for definition in [table, key] {
+        for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+            let db = Database::in_memory().unwrap();
+            db.execute_script(
+                "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE other (id int);",
+            )
+            .unwrap();
+            let mut late = db.session();
+            late.execute_script(&format!(
+                "BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM other"
+            ))
+            .unwrap();
+            db.execute("DROP TABLE parent", ()).unwrap();
+            let refused = late.run(definition, ()).map(|_| ()).unwrap_err();
+            assert!(refused.is_retryable(), "{level}: {refused}");
+            late.run("ROLLBACK", ()).unwrap();
+            let refused = late.run(definition, ()).map(|_| ()).unwrap_err();
+            assert_eq!(refused.state(), SqlState::UNDEFINED_TABLE);
+        }
+    }
+}

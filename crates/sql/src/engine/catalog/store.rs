@@ -169,6 +169,18 @@ impl CatalogStore {
             .map_err(txn_error)
     }
 
+    /// Notes that this transaction changes the catalog, which must be locked. One that still reads
+    /// the catalog as it was before another's change may not: what it refers to may be gone.
+    ///
+    /// # Errors
+    /// 40001 for such a transaction.
+    pub(crate) fn note_change(&self, transaction: &Transaction) -> Result<()> {
+        let database = self.database(transaction)?;
+        transaction
+            .put(self.keyspace, DATABASE_KEY, &database.encode_to_vec())
+            .map_err(txn_error)
+    }
+
     /// A fresh id for a table or index. The catalog must be locked.
     pub(crate) fn allocate_id(&self, transaction: &Transaction) -> Result<u32> {
         let mut database = self.database(transaction)?;

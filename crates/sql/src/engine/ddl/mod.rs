@@ -125,6 +125,7 @@ impl Session {
         drop(transaction);
         open.begin_statement();
         let transaction = Arc::clone(&open.transaction);
+        inner.catalog_store.note_change(&transaction)?;
         let catalog = inner.load_catalog(&transaction)?;
         open.catalog = Some(Arc::clone(&catalog));
         let path = Arc::clone(&self.settings.search_path);
