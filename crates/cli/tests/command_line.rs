@@ -391,6 +391,16 @@ impl Terminal {
         self.expect(prompt);
     }
 
+    /// Interrupts until the text is there: an interrupt that comes between two statements, or
+    /// while a line is being drawn, is nobody's.
+    fn interrupt(&mut self, text: &str) {
+        let there = (0..60).any(|_| {
+            self.signal(Signal::SIGINT);
+            self.sees(text, Duration::from_secs(1))
+        });
+        assert!(there, "{text:?} is missing: {:?}", self.seen);
+    }
+
     fn type_in(&mut self, text: &str) {
         self.keys.write_all(text.as_bytes()).unwrap();
     }
@@ -432,8 +442,8 @@ fn a_shell_at_its_prompt_ends_when_it_is_asked_to() {
         // An interrupt there ends nothing.
         terminal.type_in("SELECT 'half");
         terminal.expect("half");
-        terminal.signal(Signal::SIGINT);
-        terminal.prompted("rustling> ");
+        terminal.interrupt("\x1b[?2004h");
+        terminal.expect("rustling> ");
         terminal.type_in("BEGIN; INSERT INTO t VALUES (1);\r");
         terminal.expect("INSERT 0 1");
         terminal.prompted("rustling*> ");
@@ -461,13 +471,7 @@ fn a_shell_at_a_terminal_cancels_what_runs_when_it_is_asked_to_end() {
     terminal.prompted("rustling> ");
     terminal.type_in(endless);
     terminal.expect("begun\r\n");
-    // One that comes between the statements is nobody's.
-    for _ in 0..60 {
-        terminal.signal(Signal::SIGINT);
-        if terminal.sees(cancelled, Duration::from_secs(1)) {
-            break;
-        }
-    }
+    terminal.interrupt(cancelled);
     // That was the statement's end, not the shell's.
     terminal.prompted("rustling> ");
     terminal.type_in(endless);
