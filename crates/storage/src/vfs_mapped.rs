@@ -1,7 +1,8 @@
 //! Files that are read through a map of them in memory.
 //!
 //! A read is then a copy and no system call. In exchange the system alone decides what stays in
-//! memory, and what it cannot read any more ends the process (`SIGBUS`) instead of failing.
+//! memory, and what it cannot read any more, or what another program cuts off, ends the process
+//! (`SIGBUS`) instead of failing.
 
 use std::{fs::File, io};
 
@@ -26,8 +27,10 @@ impl<F: VfsFile> MappedFile<F> {
     pub(crate) fn new(file: F, handle: impl FnOnce(&F) -> &File) -> io::Result<MappedFile<F>> {
         // SAFETY: the bytes must not change while they are borrowed. Only tables are opened this way:
         // they are written once, under a name that is never used again, and only then opened, in a
-        // directory that is locked against other processes. Nothing borrows them for longer than it
-        // takes to copy them, and every copy is held against its checksum.
+        // directory that is locked against other processes of this database. Nothing borrows them
+        // for longer than it takes to copy them, and every copy is held against its checksum. The
+        // lock is advisory: whoever writes into the directory by other means breaks the promise,
+        // and where he shortens a table, this process ends.
         #[expect(unsafe_code, reason = "mapping a file is, by its nature")]
         let map = unsafe { Mmap::map(handle(&file))? };
         // Most reads are of one block somewhere, and what lies around it is of no use.
