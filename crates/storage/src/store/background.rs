@@ -1,29 +1,20 @@
-//! Background threads: one flushes for asynchronous commits, one checkpoints, and gives room back
-//! while the store is at rest, one compacts tables. Each starts when it is first needed. And the
-//! brake: writers are slowed down when checkpoints fall behind.
+//! Background threads: one flushes for asynchronous commits and makes log segments, one
+//! checkpoints, and gives room back while the store is at rest, one compacts tables. Each starts
+//! when it is first needed.
 
-use std::{
-    sync::{
-        Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Weak,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{core::Core, vacuum::Vacuum};
 use crate::{
-    batch::Batch,
     env::JoinHandle,
     error::{Error, Result},
-    wal::Wal,
 };
 
-/// A writer that is slowed down sleeps for no less than this at a time.
-pub(super) const SHORTEST_SLEEP: u64 = 1_000_000;
-/// Nanoseconds per written byte that a writer waits just before it has to stop: 50 MB/s.
-const SLOWEST: f64 = 20.0;
 /// A store at rest is checkpointed at once where there is at least this much log to replay, or as
 /// many bytes of changed pages.
 const QUIET_DEBT: u64 = 256 << 10;
@@ -34,27 +25,57 @@ const MEMORY_FACTOR: u64 = 8;
 #[derive(Debug)]
 pub(crate) struct Background {
     state: Mutex<State>,
-    /// Signalled when there is something to do.
-    wake: Condvar,
+    /// Signalled when a thread has something to do.
+    wake: [Condvar; TASKS],
     /// Signalled when a checkpoint or a compaction has ended.
-    paid: Condvar,
+    pub(super) paid: Condvar,
     /// How checkpoints and compactions of the background threads went.
-    checkpoints: Attempts,
-    compactions: Attempts,
+    pub(super) checkpoints: Attempts,
+    pub(super) compactions: Attempts,
     flush_wanted: AtomicBool,
+    segment_wanted: AtomicBool,
     checkpoint_wanted: AtomicBool,
     /// Whether there were commits since the checkpointer last found the store at rest.
     active: AtomicBool,
-    owed_nanos: AtomicU64,
+    compaction_wanted: AtomicBool,
+    /// What writers owe to checkpoints, for [`Core::throttle`].
+    pub(super) owed_nanos: AtomicU64,
     /// As above, for [`Core::throttle_for_compaction`].
     pub(super) owed_to_compaction: AtomicU64,
-    compaction_wanted: AtomicBool,
     core: Weak<Core>,
+}
+
+/// What a thread is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task {
+    Flush,
+    Checkpoint,
+    Compact,
+}
+
+const TASKS: usize = 3;
+
+impl Task {
+    fn thread_name(self) -> &'static str {
+        match self {
+            Task::Flush => "rustling-flush",
+            Task::Checkpoint => "rustling-checkpoint",
+            Task::Compact => "rustling-compact",
+        }
+    }
+
+    fn body(self) -> fn(&Core) {
+        match self {
+            Task::Flush => flush_loop,
+            Task::Checkpoint => checkpoint_loop,
+            Task::Compact => compact_loop,
+        }
+    }
 }
 
 /// How what a thread does again and again has gone.
 #[derive(Debug, Default)]
-struct Attempts {
+pub(super) struct Attempts {
     /// How many failed so far.
     failures: AtomicU64,
     /// Why the last one did, if it did.
@@ -70,32 +91,37 @@ impl Attempts {
         }
     }
 
-    fn failures(&self) -> u64 {
+    pub(super) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Acquire)
     }
 
     /// Why the last one failed, if it did.
-    fn failure(&self) -> Option<Error> {
+    pub(super) fn failure(&self) -> Option<Error> {
         self.failure.lock().clone()
     }
 }
 
 #[derive(Default)]
-struct State {
-    stop: bool,
-    flusher: Option<Box<dyn JoinHandle>>,
-    checkpointer: Option<Box<dyn JoinHandle>>,
-    compactor: Option<Box<dyn JoinHandle>>,
+pub(super) struct State {
+    pub(super) stop: bool,
+    threads: [Option<Box<dyn JoinHandle>>; TASKS],
+}
+
+impl State {
+    /// Whether the thread for `task` has been started.
+    pub(super) fn runs(&self, task: Task) -> bool {
+        self.threads[task as usize].is_some()
+    }
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("stop", &self.stop)
-            .field("flusher", &self.flusher.is_some())
-            .field("checkpointer", &self.checkpointer.is_some())
-            .field("compactor", &self.compactor.is_some())
-            .finish()
+        let mut state = f.debug_struct("State");
+        state.field("stop", &self.stop);
+        for task in [Task::Flush, Task::Checkpoint, Task::Compact] {
+            state.field(task.thread_name(), &self.runs(task));
+        }
+        state.finish()
     }
 }
 
@@ -104,16 +130,17 @@ impl Background {
     pub(crate) fn new(core: Weak<Core>) -> Background {
         Background {
             state: Mutex::default(),
-            wake: Condvar::new(),
+            wake: Default::default(),
             paid: Condvar::new(),
             checkpoints: Attempts::default(),
             compactions: Attempts::default(),
             flush_wanted: AtomicBool::new(false),
+            segment_wanted: AtomicBool::new(false),
             checkpoint_wanted: AtomicBool::new(false),
             active: AtomicBool::new(false),
+            compaction_wanted: AtomicBool::new(false),
             owed_nanos: AtomicU64::new(0),
             owed_to_compaction: AtomicU64::new(0),
-            compaction_wanted: AtomicBool::new(false),
             core,
         }
     }
@@ -126,13 +153,11 @@ impl Background {
         let threads = {
             let mut state = self.state.lock();
             state.stop = true;
-            [
-                state.flusher.take(),
-                state.checkpointer.take(),
-                state.compactor.take(),
-            ]
+            std::mem::take(&mut state.threads)
         };
-        self.wake.notify_all();
+        for wake in &self.wake {
+            wake.notify_all();
+        }
         self.paid.notify_all();
         for thread in threads.into_iter().flatten() {
             if !thread.join()
@@ -143,52 +168,42 @@ impl Background {
         }
     }
 
-    /// Starts `body` on a thread called `name` unless `slot` holds one already.
-    fn start(
-        &self,
-        core: &Core,
-        name: &str,
-        slot: impl Fn(&mut State) -> &mut Option<Box<dyn JoinHandle>>,
-        body: fn(&Core),
-    ) {
-        let mut state = self.state.lock();
-        if state.stop || slot(&mut state).is_some() {
+    /// Sets `wanted`, and has the thread for `task` look at it. Costs a look where it is set
+    /// already, as it is while the thread is busy: commits ask again and again.
+    fn request(&self, core: &Core, task: Task, wanted: &AtomicBool) {
+        if wanted.load(Ordering::Acquire) || wanted.swap(true, Ordering::AcqRel) {
             return;
         }
-        let Some(shared) = self.core.upgrade() else {
-            return;
-        };
-        // Where no thread can be had now, the next request tries again.
-        *slot(&mut state) = core.env.spawn(name, move || body(&shared)).ok();
+        let mut state = self.state.lock();
+        if !state.stop && !state.runs(task) {
+            let thread = self.core.upgrade().and_then(|shared| {
+                let body = task.body();
+                core.env
+                    .spawn(task.thread_name(), move || body(&shared))
+                    .ok()
+            });
+            if thread.is_none() {
+                // Where no thread can be had now, the next request tries again.
+                wanted.store(false, Ordering::Release);
+            }
+            state.threads[task as usize] = thread;
+        }
+        drop(state);
+        self.wake[task as usize].notify_all();
     }
 
     /// Asks for a flush within the configured interval.
     pub(crate) fn flush_soon(&self, core: &Core) {
-        let wanted = &self.flush_wanted;
-        if core.options.background
-            && !wanted.load(Ordering::Acquire)
-            && !wanted.swap(true, Ordering::AcqRel)
-        {
-            self.wake_flusher(core);
+        if core.options.background {
+            self.request(core, Task::Flush, &self.flush_wanted);
         }
     }
 
     /// Asks for the next log segment, now: commits come fast enough to end this one soon.
     pub(crate) fn prepare_log_soon(&self, core: &Core) {
         if core.options.background {
-            self.wake_flusher(core);
+            self.request(core, Task::Flush, &self.segment_wanted);
         }
-    }
-
-    fn wake_flusher(&self, core: &Core) {
-        self.start(
-            core,
-            "rustling-flush",
-            |state| &mut state.flusher,
-            flush_loop,
-        );
-        drop(self.state.lock());
-        self.wake.notify_all();
     }
 
     /// Asks for a checkpoint; where the last one failed, only in a while.
@@ -199,45 +214,37 @@ impl Background {
         } else {
             &self.checkpoint_wanted
         };
-        self.wake_checkpointer(core, wanted);
+        self.request(core, Task::Checkpoint, wanted);
     }
 
     /// There is something that a checkpoint in good time should hold.
     pub(crate) fn note_activity(&self, core: &Core) {
         if core.options.background {
-            self.wake_checkpointer(core, &self.active);
-        }
-    }
-
-    fn wake_checkpointer(&self, core: &Core, wanted: &AtomicBool) {
-        if !wanted.load(Ordering::Acquire) && !wanted.swap(true, Ordering::AcqRel) {
-            self.start(
-                core,
-                "rustling-checkpoint",
-                |state| &mut state.checkpointer,
-                checkpoint_loop,
-            );
-            drop(self.state.lock());
-            self.wake.notify_all();
+            self.request(core, Task::Checkpoint, &self.active);
         }
     }
 
     /// Asks for a compaction.
     pub(super) fn compact_soon(&self, core: &Core) {
-        let wanted = &self.compaction_wanted;
-        if core.options.background
-            && !wanted.load(Ordering::Acquire)
-            && !wanted.swap(true, Ordering::AcqRel)
-        {
-            self.start(
-                core,
-                "rustling-compact",
-                |state| &mut state.compactor,
-                compact_loop,
-            );
-            drop(self.state.lock());
-            self.wake.notify_all();
+        if core.options.background {
+            self.request(core, Task::Compact, &self.compaction_wanted);
         }
+    }
+
+    /// Asks again, from within a wait for what `task` does.
+    pub(super) fn remind(&self, task: Task) {
+        let wanted = match task {
+            Task::Flush => &self.flush_wanted,
+            Task::Checkpoint => &self.checkpoint_wanted,
+            Task::Compact => &self.compaction_wanted,
+        };
+        if !wanted.swap(true, Ordering::AcqRel) {
+            self.wake[task as usize].notify_all();
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// Lets stopped writers look again.
@@ -246,8 +253,9 @@ impl Background {
         self.paid.notify_all();
     }
 
-    /// Waits for a while, or until the threads shall end: what has failed would only fail again.
-    fn pause(&self, core: &Core) {
+    /// Has the thread for `task` wait for a while, or until it shall end: what has failed would
+    /// only fail again.
+    fn pause(&self, core: &Core, task: Task) {
         let end = core.env.now() + core.options.quiet_interval;
         let mut state = self.state.lock();
         loop {
@@ -255,15 +263,15 @@ impl Background {
             if state.stop || left.is_zero() {
                 return;
             }
-            self.wake.wait_for(&mut state, left);
+            self.wake[task as usize].wait_for(&mut state, left);
         }
     }
 
-    /// Waits for a request; `None` when the thread shall end.
-    fn wait_for(&self, is_wanted: impl Fn() -> bool) -> Option<MutexGuard<'_, State>> {
+    /// Has the thread for `task` wait for a request; `None` when it shall end.
+    fn wait_for(&self, task: Task, is_wanted: impl Fn() -> bool) -> Option<MutexGuard<'_, State>> {
         let mut state = self.state.lock();
         while !state.stop && !is_wanted() {
-            self.wake.wait(&mut state);
+            self.wake[task as usize].wait(&mut state);
         }
         (!state.stop).then_some(state)
     }
@@ -272,34 +280,33 @@ impl Background {
 fn flush_loop(core: &Core) {
     let background = &core.background;
     let wants_flush = || background.flush_wanted.load(Ordering::Acquire);
-    while let Some(mut state) = background.wait_for(|| wants_flush() || wants_segment(core)) {
-        if !wants_flush() {
+    let wants_segment = || background.segment_wanted.load(Ordering::Acquire);
+    let wants_either = || wants_flush() || wants_segment();
+    while let Some(mut state) = background.wait_for(Task::Flush, wants_either) {
+        if wants_flush() {
+            // When the first of the commits that wait for this was made.
+            let start = core.wait_points.asynchronous.start();
+            let deadline = core.env.now() + core.options.async_flush_interval;
+            loop {
+                let left = deadline.saturating_sub(core.env.now());
+                // A segment takes longer than the interval: what waits is flushed before it.
+                if state.stop || left.is_zero() || wants_segment() {
+                    break;
+                }
+                background.wake[Task::Flush as usize].wait_for(&mut state, left);
+            }
+            drop(state);
+            background.flush_wanted.store(false, Ordering::Release);
+            // A failure has poisoned the store: the next commit says so.
+            let _ = core.flush();
+            core.wait_points.asynchronous.stop(start);
+        } else {
             // A flush would hold up whoever writes the log, for nobody.
             drop(state);
-            prepare_log(core);
-            continue;
         }
-        // When the first of the commits that wait for this was made.
-        let start = core.wait_points.asynchronous.start();
-        let deadline = core.env.now() + core.options.async_flush_interval;
-        loop {
-            let left = deadline.saturating_sub(core.env.now());
-            if state.stop || left.is_zero() || wants_segment(core) {
-                break;
-            }
-            background.wake.wait_for(&mut state, left);
-        }
-        drop(state);
-        background.flush_wanted.store(false, Ordering::Release);
-        // A failure has poisoned the store: the next commit says so.
-        let _ = core.flush();
-        core.wait_points.asynchronous.stop(start);
+        background.segment_wanted.store(false, Ordering::Release);
         prepare_log(core);
     }
-}
-
-fn wants_segment(core: &Core) -> bool {
-    core.sequencer.wal().is_some_and(Wal::wants_segment)
 }
 
 /// Makes the next log segment before somebody has to wait for it.
@@ -322,6 +329,7 @@ impl Background {
     /// Waits until a checkpoint is asked for, or for a while where there have been commits;
     /// `None` when the thread shall end.
     fn wait_to_checkpoint(&self, core: &Core) -> Option<Awake> {
+        let wake = &self.wake[Task::Checkpoint as usize];
         let mut state = self.state.lock();
         let mut tick = core.env.now() + core.options.quiet_interval;
         loop {
@@ -332,7 +340,7 @@ impl Background {
                 return Some(Awake::Asked);
             }
             if !self.active.load(Ordering::Acquire) {
-                self.wake.wait(&mut state);
+                wake.wait(&mut state);
                 tick = core.env.now() + core.options.quiet_interval;
                 continue;
             }
@@ -340,7 +348,7 @@ impl Background {
             if left.is_zero() {
                 return Some(Awake::Tick);
             }
-            self.wake.wait_for(&mut state, left);
+            wake.wait_for(&mut state, left);
         }
     }
 }
@@ -413,7 +421,7 @@ fn checkpoint_if_due(core: &Core) -> Result<()> {
 fn compact_loop(core: &Core) {
     let background = &core.background;
     let wants_compaction = || background.compaction_wanted.load(Ordering::Acquire);
-    while let Some(state) = background.wait_for(wants_compaction) {
+    while let Some(state) = background.wait_for(Task::Compact, wants_compaction) {
         drop(state);
         background.compaction_wanted.store(false, Ordering::Release);
         let done = compact_if_due(core);
@@ -421,7 +429,7 @@ fn compact_loop(core: &Core) {
         background.compactions.note(done);
         background.debt_paid();
         if failed {
-            background.pause(core);
+            background.pause(core, Task::Compact);
         }
     }
 }
@@ -439,102 +447,12 @@ fn compact_if_due(core: &Core) -> Result<()> {
 
 impl Core {
     /// The debt at which a checkpoint begins.
-    fn debt_limit(&self) -> u64 {
+    pub(super) fn debt_limit(&self) -> u64 {
         let factor = if self.sequencer.wal().is_some() {
             1
         } else {
             MEMORY_FACTOR
         };
         self.options.checkpoint_wal_bytes.saturating_mul(factor)
-    }
-
-    /// Holds a writer of `bytes` back where checkpoints have fallen behind: not at all up to one
-    /// and a half times the limit, then more and more, and at twice the limit until one has
-    /// ended. So what a crash would leave to replay is bounded.
-    ///
-    /// # Errors
-    /// That of the checkpoint that should have been made, where the disk is full: the store stays
-    /// usable, and takes commits again once there is room. As [`Core::make_memtable_room`].
-    pub(crate) fn throttle(&self, batch: &Batch) -> Result<()> {
-        self.make_memtable_room()?;
-        if self.options.background {
-            self.throttle_for_checkpoint(batch.byte_size())?;
-            self.throttle_for_compaction(batch);
-        }
-        Ok(())
-    }
-
-    fn throttle_for_checkpoint(&self, bytes: usize) -> Result<()> {
-        let (debt, limit) = (self.debt(), self.debt_limit());
-        if debt < limit {
-            return Ok(());
-        }
-        self.background.checkpoint_soon(self);
-        let over = debt.saturating_sub(limit.saturating_add(limit / 2)) as f64 * 2.0 / limit as f64;
-        if over <= 0.0 || self.sequencer.wal().is_none() {
-            return Ok(());
-        }
-        if over >= 1.0 {
-            let stop = limit.saturating_mul(2);
-            return self
-                .wait_points
-                .debt
-                .time(|| self.wait_while(|| self.debt() >= stop));
-        }
-        let owed = (bytes as f64 * over * over * SLOWEST) as u64;
-        let total = self
-            .background
-            .owed_nanos
-            .fetch_add(owed, Ordering::Relaxed)
-            + owed;
-        if total >= SHORTEST_SLEEP {
-            self.background
-                .owed_nanos
-                .fetch_sub(total, Ordering::Relaxed);
-            let nap = Duration::from_nanos(total);
-            self.wait_points.debt.time(|| self.env.sleep(nap));
-        }
-        Ok(())
-    }
-
-    /// Waits for checkpoints until `in_debt` says no, or none can help.
-    ///
-    /// # Errors
-    /// Why a checkpoint failed that was made meanwhile, where that leaves the debt.
-    pub(super) fn wait_while(&self, in_debt: impl Fn() -> bool) -> Result<()> {
-        let background = &self.background;
-        let before = background.checkpoints.failures();
-        let has_failed = || background.checkpoints.failures() != before;
-        let can_help = |state: &State| state.checkpointer.is_some() && !has_failed();
-        self.wait_for_thread(&in_debt, can_help, &background.checkpoint_wanted);
-        match background.checkpoints.failure() {
-            Some(error) if has_failed() && in_debt() => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Waits for compactions until `in_debt` says no, or none can help.
-    pub(super) fn wait_while_compacting(&self, in_debt: impl Fn() -> bool) {
-        let background = &self.background;
-        let can_help =
-            |state: &State| state.compactor.is_some() && background.compactions.failure().is_none();
-        self.wait_for_thread(in_debt, can_help, &background.compaction_wanted);
-    }
-
-    fn wait_for_thread(
-        &self,
-        in_debt: impl Fn() -> bool,
-        can_help: impl Fn(&State) -> bool,
-        wanted: &AtomicBool,
-    ) {
-        let mut state = self.background.state.lock();
-        while in_debt() && !state.stop && can_help(&state) && !self.trees.poison.is_poisoned() {
-            if !wanted.swap(true, Ordering::AcqRel) {
-                self.background.wake.notify_all();
-            }
-            self.background
-                .paid
-                .wait_for(&mut state, Duration::from_millis(100));
-        }
     }
 }

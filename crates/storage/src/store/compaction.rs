@@ -1,12 +1,9 @@
 //! Compaction in the background: which keyspace is next, and how writers are held back when
 //! merging falls behind.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use super::{background::SHORTEST_SLEEP, core::Core, engine::Engine};
+use super::{core::Core, engine::Engine};
 use crate::{
     batch::{Batch, Operation},
     error::Result,
@@ -184,12 +181,7 @@ impl Core {
         let over = (debt - SLOW_FROM) as f64 / (STOP_AT - SLOW_FROM) as f64;
         let owed = (batch.byte_size() as f64 * over * over * SLOWEST) as u64;
         let owing = &self.background.owed_to_compaction;
-        let total = owing.fetch_add(owed, Ordering::Relaxed) + owed;
-        if total >= SHORTEST_SLEEP {
-            owing.fetch_sub(total, Ordering::Relaxed);
-            let nap = Duration::from_nanos(total);
-            self.wait_points.compaction.time(|| self.env.sleep(nap));
-        }
+        self.pay(owing, owed, &self.wait_points.compaction);
     }
 
     fn writes_tables(&self, batch: &Batch) -> bool {

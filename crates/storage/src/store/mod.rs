@@ -21,6 +21,7 @@ mod replay;
 mod snapshot;
 mod sort;
 mod stats;
+mod throttle;
 mod vacuum;
 
 use std::{
