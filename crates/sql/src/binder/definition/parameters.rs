@@ -135,10 +135,15 @@ fn known(target: Target, parameter: &StorageParameter) -> Result<(String, Values
         Some((known, values)) => Ok((format!("{prefix}{known}"), *values)),
         None => {
             let unknown = error(format!("unrecognized parameter \"{name}\""), span);
-            Err(crate::binder::expr::with_hint(
-                unknown,
-                crate::binder::did_you_mean(name, list.iter().map(|(known, _)| *known)),
-            ))
+            let hint = match (target, name) {
+                (Target::Table, "engine" | "storage" | "storage_engine") => Some(
+                    "A table's storage is chosen with USING, before WITH: \
+                     CREATE TABLE t (...) USING lsm."
+                        .to_owned(),
+                ),
+                _ => crate::binder::did_you_mean(name, list.iter().map(|(known, _)| *known)),
+            };
+            Err(crate::binder::expr::with_hint(unknown, hint))
         }
     }
 }
