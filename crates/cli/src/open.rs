@@ -78,6 +78,9 @@ fn store_options(config: &Config, options: &mut StoreOptions) -> Result<()> {
     if let Some(count) = set("wal.kept_segments") {
         options.wal_kept_segments = count;
     }
+    if config.is_set("wal.io_uring") {
+        options.wal_io_uring = config.truth("wal.io_uring");
+    }
     if let Some(bytes) = set("wal.compress_above") {
         options.wal_compress_above = bytes;
     }

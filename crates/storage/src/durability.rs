@@ -80,6 +80,21 @@ pub(crate) fn write(
     )
 }
 
+/// Writes `bytes` at `offset` and makes them and what was written before durable. A failure
+/// poisons.
+pub(crate) fn write_synced(
+    file: &dyn VfsFile,
+    path: &Path,
+    bytes: &[u8],
+    offset: u64,
+    poison: &Poison,
+) -> Result<()> {
+    poison.guard(
+        file.write_synced_at(bytes, offset)
+            .map_err(|error| Error::io("write and flush", path, error)),
+    )
+}
+
 /// Makes `frozen` the durable checkpoint, and then removes what it makes superfluous.
 pub(crate) fn install_checkpoint(
     pages: &PageStore,

@@ -98,6 +98,17 @@ pub enum Error {
     /// The options contradict one another or what is on disk.
     #[error("invalid option: {0}")]
     InvalidOption(String),
+    /// The system refuses what an option asks for. The hint says what to do about it.
+    #[error("the system refuses what {option} asks for: {source}; {hint}")]
+    Unavailable {
+        /// The option of [`crate::StoreOptions`].
+        option: &'static str,
+        /// The system's answer.
+        #[source]
+        source: Arc<io::Error>,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

@@ -83,6 +83,8 @@ mod vfs_direct;
 mod vfs_mapped;
 pub mod vfs_memory;
 pub mod vfs_os;
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+mod vfs_uring;
 pub mod waits;
 pub(crate) mod wal;
 

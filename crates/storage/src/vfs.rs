@@ -77,6 +77,18 @@ pub trait Vfs: Send + Sync + std::fmt::Debug {
         self.open(path, mode)
     }
 
+    /// The same files, of which [`VfsFile::write_synced_at`] is one system call, by `io_uring`.
+    /// `None` where nothing is gained.
+    ///
+    /// What is here does for file systems that make no system calls.
+    ///
+    /// # Errors
+    /// `Unsupported`, `PermissionDenied`, `OutOfMemory` and whatever the system answers where it has
+    /// no `io_uring`, or not for this process.
+    fn with_io_uring(&self) -> io::Result<Option<Arc<dyn Vfs>>> {
+        Ok(None)
+    }
+
     /// Whether a file or directory of that name exists.
     ///
     /// # Errors
@@ -224,5 +236,15 @@ pub trait VfsFile: Send + Sync + std::fmt::Debug {
             }
         }
         Ok(())
+    }
+
+    /// Writes all of `buf` at `offset`, and then makes written bytes durable: as
+    /// [`VfsFile::write_all_at`] and [`VfsFile::sync_data`], for files that do both at once.
+    ///
+    /// # Errors
+    /// Those of both. As after a failed sync, what is durable is unknown then.
+    fn write_synced_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(buf, offset)?;
+        self.sync_data()
     }
 }

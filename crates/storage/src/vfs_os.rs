@@ -30,7 +30,7 @@ impl OsVfs {
         OsVfs
     }
 
-    fn open_file(path: &Path, mode: OpenMode) -> io::Result<OsFile> {
+    pub(crate) fn open_file(path: &Path, mode: OpenMode) -> io::Result<OsFile> {
         let mut options = options(mode != OpenMode::ReadOnly);
         options.create_new(mode == OpenMode::CreateNew);
         Ok(OsFile {
@@ -39,9 +39,24 @@ impl OsVfs {
     }
 }
 
+/// An open file of the operating system.
 #[derive(Debug)]
-struct OsFile {
+pub(crate) struct OsFile {
     file: File,
+}
+
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+impl OsFile {
+    /// A file that is open.
+    #[cfg(test)]
+    pub(crate) fn new(file: File) -> OsFile {
+        OsFile { file }
+    }
+
+    /// The system's handle.
+    pub(crate) fn handle(&self) -> &File {
+        &self.file
+    }
 }
 
 #[derive(Debug)]
@@ -103,6 +118,16 @@ impl Vfs for OsVfs {
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     fn open_direct(&self, _path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn VfsFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(all(feature = "io_uring", target_os = "linux"))]
+    fn with_io_uring(&self) -> io::Result<Option<Arc<dyn Vfs>>> {
+        Ok(Some(Arc::new(crate::vfs_uring::UringVfs::new(*self)?)))
+    }
+
+    #[cfg(not(all(feature = "io_uring", target_os = "linux")))]
+    fn with_io_uring(&self) -> io::Result<Option<Arc<dyn Vfs>>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -353,11 +378,24 @@ mod tests {
         assert_eq!(file.len().unwrap(), 300_000);
         file.sync_data().unwrap();
         file.sync_all().unwrap();
+        file.write_synced_at(b"and flushed", 299_995).unwrap();
+        file.write_synced_at(b"", 0).unwrap();
+        assert_eq!(file.len().unwrap(), 300_006);
+        let mut flushed = [0; 11];
+        file.read_exact_at(&mut flushed, 299_995).unwrap();
+        assert_eq!(&flushed, b"and flushed");
+        file.set_len(300_000).unwrap();
         vfs.sync_dir(&dir).unwrap();
         assert!(
             vfs.open(&path, OpenMode::ReadOnly)
                 .unwrap()
                 .write_at(b"x", 0)
+                .is_err()
+        );
+        assert!(
+            vfs.open(&path, OpenMode::ReadOnly)
+                .unwrap()
+                .write_synced_at(b"x", 0)
                 .is_err()
         );
 
@@ -423,6 +461,15 @@ mod tests {
     fn operating_system_conforms() {
         let dir = tempfile::tempdir().unwrap();
         conforms(&OsVfs, dir.path());
+    }
+
+    #[cfg(all(feature = "io_uring", target_os = "linux"))]
+    #[test]
+    fn operating_system_with_a_ring_conforms() {
+        let dir = tempfile::tempdir().unwrap();
+        if let Some(vfs) = crate::vfs_uring::tests::ring_or_refusal() {
+            conforms(&vfs, dir.path());
+        }
     }
 
     #[test]

@@ -17,6 +17,8 @@ use rustling_testkit::sim::SimEnv;
 
 mod compaction;
 mod engine_change;
+#[cfg(target_os = "linux")]
+mod io_uring;
 mod memory;
 mod reads;
 

@@ -6,7 +6,9 @@
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
-use rustling_storage::{Batch, Durability, Env, Error, KeyspaceId, KeyspaceOptions, Store};
+use rustling_storage::{
+    Batch, Durability, Env, Error, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
+};
 
 use super::{children::AckLog, options::for_threads};
 
@@ -51,6 +53,21 @@ fn keyspace(store: &Store) -> Result<KeyspaceId, Error> {
     Ok(id)
 }
 
+/// Every other store flushes its log by `io_uring`, where the system lets it.
+fn open(env: &Env, directory: &Path, seed: u64) -> Result<Store, Error> {
+    let by_ring = StoreOptions {
+        wal_io_uring: cfg!(target_os = "linux") && seed.is_multiple_of(2),
+        ..for_threads(seed)
+    };
+    match Store::open(env.clone(), directory, by_ring) {
+        Err(Error::Unavailable {
+            option: "wal_io_uring",
+            ..
+        }) => Store::open(env.clone(), directory, for_threads(seed)),
+        opened => opened,
+    }
+}
+
 /// Opens the store and writes with several threads, for ever.
 ///
 /// # Panics
@@ -59,8 +76,7 @@ fn keyspace(store: &Store) -> Result<KeyspaceId, Error> {
 pub fn write_until_killed(directory: &Path, seed: u64) {
     let env = Env::system();
     let run = || -> Result<(), String> {
-        let store = Store::open(env.clone(), directory, for_threads(seed))
-            .map_err(|error| error.to_string())?;
+        let store = open(&env, directory, seed).map_err(|error| error.to_string())?;
         let id = keyspace(&store).map_err(|error| error.to_string())?;
         std::thread::scope(|scope| {
             let writers: Vec<_> = (0..WRITERS)

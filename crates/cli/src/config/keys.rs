@@ -67,6 +67,8 @@ pub(crate) const KEYS: &[Key] = keys! {
     "wal.segment": Kind::Bytes, "16MiB", "Bytes of a segment of the log.";
     "wal.kept_segments": Kind::Count, "0",
         "Segments that are kept after a checkpoint has made them superfluous.";
+    "wal.io_uring": Kind::Truth, "false",
+        "Whether a flush of the log is one system call with the write before it, by io_uring (feature io_uring).";
     "wal.compress_above": Kind::Bytes, "8KiB",
         "Bytes above which a commit is compressed in the log.";
     "wal.async_flush": Kind::Time, "10ms",

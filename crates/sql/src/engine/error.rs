@@ -70,6 +70,13 @@ pub(crate) fn storage_error(error: StorageError) -> Error {
         }
         StorageError::ReadOnly => Error::new(SqlState::READ_ONLY_SQL_TRANSACTION, message),
         StorageError::InvalidOption(_) => Error::new(SqlState::INVALID_PARAMETER_VALUE, message),
+        StorageError::Unavailable { option, source, hint } => {
+            Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("the system refuses what {option} asks for: {source}"),
+            )
+            .hint(hint)
+        }
         StorageError::Closed => Error::new(ADMIN_SHUTDOWN, "the database is closed"),
         _ => Error::new(SqlState::INTERNAL_ERROR, message),
     }

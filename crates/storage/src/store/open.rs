@@ -73,6 +73,8 @@ struct Parts {
 pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Core>> {
     options.check()?;
     let start = env.now();
+    // Before anything is made.
+    let log = log_env(&env, &options)?;
     let exists = has_data(&env, dir)?;
     if !exists {
         if options.read_only || !options.create {
@@ -86,9 +88,9 @@ pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Co
     let poison = Arc::new(Poison::new());
     // Somebody may have created it before we had the lock.
     let mut parts = if exists || has_data(&env, dir)? {
-        recover(&env, dir, &options, poison, lock)?
+        recover(&env, &log, dir, &options, poison, lock)?
     } else {
-        create(&env, dir, &options, poison, lock)?
+        create(&env, &log, dir, &options, poison, lock)?
     };
     parts.opening.total = env.now().saturating_sub(start);
     let core = assemble(env, options, parts);
@@ -193,6 +195,44 @@ fn new_id(env: &Env) -> StoreId {
     id
 }
 
+/// The world in which the log is written.
+fn log_env(env: &Env, options: &StoreOptions) -> Result<Env> {
+    if !options.wal_io_uring || options.read_only {
+        return Ok(env.clone());
+    }
+    let with_ring = env
+        .vfs
+        .with_io_uring()
+        .map_err(|source| Error::Unavailable {
+            option: "wal_io_uring",
+            hint: hint_of_refusal(source.kind()),
+            source: Arc::new(source),
+        })?;
+    Ok(Env {
+        vfs: with_ring.unwrap_or_else(|| Arc::clone(&env.vfs)),
+        ..env.clone()
+    })
+}
+
+/// What to do where the system refuses a ring.
+fn hint_of_refusal(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::PermissionDenied => {
+            "the setting kernel.io_uring_disabled or a filter of system calls, as containers have \
+             one, forbids it to this process: allow io_uring_setup, io_uring_enter and \
+             io_uring_register, or leave the option off"
+        }
+        io::ErrorKind::OutOfMemory => {
+            "raise the limit of locked memory (ulimit -l, LimitMEMLOCK), or leave the option off"
+        }
+        io::ErrorKind::Unsupported => {
+            "it takes Linux 5.6 or later and no filter of system calls that hides io_uring: leave \
+             the option off where that is not to be had"
+        }
+        _ => "leave the option off where that does not change",
+    }
+}
+
 fn wal_options(options: &StoreOptions) -> WalOptions {
     WalOptions {
         segment_bytes: options.wal_segment_bytes,
@@ -222,19 +262,21 @@ pub(super) fn replay_options(options: &StoreOptions) -> ReplayOptions {
 
 fn create(
     env: &Env,
+    log: &Env,
     dir: &Path,
     options: &StoreOptions,
     poison: Arc<Poison>,
     lock: Option<Box<dyn VfsLock>>,
 ) -> Result<Parts> {
     let pages = PageStore::create(env, dir, options.pages()?, Arc::clone(&poison))?;
-    fill(env, dir, options, poison, lock, pages)
+    fill(env, log, dir, options, poison, lock, pages)
 }
 
 /// Makes the first log segment and checkpoint of a store whose data file is empty. Until that
 /// checkpoint is durable there are no commits, and opening begins here again.
 fn fill(
     env: &Env,
+    log: &Env,
     dir: &Path,
     options: &StoreOptions,
     poison: Arc<Poison>,
@@ -255,7 +297,7 @@ fn fill(
     let id = new_id(env);
     let created = env.wall_clock();
     let waits = Waits::new(Arc::clone(&env.clock));
-    let wal = Wal::create(env, &log_dir, id, &wal_options(options), &poison, &waits)?;
+    let wal = Wal::create(log, &log_dir, id, &wal_options(options), &poison, &waits)?;
     let manifest = Manifest {
         store: id,
         created,
@@ -292,6 +334,7 @@ pub(super) fn is_unfinished(info: &CheckpointInfo) -> bool {
 
 fn recover(
     env: &Env,
+    log: &Env,
     dir: &Path,
     options: &StoreOptions,
     poison: Arc<Poison>,
@@ -311,7 +354,7 @@ fn recover(
             true => Err(Error::NotFound {
                 path: dir.to_path_buf(),
             }),
-            false => fill(env, dir, options, poison, lock, pages),
+            false => fill(env, log, dir, options, poison, lock, pages),
         };
     }
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
@@ -338,7 +381,7 @@ fn recover(
     drop_staging(&trees.catalog, last);
     let waits = Waits::new(Arc::clone(&env.clock));
     let wal = Wal::resume(
-        env,
+        log,
         &log_dir,
         manifest.store,
         &wal_options(options),
@@ -509,4 +552,23 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
 /// Where the log is.
 pub(super) fn log_dir(dir: &Path) -> PathBuf {
     dir.join(LOG_DIR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_a_ring_says_what_to_do() {
+        use io::ErrorKind::{Other, OutOfMemory, PermissionDenied, Unsupported};
+        let hints = [
+            (PermissionDenied, "io_uring_setup"),
+            (OutOfMemory, "ulimit -l"),
+            (Unsupported, "5.6"),
+            (Other, "off"),
+        ];
+        for (kind, part) in hints {
+            assert!(hint_of_refusal(kind).contains(part), "{kind}");
+        }
+    }
 }

@@ -43,6 +43,12 @@ pub struct StoreOptions {
     pub wal_kept_segments: usize,
     /// Who is given each log segment before it is removed.
     pub wal_archive: Option<Arc<dyn LogArchive>>,
+    /// Whether a flush of the log is one system call with the write before it, by `io_uring`: on
+    /// Linux 5.6 or later, with the feature `io_uring`. That spares a system call for each flush and
+    /// costs a hand-over to a thread of the kernel: what it is worth on a machine has to be measured
+    /// there. Where the system has none, or not for this process, opening answers
+    /// [`Error::Unavailable`].
+    pub wal_io_uring: bool,
     /// Bytes of keys and values above which a commit is compressed in the log.
     pub wal_compress_above: usize,
     /// Bytes of log after which a background checkpoint begins, counted as the work of replaying
@@ -85,6 +91,7 @@ impl Default for StoreOptions {
             wal_segment_bytes: 16 << 20,
             wal_kept_segments: 0,
             wal_archive: None,
+            wal_io_uring: false,
             wal_compress_above: 8 << 10,
             checkpoint_wal_bytes: 16 << 20,
             checkpoint_interval: Duration::from_secs(60),
@@ -108,6 +115,9 @@ impl StoreOptions {
                 "wal_segment_bytes is {}, not within {MIN_SEGMENT} and 1 GiB",
                 self.wal_segment_bytes
             ));
+        }
+        if self.wal_io_uring && !cfg!(all(feature = "io_uring", target_os = "linux")) {
+            return invalid("this build leaves out io_uring (feature `io_uring`, on Linux)".into());
         }
         if self.checkpoint_wal_bytes == 0 {
             return invalid("checkpoint_wal_bytes is 0".into());

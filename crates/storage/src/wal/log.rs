@@ -128,6 +128,15 @@ enum Fill {
     Nothing,
 }
 
+/// Whether what is written is made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// With its last byte.
+    Now,
+    /// By whoever flushes next.
+    Later,
+}
+
 /// How the log is written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WalOptions {
@@ -379,7 +388,7 @@ impl Wal {
     /// Writes what is buffered without making it durable.
     fn write_out(&self) -> Result<()> {
         let mut writer = self.writer.lock();
-        self.write_pending(&mut writer).map(|_| ())
+        self.write_pending(&mut writer, Flush::Later).map(|_| ())
     }
 
     /// Makes everything appended so far durable and answers up to where the log is durable.
@@ -388,7 +397,8 @@ impl Wal {
     /// [`Error::Io`](crate::Error::Io), which poisons; [`Error::Poisoned`](crate::Error::Poisoned).
     pub(crate) fn flush(&self) -> Result<Lsn> {
         let mut writer = self.writer.lock();
-        let segment = self.write_pending(&mut writer)?;
+        let segment = self.write_pending(&mut writer, Flush::Now)?;
+        // What was written out before, where nothing came after it.
         if writer.unsynced {
             self.sync(&segment)?;
             writer.unsynced = false;
@@ -402,8 +412,8 @@ impl Wal {
             .time(|| durability::sync_data(&*segment.file, &segment.path, &self.poison))
     }
 
-    /// Writes the buffer and answers the segment that its end is in.
-    fn write_pending(&self, writer: &mut Writer) -> Result<Arc<Segment>> {
+    /// Writes the buffer, flushes it or not, and answers the segment that its end is in.
+    fn write_pending(&self, writer: &mut Writer, flush: Flush) -> Result<Arc<Segment>> {
         let (runs, last, current) = {
             let mut append = self.append.lock();
             append.pending_bytes = 0;
@@ -415,14 +425,19 @@ impl Wal {
         };
         self.poison.check()?;
         let mut spare = Vec::new();
-        for run in runs {
+        let count = runs.len();
+        for (index, run) in runs.into_iter().enumerate() {
             let Segment { file, path, .. } = &*run.segment;
-            durability::write(&**file, path, &run.bytes, run.offset, &self.poison)?;
-            writer.unsynced = true;
-            if run.ends {
-                // Its successor's records prove that this segment is complete.
-                self.sync(&run.segment)?;
+            let (bytes, offset) = (&run.bytes, run.offset);
+            // Its successor's records prove that a segment is complete.
+            if run.ends || (flush == Flush::Now && index + 1 == count) {
+                self.fsync_wait.time(|| {
+                    durability::write_synced(&**file, path, bytes, offset, &self.poison)
+                })?;
                 writer.unsynced = false;
+            } else {
+                durability::write(&**file, path, bytes, offset, &self.poison)?;
+                writer.unsynced = true;
             }
             spare = run.bytes;
         }

@@ -38,10 +38,12 @@ fn options() -> WalOptions {
     }
 }
 
-/// A log in memory, with the place where a checkpoint would let its replay begin.
+/// A log, with the place where a checkpoint would let its replay begin.
 struct Log {
+    /// Where it is, if in memory.
     vfs: MemoryVfs,
     env: Env,
+    dir: PathBuf,
     waits: Waits,
     wal: Wal,
     start: (WalPosition, Lsn),
@@ -66,21 +68,18 @@ impl Log {
     fn create() -> Log {
         let vfs = MemoryVfs::new();
         vfs.create_dir_all(Path::new(DIR)).unwrap();
-        let env = Env::with_vfs(vfs.clone());
+        let log = Log::create_in(Env::with_vfs(vfs.clone()), Path::new(DIR));
+        Log { vfs, ..log }
+    }
+
+    fn create_in(env: Env, dir: &Path) -> Log {
         let waits = Waits::new(Arc::clone(&env.clock));
-        let wal = Wal::create(
-            &env,
-            Path::new(DIR),
-            STORE,
-            &options(),
-            &Arc::default(),
-            &waits,
-        )
-        .unwrap();
+        let wal = Wal::create(&env, dir, STORE, &options(), &Arc::default(), &waits).unwrap();
         let (lsn, position) = wal.position();
         Log {
-            vfs,
+            vfs: MemoryVfs::new(),
             env,
+            dir: dir.to_path_buf(),
             waits,
             wal,
             start: (position, lsn),
@@ -93,7 +92,15 @@ impl Log {
 
     /// What is read back from `vfs`: the commits above the start, or the error.
     fn read(&self, vfs: &MemoryVfs) -> Result<(Tail, Vec<Vec<u8>>)> {
-        let env = Env::with_vfs(vfs.clone());
+        self.read_in(&Env::with_vfs(vfs.clone()))
+    }
+
+    /// What is read back from where the log is.
+    fn read_back(&self) -> Result<(Tail, Vec<Vec<u8>>)> {
+        self.read_in(&self.env)
+    }
+
+    fn read_in(&self, env: &Env) -> Result<(Tail, Vec<Vec<u8>>)> {
         let mut values = Vec::new();
         let mut replay = |lsn: Lsn, payload: &[u8]| {
             let mut reader = BatchReader::new(payload);
@@ -113,19 +120,19 @@ impl Log {
             assert_eq!(lsn.0 - self.start.1.0, values.len() as u64);
             Ok(())
         };
-        let tail = read(&env, Path::new(DIR), STORE, self.start, false, &mut replay)?;
+        let tail = read(env, &self.dir, STORE, self.start, false, &mut replay)?;
         assert_eq!(tail.lsn.0 - self.start.1.0, values.len() as u64);
         Ok((tail, values))
     }
 
     /// Reads what is there, as after a crash, and goes on writing behind it.
     fn reopen(self) -> Log {
-        let (tail, _) = self.read(&self.vfs).unwrap();
+        let (tail, _) = self.read_back().unwrap();
         tail.settle(&Poison::new()).unwrap();
         let poison = Arc::default();
         let wal = Wal::resume(
             &self.env,
-            Path::new(DIR),
+            &self.dir,
             STORE,
             &options(),
             &poison,
@@ -167,12 +174,32 @@ fn used(bytes: &[u8]) -> usize {
         .map_or(0, |last| last + 1)
 }
 
+/// A log on the system's files, flushed by way of a ring; `None` where the kernel refuses one.
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+fn with_ring() -> Option<(tempfile::TempDir, Log)> {
+    let vfs = crate::vfs_uring::tests::ring_or_refusal()?;
+    let dir = tempfile::tempdir().unwrap();
+    let log = Log::create_in(Env::with_vfs(vfs), dir.path());
+    Some((dir, log))
+}
+
 #[test]
 fn what_was_flushed_is_read() {
-    let mut log = Log::create();
+    flushed_is_read(Log::create(), 40);
+}
+
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+#[test]
+fn what_was_flushed_by_a_ring_is_read() {
+    if let Some((_dir, log)) = with_ring() {
+        flushed_is_read(log, 10);
+    }
+}
+
+fn flushed_is_read(mut log: Log, rounds: usize) {
     let mut random = fastrand::Rng::with_seed(3);
     let mut expected: Vec<Vec<u8>> = Vec::new();
-    for round in 0..40 {
+    for round in 0..rounds {
         for _ in 0..random.usize(..20) {
             let len = match random.u8(..20) {
                 0 => random.usize(..3 * MAX_PAYLOAD),
@@ -197,7 +224,7 @@ fn what_was_flushed_is_read() {
             }
         }
         log.wal.flush().unwrap();
-        let (tail, values) = log.read(&log.vfs).unwrap();
+        let (tail, values) = log.read_back().unwrap();
         assert_eq!(values, expected);
         assert_eq!(tail.position, log.wal.position().1);
         if round % 3 == 0 {
@@ -209,7 +236,7 @@ fn what_was_flushed_is_read() {
             log.start = (position, lsn);
             log.wal.retire_before(&position);
             expected.clear();
-            let (tail, values) = log.read(&log.vfs).unwrap();
+            let (tail, values) = log.read_back().unwrap();
             assert_eq!((tail.lsn, values.len()), (lsn, 0));
         }
     }
@@ -428,70 +455,54 @@ fn a_batch_over_its_memory_is_refused() {
 fn many_committers_share_flushes() {
     const THREADS: u64 = 8;
     const COMMITS: u64 = 200;
-    let log = Log::create();
-    let start = log.start;
-    let Log {
-        vfs,
-        env,
-        waits,
-        wal,
-        ..
-    } = log;
-    let sequencer = Sequencer::new(Some(wal), Lsn::ZERO, Arc::default(), &waits);
-    let highest = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (sequencer, highest) = (&sequencer, &highest);
-            scope.spawn(move || {
-                let mut random = fastrand::Rng::with_seed(thread);
-                for index in 0..COMMITS {
-                    let durability = match random.u8(..4) {
-                        0 => Durability::Async,
-                        1 => Durability::None,
-                        _ => Durability::Sync,
-                    };
-                    let value = (thread * COMMITS + index).to_le_bytes();
-                    let ticket = sequencer.begin(&encoded(b"key", &value)).unwrap();
-                    if random.u8(..10) == 0 {
-                        std::thread::yield_now();
+    let mut logs: Vec<(Option<tempfile::TempDir>, Log)> = vec![(None, Log::create())];
+    #[cfg(all(feature = "io_uring", target_os = "linux"))]
+    logs.extend(with_ring().map(|(dir, log)| (Some(dir), log)));
+    for (_dir, mut log) in logs {
+        // What the log writes is the sequencer's; what is read afterwards begins where it began.
+        let elsewhere = Log::create().wal;
+        let wal = std::mem::replace(&mut log.wal, elsewhere);
+        let sequencer = Sequencer::new(Some(wal), Lsn::ZERO, Arc::default(), &log.waits);
+        let highest = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (sequencer, highest) = (&sequencer, &highest);
+                scope.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(thread);
+                    for index in 0..COMMITS {
+                        let durability = match random.u8(..4) {
+                            0 => Durability::Async,
+                            1 => Durability::None,
+                            _ => Durability::Sync,
+                        };
+                        let value = (thread * COMMITS + index).to_le_bytes();
+                        let ticket = sequencer.begin(&encoded(b"key", &value)).unwrap();
+                        if random.u8(..10) == 0 {
+                            std::thread::yield_now();
+                        }
+                        let lsn = ticket.applied(durability).unwrap();
+                        assert!(sequencer.published() >= lsn);
+                        if durability == Durability::Sync {
+                            assert!(sequencer.durable() >= lsn);
+                        }
+                        highest.fetch_max(lsn.0, std::sync::atomic::Ordering::Relaxed);
                     }
-                    let lsn = ticket.applied(durability).unwrap();
-                    assert!(sequencer.published() >= lsn);
-                    if durability == Durability::Sync {
-                        assert!(sequencer.durable() >= lsn);
-                    }
-                    highest.fetch_max(lsn.0, std::sync::atomic::Ordering::Relaxed);
-                }
-            });
+                });
+            }
+        });
+        let total = THREADS * COMMITS;
+        assert_eq!(highest.into_inner(), total);
+        assert_eq!(sequencer.published(), Lsn(total));
+        assert_eq!(sequencer.flush().unwrap(), Lsn(total));
+        let (_, values) = log.read_back().unwrap();
+        let mut seen = BTreeMap::new();
+        for value in values {
+            *seen
+                .entry(u64::from_le_bytes(value.try_into().unwrap()))
+                .or_insert(0) += 1;
         }
-    });
-    let total = THREADS * COMMITS;
-    assert_eq!(highest.into_inner(), total);
-    assert_eq!(sequencer.published(), Lsn(total));
-    assert_eq!(sequencer.flush().unwrap(), Lsn(total));
-    let log = Log {
-        wal: Wal::create(
-            &env,
-            Path::new("/"),
-            STORE,
-            &options(),
-            &Arc::default(),
-            &waits,
-        )
-        .unwrap(),
-        vfs,
-        env,
-        waits,
-        start,
-    };
-    let (_, values) = log.read(&log.vfs).unwrap();
-    let mut seen = BTreeMap::new();
-    for value in values {
-        *seen
-            .entry(u64::from_le_bytes(value.try_into().unwrap()))
-            .or_insert(0) += 1;
+        assert_eq!(seen, (0..total).map(|value| (value, 1)).collect());
     }
-    assert_eq!(seen, (0..total).map(|value| (value, 1)).collect());
 }
 
 #[test]
