@@ -157,6 +157,12 @@ pub trait VfsFile: Send + Sync + std::fmt::Debug {
     /// Whatever the system answers. `Interrupted` may be retried.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize>;
 
+    /// What offsets and lengths must be multiples of, so that bytes come and go past the system's
+    /// cache; others go by way of it. 1 where that does not matter.
+    fn transfer_block(&self) -> usize {
+        1
+    }
+
     /// Says that these bytes will be read soon, so that the system may begin to. A hint: nothing
     /// depends on what becomes of it.
     fn will_need(&self, _offset: u64, _len: u64) {}

@@ -2,7 +2,8 @@
 //!
 //! A read is then a copy and no system call. In exchange the system alone decides what stays in
 //! memory, and what it cannot read any more, or what another program cuts off, ends the process
-//! (`SIGBUS`) instead of failing.
+//! (`SIGBUS`) instead of failing. Each open file is a map of its own, and Linux bounds how many a
+//! process has (`vm.max_map_count`): one more answers `OutOfMemory`.
 
 use std::{fs::File, io};
 

@@ -102,18 +102,15 @@ impl Vfs for OsVfs {
             OpenMode::ReadWrite | OpenMode::CreateNew => OFlags::RDWR,
         };
         let flags = access | OFlags::DIRECT | OFlags::CLOEXEC;
-        match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(blocks) => Ok(Arc::new(DirectFile::new(blocks.into(), Box::new(cached)))),
-            Err(error) => {
-                if mode == OpenMode::CreateNew {
-                    self.remove_file(path)?;
-                }
-                Err(match error {
-                    Errno::INVAL | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
-                    error => error.into(),
-                })
-            }
+        let opened = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(blocks) => DirectFile::new(blocks.into(), Box::new(cached)),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Err(io::ErrorKind::Unsupported.into()),
+            Err(error) => Err(error.into()),
+        };
+        if opened.is_err() && mode == OpenMode::CreateNew {
+            self.remove_file(path)?;
         }
+        Ok(Arc::new(opened?))
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -66,8 +66,11 @@ pub enum TableReads {
     #[default]
     Positional,
     /// From a map of the file in memory: a read of what the system has cached is a copy. What the
-    /// system caches does not count towards the memory budget, though the process is seen to hold it,
-    /// and a device that cannot read a block ends the process instead of failing the statement.
+    /// system caches does not count towards the memory budget, though the process is seen to hold it.
+    /// A device that cannot read a block ends the process (`SIGBUS`) instead of failing the
+    /// statement, and so does whoever else shortens a table's file: nobody may. Each table takes a
+    /// map, of which Linux gives a process `vm.max_map_count` (65,530 as it comes): that must be
+    /// raised for more tables than this, or opening one answers `OutOfMemory`.
     Mapped,
 }
 

@@ -45,6 +45,21 @@ fn open(env: &Env, path: &Path, mode: OpenMode, direct: bool) -> io::Result<Arc<
     }
 }
 
+/// Checks that a page is one direct transfer or more.
+fn check_block(block: usize, page_size: usize) -> Result<()> {
+    if page_size.is_multiple_of(block) {
+        return Ok(());
+    }
+    let reason = format!(
+        "transfers past the system's cache are of {block} bytes here, and pages have {page_size}"
+    );
+    Err(Error::Unavailable {
+        option: "direct_io",
+        source: Arc::new(io::Error::new(io::ErrorKind::Unsupported, reason)),
+        hint: "make a store with pages of that many bytes (page_size), or leave the option off",
+    })
+}
+
 impl PageFile {
     /// Makes the file with `superblock` in all copies. It gets its name once it is durable, so
     /// that there is never half a store.
@@ -65,6 +80,8 @@ impl PageFile {
             env.vfs.remove_file(&new).map_err(failed)?;
         }
         let file = open(env, &new, OpenMode::CreateNew, direct).map_err(failed)?;
+        check_block(file.transfer_block(), superblock.page_size as usize)
+            .inspect_err(|_| drop(env.vfs.remove_file(&new)))?;
         file.allocate(REGION as u64).map_err(failed)?;
         let region: Vec<u8> = (0..COPIES)
             .flat_map(|copy| superblock.encode(copy))
@@ -110,6 +127,14 @@ impl PageFile {
             poison,
             grown: AtomicBool::new(true),
         })
+    }
+
+    /// Checks that pages of `page_size` bytes can be transferred in the way that the file was opened.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub(super) fn check_page_size(&self, page_size: usize) -> Result<()> {
+        check_block(self.file.transfer_block(), page_size)
     }
 
     /// The file's path.
@@ -257,5 +282,30 @@ impl PageFile {
             self.sync()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_below_a_transfer_are_refused_with_its_size() {
+        for (block, page_size) in [(1, 1024), (4096, 4096), (4096, 16384), (16384, 16384)] {
+            check_block(block, page_size).unwrap();
+        }
+        let refused = check_block(16384, 8192).unwrap_err();
+        assert!(matches!(
+            refused,
+            Error::Unavailable {
+                option: "direct_io",
+                ..
+            }
+        ));
+        let text = refused.to_string();
+        assert!(
+            text.contains("of 16384 bytes") && text.contains("page_size"),
+            "{text}"
+        );
     }
 }

@@ -104,6 +104,7 @@ impl PageStore {
         options.page_size = PageSize::from_bytes(superblock.page_size as usize)
             .map_err(|_| wrong(format!("the page size {} is unknown", superblock.page_size)))?;
         let page_size = options.page_size.bytes();
+        file.check_page_size(page_size)?;
         let expected = u64::from(superblock.blocks) * page_size as u64;
         let found = file.len()?;
         if found < expected || expected < REGION as u64 {

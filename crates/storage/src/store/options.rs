@@ -34,8 +34,9 @@ pub struct StoreOptions {
     /// Whether pages, and blocks of tables that are read, pass by the system's cache (`O_DIRECT` on
     /// Linux), so that memory holds them once and [`StoreOptions::memory_budget`] is all there is.
     /// Reads that the store's own cache does not answer go to the disk then, one at a time: for a
-    /// budget that is most of the machine's memory. What the file system cannot do answers
-    /// `Unsupported`.
+    /// budget that is most of the machine's memory. Beside the budget each thread that reads has
+    /// 64 KiB for its transfers. What the file system cannot do answers `Unsupported`, and a device
+    /// that transfers more at once than a page [`Error::Unavailable`].
     pub direct_io: bool,
     /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
     pub wal_segment_bytes: u64,
@@ -124,7 +125,9 @@ impl StoreOptions {
         }
         if self.direct_io && self.table_reads == TableReads::Mapped {
             return invalid(
-                "direct_io passes by the system's cache, which mapped tables are".into(),
+                "direct_io passes by the system's cache, from which mapped tables are read: set \
+                 table_reads to positional, or leave direct_io off"
+                    .into(),
             );
         }
         Ok(())

@@ -111,8 +111,10 @@ fn tables_are_not_both_mapped_and_read_directly() {
         table_reads: TableReads::Mapped,
         ..StoreOptions::default()
     };
-    assert!(matches!(
-        Store::in_memory(options),
-        Err(Error::InvalidOption(_))
-    ));
+    match Store::in_memory(options) {
+        Err(Error::InvalidOption(reason)) => {
+            assert!(reason.contains("set table_reads to positional"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
