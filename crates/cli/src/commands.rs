@@ -392,6 +392,7 @@ fn stats(database: &Database) -> String {
         ("free in page file".into(), bytes(stats.pages.free_bytes)),
         ("pages".into(), group(stats.pages.pages)),
         ("page cache".into(), bytes(stats.pages.cached_bytes as u64)),
+        ("in huge pages".into(), bytes(stats.pages.huge_bytes)),
         ("dirty pages".into(), bytes(stats.pages.dirty_bytes as u64)),
         (
             "cache hit ratio".into(),

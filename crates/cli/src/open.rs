@@ -72,6 +72,9 @@ fn store_options(config: &Config, options: &mut StoreOptions) -> Result<()> {
     if config.is_set("storage.direct_io") {
         options.direct_io = config.truth("storage.direct_io");
     }
+    if config.is_set("storage.huge_pages") {
+        options.huge_pages = config.truth("storage.huge_pages");
+    }
     if let Some(bytes) = set("wal.segment") {
         options.wal_segment_bytes = bytes as u64;
     }

@@ -62,6 +62,8 @@ pub(crate) const KEYS: &[Key] = keys! {
         "How pages and tables are compressed from now on; what is there stays readable.";
     "storage.direct_io": Kind::Truth, "false",
         "Whether pages, and blocks of tables that are read, pass by the system's cache.";
+    "storage.huge_pages": Kind::Truth, "false",
+        "Whether cached pages lie in huge pages, as far as the system has them.";
     "storage.table_reads": Kind::Word(&["positional", "mapped"]), "positional",
         "How tables of LSM and hybrid storage are read: by a system call each, or from a map in memory.";
     "wal.segment": Kind::Bytes, "16MiB", "Bytes of a segment of the log.";

@@ -26,7 +26,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{image::Location, store::PageId};
+use super::{buffer::PageBuffer, image::Location, store::PageId};
 
 /// Shards of the change sets.
 const SHARDS: u32 = 64;
@@ -52,7 +52,7 @@ pub(super) struct Shard {
     /// Changes that a checkpoint is writing.
     pub(super) frozen: BTreeMap<u32, Change>,
     /// Frozen images of pages whose frame has moved on, or is gone.
-    pub(super) aside: BTreeMap<u32, Box<[u8]>>,
+    pub(super) aside: BTreeMap<u32, PageBuffer>,
     /// Frozen pages that the checkpoint is writing just now. A second slot for the same image
     /// would be one that nobody has been promised.
     pub(super) leaving: BTreeSet<u32>,

@@ -3,7 +3,7 @@
 //! ```text
 //!  B+ trees          read(id) / write(id) / allocate() / free()          store, guard
 //!                              |
-//!  memory       entry of id -> frame (latch = pin)                       pool, residency, eviction
+//!  memory       entry of id -> frame (latch = pin)                       pool, residency, eviction, buffer
 //!                              |
 //!  changes      current epoch | frozen epoch                             delta, checkpoint
 //!                              |
@@ -18,6 +18,7 @@
 //!
 //! The format is described in `docs/formats/pages.md`.
 
+mod buffer;
 mod chain;
 mod checkpoint;
 mod chunked;
@@ -27,6 +28,7 @@ mod file;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod guard;
+pub(crate) mod huge;
 mod image;
 mod open;
 mod options;

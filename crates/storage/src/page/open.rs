@@ -203,7 +203,7 @@ impl PageStore {
             read_only,
             salt: superblock.salt(),
             file,
-            pool: Pool::new(options.page_size, options.cache_bytes, options.eviction),
+            pool: Pool::new(&options),
             deltas: Deltas::new(epoch),
             epoch: AtomicU64::new(epoch),
             space: Space::new(parts.slots, options.page_size.bytes()),

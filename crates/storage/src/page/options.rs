@@ -82,6 +82,8 @@ pub(crate) struct PageStoreOptions {
     pub(crate) eviction: EvictionPolicyKind,
     /// Whether pages come and go past the system's cache.
     pub(crate) direct: bool,
+    /// Whether cached pages lie in huge pages, as far as the system has them.
+    pub(crate) huge_pages: bool,
 }
 
 impl Default for PageStoreOptions {
@@ -92,6 +94,7 @@ impl Default for PageStoreOptions {
             cache_bytes: 64 << 20,
             eviction: EvictionPolicyKind::default(),
             direct: false,
+            huge_pages: false,
         }
     }
 }

@@ -1,16 +1,17 @@
 //! The frames that pages are cached in.
 
 use std::sync::{
-    OnceLock,
+    Arc, OnceLock,
     atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
 use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::{
+    buffer::{Arena, PageBuffer},
     chunked::ChunkedArray,
     eviction::{self, EvictionPolicy},
-    options::{EvictionPolicyKind, PageSize},
+    options::PageStoreOptions,
     store::PageId,
 };
 use crate::memory::MemoryBudget;
@@ -39,7 +40,7 @@ pub(super) struct Body {
     /// The page, or 0 for none.
     pub(super) page: PageId,
     /// Room for the image header, then the payload. Empty where there is no page.
-    pub(super) buffer: Box<[u8]>,
+    pub(super) buffer: PageBuffer,
 }
 
 impl Frame {
@@ -76,7 +77,9 @@ pub(super) struct Pool {
     buffers: AtomicUsize,
     /// Buffers that pages have left, for the next pages. An allocator that keeps memory by thread
     /// would hold each page twice in the end: where it was made, and where another took its place.
-    spare: Mutex<Vec<Box<[u8]>>>,
+    spare: Mutex<Vec<PageBuffer>>,
+    /// Where buffers lie side by side, if they do.
+    arena: Option<Arc<Arena>>,
     /// Buffers that there may always be.
     own: usize,
     /// Whose memory holds more of them, as far as it is free.
@@ -87,18 +90,21 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A pool of about `cache_bytes`.
-    pub(super) fn new(page_size: PageSize, cache_bytes: usize, kind: EvictionPolicyKind) -> Pool {
-        let own = (cache_bytes / page_size.bytes()).max(LEAST_FRAMES);
+    pub(super) fn new(options: &PageStoreOptions) -> Pool {
+        let page_size = options.page_size.bytes();
+        let own = (options.cache_bytes / page_size).max(LEAST_FRAMES);
+        let arena = options.huge_pages.then(|| Arc::new(Arena::new(page_size)));
         Pool {
             frames: ChunkedArray::new(),
             made: AtomicU32::new(0),
             empty: Mutex::default(),
             buffers: AtomicUsize::new(0),
             spare: Mutex::default(),
+            arena,
             own,
             lender: OnceLock::new(),
-            policy: Mutex::new(eviction::policy(kind, own)),
-            page_size: page_size.bytes(),
+            policy: Mutex::new(eviction::policy(options.eviction, own)),
+            page_size,
         }
     }
 
@@ -138,16 +144,18 @@ impl Pool {
     }
 
     /// A buffer with anything in it. Goes over the limit: making room is the caller's part.
-    pub(super) fn take_buffer(&self) -> Box<[u8]> {
+    pub(super) fn take_buffer(&self) -> PageBuffer {
         let spare = self.spare.lock().pop();
-        let buffer = spare.unwrap_or_else(|| vec![0; self.page_size].into_boxed_slice());
+        let buffer = spare
+            .or_else(|| self.arena.as_ref()?.take())
+            .unwrap_or_else(|| PageBuffer::allocated(self.page_size));
         let before = self.buffers.fetch_add(1, Ordering::Relaxed);
         self.state_buffers(before + 1);
         buffer
     }
 
     /// Takes a buffer back.
-    pub(super) fn give_buffer(&self, buffer: Box<[u8]>) {
+    pub(super) fn give_buffer(&self, buffer: PageBuffer) {
         let before = self.buffers.fetch_sub(1, Ordering::Relaxed);
         self.state_buffers(before - 1);
         let mut spare = self.spare.lock();
@@ -155,6 +163,11 @@ impl Pool {
         if spare.len() < MOST_SPARE && before + spare.len() <= self.limit() {
             spare.push(buffer);
         }
+    }
+
+    /// Whether buffers lie in huge pages, as far as the system has them.
+    pub(super) fn has_huge_pages(&self) -> bool {
+        self.arena.is_some()
     }
 
     /// Frees what is spare.
@@ -221,14 +234,27 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::{EvictionPolicyKind, PageSize};
 
     /// Buffers go from page to page as long as the pool is within its limit; beyond it they are
     /// given up.
     #[test]
     fn buffers_are_handed_on_within_the_limit() {
-        let pool = Pool::new(PageSize::Kib1, 64 << 10, EvictionPolicyKind::Clock);
+        for huge_pages in [false, true] {
+            hands_on_within_the_limit(huge_pages);
+        }
+    }
+
+    fn hands_on_within_the_limit(huge_pages: bool) {
+        let pool = Pool::new(&PageStoreOptions {
+            page_size: PageSize::Kib1,
+            cache_bytes: 64 << 10,
+            eviction: EvictionPolicyKind::Clock,
+            huge_pages,
+            ..PageStoreOptions::default()
+        });
         let spare = || pool.spare.lock().len();
-        let mut taken: Vec<Box<[u8]>> = (0..pool.limit()).map(|_| pool.take_buffer()).collect();
+        let mut taken: Vec<PageBuffer> = (0..pool.limit()).map(|_| pool.take_buffer()).collect();
         assert!(!pool.has_room());
         let mut give = |count| taken.drain(..count).for_each(|one| pool.give_buffer(one));
         give(40);

@@ -15,6 +15,7 @@ use super::{
     delta::{self, Change, Deltas},
     file::PageFile,
     guard::{PageMut, PageRef},
+    huge,
     image::{IMAGE_HEADER, Location},
     options::PageStoreOptions,
     pool::{Body, Frame, Pool},
@@ -119,6 +120,8 @@ pub(crate) struct PoolStats {
     pub(crate) checkpoint_writes: u64,
     /// Bytes of page images in memory now.
     pub(crate) cached_bytes: usize,
+    /// Bytes of the process's memory in huge pages, where the cache is to be there.
+    pub(crate) huge_bytes: u64,
     /// Bytes that the cache may hold.
     pub(crate) cache_limit: usize,
     /// Bytes that the next checkpoint has to write.
@@ -390,6 +393,10 @@ impl PageStore {
             eviction_writes: self.counters.eviction_writes.load(Ordering::Relaxed),
             checkpoint_writes: self.counters.checkpoint_writes.load(Ordering::Relaxed),
             cached_bytes: self.pool.buffers() * page_size,
+            huge_bytes: match self.pool.has_huge_pages() {
+                true => huge::bytes_in_use(),
+                false => 0,
+            },
             cache_limit: self.pool.limit() * page_size,
             dirty_bytes: self.dirty_bytes(),
             pages: u64::from(self.next_id.load(Ordering::Relaxed) - 1).saturating_sub(free_ids),

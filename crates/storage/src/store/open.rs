@@ -37,7 +37,7 @@ use crate::{
     lsn::{KeyspaceId, Lsn},
     manifest::{KeyspaceRecord, Manifest},
     memory::MemoryBudget,
-    page::{CheckpointInfo, PageStore},
+    page::{CheckpointInfo, PageStore, huge},
     pins::PinRegistry,
     poison::Poison,
     sequencer::Sequencer,
@@ -75,6 +75,7 @@ pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Co
     let start = env.now();
     // Before anything is made.
     let log = log_env(&env, &options)?;
+    check_huge_pages(&options)?;
     let exists = has_data(&env, dir)?;
     if !exists {
         if options.read_only || !options.create {
@@ -114,6 +115,7 @@ pub(super) fn open(env: Env, dir: &Path, options: StoreOptions) -> Result<Arc<Co
 /// Makes a store in memory.
 pub(super) fn in_memory(options: StoreOptions) -> Result<Arc<Core>> {
     options.check()?;
+    check_huge_pages(&options)?;
     let env = Env::in_memory();
     let dir = Path::new("/memory");
     create_dir(&env, dir)?;
@@ -193,6 +195,13 @@ fn new_id(env: &Env) -> StoreId {
     id[..8].copy_from_slice(&env.random.next_u64().to_le_bytes());
     id[8..].copy_from_slice(&env.random.next_u64().to_le_bytes());
     id
+}
+
+fn check_huge_pages(options: &StoreOptions) -> Result<()> {
+    match options.huge_pages {
+        true => huge::check(),
+        false => Ok(()),
+    }
 }
 
 /// The world in which the log is written.

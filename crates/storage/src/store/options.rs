@@ -38,6 +38,12 @@ pub struct StoreOptions {
     /// 64 KiB for its transfers. What the file system cannot do answers `Unsupported`, and a device
     /// that transfers more at once than a page [`Error::Unavailable`].
     pub direct_io: bool,
+    /// Whether cached pages lie side by side in huge pages (transparent ones of Linux), which spares
+    /// the processor looking up where they are: for a budget of some gigabytes. Where the system is
+    /// told to give none, opening answers [`Error::Unavailable`]; whether it had some is in
+    /// [`crate::PageStatistics::huge_bytes`]. A cache whose pages come and go with what it may lend
+    /// splits them again.
+    pub huge_pages: bool,
     /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
     pub wal_segment_bytes: u64,
     /// Log segments that are kept after a checkpoint has made them superfluous, the newest ones.
@@ -89,6 +95,7 @@ impl Default for StoreOptions {
             eviction: EvictionPolicyKind::default(),
             table_reads: TableReads::default(),
             direct_io: false,
+            huge_pages: false,
             wal_segment_bytes: 16 << 20,
             wal_kept_segments: 0,
             wal_archive: None,
@@ -179,6 +186,7 @@ impl StoreOptions {
             cache_bytes: self.cache_bytes(),
             eviction: self.eviction,
             direct: self.direct_io,
+            huge_pages: self.huge_pages,
         })
     }
 }

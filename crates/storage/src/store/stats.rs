@@ -94,6 +94,9 @@ pub struct PageStatistics {
     pub checkpoints: u64,
     /// Bytes of pages in memory.
     pub cached_bytes: usize,
+    /// Bytes of this process's memory that are in huge pages, as the system says, where
+    /// [`crate::StoreOptions::huge_pages`] asks for them; 0 otherwise.
+    pub huge_bytes: u64,
     /// Bytes that the next checkpoint has to write.
     pub dirty_bytes: usize,
     /// Pages in use.
@@ -168,6 +171,7 @@ impl Core {
                 checkpoint_writes: pool.checkpoint_writes,
                 checkpoints: pool.checkpoints,
                 cached_bytes: pool.cached_bytes,
+                huge_bytes: pool.huge_bytes,
                 dirty_bytes: pool.dirty_bytes,
                 pages: pool.pages,
                 file_bytes: pool.file_bytes,

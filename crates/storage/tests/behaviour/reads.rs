@@ -1,4 +1,5 @@
-//! The ways in which files are read: past the system's cache, and from its memory.
+//! The ways in which files are read, past the system's cache and from its memory, and the memory
+//! that they are read to.
 
 use std::{collections::BTreeMap, io::ErrorKind};
 
@@ -20,6 +21,7 @@ fn contents(snapshot: &Snapshot, id: KeyspaceId, direction: Direction) -> Vec<(V
 
 /// Far more than the caches hold, of pages and blocks whose lengths fit those of the device, and
 /// of such as do not; closed as well as cut short.
+#[expect(clippy::print_stderr, reason = "a test that tests nothing says so")]
 fn holds_what_was_written(way: &StoreOptions) {
     let parent = tempfile::tempdir().unwrap();
     for (codec, page_size) in [(Codec::None, 8192), (Codec::Lz4, 16384)] {
@@ -27,6 +29,7 @@ fn holds_what_was_written(way: &StoreOptions) {
         let options = || StoreOptions {
             direct_io: way.direct_io,
             table_reads: way.table_reads,
+            huge_pages: way.huge_pages,
             codec,
             page_size,
             memory_budget: 512 << 10,
@@ -36,6 +39,15 @@ fn holds_what_was_written(way: &StoreOptions) {
         };
         let store = match Store::open(Env::system(), &dir, options()) {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::Unsupported => return,
+            Err(Error::Unavailable { option, source, .. }) if way.huge_pages => {
+                assert_eq!(
+                    (option, source.kind()),
+                    ("huge_pages", ErrorKind::Unsupported)
+                );
+                assert!(!dir.exists(), "a refusal leaves nothing behind");
+                eprintln!("not tested, as the system gives no huge pages: {source}");
+                return;
+            }
             opened => opened.unwrap(),
         };
         let ids = ENGINES.map(|engine| create_keyspace(&store, of(engine)));
@@ -82,6 +94,7 @@ fn holds_what_was_written(way: &StoreOptions) {
         let cached = StoreOptions {
             direct_io: false,
             table_reads: TableReads::Positional,
+            huge_pages: false,
             ..options()
         };
         check(&Store::open(Env::system(), &dir, cached).unwrap());
@@ -102,6 +115,50 @@ fn what_is_read_from_mapped_tables_is_whole() {
         table_reads: TableReads::Mapped,
         ..StoreOptions::default()
     });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_cached_in_huge_pages_is_whole() {
+    holds_what_was_written(&StoreOptions {
+        huge_pages: true,
+        ..StoreOptions::default()
+    });
+}
+
+/// Where the system gives huge pages, a cache of some megabytes has some, and says so.
+#[cfg(target_os = "linux")]
+#[test]
+fn huge_pages_are_counted() {
+    let options = StoreOptions {
+        huge_pages: true,
+        memory_budget: 64 << 20,
+        background: false,
+        ..StoreOptions::default()
+    };
+    let store = match Store::in_memory(options) {
+        Err(Error::Unavailable { option, source, .. }) => {
+            assert_eq!(
+                (option, source.kind()),
+                ("huge_pages", ErrorKind::Unsupported)
+            );
+            eprintln!("not tested, as the system gives no huge pages: {source}");
+            return;
+        }
+        opened => opened.unwrap(),
+    };
+    let id = create_keyspace(&store, of(rustling_storage::EngineKind::BTree));
+    for number in 0..4000_u32 {
+        let mut batch = Batch::new();
+        batch.put(id, number.to_be_bytes().to_vec(), vec![7; 4000]);
+        store.commit(&batch, Durability::None).unwrap();
+    }
+    let pages = store.stats().pages;
+    assert!(pages.cached_bytes > 8 << 20);
+    // How many the system finds is its own affair: memory may lie in pieces.
+    eprintln!("{} of {} bytes", pages.huge_bytes, pages.cached_bytes);
+    let plain = Store::in_memory(StoreOptions::default()).unwrap();
+    assert_eq!(plain.stats().pages.huge_bytes, 0);
 }
 
 #[test]
