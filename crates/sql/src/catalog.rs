@@ -530,7 +530,7 @@ pub trait CatalogReader {
         Ok(None)
     }
 
-    /// The domain or distinct type of that name, in `schema` or (with `None`) on the search path.
+    /// The type of that name that a user has made, in `schema` or (with `None`) on the search path.
     ///
     /// # Errors
     /// Where the catalog cannot be read.
@@ -542,7 +542,12 @@ pub trait CatalogReader {
         Ok(None)
     }
 
-    /// A domain or distinct type by id.
+    /// Every named type, for "did you mean".
+    fn named_types(&self) -> Vec<Arc<NamedType>> {
+        Vec::new()
+    }
+
+    /// A named type by id.
     fn named_type_by_id(&self, _id: TypeId) -> Option<Arc<NamedType>> {
         None
     }

@@ -58,6 +58,10 @@ fn page() -> String {
     for name in functions::CONDITIONAL {
         let _ = writeln!(page, "- `{name}`");
     }
+    page.push_str("\n## Functions on enumerated types\n\n");
+    for name in functions::OF_ENUMS {
+        let _ = writeln!(page, "- `{name}`");
+    }
     page.push_str("\n## Aggregates\n\n");
     for name in aggregate_names() {
         let _ = writeln!(page, "- `{name}`");

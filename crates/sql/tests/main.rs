@@ -5,6 +5,7 @@
 mod binder_errors;
 mod concurrency;
 mod definitions;
+mod enums;
 mod eval;
 mod function_table;
 mod isolation;

@@ -373,39 +373,6 @@ pub struct CreateSchema {
     pub span: Span,
 }
 
-/// CREATE TYPE.
-#[derive(Clone, Debug)]
-pub struct CreateType {
-    /// Its name.
-    pub name: ObjectName,
-    /// AS: the type that it is another name of; `None`: it is defined later.
-    pub base: Option<TypeName>,
-}
-
-/// CREATE DOMAIN.
-#[derive(Clone, Debug)]
-pub struct CreateDomain {
-    /// Its name.
-    pub name: ObjectName,
-    /// The type of its values.
-    pub base: TypeName,
-    /// Its default and constraints.
-    pub constraints: Vec<ColumnConstraint>,
-}
-
-/// DROP TYPE, DROP DOMAIN.
-#[derive(Clone, Debug)]
-pub struct DropType {
-    /// DOMAIN, not TYPE.
-    pub domain: bool,
-    /// Which.
-    pub names: Vec<ObjectName>,
-    /// IF EXISTS.
-    pub if_exists: bool,
-    /// CASCADE.
-    pub cascade: bool,
-}
-
 /// ALTER TABLE.
 #[derive(Clone, Debug)]
 pub struct AlterTable {

@@ -11,6 +11,7 @@ mod definition;
 mod display;
 mod expr;
 mod name;
+mod named_type;
 mod query;
 mod session;
 mod statement;
@@ -24,16 +25,17 @@ pub use access::{
 pub use copy::{Copy, CopyDirection, CopyOption, CopyPlace, CopySubject, CopyValue};
 pub use definition::{
     AlterAction, AlterSequence, AlterTable, ColumnAction, ColumnConstraint, ColumnConstraintKind,
-    ColumnDefinition, Comment, CommentTarget, CreateDomain, CreateIndex, CreateSchema,
-    CreateSequence, CreateTable, CreateType, CreateView, Drop, DropType, IndexElement, ObjectKind,
-    PartitionBound, PartitionBoundKind, PartitionBy, PartitionOf, References, SequenceOptions,
-    StorageParameter, TableBody, TableConstraint, TableConstraintKind, TableElement,
+    ColumnDefinition, Comment, CommentTarget, CreateIndex, CreateSchema, CreateSequence,
+    CreateTable, CreateView, Drop, IndexElement, ObjectKind, PartitionBound, PartitionBoundKind,
+    PartitionBy, PartitionOf, References, SequenceOptions, StorageParameter, TableBody,
+    TableConstraint, TableConstraintKind, TableElement,
 };
 pub use expr::{
     Argument, BinaryOperator, CastStyle, ComparisonOperator, CurrentValue, Expr, ExprKind,
     FunctionCall, IntervalField, LikeKind, Quantified, TrimSide, UnaryOperator,
 };
 pub use name::{Ident, ObjectName, TypeName, TypeNameKind};
+pub use named_type::{AlterType, CreateDomain, CreateType, DropType, Label, TypeAction, TypeBody};
 pub use query::{
     CommonTable, Distinct, GroupBy, GroupItem, JoinConstraint, JoinOperator, LockingClause,
     OrderItem, Query, QueryBody, Select, SelectItem, SetOperator, TableAlias, TableRef,

@@ -5,7 +5,7 @@ use super::{
     CreateSequence, CreateTable, CreateView, Drop, Expr, Ident, ObjectName, Query, QueryBody,
     Select, SessionStatement, TableRef, With,
 };
-use super::{CreateDomain, CreateType, DropType};
+use super::{AlterType, CreateDomain, CreateType, DropType};
 use crate::{
     bound::{TableLock, TransactionStatement},
     span::Span,
@@ -54,6 +54,8 @@ pub enum StatementKind {
     CreateType(CreateType),
     /// CREATE DOMAIN.
     CreateDomain(Box<CreateDomain>),
+    /// ALTER TYPE.
+    AlterType(AlterType),
     /// DROP TYPE, DROP DOMAIN.
     DropType(DropType),
     /// ALTER TABLE, and ALTER of other things that are like tables.

@@ -68,6 +68,11 @@ impl<'a> Binder<'a> {
         match name {
             "coalesce" | "greatest" | "least" | "nullif" => return self.conditional(call, span),
             "make_interval" => return self.make_interval(call, span),
+            _ if functions::OF_ENUMS.contains(&name) => {
+                return self
+                    .enum_function(call, span)?
+                    .map_err(|types| undefined(call, &types, span));
+            }
             _ => {}
         }
         if let Some(argument) = call
@@ -131,7 +136,9 @@ impl<'a> Binder<'a> {
     }
 
     fn is_function(&self, name: &str) -> bool {
-        functions::CONDITIONAL.contains(&name) || !functions::overloads(name).is_empty()
+        functions::CONDITIONAL.contains(&name)
+            || functions::OF_ENUMS.contains(&name)
+            || !functions::overloads(name).is_empty()
     }
 
     fn resolved(&mut self, name: &str, arguments: Vec<Expr>, span: Span) -> Result<Expr, Missing> {
@@ -337,6 +344,9 @@ fn undefined(call: &FunctionCall, types: &[DataType], span: Span) -> Error {
     });
     if !functions::overloads(name).is_empty() {
         return error.hint(takes(name));
+    }
+    if functions::OF_ENUMS.contains(&name) {
+        return error.hint("It takes values of one enumerated type.");
     }
     match name {
         "rollup" | "cube" | "grouping" => unsupported("ROLLUP, CUBE and GROUPING are", span),

@@ -13,12 +13,14 @@ mod copy;
 mod copy_options;
 mod data;
 mod definition;
+mod enums;
 mod expr;
 mod family;
 mod from;
 mod grouping;
 mod inquiry;
 mod insert;
+pub(crate) mod kept;
 mod literal;
 mod locking;
 mod merge;
@@ -44,7 +46,7 @@ use std::sync::Arc;
 use crate::{
     ast,
     bound::{BoundStatement, ColumnId, Definition, Expr, ExprKind, Needed, TableCall},
-    catalog::{CatalogReader, Table, TableId},
+    catalog::{CatalogReader, Table, TableId, named_type::NamedType},
     error::{Error, Result, SqlState},
     span::Span,
     types::DataType,
@@ -52,6 +54,7 @@ use crate::{
 use scope::{Scope, ScopeColumn};
 
 pub use coerce::{can_cast, common_type};
+pub(crate) use definition::rebind;
 pub(crate) use suggest::did_you_mean;
 
 /// How many relations a statement may read in all. WITH queries count wherever they are used, so
@@ -168,14 +171,14 @@ fn bind_once(
 }
 
 /// Binds an expression over a table's columns, as CHECK and DEFAULT keep it: column `i` of the
-/// table is [`ColumnId`] `i`.
+/// table is [`ColumnId`] `i`. Of the catalog it sees the types alone.
 ///
 /// # Errors
 /// As [`bind`].
-pub fn bind_expression(text: &str, table: &Table) -> Result<Expr> {
+pub fn bind_expression(text: &str, table: &Table, types: &dyn CatalogReader) -> Result<Expr> {
     let tree = crate::parser::parse_expression(text)?;
     let options = BindOptions::default();
-    let mut binder = Binder::new(&NoTables, &options);
+    let mut binder = Binder::without_tables(types, &options);
     binder
         .scopes
         .push(Scope::of_row(table, |column| !column.not_null));
@@ -187,8 +190,13 @@ pub fn bind_expression(text: &str, table: &Table) -> Result<Expr> {
 ///
 /// # Errors
 /// As [`bind`].
-pub fn stored_expression(text: &str, table: &Table, data_type: DataType) -> Result<Expr> {
-    let expr = bind_expression(text, table)?;
+pub fn stored_expression(
+    text: &str,
+    table: &Table,
+    data_type: DataType,
+    types: &dyn CatalogReader,
+) -> Result<Expr> {
+    let expr = bind_expression(text, table, types)?;
     if expr.data_type == data_type {
         return Ok(expr);
     }
@@ -211,16 +219,32 @@ pub fn default_value(table: &Table, ordinal: usize) -> Expr {
 ///
 /// # Errors
 /// 42704 where there is none.
-pub fn type_named(name: &ast::TypeName) -> Result<DataType> {
-    Binder::new(&NoTables, &BindOptions::default()).column_type(name)
+pub fn type_named(name: &ast::TypeName, types: &dyn CatalogReader) -> Result<DataType> {
+    Binder::without_tables(types, &BindOptions::default()).column_type(name)
+}
+
+/// The type that a user has named which that name stands for, if it does.
+///
+/// # Errors
+/// Where the catalog cannot be read.
+pub fn named_type(
+    name: &ast::TypeName,
+    types: &dyn CatalogReader,
+) -> Result<Option<Arc<NamedType>>> {
+    Binder::without_tables(types, &BindOptions::default()).named_type(name)
 }
 
 /// Binds an expression without columns, as a value of `data_type`.
 ///
 /// # Errors
 /// As [`bind`].
-pub fn bind_constant(expr: &ast::Expr, data_type: DataType, options: &BindOptions) -> Result<Expr> {
-    let mut binder = Binder::new(&NoTables, options);
+pub fn bind_constant(
+    expr: &ast::Expr,
+    data_type: DataType,
+    types: &dyn CatalogReader,
+    options: &BindOptions,
+) -> Result<Expr> {
+    let mut binder = Binder::without_tables(types, options);
     binder.scopes.push(Scope::default());
     let bound = binder.in_place(Place::Clause("parameters"), |binder| binder.expr(expr))?;
     if bound.has_subquery() {
@@ -326,6 +350,8 @@ struct Around<'a> {
 /// Binds one statement.
 struct Binder<'a> {
     catalog: &'a dyn CatalogReader,
+    /// Where types are looked up, also where tables are out of sight.
+    types: &'a dyn CatalogReader,
     options: &'a BindOptions,
     next_column: u32,
     parameters: Vec<DataType>,
@@ -369,6 +395,7 @@ impl<'a> Binder<'a> {
     fn new(catalog: &'a dyn CatalogReader, options: &'a BindOptions) -> Binder<'a> {
         Binder {
             catalog,
+            types: catalog,
             options,
             next_column: 0,
             parameters: options.parameter_types.clone(),
@@ -390,6 +417,14 @@ impl<'a> Binder<'a> {
             row_key: positioned::RowKey::default(),
             locking: None,
             depth: 0,
+        }
+    }
+
+    /// A binder that sees the types of a catalog alone.
+    fn without_tables(types: &'a dyn CatalogReader, options: &'a BindOptions) -> Binder<'a> {
+        Binder {
+            types,
+            ..Binder::new(&NoTables, options)
         }
     }
 
@@ -415,6 +450,7 @@ impl<'a> Binder<'a> {
                 crate::bound::Definition::Comment(comment.clone()),
             ))),
             S::CreateType(create) => self.create_type(create),
+            S::AlterType(alter) => self.alter_named_type(alter),
             S::CreateDomain(create) => self.create_domain(create),
             S::DropType(drop) => self.drop_types(drop),
             S::AlterTable(alter) => self.alter_table(alter),

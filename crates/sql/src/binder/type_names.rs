@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Binder, expr::with_hint, suggest, unsupported};
 use crate::{
-    ast::{IntervalField, TypeName, TypeNameKind},
+    ast::{self, Ident, IntervalField, TypeName, TypeNameKind},
     catalog::named_type::NamedType,
     error::{Error, Result, SqlState},
+    parser::quoted,
     span::Span,
     types::{DataType, ObjectClass, RoundedTime},
 };
@@ -112,7 +113,7 @@ pub(super) fn shell(name: &str, span: Span) -> Error {
 }
 
 impl Binder<'_> {
-    /// The domain or distinct type that a type name stands for, if it does. Types that every
+    /// The type that a user has named which a type name stands for, if it does. Types that every
     /// database has go first.
     pub(super) fn named_type(&self, name: &TypeName) -> Result<Option<Arc<NamedType>>> {
         let TypeNameKind::Named {
@@ -127,11 +128,53 @@ impl Binder<'_> {
         if !arguments.is_empty() || (schema.is_none() && known(&word.name).is_some()) {
             return Ok(None);
         }
-        let found = self.catalog.named_type(schema, &word.name)?;
+        let found = self.types.named_type(schema, &word.name)?;
         if let Some(named) = &found {
             self.access.uses_type(named.id);
         }
         Ok(found)
+    }
+
+    /// An expression as the text that is kept of it: types that users have named are found
+    /// whatever the search path.
+    pub(super) fn kept_text(&self, expr: &ast::Expr) -> Result<String> {
+        let mut kept = expr.clone();
+        let mut failed = None;
+        ast::walk_expr_mut(&mut kept, &mut |part| {
+            if let ast::ExprKind::Cast { data_type, .. }
+            | ast::ExprKind::TypedString { data_type, .. } = &mut part.kind
+                && let Err(error) = self.qualify(data_type)
+            {
+                failed = Some(error);
+            }
+        });
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(kept.to_string()),
+        }
+    }
+
+    /// Puts the schema before the name of a type that is not in `public`, where names alone are
+    /// looked up in kept text.
+    fn qualify(&self, name: &mut TypeName) -> Result<()> {
+        let TypeNameKind::Named { name: words, .. } = &mut name.kind else {
+            return Ok(());
+        };
+        if let ([word], None) = (words.parts.as_slice(), known(&words.last().name))
+            && let Some(named) = self.types.named_type(None, &word.name)?
+            && named.schema != "public"
+        {
+            let span = words.span;
+            words.parts.insert(
+                0,
+                Ident {
+                    name: named.schema.clone(),
+                    quoted: true,
+                    span,
+                },
+            );
+        }
+        Ok(())
     }
 
     /// The type of a column.
@@ -229,7 +272,7 @@ impl Binder<'_> {
                             word.span,
                         ));
                     }
-                    return Err(undefined(&word.name, word.span));
+                    return Err(undefined(&word.name, &self.types.named_types(), word.span));
                 };
                 with_arguments(data_type, &word.name, arguments, name.span)
             }
@@ -237,12 +280,16 @@ impl Binder<'_> {
     }
 }
 
-fn undefined(name: &str, span: Span) -> Error {
+fn undefined(name: &str, named: &[Arc<NamedType>], span: Span) -> Error {
     let error = Error::new(
         SqlState::UNDEFINED_OBJECT,
         format!("type \"{name}\" does not exist"),
     )
     .at(span);
+    if let Some(elsewhere) = named.iter().find(|of| of.name == name) {
+        let (schema, name) = (quoted(&elsewhere.schema), quoted(name));
+        return error.hint(format!("Did you mean {schema}.{name}?"));
+    }
     let meant = match name {
         "datetime" | "datetime2" | "smalldatetime" => Some("timestamp"),
         "blob" | "binary" | "varbinary" | "longblob" | "image" => Some("bytea"),
@@ -261,7 +308,8 @@ fn undefined(name: &str, span: Span) -> Error {
             NAMES
                 .iter()
                 .map(|(known, _)| *known)
-                .chain(["double precision", "timestamp with time zone"]),
+                .chain(["double precision", "timestamp with time zone"])
+                .chain(named.iter().map(|of| of.name.as_str())),
         ),
     };
     with_hint(error, meant.map(|meant| format!("Did you mean {meant}?")))

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::{
     ast::{AccessStatement, ObjectKind, RoleSpec, Statement},
     bound::{ColumnId, Expr, LogicalPlan},
-    catalog::named_type::NamedType,
+    catalog::named_type::{NamedType, TypeId},
     catalog::{ColumnNumber, Index, PartitionBound, Sequence, SequenceId, Table},
+    types::{EnumLabel, EnumPlace},
 };
 
 /// A statement that changes the catalog.
@@ -57,6 +58,24 @@ pub enum Definition {
         /// The command tag.
         tag: &'static str,
     },
+    /// CREATE TYPE … AS ENUM; the numbers of its labels are given by the engine.
+    CreateEnum {
+        /// The shell that it defines; 0: none.
+        id: TypeId,
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        name: String,
+        /// Its labels, in order.
+        labels: Vec<EnumLabel>,
+    },
+    /// ALTER TYPE.
+    AlterType {
+        /// Which.
+        of: Arc<NamedType>,
+        /// What happens to it.
+        change: TypeChange,
+    },
     /// DROP TYPE, DROP DOMAIN.
     DropTypes {
         /// Which.
@@ -70,6 +89,32 @@ pub enum Definition {
     },
     /// Roles, owners and privileges.
     Access(Box<AccessStatement>),
+}
+
+/// What ALTER TYPE does.
+#[derive(Clone, Debug)]
+pub enum TypeChange {
+    /// ADD VALUE.
+    AddValue {
+        /// The new label.
+        label: String,
+        /// Where it goes.
+        place: EnumPlace,
+    },
+    /// RENAME VALUE.
+    RenameValue {
+        /// The label as it was.
+        from: String,
+        /// … as it is to be.
+        to: String,
+    },
+    /// RENAME TO, SET SCHEMA.
+    Rename {
+        /// Its schema from now on.
+        schema: String,
+        /// Its name from now on.
+        name: String,
+    },
 }
 
 /// CREATE TABLE.

@@ -21,7 +21,7 @@ pub use change::{
 pub use copy::{CopyFormat, CopyFrom, CopyHeader, CopyOptions, CopyTo};
 pub use definition::{
     AlterTable, CreateIndex, CreateSchema, CreateTable, CreateView, Definition, Drop, OnCommit,
-    SequenceDefinition, Truncate,
+    SequenceDefinition, Truncate, TypeChange,
 };
 pub use expr::{
     AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, HypotheticalMeasure,

@@ -1,6 +1,6 @@
-//! Types that users name: domains, and distinct types.
+//! Types that users name: domains, distinct types and enumerated types.
 
-use crate::types::DataType;
+use crate::types::{DataType, EnumType};
 
 /// Names a type for ever; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,8 @@ pub enum NamedTypeKind {
     Distinct(DataType),
     /// A type whose values satisfy conditions.
     Domain(Domain),
+    /// A type whose values are a list of labels.
+    Enum(EnumType),
 }
 
 /// A domain.
@@ -44,6 +46,35 @@ pub struct Domain {
 }
 
 impl NamedType {
+    /// An enumerated type.
+    #[must_use]
+    pub fn of_enum(of: EnumType) -> NamedType {
+        NamedType {
+            id: TypeId(of.id()),
+            schema: of.schema().to_owned(),
+            name: of.name().to_owned(),
+            kind: NamedTypeKind::Enum(of),
+        }
+    }
+
+    /// What it is, as an enumerated type.
+    #[must_use]
+    pub fn as_enum(&self) -> Option<EnumType> {
+        match self.kind {
+            NamedTypeKind::Enum(of) => Some(of),
+            _ => None,
+        }
+    }
+
+    /// Whether values of `data_type` are values of it: columns that have the type by itself.
+    #[must_use]
+    pub fn is_type_of(&self, data_type: DataType) -> bool {
+        match (self.as_enum(), data_type.enum_type()) {
+            (Some(of), Some(other)) => of.id() == other.id(),
+            _ => false,
+        }
+    }
+
     /// The type of its values; `None`: it has none yet.
     #[must_use]
     pub fn base(&self) -> Option<DataType> {
@@ -51,6 +82,7 @@ impl NamedType {
             NamedTypeKind::Shell => None,
             NamedTypeKind::Distinct(base) => Some(*base),
             NamedTypeKind::Domain(domain) => Some(domain.base),
+            NamedTypeKind::Enum(of) => Some(DataType::Enum(*of)),
         }
     }
 

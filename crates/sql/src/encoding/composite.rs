@@ -23,7 +23,10 @@ use crate::{
         decode::read_value,
         row::{Storage, encode_value, read_varint, unzigzag, write_varint, zigzag},
     },
-    types::{Array, DataType, Dimension, ElementType, Json, MAX_DIMENSIONS, ObjectReference},
+    types::{
+        Array, DataType, Dimension, ENUM_ELEMENT, ElementType, Json, MAX_DIMENSIONS,
+        ObjectReference,
+    },
 };
 
 /// How deep a stored `jsonb` may be nested: deeper than any that is written.
@@ -48,9 +51,9 @@ pub(crate) fn encode(value: &Value) -> Option<Vec<u8>> {
 pub(crate) fn decode(data_type: DataType, bytes: &[u8]) -> Option<Value> {
     let mut at = 0;
     let value = match data_type {
-        DataType::Array(_) => Value::Array(Box::new(decode_array(bytes, &mut at)?)),
+        DataType::Array(element) => Value::Array(Box::new(decode_array(element, bytes, &mut at)?)),
         DataType::Int2Vector | DataType::OidVector => {
-            let array = decode_array(bytes, &mut at)?;
+            let array = decode_array(ElementType::INT2, bytes, &mut at)?;
             Value::Array(Box::new(Array::vector(array.into_values())))
         }
         DataType::Object(_) => {
@@ -89,7 +92,9 @@ fn encode_array(array: &Array, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-fn decode_array(bytes: &[u8], at: &mut usize) -> Option<Array> {
+/// `declared`: the type of the elements as the column says it, which of several enumerated types
+/// only it knows.
+fn decode_array(declared: ElementType, bytes: &[u8], at: &mut usize) -> Option<Array> {
     let count = usize::try_from(read_varint(bytes, at)?)
         .ok()
         .filter(|count| *count <= MAX_DIMENSIONS)?;
@@ -101,7 +106,12 @@ fn decode_array(bytes: &[u8], at: &mut usize) -> Option<Array> {
         elements = elements.checked_mul(length as usize)?;
         dimensions.push(Dimension { lower, length });
     }
-    let element = ElementType::numbered(read_varint(bytes, at)?.try_into().ok()?)?.data_type();
+    let number: u32 = read_varint(bytes, at)?.try_into().ok()?;
+    let element = if number == ENUM_ELEMENT && declared.number() == ENUM_ELEMENT {
+        declared.data_type()
+    } else {
+        ElementType::numbered(number)?.data_type()
+    };
     let storage = Storage::of(element);
     // Every element takes a byte at least.
     if elements > bytes.len().saturating_sub(*at) {

@@ -19,6 +19,7 @@
 //! |                       | without the blanks at its end                                    |
 //! | interval              | its length in microseconds, 16 bytes, sign flipped               |
 //! | uuid                  | its 16 bytes                                                     |
+//! | enumerated types      | the position of the label, as bytea                              |
 //! | arrays                | per element 0x01 and its payload, or 0x02 for NULL; 0x00; number |
 //! |                       | of dimensions, their lengths, their lower bounds                 |
 //! | jsonb                 | kind; of arrays and objects the count, then what they hold       |
@@ -314,6 +315,7 @@ fn encode_payload(data_type: DataType, value: &Value, out: &mut Vec<u8>) -> Resu
             escape(value.trim_end_matches(' ').as_bytes(), out);
         }
         (DataType::Bytea, Value::Bytea(value)) => escape(value, out),
+        (DataType::Enum(_), Value::Enum(value)) => escape(value.position(), out),
         (DataType::Interval, Value::Interval(value)) => {
             let micros = interval_micros(*value);
             out.extend_from_slice(&(micros as u128 ^ 1 << 127).to_be_bytes());
@@ -480,7 +482,8 @@ fn payload_len(data_type: DataType, payload: &[u8], mask: u8) -> Option<usize> {
         | DataType::Char(_)
         | DataType::Name
         | DataType::InternalChar
-        | DataType::Bytea => escaped_len(payload, mask)?,
+        | DataType::Bytea
+        | DataType::Enum(_) => escaped_len(payload, mask)?,
         DataType::Json => escaped_len(payload, mask)?,
         DataType::Jsonb => json_len(payload, mask, 0)?,
         DataType::Int2Vector => array_len(DataType::Int2, payload, mask)?,
@@ -525,7 +528,8 @@ fn decode_payload<'a>(
         | DataType::Char(_)
         | DataType::Name
         | DataType::InternalChar
-        | DataType::Bytea => {
+        | DataType::Bytea
+        | DataType::Enum(_) => {
             let body = payload.get(..payload.len().checked_sub(2)?)?;
             if mask == 0 && memchr::memchr(ESCAPE, body).is_none() {
                 return Some(ValueRef::Bytes(body));

@@ -22,7 +22,7 @@ pub(crate) mod value_ref;
 pub(crate) use decode::RowDecoder;
 pub(crate) use key::{KeyColumn, KeyLayout};
 pub(crate) use row::TableCodec;
-pub(crate) use value_ref::ValueRef;
+pub(crate) use value_ref::{ValueRef, enum_value};
 
 use crate::{Error, SqlState};
 

@@ -15,12 +15,13 @@
 //! | integers, date      | 0–8: that many bytes, little-endian two's complement                |
 //! | times               | as integers; 9–13: whole seconds in tag − 8 bytes                   |
 //! | real, double        | 0–7: a whole number, as integers; 8: IEEE bits                      |
-//! | text, bytea, numeric, interval, json, jsonb, arrays | 0–12: length; 13: a length byte first; 14: a u32 first |
+//! | text, bytea, numeric, interval, json, jsonb, arrays, enumerated types | 0–12: length; 13: a length byte first; 14: a u32 first |
 //! | uuid                | 0: 16 bytes                                                         |
 //!
 //! A numeric's data is its scale (varint) and its digits as a big-endian two's
 //! complement number; an interval's three zigzag varints: months, days, microseconds. What
-//! arrays and jsonb consist of says `composite`.
+//! arrays and jsonb consist of says `composite`. A value of an enumerated type is the position of
+//! its label (`types::enum_position`).
 //!
 //! Columns of the primary key stand in the key and are left out of the row where the key gives
 //! them back exactly. So a row costs one byte and a half byte per column above its data, and
@@ -84,7 +85,8 @@ impl Storage {
             | DataType::Array(_)
             | DataType::Int2Vector
             | DataType::OidVector
-            | DataType::Object(_) => Storage::Bytes,
+            | DataType::Object(_)
+            | DataType::Enum(_) => Storage::Bytes,
             DataType::Rounded(time, _) => Storage::of(time.data_type()),
         }
     }
@@ -390,6 +392,7 @@ pub(crate) fn encode_value(storage: Storage, value: &Value, out: &mut Vec<u8>) -
         (Storage::Bytes, Value::Text(value)) => push_bytes(value.as_bytes(), out)?,
         (Storage::Bytes, Value::Bytea(value)) => push_bytes(value, out)?,
         (Storage::Bytes, Value::Json(value)) => push_bytes(value.as_bytes(), out)?,
+        (Storage::Bytes, Value::Enum(value)) => push_bytes(value.position(), out)?,
         (Storage::Bytes, Value::Array(_) | Value::Jsonb(_) | Value::Object(_)) => {
             push_bytes(&composite::encode(value)?, out)?
         }

@@ -410,3 +410,73 @@ fn a_reference_borrows_from_the_row() {
         .unwrap();
     assert_eq!(seen.len(), 2);
 }
+
+/// A type whose labels were added at these places.
+fn enum_type(places: &[u16]) -> crate::types::EnumType {
+    use crate::types::{EnumPlace, EnumType, new_enum_labels};
+    let made = |labels| EnumType::new(1, 2, "public".to_owned(), "e".to_owned(), labels);
+    let names = ["a", "b"].map(str::to_owned).to_vec();
+    let mut of = made(new_enum_labels(names).unwrap());
+    for (count, place) in places.iter().enumerate() {
+        let labels = of.labels();
+        let place = match labels.get(usize::from(*place) % (labels.len() + 1)) {
+            Some(next) => EnumPlace::Before(next.name().to_owned()),
+            None => EnumPlace::End,
+        };
+        of = made(of.with_label(0, format!("l{count}"), &place).unwrap());
+    }
+    of
+}
+
+quickcheck! {
+    fn keys_of_labels_are_in_their_order(places: Vec<u16>, flags: u8) -> bool {
+        let of = enum_type(&places);
+        let column = KeyColumn {
+            data_type: DataType::Enum(of),
+            descending: flags & 1 != 0,
+            nulls_first: flags & 2 != 0,
+            nullable: flags & 4 != 0,
+        };
+        let layout = KeyLayout::index(vec![column]);
+        let mut keys = Vec::new();
+        for value in of.values() {
+            let mut key = Vec::new();
+            layout.encode([&value], &mut key).unwrap();
+            let mut back = Value::Null;
+            layout
+                .decode(&key, &[Some(0)], &mut Vec::new(), &mut |_, found| {
+                    back = found.to_value(column.data_type)?;
+                    Ok(())
+                })
+                .unwrap();
+            if back != value || layout.suffix(&key).unwrap() != [0u8; 0] {
+                return false;
+            }
+            keys.push(key);
+        }
+        keys.windows(2)
+            .all(|pair| pair[0] != pair[1] && (pair[0] < pair[1]) != column.descending)
+    }
+
+    fn labels_and_their_arrays_survive_in_rows(places: Vec<u16>, which: u16) -> bool {
+        let of = enum_type(&places);
+        let values: Vec<Value> = of.values().collect();
+        let value = values[usize::from(which) % values.len()].clone();
+        let array = Value::Array(Box::new(crate::types::Array::new(vec![
+            Value::Null,
+            value.clone(),
+        ])));
+        let data_type = DataType::Enum(of);
+        let types = vec![data_type, data_type.array().unwrap(), data_type];
+        let codec = Arc::new(TableCodec::from_types(types, &[2]));
+        let row = [value.clone(), array, value];
+        let (mut key, mut bytes) = (Vec::new(), Vec::new());
+        codec.encode_key(&row, &mut key).unwrap();
+        codec.encode_row(&row, &mut bytes).unwrap();
+        let mut back = vec![Value::Null; 3];
+        RowDecoder::new(codec, &[0, 1, 2])
+            .decode_values(&key, &bytes, &mut Vec::new(), &mut back)
+            .unwrap();
+        back == row
+    }
+}

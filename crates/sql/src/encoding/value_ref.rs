@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     DataType, Decimal, Interval, Result, Value,
     encoding::{composite, corrupt},
-    types::TimeTz,
+    types::{EnumType, TimeTz},
 };
 
 /// A value as the decoders give it. What it means is up to its column's type: an
@@ -24,7 +24,8 @@ pub(crate) enum ValueRef<'a> {
     Float4(f32),
     /// `double precision`.
     Float8(f64),
-    /// Character strings, `bytea`, `json`, and the bytes of `jsonb` and arrays.
+    /// Character strings, `bytea`, `json`, the bytes of `jsonb` and arrays, and positions of
+    /// labels.
     Bytes(&'a [u8]),
     /// `numeric`: two's complement, big-endian, times 10^-scale.
     Decimal {
@@ -81,6 +82,7 @@ impl ValueRef<'_> {
                 Value::Oid(value.try_into().map_err(range)?)
             }
             (DataType::Bytea, ValueRef::Bytes(bytes)) => Value::Bytea(bytes.to_vec()),
+            (DataType::Enum(of), ValueRef::Bytes(bytes)) => enum_value(of, bytes)?,
             (DataType::Json, ValueRef::Bytes(bytes)) => Value::Json(
                 CompactString::from_utf8(bytes).map_err(|_| corrupt("a string is not UTF-8"))?,
             ),
@@ -102,6 +104,13 @@ impl ValueRef<'_> {
             _ => return Err(corrupt("a value is of another type than its column")),
         })
     }
+}
+
+/// The value whose label's position was stored.
+pub(crate) fn enum_value(of: EnumType, position: &[u8]) -> Result<Value> {
+    of.positioned(position)
+        .map(Value::Enum)
+        .ok_or_else(|| corrupt("a value of an enumerated type has no label"))
 }
 
 /// `digits`, a big-endian two's complement number, times 10^-`scale`.

@@ -255,7 +255,7 @@ fn fits(value: &Value, data_type: DataType) -> bool {
                 DataType::Array(_) | DataType::Int2Vector | DataType::OidVector
             )
             | (Value::Oid(_), DataType::Oid)
-    )
+    ) || matches!((value, data_type), (Value::Enum(value), DataType::Enum(of)) if value.enum_type() == of)
 }
 
 impl BulkLoader {

@@ -287,9 +287,12 @@ impl Session {
             )
             .at(name.span));
         }
+        let catalog = self.catalog();
+        let path = Arc::clone(&self.settings.search_path);
+        let reader = catalog.with_path(&path);
         let types: Vec<DataType> = types
             .iter()
-            .map(crate::binder::type_named)
+            .map(|name| crate::binder::type_named(name, &reader))
             .collect::<Result<_>>()?;
         let prepared = Prepared::from_ast(Arc::clone(sql), statement.clone()).with_types(types);
         // Errors in the statement show now.
@@ -361,13 +364,16 @@ impl Session {
             .at(name.span));
         }
         let options = BindOptions::default();
+        let catalog = self.catalog();
+        let path = Arc::clone(&self.settings.search_path);
+        let reader = catalog.with_path(&path);
         let transaction = self.read_transaction()?;
         let context = self.exec_context(transaction, Vec::new(), None);
         arguments
             .iter()
             .zip(&planned.parameters)
             .map(|(argument, data_type)| {
-                let expr = crate::binder::bind_constant(argument, *data_type, &options)?;
+                let expr = crate::binder::bind_constant(argument, *data_type, &reader, &options)?;
                 crate::eval::CompiledExpr::compile(&expr, &|_| None)?.eval(&[], &context.eval())
             })
             .collect()

@@ -223,7 +223,11 @@ impl Prepared {
         bind_options: BindOptions,
     ) -> Result<Arc<Planned>> {
         let bind_options = BindOptions {
-            parameter_types: self.parameter_types.clone(),
+            parameter_types: self
+                .parameter_types
+                .iter()
+                .map(|of| catalog.newest_type(*of))
+                .collect(),
             double_quoted_strings: options.double_quoted_strings,
             ..bind_options
         };

@@ -641,6 +641,7 @@ fn is_definition(kind: &StatementKind) -> bool {
             | StatementKind::Comment(_)
             | StatementKind::CreateType(_)
             | StatementKind::CreateDomain(_)
+            | StatementKind::AlterType(_)
             | StatementKind::DropType(_)
             | StatementKind::Access(_)
             | StatementKind::AlterTable(_)

@@ -184,6 +184,9 @@ pub fn overloads(name: &str) -> Vec<&'static Signature> {
 /// Functions with rules of their own: any number of arguments, of one type.
 pub const CONDITIONAL: [&str; 4] = ["coalesce", "nullif", "greatest", "least"];
 
+/// Functions whose values follow from the enumerated type of their arguments.
+pub const OF_ENUMS: [&str; 3] = ["enum_first", "enum_last", "enum_range"];
+
 /// The names of all functions, aggregates included, for suggestions and completion.
 pub fn names() -> impl Iterator<Item = &'static str> {
     let mut previous = "";
@@ -191,6 +194,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
         .map(|signature| signature.name)
         .filter(move |name| std::mem::replace(&mut previous, name) != *name)
         .chain(CONDITIONAL)
+        .chain(OF_ENUMS)
         .chain(aggregate_names())
 }
 

@@ -154,6 +154,23 @@ pub(crate) fn is_reserved(word: &str) -> bool {
     grammar::is_reserved(word)
 }
 
+/// A name as SQL writes it: in double quotes where it must be.
+pub(crate) fn quoted(name: &str) -> String {
+    let plain = name
+        .chars()
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase() || first == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !is_reserved(name);
+    if plain {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
 fn parsed<'t>(sql: &'t str, script: &'t Script, piece: &Piece) -> Parsed<'t> {
     Parsed {
         sql,

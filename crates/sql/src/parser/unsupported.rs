@@ -82,6 +82,33 @@ const DROPPED: [&str; 17] = [
     "language",
 ];
 
+/// Whether a statement about a type is of a form that is there, so that what is wrong with it is
+/// its syntax.
+fn is_type_that_is_there(sql: &str, piece: Span, words: &[(String, Span)]) -> bool {
+    let [(first, _), (second, at), ..] = words else {
+        return false;
+    };
+    let forms: &[&str] = match (first.as_str(), second.as_str()) {
+        ("create", "type") => &["enum"],
+        ("alter", "type") => &["value", "to", "schema"],
+        _ => return false,
+    };
+    let mut scanner = Scanner::new(sql, at.end);
+    let mut found = false;
+    while let Ok(Some((token, span))) = scanner.next_token() {
+        if span.end > piece.end {
+            break;
+        }
+        let word = sql[span.start..span.end].to_ascii_lowercase();
+        match token {
+            Token::Word if word == "attribute" => return false,
+            Token::Word if forms.contains(&word.as_str()) => found = true,
+            _ => {}
+        }
+    }
+    found
+}
+
 /// The answer to a statement that did not parse, where its first words tell which it is.
 pub(super) fn statement(sql: &str, piece: Span) -> Option<Error> {
     let mut scanner = Scanner::new(sql, piece.start);
@@ -113,6 +140,9 @@ pub(super) fn statement(sql: &str, piece: Span) -> Option<Error> {
         return DROPPED
             .contains(&what.as_str())
             .then(|| error(&format!("DROP {}", what.to_ascii_uppercase()), 2));
+    }
+    if is_type_that_is_there(sql, piece, &words) {
+        return None;
     }
     STATEMENTS
         .iter()

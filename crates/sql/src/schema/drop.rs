@@ -105,7 +105,7 @@ impl Schema {
     pub(super) fn drop_type(&mut self, of: &NamedType) -> Result<()> {
         for table in self.tables.values() {
             for column in &table.columns {
-                if column.named_type == Some(of.id) {
+                if column.named_type == Some(of.id) || of.is_type_of(column.data_type) {
                     let what = format!("column {} of table {}", column.name, table.name);
                     return Err(needed(&what, "the type"));
                 }

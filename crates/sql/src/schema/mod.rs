@@ -5,6 +5,7 @@
 //! rows: statements that only read or change rows are checked and otherwise passed over.
 
 mod drop;
+mod types;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,6 +22,7 @@ use crate::{
     },
     error::{Error, Result, SqlState},
     parser, system,
+    types::EnumType,
 };
 
 /// The schema that there is from the start.
@@ -114,6 +116,22 @@ impl Schema {
                 self.types.insert(definition.id, Arc::new(definition));
                 Ok(())
             }
+            Definition::CreateEnum {
+                id,
+                schema,
+                name,
+                labels,
+            } => {
+                let id = match id {
+                    TypeId(0) => self.allocate(),
+                    TypeId(shell) => shell,
+                };
+                let array = self.allocate();
+                let made = NamedType::of_enum(EnumType::new(id, array, schema, name, labels));
+                self.types.insert(made.id, Arc::new(made));
+                Ok(())
+            }
+            Definition::AlterType { of, change } => self.alter_type(&of, change),
             Definition::DropTypes { types, .. } => {
                 types.iter().try_for_each(|of| self.drop_type(of))
             }
@@ -403,6 +421,10 @@ impl CatalogReader for Schema {
             .cloned())
     }
 
+    fn named_types(&self) -> Vec<Arc<NamedType>> {
+        self.types.values().cloned().collect()
+    }
+
     fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
         self.types.get(&id).cloned()
     }
@@ -432,6 +454,32 @@ mod tests {
                 format!("{} {}{null}", column.name, column.data_type)
             })
             .collect()
+    }
+
+    #[test]
+    fn tables_follow_their_enumerated_types() {
+        let mut schema = applied(
+            "CREATE TYPE mood AS ENUM ('sad', 'ok');
+             CREATE TABLE a (m mood DEFAULT 'ok', ms mood[], CHECK (m > 'sad'::mood));
+             CREATE VIEW v AS SELECT m FROM a WHERE m = 'ok';
+             ALTER TYPE mood ADD VALUE 'happy';
+             ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';
+             ALTER TYPE mood RENAME TO humour;",
+        )
+        .unwrap();
+        assert_eq!(columns(&schema, "a"), ["m humour", "ms humour[]"]);
+        let table = schema.table(None, "a").unwrap().unwrap();
+        assert_eq!(table.checks[0].text, "m > 'sad'::\"humour\"");
+        let (default, _) = table.columns[0].default.as_ref().unwrap();
+        assert_eq!(default, "'fine'");
+        schema
+            .apply("SELECT m = 'happy' FROM v; SELECT enum_first(m) FROM a;")
+            .unwrap();
+        assert!(schema.apply("SELECT m = 'ok' FROM v").is_err());
+        assert!(schema.apply("DROP TYPE humour").is_err());
+        schema
+            .apply("DROP VIEW v; DROP TABLE a; DROP TYPE humour")
+            .unwrap();
     }
 
     #[test]

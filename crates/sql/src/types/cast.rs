@@ -117,6 +117,7 @@ impl Value {
             (Value::Int4(number), DataType::Boolean) => Ok(Value::Boolean(number != 0)),
             (Value::Bytea(bytes), DataType::Bytea) => Ok(Value::Bytea(bytes)),
             (Value::Uuid(uuid), DataType::Uuid) => Ok(Value::Uuid(uuid)),
+            (Value::Enum(value), DataType::Enum(of)) => value.in_type(of).map(Value::Enum),
             (value, DataType::Interval) => match value {
                 Value::Interval(_) => Ok(value),
                 Value::Time(micros) => Ok(Value::Interval(Interval {

@@ -58,6 +58,7 @@ impl Value {
             (Value::TimeTz(a), Value::TimeTz(b)) => a.cmp(b),
             (Value::Interval(a), Value::Interval(b)) => a.span().cmp(&b.span()),
             (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+            (Value::Enum(a), Value::Enum(b)) => a.cmp(b),
             (Value::Array(a), Value::Array(b)) => a.compare(b),
             (Value::Json(a), Value::Json(b)) => a.as_bytes().cmp(b.as_bytes()),
             (Value::Jsonb(a), Value::Jsonb(b)) => a.compare(b),
@@ -93,6 +94,7 @@ impl Value {
             Value::Jsonb(_) => 14,
             Value::Null => 15,
             Value::TimeTz(_) => 16,
+            Value::Enum(_) => 17,
         }
     }
 
@@ -133,6 +135,15 @@ impl Value {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The label of a value of an enumerated type.
+    #[must_use]
+    pub fn as_label(&self) -> Option<&'static str> {
+        match self {
+            Value::Enum(value) => Some(value.label()),
             _ => None,
         }
     }
@@ -206,6 +217,7 @@ impl Value {
             Value::TimeTz(time) => time.hash(state),
             Value::Interval(interval) => interval.span().hash(state),
             Value::Uuid(uuid) => uuid.hash(state),
+            Value::Enum(value) => value.hash(state),
             Value::Array(array) => array
                 .values()
                 .iter()

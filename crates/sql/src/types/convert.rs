@@ -148,6 +148,7 @@ impl FromValue for String {
     fn from_value(value: &Value) -> Result<String> {
         value
             .as_text()
+            .or(value.as_label())
             .map(str::to_owned)
             .ok_or_else(|| mismatch(value, "String"))
     }
@@ -163,6 +164,7 @@ impl FromValue for CompactString {
     fn from_value(value: &Value) -> Result<CompactString> {
         match value {
             Value::Text(text) => Ok(text.clone()),
+            Value::Enum(value) => Ok(CompactString::new(value.label())),
             _ => Err(mismatch(value, "CompactString")),
         }
     }

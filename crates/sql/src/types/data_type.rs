@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{ElementType, ObjectClass, RoundedTime};
+use super::{ElementType, EnumType, ObjectClass, RoundedTime};
 
 /// An SQL data type. The names and rules are PostgreSQL's, with an 8-bit integer added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +66,8 @@ pub enum DataType {
     OidVector,
     /// An array of any number of dimensions.
     Array(ElementType),
+    /// An enumerated type.
+    Enum(EnumType),
     /// A time with so many digits of seconds, 0 to 5: the type of a column or a cast; values and
     /// expressions are of the type without it.
     Rounded(RoundedTime, u8),
@@ -94,6 +96,8 @@ pub enum TypeCategory {
     Array,
     /// Numbers of objects of the catalog.
     Object,
+    /// Enumerated types.
+    Enum,
 }
 
 impl DataType {
@@ -125,6 +129,7 @@ impl DataType {
             DataType::Uuid | DataType::Json | DataType::Jsonb => TypeCategory::User,
             DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => TypeCategory::Array,
             DataType::Oid | DataType::Object(_) => TypeCategory::Object,
+            DataType::Enum(_) => TypeCategory::Enum,
             DataType::Rounded(time, _) => time.data_type().category(),
         }
     }
@@ -135,6 +140,27 @@ impl DataType {
         match self {
             DataType::Rounded(time, _) => time.data_type(),
             other => other,
+        }
+    }
+
+    /// The enumerated type that values, or the elements of arrays, are of.
+    #[must_use]
+    pub fn enum_type(self) -> Option<EnumType> {
+        match self.element().unwrap_or(self) {
+            DataType::Enum(of) => Some(of),
+            _ => None,
+        }
+    }
+
+    /// The type with that definition of its enumerated type, if it is one of that type.
+    #[must_use]
+    pub fn with_definition(self, of: EnumType) -> DataType {
+        if self.enum_type().is_none_or(|own| own.id() != of.id()) {
+            return self;
+        }
+        match self {
+            DataType::Array(_) => DataType::Enum(of).array().unwrap_or(self),
+            _ => DataType::Enum(of),
         }
     }
 
@@ -213,6 +239,7 @@ impl fmt::Display for DataType {
             DataType::Int2Vector => f.write_str("int2vector"),
             DataType::OidVector => f.write_str("oidvector"),
             DataType::Array(element) => write!(f, "{}[]", element.data_type()),
+            DataType::Enum(of) => write!(f, "{of}"),
             DataType::Rounded(RoundedTime::Time, digits) => {
                 write!(f, "time({digits}) without time zone")
             }

@@ -73,6 +73,7 @@ impl fmt::Display for ValueDisplay<'_> {
             Value::Jsonb(json) => write!(f, "{json}"),
             Value::Oid(number) => write!(f, "{number}"),
             Value::Object(object) => write!(f, "{object}"),
+            Value::Enum(value) => f.write_str(value.label()),
         }
     }
 }

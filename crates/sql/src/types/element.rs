@@ -1,6 +1,6 @@
 //! The types that elements of arrays can have, and times of a lower precision.
 
-use super::{DataType, ObjectClass};
+use super::{DataType, EnumType, ObjectClass};
 
 /// The type of an array's elements: any scalar type, without length or precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,7 +9,7 @@ pub struct ElementType(Scalar);
 macro_rules! scalars {
     ($($number:literal $name:ident => $data_type:expr, [$($pattern:tt)*];)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        enum Scalar { $($name),* }
+        enum Scalar { $($name,)* Enum(EnumType) }
 
         impl ElementType {
             /// The element type for values of this type; `None` for arrays and what has no
@@ -18,6 +18,7 @@ macro_rules! scalars {
             pub fn of(data_type: DataType) -> Option<ElementType> {
                 Some(ElementType(match data_type {
                     $($($pattern)* => Scalar::$name,)*
+                    DataType::Enum(of) => Scalar::Enum(of),
                     _ => return None,
                 }))
             }
@@ -25,16 +26,22 @@ macro_rules! scalars {
             /// The type.
             #[must_use]
             pub fn data_type(self) -> DataType {
-                match self.0 { $(Scalar::$name => $data_type),* }
+                match self.0 {
+                    $(Scalar::$name => $data_type,)*
+                    Scalar::Enum(of) => DataType::Enum(of),
+                }
             }
 
-            /// The number that the catalog names it by.
+            /// The number that the catalog names it by; of all enumerated types [`ENUM_ELEMENT`].
             #[cfg(feature = "engine")]
             pub(crate) fn number(self) -> u32 {
-                match self.0 { $(Scalar::$name => $number),* }
+                match self.0 {
+                    $(Scalar::$name => $number,)*
+                    Scalar::Enum(_) => ENUM_ELEMENT,
+                }
             }
 
-            /// The element type of that number.
+            /// The element type of that number, which is none of an enumerated type.
             #[cfg(feature = "engine")]
             pub(crate) fn numbered(number: u32) -> Option<ElementType> {
                 Some(ElementType(match number {
@@ -45,6 +52,10 @@ macro_rules! scalars {
         }
     };
 }
+
+/// The number of elements of enumerated types: which, their column knows.
+#[cfg(feature = "engine")]
+pub(crate) const ENUM_ELEMENT: u32 = 31;
 
 scalars! {
     1 Boolean => DataType::Boolean, [DataType::Boolean];

@@ -71,6 +71,7 @@ impl Value {
                 Value::Interval(interval::parse(text, conversion.style.interval)?)
             }
             DataType::Uuid => Value::Uuid(parse_uuid(text)?),
+            DataType::Enum(of) => Value::Enum(of.parse(text)?),
             DataType::Json => {
                 Json::parse(text)?;
                 Value::Json(CompactString::new(text))

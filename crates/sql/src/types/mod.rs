@@ -16,6 +16,8 @@ pub(crate) mod date_time_input;
 pub(crate) mod decimal;
 mod display;
 mod element;
+mod enum_position;
+mod enum_type;
 pub(crate) mod input;
 mod interval;
 mod interval_display;
@@ -40,7 +42,10 @@ pub use decimal::Decimal;
 pub use display::ValueDisplay;
 #[cfg(feature = "engine")]
 pub(crate) use display::write_hex;
+#[cfg(feature = "engine")]
+pub(crate) use element::ENUM_ELEMENT;
 pub use element::{ElementType, RoundedTime};
+pub use enum_type::{EnumLabel, EnumPlace, EnumType, EnumValue, new_enum_labels};
 pub use json::Json;
 #[cfg(feature = "engine")]
 pub(crate) use json::{index as json_index, raw_json, write_string as write_json_string};

@@ -89,7 +89,7 @@ fn base(data_type: DataType) -> DataType {
 }
 
 impl DataType {
-    /// How the catalog lists the type; of an array: its elements' type.
+    /// How the catalog lists the type, if every database has it; of an array: its elements' type.
     #[must_use]
     pub fn entry(self) -> Option<&'static TypeEntry> {
         let wanted = match self {
@@ -104,6 +104,11 @@ impl DataType {
     #[must_use]
     pub fn oid(self) -> u32 {
         let is_array = matches!(self, DataType::Array(_));
+        match self.enum_type() {
+            Some(of) if is_array => return of.array_oid(),
+            Some(of) => return of.oid(),
+            None => {}
+        }
         self.entry()
             .map_or(705, |entry| if is_array { entry.array } else { entry.oid })
     }

@@ -3,7 +3,9 @@
 use compact_str::CompactString;
 use uuid::Uuid;
 
-use super::{Array, DataType, Decimal, ElementType, Json, ObjectClass, ObjectReference, TimeTz};
+use super::{
+    Array, DataType, Decimal, ElementType, EnumValue, Json, ObjectClass, ObjectReference, TimeTz,
+};
 
 /// A span of time in PostgreSQL's three independent fields.
 ///
@@ -74,6 +76,8 @@ pub enum Value {
     Oid(u32),
     /// An object of the catalog; its column or expression knows the class.
     Object(Box<ObjectReference>),
+    /// A value of an enumerated type.
+    Enum(EnumValue),
 }
 
 // Rows are vectors of values: their size is the executor's memory traffic.
@@ -114,6 +118,7 @@ impl Value {
             ),
             Value::Json(_) => DataType::Json,
             Value::Jsonb(_) => DataType::Jsonb,
+            Value::Enum(value) => DataType::Enum(value.enum_type()),
         })
     }
 

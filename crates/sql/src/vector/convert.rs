@@ -14,6 +14,7 @@
 //! | uuid                       | FixedSizeBinary(16)                                         |
 //! | json                       | Utf8View                                                    |
 //! | jsonb, arrays              | BinaryView: the bytes that rows hold                        |
+//! | enumerated types           | BinaryView: the position of the label                       |
 //!
 //! Arrow's month-day-nano interval cannot hold SQL's range of microseconds.
 
@@ -33,7 +34,7 @@ use uuid::Uuid;
 
 use crate::{
     DataType, Interval, Result, Value,
-    encoding::{ValueRef, composite, corrupt, wrong_type},
+    encoding::{ValueRef, composite, corrupt, enum_value, wrong_type},
     types::TimeTz,
     vector::{
         batch::arrow_error,
@@ -59,7 +60,7 @@ pub(crate) fn arrow_type(data_type: DataType) -> ArrowType {
         | DataType::Char(_)
         | DataType::Name
         | DataType::InternalChar => ArrowType::Utf8View,
-        DataType::Bytea => ArrowType::BinaryView,
+        DataType::Bytea | DataType::Enum(_) => ArrowType::BinaryView,
         // Of values: others than NULL may have the other form, and another scale.
         DataType::Decimal(_) => decimal::fixed_type(0),
         DataType::Date => ArrowType::Date32,
@@ -121,6 +122,7 @@ pub(crate) fn value_at(array: &dyn Array, data_type: DataType, at: usize) -> Res
         | DataType::Name
         | DataType::InternalChar => Value::Text(array.as_string_view().value(at).into()),
         DataType::Bytea => Value::Bytea(array.as_binary_view().value(at).to_vec()),
+        DataType::Enum(of) => enum_value(of, array.as_binary_view().value(at))?,
         DataType::Decimal(_) => Value::Decimal(decimal::value(array, at)?),
         DataType::Date => Value::Date(array.as_primitive::<Date32Type>().value(at)),
         DataType::Time => Value::Time(array.as_primitive::<Time64MicrosecondType>().value(at)),
@@ -223,7 +225,9 @@ impl ColumnBuilder {
             | DataType::Char(_)
             | DataType::Name
             | DataType::InternalChar => Kind::Text(b::StringViewBuilder::with_capacity(rows)),
-            DataType::Bytea => Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows)),
+            DataType::Bytea | DataType::Enum(_) => {
+                Kind::Bytes(b::BinaryViewBuilder::with_capacity(rows))
+            }
             DataType::Decimal(_) => Kind::Decimal(DecimalBuilder::with_capacity(rows)),
             DataType::Date => Kind::Date(b::Date32Builder::with_capacity(rows)),
             DataType::Time => Kind::Time(b::Time64MicrosecondBuilder::with_capacity(rows)),
@@ -312,6 +316,7 @@ impl ColumnBuilder {
             (Kind::Float8(of), Value::Float8(value)) => of.append_value(*value),
             (Kind::Text(of), Value::Text(value)) => of.append_value(value),
             (Kind::Bytes(of), Value::Bytea(value)) => of.append_value(value),
+            (Kind::Bytes(of), Value::Enum(value)) => of.append_value(value.position()),
             (Kind::Text(of), Value::Json(value)) => of.append_value(value),
             (Kind::Bytes(of), Value::Array(_) | Value::Jsonb(_) | Value::Object(_)) => of
                 .append_value(

@@ -5,6 +5,7 @@ mod copy;
 mod definition;
 mod expr;
 mod merge;
+mod named_type;
 mod query;
 mod session;
 mod statement;

@@ -27,27 +27,10 @@ impl Display for Statement {
             StatementKind::CreateSequence(create) => write!(f, "{create}"),
             StatementKind::CreateSchema(create) => write!(f, "{create}"),
             StatementKind::Comment(comment) => write!(f, "{comment}"),
-            StatementKind::CreateType(create) => match &create.base {
-                Some(base) => write!(f, "CREATE TYPE {} AS {base}", create.name),
-                None => write!(f, "CREATE TYPE {}", create.name),
-            },
-            StatementKind::CreateDomain(create) => {
-                write!(f, "CREATE DOMAIN {} AS {}", create.name, create.base)?;
-                for constraint in &create.constraints {
-                    write!(f, " {constraint}")?;
-                }
-                Ok(())
-            }
-            StatementKind::DropType(drop) => {
-                f.write_str(if drop.domain {
-                    "DROP DOMAIN "
-                } else {
-                    "DROP TYPE "
-                })?;
-                f.write_str(if drop.if_exists { "IF EXISTS " } else { "" })?;
-                separated(f, &drop.names, ", ")?;
-                f.write_str(if drop.cascade { " CASCADE" } else { "" })
-            }
+            StatementKind::CreateType(create) => write!(f, "{create}"),
+            StatementKind::CreateDomain(create) => write!(f, "{create}"),
+            StatementKind::AlterType(alter) => write!(f, "{alter}"),
+            StatementKind::DropType(drop) => write!(f, "{drop}"),
             StatementKind::AlterTable(alter) => write!(f, "{alter}"),
             StatementKind::AlterSequence(alter) => write!(f, "{alter}"),
             StatementKind::Drop(drop) => write!(f, "{drop}"),

@@ -149,8 +149,9 @@ impl<'a> Binder<'a> {
                 let data_type = column.data_type;
                 let bound = self.default(value, data_type, name)?;
                 let null = matches!(value.kind, ast::ExprKind::Null);
+                let text = self.kept_text(value)?;
                 draft.table.columns[ordinal].default =
-                    (!null).then(|| (value.to_string(), bound));
+                    (!null).then_some((text, bound));
             }
             ColumnAction::DropDefault => {
                 if column.identity.is_some() {
@@ -242,6 +243,10 @@ impl<'a> Binder<'a> {
         using: Option<&'a ast::Expr>,
     ) -> Result<()> {
         let to = self.column_type(data_type)?;
+        let named = match data_type.dimensions {
+            0 => self.named_type(data_type)?,
+            _ => None,
+        };
         super::partition::refuse_key_column(&alteration.draft.table, ordinal, "alter", name.span)?;
         let draft = &mut alteration.draft;
         let column = &draft.table.columns[ordinal];
@@ -311,6 +316,9 @@ impl<'a> Binder<'a> {
         }
         let column = &mut draft.table.columns[ordinal];
         column.data_type = to;
+        column.named_type = named
+            .filter(|named| named.as_enum().is_none())
+            .map(|named| named.id);
         column.before = crate::types::Value::Null;
         alteration.values.retain(|(of, _)| *of != number);
         alteration.values.push((number, value));

@@ -44,7 +44,7 @@ impl<'a> Binder<'a> {
                     self.may_attach(parent, &old, name.span)?;
                     draft.table.parents = vec![parent.id];
                     fits_parent(&draft.table, parent, name.span)?;
-                    follow_parent(&mut draft, parent, name.span)?;
+                    follow_parent(&mut draft, parent, name.span, self.types)?;
                     Some(self.partition_bound(parent, partitioning, bound)?)
                 }
                 None => {

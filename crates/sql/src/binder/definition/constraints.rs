@@ -83,7 +83,9 @@ impl<'a> Binder<'a> {
             .hint("Use oid: the name that a number stands for may change."));
         }
         let ordinal = push_column(&mut draft.table, column.name.name.clone(), data_type);
-        draft.table.columns[ordinal].named_type = named.map(|named| named.id);
+        draft.table.columns[ordinal].named_type = named
+            .filter(|named| named.as_enum().is_none())
+            .map(|named| named.id);
         if serial.is_some() {
             self.serial_column(draft, ordinal, data_type)?;
         }
@@ -139,7 +141,8 @@ impl<'a> Binder<'a> {
                         );
                     }
                     let bound = self.default(value, of.data_type, column)?;
-                    draft.table.columns[ordinal].default = Some((value.to_string(), bound));
+                    let text = self.kept_text(value)?;
+                    draft.table.columns[ordinal].default = Some((text, bound));
                 }
                 ColumnConstraintKind::Identity { always, options } => {
                     let of = &draft.table.columns[ordinal];
@@ -162,7 +165,8 @@ impl<'a> Binder<'a> {
                         );
                     }
                     let bound = self.generation(&draft.table, ordinal, value)?;
-                    draft.table.columns[ordinal].generated = Some((value.to_string(), bound));
+                    let text = self.kept_text(value)?;
+                    draft.table.columns[ordinal].generated = Some((text, bound));
                 }
                 ColumnConstraintKind::PrimaryKey => {
                     if null == Some(false) {

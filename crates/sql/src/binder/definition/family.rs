@@ -64,6 +64,7 @@ impl<'a> Binder<'a> {
                         &mut alteration.draft,
                         &parent.new,
                         alter.name.span,
+                        self.types,
                     )?;
                 }
             }
@@ -86,7 +87,12 @@ impl<'a> Binder<'a> {
             let mut alteration = Alteration::of(Arc::clone(member));
             for parent in std::iter::once(new).chain(altered.iter().map(|of| &of.new)) {
                 if member.parents.contains(&parent.id) {
-                    super::partition::follow_parent(&mut alteration.draft, parent, span)?;
+                    super::partition::follow_parent(
+                        &mut alteration.draft,
+                        parent,
+                        span,
+                        self.types,
+                    )?;
                 }
             }
             altered.push(alteration.finish(object));

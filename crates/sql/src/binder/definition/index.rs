@@ -89,7 +89,7 @@ impl<'a> Binder<'a> {
                 &bound,
                 "functions in index predicate must be marked IMMUTABLE",
             )?;
-            index.predicate = Some((predicate.to_string(), bound));
+            index.predicate = Some((self.kept_text(predicate)?, bound));
         }
         index.name = match &create.name {
             Some(name) => name.name.clone(),
@@ -144,7 +144,7 @@ impl<'a> Binder<'a> {
             A::Function(call) => call.name.last().name.clone(),
             _ => "expr".to_owned(),
         };
-        index.expressions.push((expr.to_string(), bound));
+        index.expressions.push((self.kept_text(expr)?, bound));
         Ok((table.columns.len() + index.expressions.len() - 1, part))
     }
 

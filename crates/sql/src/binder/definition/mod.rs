@@ -5,6 +5,7 @@ mod alter_column;
 mod attach;
 mod constraints;
 mod drop;
+mod enum_type;
 mod family;
 mod foreign_key;
 mod index;
@@ -21,7 +22,10 @@ use super::{Binder, unsupported};
 use crate::{
     ast::{self, ObjectName, TableBody, TableElement},
     bound::{BoundStatement, CreateTable, Definition, SequenceDefinition},
-    catalog::{Column, ColumnNumber, Table, TableId, TableKind, TableStorage, access::Privileges},
+    catalog::{
+        CatalogReader, Column, ColumnNumber, Table, TableId, TableKind, TableStorage,
+        access::Privileges,
+    },
     error::{Error, Result, SqlState},
     span::Span,
 };
@@ -392,29 +396,34 @@ impl<'a> Binder<'a> {
 
     /// Binds the expressions of a definition again, after its columns have moved.
     fn rebind(&self, table: &mut Table) -> Result<()> {
-        let whole = table.clone();
-        let again = |(text, expr): &mut (String, crate::bound::Expr)| -> Result<()> {
-            let data_type = expr.data_type;
-            *expr = super::stored_expression(text, &whole, data_type)?;
-            Ok(())
-        };
-        for check in &mut table.checks {
-            check.predicate = super::bind_expression(&check.text, &whole)?;
-        }
-        for column in &mut table.columns {
-            column.generated.as_mut().map(again).transpose()?;
-        }
-        for index in &mut table.indexes {
-            for expression in &mut index.expressions {
-                again(expression)?;
-            }
-            index.predicate.as_mut().map(again).transpose()?;
-        }
-        for key in table.partitioning.iter_mut().flat_map(|of| &mut of.keys) {
-            again(key)?;
-        }
-        Ok(())
+        rebind(table, self.types)
     }
+}
+
+/// Binds the expressions of a definition again, but for defaults that name no column.
+pub(crate) fn rebind(table: &mut Table, types: &dyn CatalogReader) -> Result<()> {
+    let whole = table.clone();
+    let again = |(text, expr): &mut (String, crate::bound::Expr)| -> Result<()> {
+        let data_type = expr.data_type;
+        *expr = super::stored_expression(text, &whole, data_type, types)?;
+        Ok(())
+    };
+    for check in &mut table.checks {
+        check.predicate = super::bind_expression(&check.text, &whole, types)?;
+    }
+    for column in &mut table.columns {
+        column.generated.as_mut().map(again).transpose()?;
+    }
+    for index in &mut table.indexes {
+        for expression in &mut index.expressions {
+            again(expression)?;
+        }
+        index.predicate.as_mut().map(again).transpose()?;
+    }
+    for key in table.partitioning.iter_mut().flat_map(|of| &mut of.keys) {
+        again(key)?;
+    }
+    Ok(())
 }
 
 /// The storage that USING asks for.

@@ -2,7 +2,7 @@
 
 use super::{Draft, push_column};
 use crate::{
-    ast::{self, ColumnConstraintKind, Expr, ExprKind, Ident, ObjectName, walk_expr_mut},
+    ast::{self, ColumnConstraintKind, Expr, ExprKind, Ident, ObjectName, TypeBody, walk_expr_mut},
     binder::{Binder, bind_expression, stored_expression},
     bound::{BoundStatement, Definition},
     catalog::{
@@ -25,11 +25,7 @@ impl<'a> Binder<'a> {
         match self.catalog.named_type(Some(&schema), last)? {
             None => Ok((schema, TypeId(0))),
             Some(shell) if shell.kind == NamedTypeKind::Shell => Ok((schema, shell.id)),
-            Some(_) => Err(Error::new(
-                SqlState("42710"),
-                format!("type \"{last}\" already exists"),
-            )
-            .at(name.span)),
+            Some(_) => Err(type_exists(last, name.span)),
         }
     }
 
@@ -38,16 +34,13 @@ impl<'a> Binder<'a> {
         create: &ast::CreateType,
     ) -> Result<BoundStatement> {
         let (schema, id) = self.new_type(&create.name)?;
-        let kind = match &create.base {
-            Some(base) => NamedTypeKind::Distinct(self.data_type(base, false)?),
-            None if id != TypeId(0) => {
-                return Err(Error::new(
-                    SqlState("42710"),
-                    format!("type \"{}\" already exists", create.name.last().name),
-                )
-                .at(create.name.span));
+        let kind = match &create.body {
+            TypeBody::Alias(base) => NamedTypeKind::Distinct(self.data_type(base, false)?),
+            TypeBody::Enum(labels) => return self.create_enum((schema, id), &create.name, labels),
+            TypeBody::Shell if id != TypeId(0) => {
+                return Err(type_exists(&create.name.last().name, create.name.span));
             }
-            None => NamedTypeKind::Shell,
+            TypeBody::Shell => NamedTypeKind::Shell,
         };
         Ok(defined(id, schema, &create.name, kind, "CREATE TYPE"))
     }
@@ -80,7 +73,7 @@ impl<'a> Binder<'a> {
                         .at(constraint.span));
                     }
                     self.default(value, base, name)?;
-                    domain.default = Some(value.to_string());
+                    domain.default = Some(self.kept_text(value)?);
                 }
                 ColumnConstraintKind::Check(condition) => {
                     // What is wrong with it shows now, at its place.
@@ -96,7 +89,7 @@ impl<'a> Binder<'a> {
                         format!("{}_check{number}", name.name)
                     };
                     let check_name = own.unwrap_or_else(made);
-                    domain.checks.push((check_name, condition.to_string()));
+                    domain.checks.push((check_name, self.kept_text(condition)?));
                 }
                 _ => {
                     return Err(Error::new(
@@ -127,13 +120,7 @@ impl<'a> Binder<'a> {
                 }
                 Some(named) => types.push(named),
                 None if drop.if_exists => missing.push(name.to_string()),
-                None => {
-                    return Err(Error::new(
-                        SqlState::UNDEFINED_OBJECT,
-                        format!("type \"{name}\" does not exist"),
-                    )
-                    .at(name.span));
-                }
+                None => return Err(self.no_such_type(name)),
             }
         }
         Ok(BoundStatement::Definition(Box::new(
@@ -163,14 +150,14 @@ impl<'a> Binder<'a> {
         let own_value =
             column.default.is_some() || column.identity.is_some() || column.generated.is_some();
         if let (Some(text), false) = (&domain.default, own_value) {
-            let expr = stored_expression(text, &draft.table, domain.base)?;
+            let expr = stored_expression(text, &draft.table, domain.base, self.types)?;
             draft.table.columns[ordinal].default = Some((text.clone(), expr));
         }
         for (name, text) in &domain.checks {
             let mut condition = crate::parser::parse_expression(text)?;
             name_value(&mut condition, &column_name);
             let text = condition.to_string();
-            let predicate = bind_expression(&text, &draft.table)?;
+            let predicate = bind_expression(&text, &draft.table, self.types)?;
             draft.table.checks.push(Check {
                 name: draft.names.make_from(name),
                 text,
@@ -181,6 +168,10 @@ impl<'a> Binder<'a> {
         }
         Ok(())
     }
+}
+
+pub(super) fn type_exists(name: &str, span: Span) -> Error {
+    Error::new(SqlState("42710"), format!("type \"{name}\" already exists")).at(span)
 }
 
 fn defined(

@@ -9,7 +9,8 @@ use crate::{
     binder::Binder,
     bound::{Expr, ExprKind},
     catalog::{
-        Column, IndexId, PartitionBound, PartitionStrategy, Partitioning, RangeEnd, Table, TableId,
+        CatalogReader, Column, IndexId, PartitionBound, PartitionStrategy, Partitioning, RangeEnd,
+        Table, TableId,
     },
     error::{Error, Result, SqlState},
     span::Span,
@@ -114,7 +115,7 @@ impl<'a> Binder<'a> {
             }
         }
         take_checks(draft, &parent, of.parent.span)?;
-        take_keys(draft, &parent)?;
+        take_keys(draft, &parent, self.types)?;
         self.partition_bound(&parent, partitioning, &of.bound)
     }
 
@@ -325,7 +326,7 @@ impl<'a> Binder<'a> {
                     key.span,
                 );
             }
-            keys.push((key.to_string(), expr));
+            keys.push((self.kept_text(key)?, expr));
         }
         draft.table.partitioning = Some(Partitioning { strategy, keys });
         Ok(())
@@ -436,14 +437,19 @@ fn take_checks(draft: &mut Draft, parent: &Table, span: Span) -> Result<()> {
 
 /// Adds the keys, indexes and foreign keys of a partitioned table to a partition of it whose
 /// columns are the same.
-fn take_keys(draft: &mut Draft, parent: &Table) -> Result<()> {
+fn take_keys(draft: &mut Draft, parent: &Table, types: &dyn CatalogReader) -> Result<()> {
     let map = parent.columns_in(&draft.table).unwrap_or_default();
-    complete_keys(draft, parent, &map)
+    complete_keys(draft, parent, &map, types)
 }
 
 /// Adds what a partition lacks of the keys of the table that it is a partition of; `map` says
 /// where the columns of the one are in the other.
-fn complete_keys(draft: &mut Draft, parent: &Table, map: &[usize]) -> Result<()> {
+fn complete_keys(
+    draft: &mut Draft,
+    parent: &Table,
+    map: &[usize],
+    types: &dyn CatalogReader,
+) -> Result<()> {
     let moved = |ordinals: &[usize]| -> Vec<usize> {
         ordinals
             .iter()
@@ -497,10 +503,10 @@ fn complete_keys(draft: &mut Draft, parent: &Table, map: &[usize]) -> Result<()>
             .names
             .make(&parts, if index.constraint { "key" } else { "idx" });
         for (text, expr) in &mut index.expressions {
-            *expr = crate::binder::stored_expression(text, &draft.table, expr.data_type)?;
+            *expr = crate::binder::stored_expression(text, &draft.table, expr.data_type, types)?;
         }
         if let Some((text, expr)) = &mut index.predicate {
-            *expr = crate::binder::bind_expression(text, &draft.table)?;
+            *expr = crate::binder::bind_expression(text, &draft.table, types)?;
         }
         draft.table.indexes.push(index);
     }
@@ -522,7 +528,12 @@ fn complete_keys(draft: &mut Draft, parent: &Table, map: &[usize]) -> Result<()>
 }
 
 /// Gives a table made of `parent` the checks and (a partition) the keys that it lacks.
-pub(super) fn follow_parent(draft: &mut Draft, parent: &Table, span: Span) -> Result<()> {
+pub(super) fn follow_parent(
+    draft: &mut Draft,
+    parent: &Table,
+    span: Span,
+    types: &dyn CatalogReader,
+) -> Result<()> {
     for check in &parent.checks {
         if draft
             .table
@@ -533,7 +544,7 @@ pub(super) fn follow_parent(draft: &mut Draft, parent: &Table, span: Span) -> Re
             continue;
         }
         let mut check = check.clone();
-        check.predicate = crate::binder::bind_expression(&check.text, &draft.table)?;
+        check.predicate = crate::binder::bind_expression(&check.text, &draft.table, types)?;
         draft.names.note(&check.name);
         draft.table.checks.push(check);
     }
@@ -546,7 +557,7 @@ pub(super) fn follow_parent(draft: &mut Draft, parent: &Table, span: Span) -> Re
     for (column, ordinal) in parent.columns.iter().zip(&map) {
         draft.table.columns[*ordinal].not_null |= column.not_null;
     }
-    complete_keys(draft, parent, &map)?;
+    complete_keys(draft, parent, &map, types)?;
     keys_cover_partitioning(&draft.table, span)
 }
 

@@ -150,7 +150,7 @@ impl<'a> Binder<'a> {
         let predicate = self.row_condition(table, condition, "CHECK")?;
         table.checks.push(Check {
             name,
-            text: condition.to_string(),
+            text: self.kept_text(condition)?,
             predicate,
             validated,
             oid: 0,

@@ -364,6 +364,10 @@ impl CatalogReader for PathCatalog<'_> {
         self.along(schema, |schema| self.inner.named_type(Some(schema), name))
     }
 
+    fn named_types(&self) -> Vec<Arc<NamedType>> {
+        self.inner.named_types()
+    }
+
     fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
         self.inner.named_type_by_id(id)
     }

@@ -6,7 +6,7 @@ use super::{denied, not_owner, noun};
 use crate::{
     Error, Result, SqlState,
     ast::ObjectKind,
-    bound::{AlterTable, BoundStatement, Definition, Needed},
+    bound::{AlterTable, BoundStatement, Definition, Needed, TypeChange},
     catalog::{
         Sequence, Table,
         access::{ObjectId, Privileges},
@@ -98,6 +98,18 @@ impl Session {
             // The privilege is among those needed.
             Definition::Truncate(_) | Definition::Nothing { .. } => Ok(()),
             Definition::CreateType { definition, .. } => may_create(&definition.schema, false),
+            Definition::CreateEnum { schema, .. } => may_create(schema, false),
+            Definition::AlterType { of, change } => {
+                if !rights.owns(&ObjectId::Type(of.id.0)) {
+                    return Err(not_owner("type", &of.name));
+                }
+                match change {
+                    TypeChange::Rename { schema, .. } if *schema != of.schema => {
+                        may_create(schema, false)
+                    }
+                    _ => Ok(()),
+                }
+            }
             Definition::DropTypes { types, .. } => {
                 for of in types {
                     if !rights.owns(&ObjectId::Type(of.id.0)) {

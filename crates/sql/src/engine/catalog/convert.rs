@@ -13,14 +13,16 @@ use crate::{
     },
     encoding::{RowDecoder, corrupt},
     engine::catalog::{
+        named_types::{AskedTypes, NamedTypes},
         partition_records::{bound_of, bound_record, partitioning_of, partitioning_record},
         record::{
             CheckRecord, ColumnRecord, ForeignKeyRecord, IndexColumnRecord, IndexRecord,
-            NamedTypeRecord, ParameterRecord, RowVersionRecord, SequenceRecord, TableRecord,
-            ViewRecord,
+            LabelRecord, NamedTypeRecord, ParameterRecord, RowVersionRecord, SequenceRecord,
+            TableRecord, TypeRecord, ViewRecord,
         },
         statistics::value_codec,
     },
+    types::{EnumLabel, EnumType},
 };
 
 const ACTIONS: [ReferentialAction; 5] = [
@@ -59,7 +61,7 @@ fn parameter_records(parameters: &[(String, String)]) -> Vec<ParameterRecord> {
 }
 
 /// The definition that a record holds, its expressions bound.
-pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
+pub(super) fn table_of(record: TableRecord, types: &AskedTypes<'_>) -> Result<Table> {
     let mut table = Table::new(
         TableId(record.id),
         record.schema,
@@ -80,7 +82,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
         };
         let data_type = column
             .data_type
-            .map_or(Ok(DataType::Unknown), DataType::try_from)?;
+            .map_or(Ok(DataType::Unknown), |of| types.data_type(of))?;
         table.columns.push(Column {
             not_null: column.not_null,
             identity: column.identity.map(|sequence| Identity {
@@ -98,7 +100,7 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
         next => next,
     };
     for version in &record.row_versions {
-        table.row_versions.push(row_version_of(version)?);
+        table.row_versions.push(row_version_of(version, types)?);
     }
     if table.row_versions.is_empty() {
         table.new_row_version();
@@ -118,16 +120,16 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
     for (at, column) in record.columns.into_iter().enumerate() {
         let data_type = table.columns[at].data_type;
         if let Some(text) = column.default {
-            let expr = crate::binder::stored_expression(&text, &table, data_type)?;
+            let expr = crate::binder::stored_expression(&text, &table, data_type, types)?;
             table.columns[at].default = Some((text, expr));
         }
         if let Some(text) = column.generated {
-            let expr = crate::binder::stored_expression(&text, &table, data_type)?;
+            let expr = crate::binder::stored_expression(&text, &table, data_type, types)?;
             table.columns[at].generated = Some((text, expr));
         }
     }
     for check in record.checks {
-        let predicate = crate::binder::bind_expression(&check.text, &table)?;
+        let predicate = crate::binder::bind_expression(&check.text, &table, types)?;
         table.checks.push(Check {
             name: check.name,
             text: check.text,
@@ -137,13 +139,16 @@ pub(crate) fn table_of(record: TableRecord) -> Result<Table> {
         });
     }
     for index in record.indexes {
-        let index = index_of(index, &table)?;
+        let index = index_of(index, &table, types)?;
         table.indexes.push(index);
     }
     table.parents = record.parents.into_iter().map(TableId).collect();
-    table.partition_bound = record.partition_bound.map(bound_of).transpose()?;
+    table.partition_bound = record
+        .partition_bound
+        .map(|bound| bound_of(bound, types))
+        .transpose()?;
     if let Some(partitioning) = record.partitioning {
-        table.partitioning = Some(partitioning_of(partitioning, &table)?);
+        table.partitioning = Some(partitioning_of(partitioning, &table, types)?);
     }
     Ok(table)
 }
@@ -160,7 +165,7 @@ pub(super) fn value_of(data_type: DataType, bytes: &[u8]) -> Result<Value> {
     Ok(value)
 }
 
-fn row_version_of(record: &RowVersionRecord) -> Result<RowVersion> {
+fn row_version_of(record: &RowVersionRecord, types: &AskedTypes<'_>) -> Result<RowVersion> {
     if record.columns.len() != record.types.len() {
         return Err(corrupt("a row format in the catalog"));
     }
@@ -170,7 +175,7 @@ fn row_version_of(record: &RowVersionRecord) -> Result<RowVersion> {
             .columns
             .iter()
             .zip(&record.types)
-            .map(|(number, of)| Ok((ColumnNumber(*number), DataType::try_from(*of)?)))
+            .map(|(number, of)| Ok((ColumnNumber(*number), types.stored_type(*of)?)))
             .collect::<Result<_>>()?,
     })
 }
@@ -218,9 +223,9 @@ fn view_of(record: ViewRecord) -> Result<View> {
     })
 }
 
-fn index_of(record: IndexRecord, table: &Table) -> Result<Index> {
+fn index_of(record: IndexRecord, table: &Table, types: &AskedTypes<'_>) -> Result<Index> {
     let bound = |text: String| -> Result<(String, Expr)> {
-        let expr = crate::binder::bind_expression(&text, table)?;
+        let expr = crate::binder::bind_expression(&text, table, types)?;
         Ok((text, expr))
     };
     Ok(Index {
@@ -377,9 +382,23 @@ fn index_record(index: &Index) -> IndexRecord {
     }
 }
 
-/// The domain or distinct type that a record holds.
-pub(crate) fn named_type_of(record: NamedTypeRecord) -> Result<NamedType> {
-    let base = record.base.map(DataType::try_from).transpose()?;
+/// The named type that a record holds; what it is made of is among `types`.
+pub(super) fn named_type_of(record: NamedTypeRecord, types: &NamedTypes) -> Result<NamedType> {
+    if record.is_enum() {
+        let labels = record
+            .labels
+            .into_iter()
+            .map(|label| EnumLabel::new(label.id, label.name, &label.position))
+            .collect();
+        return Ok(NamedType::of_enum(EnumType::new(
+            record.id,
+            record.array,
+            record.schema,
+            record.name,
+            labels,
+        )));
+    }
+    let base = record.base.map(|base| types.data_type(base)).transpose()?;
     let kind = match (record.kind, base) {
         (0, _) => NamedTypeKind::Shell,
         (1, Some(base)) => NamedTypeKind::Distinct(base),
@@ -403,18 +422,34 @@ pub(crate) fn named_type_of(record: NamedTypeRecord) -> Result<NamedType> {
     })
 }
 
-/// The record of a domain or distinct type.
+/// The record of a named type.
 pub(crate) fn named_type_record(named: &NamedType) -> NamedTypeRecord {
     let mut record = NamedTypeRecord {
         id: named.id.0,
         schema: named.schema.clone(),
         name: named.name.clone(),
-        base: named.base().map(Into::into),
+        base: match named.kind {
+            NamedTypeKind::Enum(_) => None,
+            _ => named.base().map(Into::into),
+        },
         ..NamedTypeRecord::default()
     };
     match &named.kind {
         NamedTypeKind::Shell => {}
         NamedTypeKind::Distinct(_) => record.kind = 1,
+        NamedTypeKind::Enum(of) => {
+            record.kind = 3;
+            record.array = of.array_id();
+            record.labels = of
+                .labels()
+                .iter()
+                .map(|label| LabelRecord {
+                    id: label.id(),
+                    name: label.name().to_owned(),
+                    position: label.position().to_vec(),
+                })
+                .collect();
+        }
         NamedTypeKind::Domain(domain) => {
             record.kind = 2;
             record.not_null = domain.not_null;
@@ -442,7 +477,7 @@ pub(crate) fn sequence_of(record: SequenceRecord) -> Result<Sequence> {
         name: record.name,
         data_type: record
             .data_type
-            .map_or(Ok(DataType::Int8), DataType::try_from)?,
+            .map_or(Ok(DataType::Int8), TypeRecord::built_in)?,
         start: record.start,
         increment: record.increment,
         min: record.min,

@@ -6,6 +6,7 @@ use crate::{
     encoding::corrupt,
     engine::catalog::{
         convert::value_of,
+        named_types::AskedTypes,
         record::{BoundValueRecord, PartitionBoundRecord, PartitioningRecord},
         statistics::value_codec,
     },
@@ -27,7 +28,11 @@ pub(super) fn partitioning_record(partitioning: &Partitioning) -> PartitioningRe
 }
 
 /// The partitioning that a record holds, its keys bound over the table's columns.
-pub(super) fn partitioning_of(record: PartitioningRecord, table: &Table) -> Result<Partitioning> {
+pub(super) fn partitioning_of(
+    record: PartitioningRecord,
+    table: &Table,
+    types: &AskedTypes<'_>,
+) -> Result<Partitioning> {
     Ok(Partitioning {
         strategy: PartitionStrategy::ALL
             .get(record.strategy as usize)
@@ -37,7 +42,7 @@ pub(super) fn partitioning_of(record: PartitioningRecord, table: &Table) -> Resu
             .keys
             .into_iter()
             .map(|text| {
-                let expr = crate::binder::bind_expression(&text, table)?;
+                let expr = crate::binder::bind_expression(&text, table, types)?;
                 Ok((text, expr))
             })
             .collect::<Result<_>>()?,
@@ -95,7 +100,10 @@ fn value_record(value: &Value) -> Result<BoundValueRecord> {
 }
 
 /// The bound that a record holds.
-pub(super) fn bound_of(record: PartitionBoundRecord) -> Result<PartitionBound> {
+pub(super) fn bound_of(
+    record: PartitionBoundRecord,
+    types: &AskedTypes<'_>,
+) -> Result<PartitionBound> {
     let bad = || corrupt("the bound of a partition in the catalog");
     Ok(match record.kind {
         0 => PartitionBound::Default,
@@ -103,7 +111,7 @@ pub(super) fn bound_of(record: PartitionBoundRecord) -> Result<PartitionBound> {
             record
                 .values
                 .into_iter()
-                .map(|value| match end_of(value)? {
+                .map(|value| match end_of(value, types)? {
                     RangeEnd::Value(value) => Ok(value),
                     _ => Err(bad()),
                 })
@@ -113,7 +121,7 @@ pub(super) fn bound_of(record: PartitionBoundRecord) -> Result<PartitionBound> {
             let mut from = record
                 .values
                 .into_iter()
-                .map(end_of)
+                .map(|value| end_of(value, types))
                 .collect::<Result<Vec<_>>>()?;
             if from.len() % 2 != 0 {
                 return Err(bad());
@@ -129,7 +137,7 @@ pub(super) fn bound_of(record: PartitionBoundRecord) -> Result<PartitionBound> {
     })
 }
 
-fn end_of(record: BoundValueRecord) -> Result<RangeEnd> {
+fn end_of(record: BoundValueRecord, types: &AskedTypes<'_>) -> Result<RangeEnd> {
     Ok(match record.kind {
         1 => RangeEnd::Value(Value::Null),
         2 => RangeEnd::Min,
@@ -137,7 +145,7 @@ fn end_of(record: BoundValueRecord) -> Result<RangeEnd> {
         _ => {
             let data_type = record
                 .data_type
-                .map_or(Ok(DataType::Unknown), DataType::try_from)?;
+                .map_or(Ok(DataType::Unknown), |of| types.data_type(of))?;
             RangeEnd::Value(value_of(data_type, &record.value)?)
         }
     })

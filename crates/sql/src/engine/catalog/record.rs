@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::{
-    DataType, Error, Result,
+    DataType, Result,
     encoding::corrupt,
     types::{ElementType, ObjectClass, RoundedTime},
 };
@@ -34,7 +34,7 @@ pub(crate) struct SchemaRecord {
     pub(crate) name: String,
 }
 
-/// A domain, or a distinct type.
+/// A domain, a distinct type, or an enumerated type.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct NamedTypeRecord {
     #[prost(uint32, tag = "1")]
@@ -43,7 +43,7 @@ pub(crate) struct NamedTypeRecord {
     pub(crate) schema: String,
     #[prost(string, tag = "3")]
     pub(crate) name: String,
-    /// 0 shell, 1 distinct type, 2 domain.
+    /// 0 shell, 1 distinct type, 2 domain, 3 enumerated type.
     #[prost(uint32, tag = "4")]
     pub(crate) kind: u32,
     #[prost(message, optional, tag = "5")]
@@ -55,6 +55,30 @@ pub(crate) struct NamedTypeRecord {
     pub(crate) default_text: Option<String>,
     #[prost(message, repeated, tag = "8")]
     pub(crate) checks: Vec<CheckRecord>,
+    #[prost(message, repeated, tag = "9")]
+    pub(crate) labels: Vec<LabelRecord>,
+    /// The number of the type of an enumerated type's arrays.
+    #[prost(uint32, tag = "10")]
+    pub(crate) array: u32,
+}
+
+impl NamedTypeRecord {
+    /// Whether it is an enumerated type.
+    pub(crate) fn is_enum(&self) -> bool {
+        self.kind == 3
+    }
+}
+
+/// A label of an enumerated type.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LabelRecord {
+    #[prost(uint32, tag = "1")]
+    pub(crate) id: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    /// Where it stands among the others: the order is that of the bytes. Rows and keys hold it.
+    #[prost(bytes = "vec", tag = "3")]
+    pub(crate) position: Vec<u8>,
 }
 
 /// A sequence.
@@ -315,7 +339,7 @@ pub(crate) struct ColumnRecord {
 pub(crate) struct TypeRecord {
     #[prost(uint32, tag = "1")]
     pub(crate) kind: u32,
-    /// Length, or precision.
+    /// Length, or precision; of an enumerated type, its number.
     #[prost(uint32, optional, tag = "2")]
     pub(crate) size: Option<u32>,
     /// Scale.
@@ -411,6 +435,11 @@ pub(crate) fn decode<R: Message + Default>(bytes: &[u8]) -> Result<R> {
     R::decode(bytes).map_err(|error| corrupt(&format!("a catalog record: {error}")))
 }
 
+/// The kind of a [`TypeRecord`] that is an enumerated type.
+pub(crate) const ENUM_TYPE: u32 = 29;
+/// … and of one that is an array of such values.
+pub(crate) const ARRAY_OF_ENUM: u32 = 30;
+
 impl From<DataType> for TypeRecord {
     fn from(data_type: DataType) -> TypeRecord {
         let (kind, size, scale) = match data_type {
@@ -438,7 +467,11 @@ impl From<DataType> for TypeRecord {
             DataType::Uuid => (18, None, None),
             DataType::Json => (19, None, None),
             DataType::Jsonb => (20, None, None),
-            DataType::Array(element) => (21, Some(element.number()), None),
+            DataType::Enum(of) => (ENUM_TYPE, Some(of.id()), None),
+            DataType::Array(element) => match element.data_type() {
+                DataType::Enum(of) => (ARRAY_OF_ENUM, Some(of.id()), None),
+                _ => (21, Some(element.number()), None),
+            },
             DataType::Name => (22, None, None),
             DataType::InternalChar => (23, None, None),
             DataType::Oid => (24, None, None),
@@ -461,12 +494,11 @@ impl From<DataType> for TypeRecord {
     }
 }
 
-impl TryFrom<TypeRecord> for DataType {
-    type Error = Error;
-
-    fn try_from(record: TypeRecord) -> Result<DataType> {
+impl TypeRecord {
+    /// The type, if every database has it; the others `NamedTypes` knows.
+    pub(super) fn built_in(self) -> Result<DataType> {
         let bad = || corrupt("a column's type in the catalog");
-        Ok(match (record.kind, record.size, record.scale) {
+        Ok(match (self.kind, self.size, self.scale) {
             (0, ..) => DataType::Unknown,
             (1, ..) => DataType::Boolean,
             (2, ..) => DataType::Int1,

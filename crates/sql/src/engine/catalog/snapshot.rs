@@ -8,7 +8,7 @@ use std::{
 use rustling_storage::{KeyspaceId, Store};
 
 use crate::{
-    Result,
+    DataType, Result,
     catalog::{
         CatalogReader, PartitionBound, Sequence, SequenceId, Table, TableId, compare_ends,
         named_type::{NamedType, TypeId},
@@ -16,8 +16,9 @@ use crate::{
     engine::{
         catalog::{
             access::AccessCatalog,
-            convert::{named_type_of, sequence_of},
+            convert::sequence_of,
             definitions::KnownTables,
+            named_types::NamedTypes,
             statistics::statistics_of,
             store::{CatalogRecords, CommentKey},
         },
@@ -48,8 +49,8 @@ pub(crate) struct CatalogSnapshot {
     sequences_by_name: BTreeMap<(String, String), SequenceId>,
     /// Schemas by name, with their ids.
     schemas: BTreeMap<String, u32>,
-    /// Domains and distinct types.
-    types: BTreeMap<(String, String), Arc<NamedType>>,
+    /// Domains, distinct types and enumerated types.
+    types: Arc<NamedTypes>,
     /// Roles, owners and grants.
     pub(crate) access: AccessCatalog,
     /// The keyspace of the sequences' states.
@@ -79,7 +80,7 @@ impl CatalogSnapshot {
             sequences: HashMap::new(),
             sequences_by_name: BTreeMap::new(),
             schemas: BTreeMap::from([(PUBLIC.to_owned(), 0)]),
-            types: BTreeMap::new(),
+            types: known.types_of(records.types)?,
             access: AccessCatalog::new(records.roles, records.access)?,
             sequence_states: records.sequence_states,
             comments: records
@@ -94,7 +95,7 @@ impl CatalogSnapshot {
         let mut handles: BTreeMap<TableId, TableHandle> = BTreeMap::new();
         for (record, statistics) in records.tables {
             let numbers = row_numbers(record.keyspace);
-            let table = known.table_of(record)?;
+            let table = known.table_of(record, &snapshot.types)?;
             let statistics = statistics
                 .map(|statistics| statistics_of(&table, &statistics).map(Arc::new))
                 .transpose()?;
@@ -135,11 +136,6 @@ impl CatalogSnapshot {
                 sequence.id,
             );
             snapshot.sequences.insert(sequence.id, Arc::new(sequence));
-        }
-        for record in records.types {
-            let of = named_type_of(record)?;
-            let key = (of.schema.clone(), of.name.clone());
-            snapshot.types.insert(key, Arc::new(of));
         }
         for record in records.schemas {
             snapshot.schemas.insert(record.name, record.id);
@@ -223,9 +219,17 @@ impl CatalogSnapshot {
             .filter_map(|id| self.sequences.get(id))
     }
 
-    /// Every domain and distinct type, by name.
+    /// Every named type, by name.
     pub(crate) fn named_types(&self) -> impl Iterator<Item = &Arc<NamedType>> {
-        self.types.values()
+        self.types.all()
+    }
+
+    /// The type as it is now: enumerated types change.
+    pub(crate) fn newest_type(&self, data_type: DataType) -> DataType {
+        data_type
+            .enum_type()
+            .and_then(|of| self.types.by_id(TypeId(of.id()))?.as_enum())
+            .map_or(data_type, |of| data_type.with_definition(of))
     }
 
     /// Every schema with its id.
@@ -447,14 +451,15 @@ impl CatalogReader for SessionCatalog<'_> {
     }
 
     fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
-        Ok(self.along(schema, |schema| {
-            let key = (schema.to_owned(), name.to_owned());
-            self.snapshot.types.get(&key).cloned()
-        }))
+        Ok(self.along(schema, |schema| self.snapshot.types.named(schema, name)))
+    }
+
+    fn named_types(&self) -> Vec<Arc<NamedType>> {
+        self.snapshot.types.all().cloned().collect()
     }
 
     fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
-        self.snapshot.named_types().find(|of| of.id == id).cloned()
+        self.snapshot.types.by_id(id)
     }
 
     fn current_schema(&self) -> Option<&str> {
@@ -494,5 +499,13 @@ impl CatalogReader for CatalogSnapshot {
     fn table_of_index(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
         self.with_path(&self.public_only)
             .table_of_index(schema, name)
+    }
+
+    fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
+        self.with_path(&self.public_only).named_type(schema, name)
+    }
+
+    fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {
+        self.types.by_id(id)
     }
 }

@@ -181,7 +181,7 @@ impl Session {
         Ok(())
     }
 
-    fn drop_indexes(
+    pub(super) fn drop_indexes(
         &mut self,
         transaction: &Transaction,
         indexes: &[(Arc<Table>, String)],
@@ -401,7 +401,7 @@ impl Session {
 }
 
 /// Says what goes as well, as PostgreSQL does.
-fn note_cascade(what: impl Iterator<Item = String>, notices: &mut Vec<Notice>) {
+pub(super) fn note_cascade(what: impl Iterator<Item = String>, notices: &mut Vec<Notice>) {
     let what: Vec<String> = what.collect();
     match what.as_slice() {
         [] => {}

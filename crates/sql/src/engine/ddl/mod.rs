@@ -10,7 +10,8 @@
 //! - [`mod@drop`]: DROP, with what depends on it.
 //! - [`partitions`]: what partitions hold.
 //! - [`schemas`]: schemas, views and sequences.
-//! - [`types`]: domains and distinct types.
+//! - [`types`]: domains, distinct types and enumerated types.
+//! - [`type_users`]: DROP TYPE, and what uses a type.
 
 mod alter;
 pub(crate) mod comment;
@@ -19,6 +20,7 @@ mod indexes;
 mod partitions;
 mod schemas;
 mod tables;
+mod type_users;
 mod types;
 
 use std::sync::Arc;
@@ -169,6 +171,13 @@ impl Session {
             Definition::CreateType { definition, tag } => {
                 self.create_type(transaction, definition, tag)
             }
+            Definition::CreateEnum {
+                id,
+                schema,
+                name,
+                labels,
+            } => self.create_enum(transaction, id, (schema, name), labels),
+            Definition::AlterType { of, change } => self.alter_named_type(transaction, &of, change),
             Definition::DropTypes {
                 types,
                 missing,

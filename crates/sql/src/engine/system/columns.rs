@@ -74,10 +74,7 @@ impl ColumnEntry {
 
     /// `attlen`
     pub(crate) fn size(&self) -> i16 {
-        match self.data_type {
-            DataType::Array(_) => -1,
-            of => of.entry().map_or(-1, |entry| entry.size),
-        }
+        size(self.data_type)
     }
 
     /// Dimensions it was declared with.
@@ -94,6 +91,15 @@ pub(crate) fn collation(data_type: DataType) -> u32 {
         DataType::Name => oids::C_COLLATION,
         DataType::Text | DataType::Varchar(_) | DataType::Char(_) => oids::DEFAULT_COLLATION,
         _ => 0,
+    }
+}
+
+/// Bytes that values of a type take in PostgreSQL (`typlen`); -1: they vary.
+pub(crate) fn size(data_type: DataType) -> i16 {
+    match data_type {
+        DataType::Array(_) => -1,
+        DataType::Enum(_) => 4,
+        of => of.entry().map_or(-1, |entry| entry.size),
     }
 }
 
@@ -118,18 +124,16 @@ pub(crate) fn alignment(data_type: DataType) -> char {
 
 /// Whether values of a type are passed as they are (`typbyval`).
 pub(crate) fn by_value(data_type: DataType) -> bool {
-    let size = data_type.entry().map_or(-1, |entry| entry.size);
-    !matches!(data_type, DataType::Array(_)) && matches!(size, 1 | 2 | 4 | 8)
+    matches!(size(data_type), 1 | 2 | 4 | 8)
 }
 
 /// `typstorage`
 pub(crate) fn storage(data_type: DataType) -> char {
-    let size = data_type.entry().map_or(-1, |entry| entry.size);
     match data_type {
         DataType::Array(_) => 'x',
         DataType::Decimal(_) => 'm',
         DataType::Int2Vector | DataType::OidVector => 'p',
-        _ if size == -1 => 'x',
+        _ if size(data_type) == -1 => 'x',
         _ => 'p',
     }
 }

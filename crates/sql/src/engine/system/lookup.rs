@@ -1,8 +1,8 @@
 //! From names, as SQL writes them, to numbers.
 
 use crate::{
-    DataType, Error, Result, SqlState,
-    engine::system::{SystemView, names::type_name, objects, type_rows},
+    Error, Result, SqlState,
+    engine::system::{SystemView, names::type_name, objects, type_rows, user_types},
     system::oids,
     types::ObjectClass,
 };
@@ -29,7 +29,7 @@ impl SystemView {
     /// Where the text is no name.
     pub(crate) fn find(&self, class: ObjectClass, text: &str) -> Result<Option<u32>> {
         if class == ObjectClass::Type {
-            return Ok(type_oid(text));
+            return Ok(self.type_oid(text));
         }
         if class == ObjectClass::Operator {
             return Ok(objects::operator_named(text));
@@ -70,7 +70,7 @@ impl SystemView {
                     .map(str::trim)
                     .filter(|argument| !argument.is_empty())
                     .map(|argument| {
-                        type_oid(argument)
+                        self.type_oid(argument)
                             .and_then(|oid| type_name(oid, None))
                             .unwrap_or_else(|| argument.to_owned())
                     })
@@ -81,6 +81,19 @@ impl SystemView {
             }
             ObjectClass::Type | ObjectClass::Operator => None,
         })
+    }
+
+    /// The number of a type by its name in SQL.
+    pub(crate) fn type_oid(&self, text: &str) -> Option<u32> {
+        let name = crate::parser::parse_type(text).ok()?;
+        let reader = self.catalog.with_path(&self.path);
+        if let Some(named) = crate::binder::named_type(&name, &reader).ok()?
+            && name.dimensions == 0
+        {
+            return Some(user_types::oid_of(&named));
+        }
+        let data_type = crate::binder::type_named(&name, &reader).ok()?;
+        Some(data_type.oid())
     }
 
     /// The number of a relation of that name.
@@ -107,14 +120,6 @@ impl SystemView {
                 .map(|relation| relation.oid)
         })
     }
-}
-
-/// The number of a type by its name in SQL.
-pub(crate) fn type_oid(text: &str) -> Option<u32> {
-    let data_type: DataType = crate::parser::parse_type(text)
-        .and_then(|name| crate::binder::type_named(&name))
-        .ok()?;
-    Some(data_type.oid())
 }
 
 fn missing(class: ObjectClass, text: &str) -> Error {

@@ -18,22 +18,7 @@ use crate::{
     types::{ObjectClass, ObjectReference},
 };
 
-/// A name as SQL writes it: in double quotes where it must be.
-pub(crate) fn quoted(name: &str) -> String {
-    let plain = name
-        .chars()
-        .next()
-        .is_some_and(|first| first.is_ascii_lowercase() || first == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !crate::parser::is_reserved(name);
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
-}
+pub(crate) use crate::parser::quoted;
 
 /// A name in its schema.
 pub(crate) fn qualified(schema: &str, name: &str) -> String {
@@ -94,7 +79,10 @@ impl SystemView {
                 let relation = self.relation(oid)?;
                 self.relation_name(relation.schema(), &relation.name())
             }
-            ObjectClass::Type => type_name(oid, None)?,
+            ObjectClass::Type => match type_name(oid, None) {
+                Some(name) => name,
+                None => self.user_type_name(oid)?,
+            },
             ObjectClass::Schema => {
                 let schemas = self.schemas();
                 quoted(&schemas.iter().find(|schema| schema.oid == oid)?.name)

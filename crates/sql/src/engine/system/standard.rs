@@ -12,7 +12,7 @@ use crate::{
         objects,
         relations::{Part, Relation},
     },
-    types::RoundedTime,
+    types::{EnumType, RoundedTime},
 };
 
 /// The standard's truth values.
@@ -56,6 +56,7 @@ pub(crate) fn check_option(relation: &Relation) -> &'static str {
 pub(crate) fn type_name(data_type: DataType) -> String {
     match data_type {
         DataType::Array(_) => "ARRAY".to_owned(),
+        DataType::Enum(_) => "USER-DEFINED".to_owned(),
         DataType::Varchar(_) => DataType::Varchar(None).to_string(),
         DataType::Decimal(_) => DataType::Decimal(None).to_string(),
         DataType::Char(_) => "character".to_owned(),
@@ -65,11 +66,19 @@ pub(crate) fn type_name(data_type: DataType) -> String {
 
 /// The type's name in `pg_type`.
 pub(crate) fn type_entry_name(data_type: DataType) -> String {
-    let name = data_type.entry().map_or("unknown", |entry| entry.name);
+    let name = match data_type.enum_type() {
+        Some(of) => of.name(),
+        None => data_type.entry().map_or("unknown", |entry| entry.name),
+    };
     match data_type {
         DataType::Array(_) => format!("_{name}"),
         _ => name.to_owned(),
     }
+}
+
+/// The schema of the type.
+pub(crate) fn type_schema(data_type: DataType) -> &'static str {
+    data_type.enum_type().map_or("pg_catalog", EnumType::schema)
 }
 
 pub(crate) fn character_length(data_type: DataType) -> Option<i32> {

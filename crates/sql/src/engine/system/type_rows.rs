@@ -15,7 +15,7 @@ pub(crate) struct TypeRow {
     pub(crate) name: String,
     pub(crate) size: i16,
     pub(crate) by_value: bool,
-    /// `typtype`: `b`ase, `c`omposite, `d`omain, `p`seudo.
+    /// `typtype`: `b`ase, `c`omposite, `d`omain, `e`numerated, `p`seudo.
     pub(crate) kind: char,
     pub(crate) category: char,
     pub(crate) preferred: bool,
@@ -157,6 +157,7 @@ pub(crate) fn input(of: &TypeRow, suffix: &str) -> Value {
     let stem = match of.of {
         _ if of.kind == 'c' => "record_".to_owned(),
         _ if of.kind == 'd' => "domain_".to_owned(),
+        DataType::Enum(_) => "enum_".to_owned(),
         DataType::Array(_) => "array_".to_owned(),
         DataType::Boolean => "bool".to_owned(),
         DataType::Date

@@ -1,4 +1,5 @@
-//! Types that users have made: domains, distinct types, and the row types of tables.
+//! Types that users have made: domains, distinct types, enumerated types, and the row types of
+//! tables.
 
 use std::sync::Arc;
 
@@ -13,11 +14,22 @@ use crate::{
         access::ObjectId,
         named_type::{NamedType, NamedTypeKind},
     },
-    types::FIRST_USER_OID,
+    types::{EnumType, FIRST_USER_OID},
 };
 
+/// A label of an enumerated type, as `pg_enum` lists it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LabelRow {
+    pub(crate) oid: u32,
+    /// The number of its type.
+    pub(crate) of: u32,
+    /// Its place among the labels, from 1.
+    pub(crate) order: f32,
+    pub(crate) name: &'static str,
+}
+
 /// The number of a named type.
-fn oid_of(named: &NamedType) -> u32 {
+pub(super) fn oid_of(named: &NamedType) -> u32 {
     FIRST_USER_OID + named.id.0
 }
 
@@ -32,6 +44,12 @@ impl SystemView {
             named
                 .filter(|named| wanted(oid_of(named)))
                 .map(|named| self.named_row(named)),
+        );
+        let enums = self.catalog.named_types().filter_map(|of| of.as_enum());
+        rows.extend(
+            enums
+                .filter(|of| wanted(of.array_oid()))
+                .map(|of| self.enum_array_row(of)),
         );
         for relation in self.tables() {
             if wanted(relation.oid) {
@@ -69,18 +87,28 @@ impl SystemView {
         };
         let (not_null, default) = match &named.kind {
             NamedTypeKind::Domain(domain) => (domain.not_null, domain.default.clone()),
+            NamedTypeKind::Enum(of) => {
+                return TypeRow {
+                    kind: 'e',
+                    category: 'E',
+                    size: columns::size(base),
+                    by_value: columns::by_value(base),
+                    alignment: columns::alignment(base),
+                    storage: columns::storage(base),
+                    array: of.array_oid(),
+                    ..row
+                };
+            }
             NamedTypeKind::Shell | NamedTypeKind::Distinct(_) => (false, None),
         };
         TypeRow {
             kind: 'd',
             category: match base {
                 DataType::Array(_) => 'A',
+                DataType::Enum(_) => 'E',
                 base => base.entry().map_or('U', |entry| entry.category),
             },
-            size: match base {
-                DataType::Array(_) => -1,
-                base => base.entry().map_or(-1, |entry| entry.size),
-            },
+            size: columns::size(base),
             by_value: columns::by_value(base),
             alignment: columns::alignment(base),
             storage: columns::storage(base),
@@ -91,6 +119,34 @@ impl SystemView {
             default,
             ..row
         }
+    }
+
+    fn enum_array_row(&self, of: EnumType) -> TypeRow {
+        let data_type = DataType::Enum(of).array().unwrap_or(DataType::Unknown);
+        TypeRow {
+            schema: self.schema_oid(of.schema()),
+            owner: self.catalog.access.of(&ObjectId::Type(of.id())).owner.0,
+            category: 'A',
+            element: of.oid(),
+            alignment: columns::alignment(data_type),
+            ..TypeRow::of_user(of.array_oid(), &format!("_{}", of.name()), data_type)
+        }
+    }
+
+    /// Every label of every enumerated type.
+    pub(crate) fn enum_labels(&self) -> Vec<LabelRow> {
+        let enums = self.catalog.named_types().filter_map(|of| of.as_enum());
+        enums
+            .flat_map(|of| {
+                let labels = of.labels().iter().enumerate();
+                labels.map(move |(at, label)| LabelRow {
+                    oid: FIRST_USER_OID + label.id(),
+                    of: of.oid(),
+                    order: (at + 1) as f32,
+                    name: label.name(),
+                })
+            })
+            .collect()
     }
 
     fn named_type(&self, oid: u32) -> Option<&Arc<NamedType>> {
@@ -107,6 +163,10 @@ impl SystemView {
         match self.named_type(oid) {
             Some(named) if self.is_type_visible(oid) => Some(quoted(&named.name)),
             Some(named) => Some(qualified(&named.schema, &named.name)),
+            None if self.enum_of_arrays(oid).is_some() => {
+                let of = self.enum_of_arrays(oid)?;
+                Some(format!("{}[]", self.user_type_name(of.oid())?))
+            }
             None => {
                 let relation = self.relation(oid)?;
                 Some(self.relation_name(relation.schema(), &relation.name()))
@@ -114,10 +174,17 @@ impl SystemView {
         }
     }
 
+    /// The enumerated type whose arrays have that number.
+    fn enum_of_arrays(&self, oid: u32) -> Option<EnumType> {
+        let mut enums = self.catalog.named_types().filter_map(|of| of.as_enum());
+        enums.find(|of| of.array_oid() == oid)
+    }
+
     /// Whether a type's name alone finds it: those that are part of the system always do.
     pub(crate) fn is_type_visible(&self, oid: u32) -> bool {
-        match self.named_type(oid) {
-            Some(named) => self.searched(true).contains(&named.schema),
+        let named = self.named_type(oid).map(|named| named.schema.as_str());
+        match named.or(self.enum_of_arrays(oid).map(EnumType::schema)) {
+            Some(schema) => self.searched(true).iter().any(|known| known == schema),
             None => match self.relation(oid).filter(|_| oid >= FIRST_USER_OID) {
                 Some(relation) => self.is_relation_visible(relation.schema(), &relation.name()),
                 None => true,

@@ -41,6 +41,7 @@ impl Builder<'_> {
             Rule::create_schema => StatementKind::CreateSchema(self.create_schema(node)?),
             Rule::create_domain => StatementKind::CreateDomain(Box::new(self.create_domain(node)?)),
             Rule::create_type => StatementKind::CreateType(self.create_type(node)?),
+            Rule::alter_type => StatementKind::AlterType(self.alter_type(node)?),
             Rule::drop_type => StatementKind::DropType(self.drop_type(node)?),
             Rule::alter_table => StatementKind::AlterTable(Box::new(self.alter_table(node)?)),
             Rule::alter_sequence => {

@@ -47,10 +47,11 @@ pub(super) const RELATIONS: &[SystemRelation] = &[
     },
     relation! {
         pg_enum 3501;
-        oid: Oid,
-        enumtypid: Oid,
-        enumsortorder: Float4,
-        enumlabel: Name,
+        for label in |view| view.enum_labels();
+        oid: Oid = Oid(label.oid),
+        enumtypid: Oid = Oid(label.of),
+        enumsortorder: Float4 = label.order,
+        enumlabel: Name = label.name,
     },
     relation! {
         pg_range 3541;

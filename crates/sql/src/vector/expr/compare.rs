@@ -40,6 +40,7 @@ pub(super) fn is_plain(data_type: DataType) -> bool {
             | DataType::Timestamp
             | DataType::TimestampTz
             | DataType::Uuid
+            | DataType::Enum(_)
     )
 }
 

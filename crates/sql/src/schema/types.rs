@@ -1,0 +1,144 @@
+//! ALTER TYPE: tables follow the type that their columns are of.
+
+use std::sync::Arc;
+
+use super::Schema;
+use crate::{
+    binder::{
+        kept::{self, Relabelling},
+        rebind, stored_expression,
+    },
+    bound::TypeChange,
+    catalog::{
+        Table, TableKind,
+        named_type::{NamedType, NamedTypeKind},
+    },
+    error::{Error, Result, SqlState},
+    types::{DataType, EnumType},
+};
+
+impl Schema {
+    pub(super) fn alter_type(&mut self, of: &NamedType, change: TypeChange) -> Result<()> {
+        let mut tables: Vec<Table> = self
+            .tables
+            .values()
+            .map(|table| Table::clone(table))
+            .collect();
+        let changed = match (change, of.as_enum()) {
+            (TypeChange::AddValue { label, place }, Some(old)) => {
+                let labels = old.with_label(0, label, &place)?;
+                EnumType::new(
+                    old.id(),
+                    old.array_id(),
+                    old.schema().to_owned(),
+                    old.name().to_owned(),
+                    labels,
+                )
+            }
+            (TypeChange::RenameValue { from, to }, Some(old)) => {
+                let relabelling = Relabelling {
+                    of: old,
+                    from: &from,
+                    to: &to,
+                };
+                for table in &mut tables {
+                    let whole = table.clone();
+                    for (text, to) in kept::kept_texts(table) {
+                        relabelling.in_expression(text, &whole, to, self)?;
+                    }
+                    if let TableKind::View(view) = &mut table.kind {
+                        relabelling.in_view(view, self)?;
+                        let statement = crate::parser::parse_statement(&view.text)?;
+                        if let crate::ast::StatementKind::Query(query) = statement.kind {
+                            view.query = Arc::from(query);
+                        }
+                    }
+                }
+                let labels = old.with_renamed(&from, &to)?;
+                EnumType::new(
+                    old.id(),
+                    old.array_id(),
+                    old.schema().to_owned(),
+                    old.name().to_owned(),
+                    labels,
+                )
+            }
+            (TypeChange::Rename { schema, name }, as_enum) => {
+                for table in &mut tables {
+                    for (text, _) in kept::kept_texts(table) {
+                        kept::rename_type(text, of.id, (&schema, &name), self)?;
+                    }
+                }
+                match as_enum {
+                    Some(old) => EnumType::new(
+                        old.id(),
+                        old.array_id(),
+                        schema,
+                        name,
+                        old.labels().to_vec(),
+                    ),
+                    None => {
+                        let renamed = NamedType {
+                            schema,
+                            name,
+                            ..of.clone()
+                        };
+                        self.types.insert(of.id, Arc::new(renamed));
+                        return self.bind_again(tables);
+                    }
+                }
+            }
+            _ => {
+                return Err(Error::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not an enum", of.name),
+                ));
+            }
+        };
+        let follow = |data_type: &mut DataType| *data_type = data_type.with_definition(changed);
+        for table in &mut tables {
+            for column in &mut table.columns {
+                follow(&mut column.data_type);
+                let expressions = column.default.iter_mut().chain(&mut column.generated);
+                expressions.for_each(|(_, expr)| follow(&mut expr.data_type));
+            }
+            for index in &mut table.indexes {
+                let expressions = index.expressions.iter_mut();
+                expressions.for_each(|(_, expr)| follow(&mut expr.data_type));
+            }
+            for (_, expr) in table.partitioning.iter_mut().flat_map(|of| &mut of.keys) {
+                follow(&mut expr.data_type);
+            }
+            let versions = table.row_versions.iter_mut();
+            for (_, data_type) in versions.flat_map(|version| &mut version.columns) {
+                follow(data_type);
+            }
+        }
+        for named in self.types.values_mut() {
+            let named = Arc::make_mut(named);
+            match &mut named.kind {
+                NamedTypeKind::Distinct(base) => follow(base),
+                NamedTypeKind::Domain(domain) => follow(&mut domain.base),
+                NamedTypeKind::Shell | NamedTypeKind::Enum(_) => {}
+            }
+        }
+        let changed = NamedType::of_enum(changed);
+        self.types.insert(changed.id, Arc::new(changed));
+        self.bind_again(tables)
+    }
+
+    /// Keeps the tables with their expressions bound to the types as they are now.
+    fn bind_again(&mut self, tables: Vec<Table>) -> Result<()> {
+        for mut table in tables {
+            rebind(&mut table, self)?;
+            let whole = table.clone();
+            for column in &mut table.columns {
+                if let Some((text, expr)) = &mut column.default {
+                    *expr = stored_expression(text, &whole, column.data_type, self)?;
+                }
+            }
+            self.tables.insert(table.id, Arc::new(table));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+//! Enumerated types: what is stored of them outlives the process, and is in the order of the
+//! labels wherever labels were added, in both executors.
+#![expect(clippy::unwrap_used, reason = "a failing step fails the test")]
+
+use std::thread;
+
+use quickcheck::{Gen, QuickCheck};
+use rustling_sql::{Database, FromValue, Session, SqlState, StatementResult, Value};
+
+fn all<T: FromValue>(session: &mut Session, sql: &str) -> Vec<T> {
+    let StatementResult::Rows(rows) = session.run(sql, ()).unwrap() else {
+        unreachable!("{sql} gives rows")
+    };
+    rows.map(|row| row.unwrap().get(0).unwrap()).collect()
+}
+
+fn state(session: &mut Session, sql: &str) -> SqlState {
+    session.run(sql, ()).map(|_| ()).unwrap_err().state()
+}
+
+#[test]
+fn types_and_their_values_are_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("enums");
+    let db = Database::open(&path).unwrap();
+    db.execute_script(
+        "CREATE SCHEMA s;
+         CREATE TYPE s.mood AS ENUM ('sad', 'ok', 'happy');
+         CREATE DOMAIN cheer AS s.mood DEFAULT 'happy' CHECK (VALUE > 'sad');
+         SET search_path = s, public;
+         CREATE TABLE t (id int PRIMARY KEY, m mood DEFAULT 'ok', ms mood[], c cheer,
+             CHECK (m <> 'sad'::mood OR id > 1));
+         CREATE TABLE k (m mood PRIMARY KEY);
+         CREATE INDEX ON t (m DESC);
+         INSERT INTO t VALUES (1, DEFAULT, '{sad,NULL,happy}'), (2, 'sad', NULL), (3, 'happy', '{}');
+         INSERT INTO k VALUES ('happy'), ('ok');
+         ALTER TYPE mood ADD VALUE 'awful' BEFORE 'sad';
+         ALTER TYPE mood RENAME VALUE 'ok' TO 'so so';
+         INSERT INTO t VALUES (4, 'awful', '{awful}');
+         INSERT INTO k VALUES ('awful');
+         CREATE VIEW low AS SELECT id FROM t WHERE m < 'so so';
+         ALTER TABLE t ADD COLUMN late mood DEFAULT 'awful';
+         CREATE TYPE gone AS ENUM ('x');
+         ALTER TABLE t ADD COLUMN gone gone DEFAULT 'x';
+         DROP TYPE gone CASCADE;
+         ANALYZE;",
+    )
+    .unwrap();
+    db.close().unwrap();
+
+    for _ in 0..2 {
+        let db = Database::open(&path).unwrap();
+        let mut session = db.session();
+        let moods: Vec<String> = all(&mut session, "SELECT m FROM s.t ORDER BY m");
+        assert_eq!(moods, ["awful", "sad", "so so", "happy"]);
+        let keys: Vec<String> = all(&mut session, "SELECT m FROM s.k ORDER BY m DESC");
+        assert_eq!(keys, ["happy", "so so", "awful"]);
+        let arrays: Vec<Option<String>> = all(&mut session, "SELECT ms::text FROM s.t ORDER BY id");
+        assert_eq!(
+            arrays,
+            [
+                Some("{sad,NULL,happy}".to_owned()),
+                None,
+                Some("{}".to_owned()),
+                Some("{awful}".to_owned())
+            ]
+        );
+        let late: Vec<String> = all(&mut session, "SELECT late FROM s.t WHERE id = 1");
+        assert_eq!(late, ["awful"]);
+        let cheer: Vec<String> = all(&mut session, "SELECT c FROM s.t WHERE id = 1");
+        assert_eq!(cheer, ["happy"]);
+        let low: Vec<i32> = all(&mut session, "SELECT id FROM s.low ORDER BY id");
+        assert_eq!(low, [2, 4]);
+        session.run("INSERT INTO s.t (id) VALUES (5)", ()).unwrap();
+        let given: Vec<String> = all(&mut session, "DELETE FROM s.t WHERE id = 5 RETURNING m");
+        assert_eq!(given, ["so so"]);
+        assert_eq!(
+            state(&mut session, "INSERT INTO s.t VALUES (1, 'sad')"),
+            SqlState::CHECK_VIOLATION
+        );
+        assert_eq!(
+            state(&mut session, "DROP TYPE s.mood"),
+            SqlState::DEPENDENT_OBJECTS
+        );
+        drop(session);
+        db.close().unwrap();
+    }
+}
+
+/// Adds labels at random places and rows with them, and asks for the rows in order.
+fn stays_in_order(places: &[u16]) -> bool {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session
+        .execute_script(
+            "CREATE TYPE e AS ENUM ('a', 'b', 'c');
+             CREATE TABLE k (e e PRIMARY KEY, n int);
+             CREATE TABLE i (e e, n int);
+             CREATE INDEX i_up ON i (e);
+             CREATE INDEX i_down ON i (e DESC NULLS FIRST, n);",
+        )
+        .unwrap();
+    let mut labels: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let insert = |session: &mut Session, label: &str, n: usize| {
+        for table in ["k", "i"] {
+            let sql = format!("INSERT INTO {table} VALUES ($1, $2)");
+            session.run(&sql, (label, n as i32)).unwrap();
+        }
+    };
+    for (n, label) in labels.iter().enumerate() {
+        insert(&mut session, label, n);
+    }
+    for (n, place) in places.iter().enumerate() {
+        let at = usize::from(*place) % (labels.len() + 1);
+        let label = format!("l{n}");
+        let place = match labels.get(at) {
+            None => String::new(),
+            Some(next) if at == 0 || place % 2 == 0 => format!(" BEFORE '{next}'"),
+            Some(_) => format!(" AFTER '{}'", labels[at - 1]),
+        };
+        session
+            .run(&format!("ALTER TYPE e ADD VALUE '{label}'{place}"), ())
+            .unwrap();
+        labels.insert(at, label.clone());
+        insert(&mut session, &label, n + 3);
+    }
+    let mut down = labels.clone();
+    down.reverse();
+    let middle = &labels[labels.len() / 2];
+    let from_middle = &labels[labels.len() / 2..];
+    ["row", "vector"].into_iter().all(|executor| {
+        session
+            .run(&format!("SET executor = {executor}"), ())
+            .unwrap();
+        let mut ask = |sql: &str| -> Vec<String> { all(&mut session, sql) };
+        ["k", "i"].into_iter().all(|table| {
+            ask(&format!("SELECT e FROM {table} ORDER BY e")) == labels
+                && ask(&format!("SELECT e FROM {table} ORDER BY e DESC")) == down
+                && ask(&format!(
+                    "SELECT e FROM {table} WHERE e >= '{middle}' ORDER BY e"
+                )) == from_middle
+                && ask(&format!("SELECT e FROM {table} ORDER BY e LIMIT 2")) == labels[..2]
+                && ask(&format!("SELECT min(e) FROM {table}")) == labels[..1]
+                && ask(&format!("SELECT max(e) FROM {table}")) == down[..1]
+                && ask(&format!(
+                    "SELECT e FROM {table} GROUP BY e HAVING count(*) = 1 ORDER BY e"
+                )) == labels
+                && ask(&format!(
+                    "SELECT a.e FROM {table} a JOIN k b USING (e) ORDER BY 1"
+                )) == labels
+        })
+    })
+}
+
+#[test]
+fn rows_are_in_the_order_of_labels_added_anywhere() {
+    fn property(places: Vec<u16>) -> bool {
+        stays_in_order(&places[..places.len().min(24)])
+    }
+    QuickCheck::new()
+        .rng(Gen::new(24))
+        .tests(12)
+        .quickcheck(property as fn(Vec<u16>) -> bool);
+    // Always before the last, always behind the first.
+    assert!(stays_in_order(
+        &(0..30).map(|n| 2 + n).collect::<Vec<u16>>()
+    ));
+    assert!(stays_in_order(&[1; 30]));
+}
+
+#[test]
+fn a_writer_that_waits_for_a_row_knows_the_labels_it_comes_to_hold() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TYPE e AS ENUM ('a', 'b');
+         CREATE TABLE t (id int PRIMARY KEY, e e);
+         INSERT INTO t VALUES (1, 'a');",
+    )
+    .unwrap();
+    let mut first = db.session();
+    first.run("BEGIN", ()).unwrap();
+    first.run("UPDATE t SET e = 'b' WHERE id = 1", ()).unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| db.execute("UPDATE t SET id = id + 1 WHERE e >= 'a'", ()));
+        let altering = scope.spawn(|| db.execute("ALTER TYPE e ADD VALUE 'aa' BEFORE 'b'", ()));
+        first.run("COMMIT", ()).unwrap();
+        waiting.join().unwrap().unwrap();
+        altering.join().unwrap().unwrap();
+    });
+    let mut session = db.session();
+    session.run("INSERT INTO t VALUES (5, 'aa')", ()).unwrap();
+    let found: Vec<String> = all(&mut session, "SELECT e FROM t ORDER BY e");
+    assert_eq!(found, ["aa", "b"]);
+}
+
+#[test]
+fn values_are_read_as_text_and_given_as_text() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script("CREATE TYPE e AS ENUM ('a', 'b'); CREATE TABLE t (e e, es e[]);")
+        .unwrap();
+    db.execute("INSERT INTO t VALUES ($1, $2)", ("b", "{a,b}"))
+        .unwrap();
+    let row = db
+        .query("SELECT e, es FROM t WHERE e = $1", ("b",))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    assert_eq!(row.get::<String>(0).unwrap(), "b");
+    let value: Value = row.get(0).unwrap();
+    assert_eq!(value.as_label(), Some("b"));
+    // A value of the type is a parameter as well, also once the type has more labels.
+    db.execute("ALTER TYPE e ADD VALUE 'c' BEFORE 'a'", ())
+        .unwrap();
+    let found = db
+        .query("SELECT e::text FROM t WHERE e = $1", (value,))
+        .unwrap()
+        .count();
+    assert_eq!(found, 1);
+    let error = db.execute("INSERT INTO t VALUES ($1)", ("d",)).unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
+}
