@@ -49,6 +49,13 @@ pub(crate) fn kept_texts(table: &mut Table) -> Vec<(&mut String, Option<DataType
     texts
 }
 
+/// The texts of expressions that a domain keeps, and whether each is its default.
+pub(crate) fn domain_texts(domain: &mut Domain) -> Vec<(&mut String, bool)> {
+    let checks = domain.checks.iter_mut().map(|(_, text)| (text, false));
+    let default = domain.default.iter_mut().map(|text| (text, true));
+    default.chain(checks).collect()
+}
+
 /// Whether an expression that is kept names a type.
 pub(crate) fn mentions_type(text: &str, id: TypeId, types: &dyn CatalogReader) -> Result<bool> {
     let mut found = false;

@@ -148,12 +148,6 @@ pub fn parse_type(text: &str) -> Result<TypeName> {
     build::type_name(pairs, parsed(text, &script, piece))
 }
 
-/// Whether a lower-case word is a name only in double quotes.
-#[cfg(feature = "engine")]
-pub(crate) fn is_reserved(word: &str) -> bool {
-    grammar::is_reserved(word)
-}
-
 /// A name as SQL writes it: in double quotes where it must be.
 pub(crate) fn quoted(name: &str) -> String {
     let plain = name
@@ -163,7 +157,7 @@ pub(crate) fn quoted(name: &str) -> String {
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-        && !is_reserved(name);
+        && !grammar::is_reserved(name);
     if plain {
         name.to_owned()
     } else {

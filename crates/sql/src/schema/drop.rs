@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::Schema;
 use crate::{
     ast::ObjectKind,
-    binder::{BindOptions, check_view},
+    binder::{BindOptions, check_view, kept},
     bound::Drop,
     catalog::{SequenceId, Table, TableId, named_type::NamedType},
     error::{Error, Result, SqlState},
@@ -110,6 +110,20 @@ impl Schema {
                     return Err(needed(&what, "the type"));
                 }
             }
+        }
+        for table in self.tables.values() {
+            let mut kept = Table::clone(table);
+            for (text, _) in kept::kept_texts(&mut kept) {
+                if kept::mentions_type(text, of.id, self)? {
+                    let what = format!("an expression of table {}", table.name);
+                    return Err(needed(&what, "the type"));
+                }
+            }
+        }
+        let over = |other: &NamedType| other.base().is_some_and(|base| of.is_type_of(base));
+        let mut others = self.types.values().filter(|other| other.id != of.id);
+        if let Some(other) = others.find(|other| over(other)) {
+            return Err(needed(&format!("type {}", other.name), "the type"));
         }
         self.types.remove(&of.id);
         Ok(())

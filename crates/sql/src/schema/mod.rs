@@ -462,6 +462,7 @@ mod tests {
             "CREATE TYPE mood AS ENUM ('sad', 'ok');
              CREATE TABLE a (m mood DEFAULT 'ok', ms mood[], CHECK (m > 'sad'::mood));
              CREATE VIEW v AS SELECT m FROM a WHERE m = 'ok';
+             CREATE DOMAIN cheer AS mood DEFAULT 'ok' CHECK (VALUE > 'sad'::mood);
              ALTER TYPE mood ADD VALUE 'happy';
              ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';
              ALTER TYPE mood RENAME TO humour;",
@@ -478,8 +479,16 @@ mod tests {
         assert!(schema.apply("SELECT m = 'ok' FROM v").is_err());
         assert!(schema.apply("DROP TYPE humour").is_err());
         schema
-            .apply("DROP VIEW v; DROP TABLE a; DROP TYPE humour")
+            .apply("DROP VIEW v; CREATE TABLE b (c cheer); DROP TABLE a")
             .unwrap();
+        assert_eq!(columns(&schema, "b"), ["c humour"]);
+        let table = schema.table(None, "b").unwrap().unwrap();
+        assert_eq!(table.checks[0].text, "\"c\" > 'sad'::\"humour\"");
+        let (default, _) = table.columns[0].default.as_ref().unwrap();
+        assert_eq!(default, "'fine'");
+        schema.apply("DROP TABLE b").unwrap();
+        assert!(schema.apply("DROP TYPE humour").is_err());
+        schema.apply("DROP DOMAIN cheer; DROP TYPE humour").unwrap();
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     bound::TypeChange,
     catalog::{
         Table, TableKind,
-        named_type::{NamedType, NamedTypeKind},
+        named_type::{Domain, NamedType, NamedTypeKind},
     },
     error::{Error, Result, SqlState},
     types::{DataType, EnumType},
@@ -23,6 +23,11 @@ impl Schema {
             .tables
             .values()
             .map(|table| Table::clone(table))
+            .collect();
+        let mut types: Vec<NamedType> = self
+            .types
+            .values()
+            .map(|named| NamedType::clone(named))
             .collect();
         let changed = match (change, of.as_enum()) {
             (TypeChange::AddValue { label, place }, Some(old)) => {
@@ -54,6 +59,14 @@ impl Schema {
                         }
                     }
                 }
+                for domain in types.iter_mut().filter_map(as_domain) {
+                    let whole = kept::domain_table(domain);
+                    let base = domain.base;
+                    for (text, to) in kept::domain_texts(domain) {
+                        let to = to.then_some(base);
+                        relabelling.in_expression(text, &whole, to, self)?;
+                    }
+                }
                 let labels = old.with_renamed(&from, &to)?;
                 EnumType::new(
                     old.id(),
@@ -69,6 +82,13 @@ impl Schema {
                         kept::rename_type(text, of.id, (&schema, &name), self)?;
                     }
                 }
+                for domain in types.iter_mut().filter_map(as_domain) {
+                    for (text, _) in kept::domain_texts(domain) {
+                        kept::rename_type(text, of.id, (&schema, &name), self)?;
+                    }
+                }
+                self.keep_types(types);
+                types = Vec::new();
                 match as_enum {
                     Some(old) => EnumType::new(
                         old.id(),
@@ -114,6 +134,7 @@ impl Schema {
                 follow(data_type);
             }
         }
+        self.keep_types(types);
         for named in self.types.values_mut() {
             let named = Arc::make_mut(named);
             match &mut named.kind {
@@ -125,6 +146,12 @@ impl Schema {
         let changed = NamedType::of_enum(changed);
         self.types.insert(changed.id, Arc::new(changed));
         self.bind_again(tables)
+    }
+
+    fn keep_types(&mut self, types: Vec<NamedType>) {
+        for named in types {
+            self.types.insert(named.id, Arc::new(named));
+        }
     }
 
     /// Keeps the tables with their expressions bound to the types as they are now.
@@ -140,5 +167,12 @@ impl Schema {
             self.tables.insert(table.id, Arc::new(table));
         }
         Ok(())
+    }
+}
+
+fn as_domain(named: &mut NamedType) -> Option<&mut Domain> {
+    match &mut named.kind {
+        NamedTypeKind::Domain(domain) => Some(domain),
+        _ => None,
     }
 }

@@ -159,11 +159,9 @@ impl Session {
             if let NamedTypeKind::Domain(domain) = &mut of.kind {
                 let whole = kept::domain_table(domain);
                 let base = domain.base;
-                if let Some(text) = &mut domain.default {
-                    relabelling.in_expression(text, &whole, Some(base), catalog)?;
-                }
-                for (_, text) in &mut domain.checks {
-                    relabelling.in_expression(text, &whole, None, catalog)?;
+                for (text, is_default) in kept::domain_texts(domain) {
+                    let to = is_default.then_some(base);
+                    relabelling.in_expression(text, &whole, to, catalog)?;
                 }
             }
             if of != before {
@@ -206,8 +204,7 @@ impl Session {
             let mut named = NamedType::clone(named);
             let mut changed = false;
             if let NamedTypeKind::Domain(domain) = &mut named.kind {
-                let checks = domain.checks.iter_mut().map(|(_, text)| text);
-                for text in domain.default.iter_mut().chain(checks) {
+                for (text, _) in kept::domain_texts(domain) {
                     changed |= kept::rename_type(text, of.id, to, catalog)?;
                 }
             }
