@@ -1,10 +1,16 @@
 //! A driver of PostgreSQL's world, unmodified, against a server in this process.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
+use bytes::BytesMut;
 use postgres::{
     Client, Config, NoTls,
     error::{DbError, ErrorPosition, SqlState},
+    types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked},
 };
 use rustling_server::{Server, ServerOptions};
 use rustling_sql::{
@@ -367,8 +373,6 @@ fn what_is_broken_is_named() {
 
 #[test]
 fn data_is_copied_both_ways() {
-    use std::io::{Read as _, Write as _};
-
     let place = Place::new("CREATE TABLE t (n int PRIMARY KEY, name text)");
     let mut client = place.client();
     let mut writer = client.copy_in("COPY t FROM STDIN").unwrap();
@@ -442,4 +446,263 @@ fn data_is_copied_both_ways() {
         assert_eq!(database_error(&error).code().code(), "42501", "{sql}");
     }
     assert_eq!(count(&mut client), 10_000);
+}
+
+/// A label of an enumerated type: what a program's own type is to the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mood(String);
+
+type AnyError = Box<dyn std::error::Error + Sync + Send>;
+
+fn is_mood(of: &Type) -> bool {
+    match of.kind() {
+        Kind::Enum(labels) => of.name() == "mood" && labels.len() >= 3,
+        Kind::Domain(base) => is_mood(base),
+        _ => false,
+    }
+}
+
+impl ToSql for Mood {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, AnyError> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    fn accepts(of: &Type) -> bool {
+        is_mood(of)
+    }
+
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Mood {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Mood, AnyError> {
+        Ok(Mood(std::str::from_utf8(raw)?.to_owned()))
+    }
+
+    fn accepts(of: &Type) -> bool {
+        is_mood(of)
+    }
+}
+
+fn mood(label: &str) -> Mood {
+    Mood(label.to_owned())
+}
+
+const MOODS: &str = "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+     CREATE DOMAIN good AS mood CHECK (VALUE <> 'sad');
+     CREATE TABLE people (id int PRIMARY KEY, now mood, past mood[], will good)";
+
+#[test]
+fn enumerated_types_go_both_ways_in_binary_form() {
+    let place = Place::new(MOODS);
+    let mut client = place.client();
+    let insert = client
+        .prepare("INSERT INTO people VALUES ($1, $2, $3, $4)")
+        .unwrap();
+    assert_eq!(
+        *insert.params()[1].kind(),
+        Kind::Enum(vec!["sad".into(), "ok".into(), "happy".into()])
+    );
+    assert_eq!(insert.params()[1].schema(), "public");
+    let Kind::Array(element) = insert.params()[2].kind() else {
+        panic!("{:?}", insert.params());
+    };
+    assert_eq!(element.oid(), insert.params()[1].oid());
+    let past = vec![Some(mood("happy")), None, Some(mood("sad"))];
+    client
+        .execute(&insert, &[&1, &mood("ok"), &past, &mood("happy")])
+        .unwrap();
+    client
+        .execute(
+            &insert,
+            &[&2, &None::<Mood>, &None::<Vec<Mood>>, &None::<Mood>],
+        )
+        .unwrap();
+    let rows = client.query("SELECT * FROM people ORDER BY id", &[]);
+    let rows = rows.unwrap();
+    assert_eq!(rows[0].columns()[1].type_().name(), "mood");
+    assert_eq!(rows[0].get::<_, Mood>(1), mood("ok"));
+    assert_eq!(rows[0].get::<_, Vec<Option<Mood>>>(2), past);
+    assert_eq!(rows[0].get::<_, Mood>(3), mood("happy"));
+    assert_eq!(rows[1].get::<_, Option<Mood>>(1), None);
+    assert_eq!(rows[1].get::<_, Option<Vec<Mood>>>(2), None);
+
+    // Comparison is that of the labels' order, also where nothing but the parameter has a type.
+    let row = client
+        .query_one(
+            "SELECT $1::mood < 'happy', array[$1, 'happy'], now = ANY ($2) FROM people WHERE now = $1",
+            &[&mood("ok"), &vec![mood("sad"), mood("ok")]],
+        )
+        .unwrap();
+    assert!(row.get::<_, bool>(0) && row.get::<_, bool>(2));
+    assert_eq!(row.get::<_, Vec<Mood>>(1), [mood("ok"), mood("happy")]);
+
+    let failure = |client: &mut Client, id: i32, now: &str, will: &str| {
+        let parameters: [&(dyn ToSql + Sync); 4] =
+            [&id, &mood(now), &None::<Vec<Mood>>, &mood(will)];
+        let error = client.execute(&insert, &parameters).unwrap_err();
+        let error = database_error(&error);
+        (error.code().code().to_owned(), error.message().to_owned())
+    };
+    let (code, message) = failure(&mut client, 3, "elated", "ok");
+    assert_eq!(code, "22P02");
+    assert_eq!(message, "invalid input value for enum mood: \"elated\"");
+    assert_eq!(failure(&mut client, 3, "ok", "sad").0, "23514");
+    // A statement that is prepared takes a label that comes later.
+    place
+        .database
+        .execute("ALTER TYPE mood ADD VALUE 'elated' BEFORE 'happy'", ())
+        .unwrap();
+    client
+        .execute(
+            &insert,
+            &[&3, &mood("elated"), &vec![mood("elated")], &mood("elated")],
+        )
+        .unwrap();
+    let row = client
+        .query_one(
+            "SELECT now, past, now < 'happy' FROM people WHERE id = 3",
+            &[],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, Mood>(0), mood("elated"));
+    assert_eq!(row.get::<_, Vec<Mood>>(1), [mood("elated")]);
+    assert!(row.get::<_, bool>(2));
+}
+
+#[test]
+fn enumerated_types_are_copied_in_binary_form() {
+    let place = Place::new(MOODS);
+    let mut client = place.client();
+    client
+        .batch_execute(
+            "INSERT INTO people VALUES (1, 'ok', '{sad,NULL,happy}', 'happy'), (2, NULL, '{}', 'ok')",
+        )
+        .unwrap();
+    let mut bytes = Vec::new();
+    client
+        .copy_out("COPY people TO STDOUT (FORMAT binary)")
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    client
+        .batch_execute("CREATE TABLE others (LIKE people)")
+        .unwrap();
+    let copy = |client: &mut Client, bytes: &[u8]| {
+        let mut writer = client.copy_in("COPY others FROM STDIN (FORMAT binary)")?;
+        writer.write_all(bytes).unwrap();
+        writer.finish()
+    };
+    assert_eq!(copy(&mut client, &bytes).unwrap(), 2);
+    let row = client
+        .query_one(
+            "SELECT count(*) FROM (SELECT * FROM people EXCEPT SELECT * FROM others) d",
+            &[],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, i64>(0), 0);
+    let at = bytes.windows(2).position(|two| two == b"ok").unwrap();
+    bytes[at] = b'a';
+    let error = copy(&mut client, &bytes).unwrap_err();
+    let error = database_error(&error);
+    assert_eq!(error.code().code(), "22P02");
+    assert_eq!(error.message(), "invalid input value for enum mood: \"ak\"");
+    assert_eq!(error.where_(), Some("COPY others, line 1, column now"));
+    bytes[at] = 0xff;
+    let error = copy(&mut client, &bytes).unwrap_err();
+    assert_eq!(database_error(&error).code().code(), "22021");
+}
+
+/// What drivers ask about a type whose number they do not know.
+#[test]
+fn drivers_find_enumerated_types_in_the_catalog() {
+    let place = Place::new(MOODS);
+    let mut client = place.client();
+    let oid: u32 = client
+        .query_one("SELECT 'mood'::regtype::oid", &[])
+        .unwrap()
+        .get(0);
+    // sqlx
+    let row = client
+        .query_one(
+            "SELECT oid::regtype::text, typtype, typcategory, typrelid, typelem, typbasetype \
+             FROM pg_catalog.pg_type WHERE oid = $1",
+            &[&oid],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, &str>(0), "mood");
+    assert_eq!(
+        (row.get::<_, i8>(1), row.get::<_, i8>(2)),
+        (b'e' as i8, b'E' as i8)
+    );
+    let labels = client
+        .query(
+            "SELECT enumlabel FROM pg_catalog.pg_enum WHERE enumtypid = $1 ORDER BY enumsortorder",
+            &[&oid],
+        )
+        .unwrap();
+    let labels: Vec<&str> = labels.iter().map(|row| row.get(0)).collect();
+    assert_eq!(labels, ["sad", "ok", "happy"]);
+    let row = client.query_one("SELECT $1::text::regtype::oid", &[&"mood"]);
+    assert_eq!(row.unwrap().get::<_, u32>(0), oid);
+    // psycopg
+    let row = client
+        .query_one(
+            "SELECT name, oid, array_oid, array_agg(label) AS labels FROM ( \
+                 SELECT t.typname AS name, t.oid AS oid, t.typarray AS array_oid, \
+                        e.enumlabel AS label \
+                 FROM pg_type t LEFT JOIN pg_enum e ON e.enumtypid = t.oid \
+                 WHERE t.oid = to_regtype($1) ORDER BY e.enumsortorder \
+             ) x GROUP BY name, oid, array_oid",
+            &[&"mood"],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, u32>(1), oid);
+    let array: u32 = row.get(2);
+    // JDBC
+    let row = client
+        .query_one(
+            "SELECT typinput = 'pg_catalog.array_in'::regproc AS is_array, typtype, typname, \
+                    pg_type.oid \
+             FROM pg_catalog.pg_type \
+             LEFT JOIN (SELECT ns.oid AS nspoid, ns.nspname, r.r \
+                        FROM pg_namespace AS ns \
+                        JOIN (SELECT s.r, (current_schemas(false))[s.r] AS nspname \
+                              FROM generate_series(1, array_upper(current_schemas(false), 1)) \
+                                   AS s(r)) AS r USING (nspname)) AS sp \
+             ON sp.nspoid = typnamespace WHERE typname = $1 \
+             ORDER BY sp.r, pg_type.oid DESC LIMIT 1",
+            &[&"_mood"],
+        )
+        .unwrap();
+    assert!(row.get::<_, bool>(0));
+    assert_eq!(row.get::<_, u32>(3), array);
+    let row = client
+        .query_one(
+            "SELECT e.oid, n.nspname = ANY (current_schemas(true)), n.nspname, e.typname \
+             FROM pg_catalog.pg_type t JOIN pg_catalog.pg_type e ON t.typelem = e.oid \
+             JOIN pg_catalog.pg_namespace n ON t.typnamespace = n.oid WHERE t.oid = $1",
+            &[&array],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, u32>(0), oid);
+    assert!(row.get::<_, bool>(1));
+    let row = client
+        .query_one(
+            "SELECT e.typdelim FROM pg_catalog.pg_type t, pg_catalog.pg_type e \
+             WHERE t.oid = $1 AND t.typelem = e.oid",
+            &[&array],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, i8>(0), b',' as i8);
+    // Npgsql, which reads how values are sent and received.
+    let row = client
+        .query_one(
+            "SELECT typreceive::text, typlen FROM pg_type WHERE oid = $1",
+            &[&oid],
+        )
+        .unwrap();
+    assert_eq!(row.get::<_, &str>(0), "enum_recv");
+    assert_eq!(row.get::<_, i16>(1), 4);
 }

@@ -3,7 +3,7 @@
 
 use std::{io::Write, net::TcpStream};
 
-use crate::wire::{contains, database, drain, kinds, message, read_ready, session};
+use crate::wire::{contains, database, drain, kinds, message, messages, read_ready, session};
 use rustling_server::{Server, ServerOptions};
 
 fn server() -> Server {
@@ -208,4 +208,115 @@ fn one_session_ends_the_statement_or_the_whole_of_another() {
     while server.connections() > 1 {
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
+}
+
+/// Runs a statement with one parameter of the declared type, in binary form both ways.
+fn with_parameter(stream: &mut TcpStream, sql: &str, oid: u32, value: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(value.len()).unwrap().to_be_bytes();
+    let parse = [b"\0", sql.as_bytes(), b"\0\0\x01", &oid.to_be_bytes()].concat();
+    let bind = [
+        &b"\0\0\0\x01\0\x01\0\x01"[..],
+        &length,
+        value,
+        b"\0\x01\0\x01",
+    ];
+    let describe = message(b'D', b"S\0");
+    let messages = [
+        message(b'P', &parse),
+        describe,
+        message(b'B', &bind.concat()),
+        execute("", 0),
+    ];
+    series(stream, &messages)
+}
+
+fn number(stream: &mut TcpStream, sql: &str) -> u32 {
+    let answer = query(stream, sql);
+    let row = messages(&answer).into_iter().find(|of| of.0 == b'D');
+    String::from_utf8_lossy(&row.unwrap().1[6..])
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn enumerated_types_are_known_by_their_numbers() {
+    let server = server();
+    let mut stream = session(&server);
+    query(
+        &mut stream,
+        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TYPE other AS ENUM ('sad'); \
+         CREATE DOMAIN good AS mood CHECK (VALUE <> 'sad')",
+    );
+    let mood = number(&mut stream, "SELECT 'mood'::regtype::oid");
+    let other = number(&mut stream, "SELECT 'other'::regtype::oid");
+    let good = number(&mut stream, "SELECT 'good'::regtype::oid");
+    let moods = number(
+        &mut stream,
+        "SELECT typarray FROM pg_type WHERE oid = 'mood'::regtype",
+    );
+
+    // What the client declares is what the statement is about, what it gives and how.
+    let answer = with_parameter(&mut stream, "SELECT $1", mood, b"ok");
+    assert_eq!(kinds(&answer), "1tT2DCZ");
+    let parts = messages(&answer);
+    assert_eq!(parts[1].1, [b"\0\x01", &mood.to_be_bytes()[..]].concat());
+    let (_, columns) = parts[2];
+    let shape = [&mood.to_be_bytes()[..], b"\0\x04\xff\xff\xff\xff"].concat();
+    assert!(columns.windows(10).any(|part| part == shape), "{columns:?}");
+    assert_eq!(parts[4].1, b"\0\x01\0\0\0\x02ok");
+    // A domain's values are those of the type under it.
+    let answer = with_parameter(&mut stream, "SELECT $1 > 'sad'", good, b"ok");
+    assert_eq!(kinds(&answer), "1tT2DCZ");
+
+    let array = |element: u32, label: &[u8]| {
+        let mut bytes = [0, 0, 0, 1, 0, 0, 0, 0].to_vec();
+        bytes.extend(element.to_be_bytes());
+        bytes.extend([0, 0, 0, 1, 0, 0, 0, 1]);
+        bytes.extend(u32::try_from(label.len()).unwrap().to_be_bytes());
+        bytes.extend(label);
+        bytes
+    };
+    let answer = with_parameter(&mut stream, "SELECT $1", moods, &array(mood, b"ok"));
+    assert_eq!(kinds(&answer), "1tT2DCZ");
+    let (_, row) = messages(&answer)[4];
+    assert_eq!(row[6..], array(mood, b"ok"));
+
+    let wrong = format!(
+        "binary data has array element type 23 (integer) instead of expected {mood} (mood)"
+    );
+    for (oid, value, state, text) in [
+        (
+            mood,
+            b"glad".to_vec(),
+            "22P02",
+            "invalid input value for enum mood: \"glad\"",
+        ),
+        (
+            mood,
+            Vec::new(),
+            "22P02",
+            "invalid input value for enum mood: \"\"",
+        ),
+        (mood, b"o\xff".to_vec(), "22021", "UTF8"),
+        (mood, b"o\0".to_vec(), "22021", "0x00"),
+        (moods, array(23, b"ok"), "42804", &*wrong),
+        (moods, array(other, b"sad"), "42804", "instead of expected"),
+        (moods, array(mood, b"glad"), "22P02", "enum mood: \"glad\""),
+        (moods, b"\0\0".to_vec(), "22P03", "mood[]"),
+    ] {
+        let answer = with_parameter(&mut stream, "SELECT $1", oid, &value);
+        assert_eq!(kinds(&answer), "1tTEZ", "{value:?}");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.contains(&format!("C{state}\0")), "{answer:?}");
+        assert!(answer.contains(text), "{answer:?}");
+    }
+    // The type may have gone since the statement was prepared.
+    let parse = [&b"gone\0SELECT $1\0\0\x01"[..], &mood.to_be_bytes()].concat();
+    assert_eq!(kinds(&series(&mut stream, &[message(b'P', &parse)])), "1Z");
+    query(&mut stream, "DROP TYPE mood CASCADE");
+    let bind = message(b'B', b"\0gone\0\0\x01\0\x01\0\x01\0\0\0\x02ok\0\0");
+    let answer = series(&mut stream, &[bind, execute("", 0)]);
+    assert_eq!(kinds(&answer), "EZ");
+    let answer = query(&mut stream, "SELECT 1");
+    assert_eq!(kinds(&answer), "TDCZ");
 }

@@ -106,7 +106,8 @@ fn write_array(out: &mut BytesMut, array: &Array, element: DataType) -> Result<(
     Ok(())
 }
 
-fn read_array(mut bytes: &[u8]) -> Option<Result<Value>> {
+/// `None` for bytes that are no array.
+fn read_array(mut bytes: &[u8], element: DataType) -> Option<Result<Value>> {
     let mut word = || {
         let (word, rest) = bytes.split_first_chunk::<4>()?;
         bytes = rest;
@@ -114,9 +115,12 @@ fn read_array(mut bytes: &[u8]) -> Option<Result<Value>> {
     };
     let count = usize::try_from(word()?).ok()?;
     word()?;
-    let element = DataType::from_oid(word()?.cast_unsigned())?;
+    let found = word()?.cast_unsigned();
     if count > MAX_DIMENSIONS {
         return None;
+    }
+    if found != element.oid() {
+        return Some(Err(other_elements(found, element)));
     }
     let mut dimensions = Vec::with_capacity(count);
     let mut total = usize::from(count > 0);
@@ -157,10 +161,23 @@ fn read_array(mut bytes: &[u8]) -> Option<Result<Value>> {
     Some(Ok(Value::Array(Box::new(array))))
 }
 
+fn other_elements(found: u32, expected: DataType) -> Error {
+    let name = DataType::from_oid(found).map_or("???".to_owned(), |of| of.to_string());
+    Error::new(
+        SqlState::DATATYPE_MISMATCH,
+        format!(
+            "binary data has array element type {found} ({name}) instead of expected {} \
+             ({expected})",
+            expected.oid()
+        ),
+    )
+}
+
 /// Reads a value of a type.
 ///
 /// # Errors
-/// 22P03 for bytes that are none.
+/// 22P03 for bytes that are none; 42804 for an array of other elements; 22P02 for what is no label
+/// of an enumerated type.
 pub fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
     Ok(match data_type {
         DataType::Boolean => match bytes {
@@ -231,9 +248,14 @@ pub fn read(bytes: &[u8], data_type: DataType) -> Result<Value> {
             Some((&JSONB_VERSION, bytes)) => text(bytes)?,
             _ => return Err(malformed(data_type)),
         },
-        DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => {
-            read_array(bytes).ok_or_else(|| malformed(data_type))??
-        }
+        DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => data_type
+            .element()
+            .and_then(|element| read_array(bytes, element))
+            .ok_or_else(|| malformed(data_type))??,
+        DataType::Enum(of) => match text(bytes)? {
+            Value::Text(label) => Value::Enum(of.parse(&label)?),
+            other => other,
+        },
         // Strings, and types that travel as their text.
         _ => text(bytes)?,
     })

@@ -67,7 +67,10 @@ impl Dispatcher {
             (None, Vec::new(), 0)
         } else {
             // What the client says of its parameters decides what the statement means.
-            let said: Vec<DataType> = declared.iter().map(|oid| declared_type(*oid)).collect();
+            let said: Vec<DataType> = declared
+                .iter()
+                .map(|oid| self.declared_type(*oid))
+                .collect();
             let statement = self.session.prepare_with(text, &said)?;
             let found = self.session.describe(&statement)?;
             (Some(statement), found.parameters, found.columns.len())
@@ -134,7 +137,7 @@ impl Dispatcher {
             .enumerate()
             .map(|(at, (bytes, oid))| {
                 let format = Format::of(parameter_formats, at)?;
-                let data_type = match (type_of(*oid), format) {
+                let data_type = match (self.type_numbered(*oid), format) {
                     (Some(data_type), _) => data_type,
                     (None, Format::Text) => DataType::Text,
                     (None, Format::Binary) => {
@@ -349,6 +352,20 @@ impl Dispatcher {
         backend::close_complete(&mut self.out);
     }
 
+    /// The type that a client declares a parameter to be; unknown where it leaves that open.
+    fn declared_type(&self, oid: u32) -> DataType {
+        match oid {
+            0 | 705 => DataType::Unknown,
+            oid => self.type_numbered(oid).unwrap_or(DataType::Unknown),
+        }
+    }
+
+    /// The type with that number, also where a user has made it; `None` for one that has no
+    /// binary form here.
+    fn type_numbered(&self, oid: u32) -> Option<DataType> {
+        type_of(oid).or_else(|| self.session.user_type(oid))
+    }
+
     /// The statement of that name: of the protocol, or of PREPARE.
     fn prepared(&mut self, name: &str) -> Result<Arc<Prepared>> {
         let known = self.statements.get(name);
@@ -389,14 +406,6 @@ impl Dispatcher {
         self.statements
             .insert(name.to_owned(), Arc::clone(&prepared));
         Ok(prepared)
-    }
-}
-
-/// The type that a client declares a parameter to be; unknown where it leaves that open.
-fn declared_type(oid: u32) -> DataType {
-    match oid {
-        0 | 705 => DataType::Unknown,
-        oid => type_of(oid).unwrap_or(DataType::Unknown),
     }
 }
 

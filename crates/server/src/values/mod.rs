@@ -73,6 +73,7 @@ pub(crate) fn wire_type(data_type: DataType) -> WireType {
         other => other,
     };
     let size = match (shown, shown.entry()) {
+        (DataType::Enum(_), _) => 4,
         (DataType::Array(_), _) | (_, None) => -1,
         (_, Some(entry)) => entry.size,
     };
@@ -86,7 +87,7 @@ pub(crate) fn wire_type(data_type: DataType) -> WireType {
     }
 }
 
-/// The type with that number; `None` for one that has no binary form here.
+/// The type with that number in every database; `None` for one that has no binary form here.
 #[must_use]
 pub fn type_of(oid: u32) -> Option<DataType> {
     match DataType::from_oid(oid)? {

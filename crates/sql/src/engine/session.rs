@@ -184,6 +184,13 @@ impl Session {
         Ok(Statement::over(self.database.clone(), prepared))
     }
 
+    /// The type of the values of a type that a user has made, by its number in `pg_type`: of a
+    /// domain, the type under it.
+    #[must_use]
+    pub fn user_type(&self, oid: u32) -> Option<DataType> {
+        self.catalog().user_type(oid)
+    }
+
     /// The statement of that text, parsed but not planned: what is wrong with it beyond its syntax
     /// shows when it runs.
     ///

@@ -30,7 +30,7 @@ use crate::{
     },
     planner::statistics::TableStatistics,
     system,
-    types::GroupKey,
+    types::{FIRST_USER_OID, GroupKey},
 };
 
 /// The schema that tables are in where none is named.
@@ -222,6 +222,19 @@ impl CatalogSnapshot {
     /// Every named type, by name.
     pub(crate) fn named_types(&self) -> impl Iterator<Item = &Arc<NamedType>> {
         self.types.all()
+    }
+
+    /// The type of the values of what a user has made with that number in `pg_type`: an
+    /// enumerated type, the type of its arrays, a domain or distinct type.
+    pub(crate) fn user_type(&self, oid: u32) -> Option<DataType> {
+        let id = oid.checked_sub(FIRST_USER_OID)?;
+        if let Some(named) = self.types.by_id(TypeId(id)) {
+            return named.base();
+        }
+        let mut enums = self.named_types().filter_map(|named| named.as_enum());
+        enums
+            .find(|of| of.array_id() == id)
+            .and_then(|of| DataType::Enum(of).array())
     }
 
     /// The type as it is now: enumerated types change.
