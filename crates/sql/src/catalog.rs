@@ -486,26 +486,35 @@ pub struct Sequence {
     pub state: u32,
 }
 
-/// What the binder asks of a catalog.
+/// What the binder asks of a catalog. One that says nothing of its own is empty.
 pub trait CatalogReader {
     /// The table of that name, in `schema` or (with `None`) on the search path.
     ///
     /// # Errors
     /// Where the catalog cannot be read; a missing table is `Ok(None)`.
-    fn table(&self, schema: Option<&str>, name: &str) -> crate::Result<Option<Arc<Table>>>;
+    fn table(&self, _schema: Option<&str>, _name: &str) -> crate::Result<Option<Arc<Table>>> {
+        Ok(None)
+    }
 
     /// Every visible table, for "did you mean", completion and listings.
     ///
     /// # Errors
     /// Where the catalog cannot be read.
-    fn tables(&self) -> crate::Result<Vec<Arc<Table>>>;
+    fn tables(&self) -> crate::Result<Vec<Arc<Table>>> {
+        Ok(Vec::new())
+    }
 
     /// The table that owns the index of that name.
     ///
     /// # Errors
     /// Where the catalog cannot be read.
-    fn table_of_index(&self, schema: Option<&str>, name: &str)
-    -> crate::Result<Option<Arc<Table>>>;
+    fn table_of_index(
+        &self,
+        _schema: Option<&str>,
+        _name: &str,
+    ) -> crate::Result<Option<Arc<Table>>> {
+        Ok(None)
+    }
 
     /// The tables made of a table's columns by INHERITS or PARTITION OF, directly.
     fn children(&self, _id: TableId) -> Vec<Arc<Table>> {

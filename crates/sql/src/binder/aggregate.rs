@@ -128,11 +128,7 @@ impl<'a> Binder<'a> {
         if functions::is_ordered_set(name) || !call.within_group.is_empty() {
             return self.ordered_set(call, name, filter, span);
         }
-        let arguments = call
-            .arguments
-            .iter()
-            .map(|argument| self.expr(&argument.value))
-            .collect::<Result<Vec<_>>>()?;
+        let arguments = self.arguments(call)?;
         let order_by = self.sort_keys(&call.order_by)?;
         let (function, arguments, data_type) = if call.star {
             if name != "count" || call.distinct {
@@ -229,11 +225,7 @@ impl<'a> Binder<'a> {
             .at(span));
         }
         let keys = self.sort_keys(&call.within_group)?;
-        let direct = call
-            .arguments
-            .iter()
-            .map(|argument| self.expr(&argument.value))
-            .collect::<Result<Vec<_>>>()?;
+        let direct = self.arguments(call)?;
         if let Some(measure) = hypothetical {
             return self.hypothetical_set(measure, name, direct, keys, filter, span);
         }

@@ -85,11 +85,7 @@ impl<'a> Binder<'a> {
                 argument.value.span,
             ));
         }
-        let arguments = call
-            .arguments
-            .iter()
-            .map(|argument| self.expr(&argument.value))
-            .collect::<Result<Vec<_>>>()?;
+        let arguments = self.arguments(call)?;
         let arguments = self.name_objects(name, arguments)?;
         // A type's name as a function is a cast (PostgreSQL 10.3, step 3).
         if let ([_], true, Some(to)) = (
@@ -184,14 +180,18 @@ impl<'a> Binder<'a> {
         })
     }
 
+    /// What is written between the parentheses of a call.
+    pub(super) fn arguments(&mut self, call: &'a FunctionCall) -> Result<Vec<Expr>> {
+        call.arguments
+            .iter()
+            .map(|argument| self.expr(&argument.value))
+            .collect()
+    }
+
     /// COALESCE, NULLIF, GREATEST, LEAST.
     fn conditional(&mut self, call: &'a FunctionCall, span: Span) -> Result<Expr> {
         let name = call.name.last().name.as_str();
-        let arguments = call
-            .arguments
-            .iter()
-            .map(|argument| self.expr(&argument.value))
-            .collect::<Result<Vec<_>>>()?;
+        let arguments = self.arguments(call)?;
         let wrong = |count: &str| {
             Error::new(SqlState::SYNTAX_ERROR, format!("{name} takes {count}")).at(span)
         };

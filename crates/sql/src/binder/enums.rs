@@ -18,11 +18,7 @@ impl<'a> Binder<'a> {
         span: Span,
     ) -> Result<Result<Expr, Vec<DataType>>> {
         let name = call.name.last().name.as_str();
-        let arguments = call
-            .arguments
-            .iter()
-            .map(|argument| self.expr(&argument.value))
-            .collect::<Result<Vec<_>>>()?;
+        let arguments = self.arguments(call)?;
         let types: Vec<DataType> = arguments
             .iter()
             .map(|argument| argument.data_type)

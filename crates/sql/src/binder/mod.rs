@@ -291,19 +291,7 @@ fn is_changeable(expr: &Expr) -> bool {
 /// A catalog without tables.
 struct NoTables;
 
-impl CatalogReader for NoTables {
-    fn table(&self, _schema: Option<&str>, _name: &str) -> Result<Option<Arc<Table>>> {
-        Ok(None)
-    }
-
-    fn tables(&self) -> Result<Vec<Arc<Table>>> {
-        Ok(Vec::new())
-    }
-
-    fn table_of_index(&self, _schema: Option<&str>, _name: &str) -> Result<Option<Arc<Table>>> {
-        Ok(None)
-    }
-}
+impl CatalogReader for NoTables {}
 
 /// Where an expression stands, as far as it limits what may stand in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -32,13 +32,7 @@ impl Schema {
         let changed = match (change, of.as_enum()) {
             (TypeChange::AddValue { label, place }, Some(old)) => {
                 let labels = old.with_label(0, label, &place)?;
-                EnumType::new(
-                    old.id(),
-                    old.array_id(),
-                    old.schema().to_owned(),
-                    old.name().to_owned(),
-                    labels,
-                )
+                old.with_labels(labels)
             }
             (TypeChange::RenameValue { from, to }, Some(old)) => {
                 let relabelling = Relabelling {
@@ -68,13 +62,7 @@ impl Schema {
                     }
                 }
                 let labels = old.with_renamed(&from, &to)?;
-                EnumType::new(
-                    old.id(),
-                    old.array_id(),
-                    old.schema().to_owned(),
-                    old.name().to_owned(),
-                    labels,
-                )
+                old.with_labels(labels)
             }
             (TypeChange::Rename { schema, name }, as_enum) => {
                 for table in &mut tables {

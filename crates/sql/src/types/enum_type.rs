@@ -283,6 +283,19 @@ impl EnumType {
         })
     }
 
+    /// The type with these labels in the place of its own.
+    #[must_use]
+    pub fn with_labels(self, labels: Vec<EnumLabel>) -> EnumType {
+        let Definition { schema, name, .. } = self.0;
+        EnumType::new(
+            self.id(),
+            self.array_id(),
+            schema.clone(),
+            name.clone(),
+            labels,
+        )
+    }
+
     /// The labels with one more, whose number is `id`.
     ///
     /// # Errors

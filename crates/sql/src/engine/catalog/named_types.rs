@@ -9,7 +9,7 @@ use std::{
 use crate::{
     DataType, Result,
     catalog::{
-        CatalogReader, Table,
+        CatalogReader,
         named_type::{NamedType, NamedTypeKind, TypeId},
     },
     encoding::corrupt,
@@ -141,18 +141,6 @@ impl<'a> AskedTypes<'a> {
 
 /// What names in kept SQL mean: types in `public` stand there by their names alone.
 impl CatalogReader for AskedTypes<'_> {
-    fn table(&self, _schema: Option<&str>, _name: &str) -> Result<Option<Arc<Table>>> {
-        Ok(None)
-    }
-
-    fn tables(&self) -> Result<Vec<Arc<Table>>> {
-        Ok(Vec::new())
-    }
-
-    fn table_of_index(&self, _schema: Option<&str>, _name: &str) -> Result<Option<Arc<Table>>> {
-        Ok(None)
-    }
-
     fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
         self.asked.set(true);
         Ok(self.types.named(schema.unwrap_or(PUBLIC), name))
