@@ -1,6 +1,11 @@
 //! Clients that do not play by the rules.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use crate::wire::{connect, contains, database, drain, message, read_ready, session, startup};
 use rustling_server::{Limits, Server, ServerOptions};
@@ -220,3 +225,237 @@ fn keys_to_cancel_cannot_be_tried_fast() {
     assert!(server.connections() > 0, "nobody is kept waiting");
     assert_alive(&server);
 }
+
+fn parse(sql: &str, types: &[u32]) -> Vec<u8> {
+    let mut body = [b"one\0", sql.as_bytes(), b"\0"].concat();
+    body.extend(u16::try_from(types.len()).unwrap().to_be_bytes());
+    body.extend(types.iter().flat_map(|of| of.to_be_bytes()));
+    message(b'P', &body)
+}
+
+/// Binds a portal, parameters and results in binary form.
+fn bind(parameters: &[Option<&[u8]>]) -> Vec<u8> {
+    let mut body = b"at\0one\0\0\x01\0\x01".to_vec();
+    body.extend(u16::try_from(parameters.len()).unwrap().to_be_bytes());
+    for parameter in parameters {
+        let length = parameter.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap());
+        body.extend(length.to_be_bytes());
+        body.extend(parameter.unwrap_or_default());
+    }
+    body.extend(b"\0\x01\0\x01");
+    message(b'B', &body)
+}
+
+/// What well-behaved clients say, message by message.
+fn valid_sessions() -> Vec<Vec<Vec<u8>>> {
+    let query = |sql: &str| message(b'Q', &[sql.as_bytes(), b"\0"].concat());
+    let sync = || message(b'S', b"");
+    let execute = |rows: u32| message(b'E', &[b"at\0", &rows.to_be_bytes()[..]].concat());
+    let describe = |of: &[u8]| message(b'D', of);
+    let array = [
+        &[0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 23, 0, 0, 0, 2, 0, 0, 0, 1][..],
+        &[0, 0, 0, 4, 0, 0, 0, 7, 0xff, 0xff, 0xff, 0xff],
+    ]
+    .concat();
+    let numeric = [0, 2, 0, 0, 0, 0, 0, 2, 0, 12, 0x13, 0x88];
+    let interval = [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 2];
+    let row = [
+        &b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..],
+        b"\0\x02\0\0\0\x04\0\0\0\x09\0\0\0\x02ok\xff\xff",
+    ]
+    .concat();
+    vec![
+        vec![
+            query("SELECT 1, 'text', NULL; SELECT n FROM generate_series(1, 5) n"),
+            query("INSERT INTO t VALUES (1, 'ok') ON CONFLICT DO NOTHING"),
+            query("SELECT * FROM t WHERE m = 'ok'; SELEC"),
+            query(""),
+        ],
+        vec![
+            query("BEGIN; SAVEPOINT s; INSERT INTO t VALUES (2, 'sad')"),
+            query("SELECT 1 / 0"),
+            query("ROLLBACK TO s; DECLARE at CURSOR FOR SELECT 1; FETCH ALL FROM at"),
+            query("COMMIT"),
+        ],
+        vec![
+            parse("SELECT $1, $2, $3, $4, $5", &[1007, 1700, 3802, 1186, 25]),
+            describe(b"Sone\0"),
+            bind(&[
+                Some(&array),
+                Some(&numeric),
+                Some(b"\x01{\"a\": [1, null]}"),
+                Some(&interval),
+                None,
+            ]),
+            describe(b"Pat\0"),
+            execute(1),
+            execute(0),
+            message(b'H', b""),
+            message(b'C', b"Pat\0"),
+            message(b'C', b"Sone\0"),
+            sync(),
+        ],
+        vec![
+            parse("INSERT INTO t VALUES ($1, $2) ON CONFLICT DO NOTHING", &[]),
+            bind(&[Some(&3i32.to_be_bytes()), Some(b"ok")]),
+            execute(0),
+            sync(),
+            parse("SELECT n, 'x' FROM generate_series(1, $1) n", &[23]),
+            sync(),
+            query("DEALLOCATE ALL"),
+            parse("SELECT n, 'x' FROM generate_series(1, $1) n", &[23]),
+            bind(&[Some(&40i32.to_be_bytes())]),
+            execute(7),
+            execute(7),
+            sync(),
+        ],
+        vec![
+            query("COPY t FROM STDIN"),
+            message(b'd', b"4\tok\n5\t\\N\n"),
+            message(b'd', b"\\.\n"),
+            message(b'c', b""),
+            query("COPY t FROM STDIN (FORMAT binary)"),
+            message(b'd', &row),
+            message(b'c', b""),
+            query("COPY t FROM STDIN (FORMAT csv)"),
+            message(b'f', b"no more\0"),
+            query("COPY t TO STDOUT (FORMAT binary); COPY t TO STDOUT"),
+            query("DELETE FROM t WHERE id > 3"),
+        ],
+    ]
+}
+
+/// Does to a stream of messages what a broken or hostile client would.
+fn mutate(random: &mut fastrand::Rng, parts: &mut Vec<Vec<u8>>, others: &[Vec<Vec<u8>>]) {
+    for _ in 0..random.usize(1..4) {
+        if parts.is_empty() {
+            return;
+        }
+        let at = random.usize(..parts.len());
+        let part = &mut parts[at];
+        let place = random.usize(..=part.len().saturating_sub(1));
+        match random.u8(..11) {
+            0 | 1 if !part.is_empty() => part[place] ^= 1 << random.u8(..8),
+            2 if !part.is_empty() => part[place] = random.u8(..),
+            // The length that the message says.
+            3 if part.len() >= 5 => {
+                let said = u32::try_from(part.len()).unwrap() - 1;
+                let other = [
+                    0,
+                    3,
+                    4,
+                    said - 1,
+                    said + 1,
+                    said + random.u32(..64),
+                    1 << 16,
+                    u32::MAX >> 1,
+                    u32::MAX,
+                ];
+                let length = other[random.usize(..other.len())];
+                part[1..5].copy_from_slice(&length.to_be_bytes());
+            }
+            // A count or a length within, wherever it is.
+            4 | 5 if part.len() > 9 => {
+                let place = random.usize(5..part.len() - 3);
+                let number = [
+                    0i32,
+                    1,
+                    -1,
+                    -2,
+                    i32::MAX,
+                    i32::MIN,
+                    0x0001_0001,
+                    0x7fff_7fff,
+                ];
+                let number = number[random.usize(..number.len())].to_be_bytes();
+                let width = [2, 4][random.usize(..2)];
+                part[place..place + width].copy_from_slice(&number[..width]);
+            }
+            6 => part.truncate(place),
+            7 => {
+                let end = random.usize(place..=part.len());
+                part.drain(place..end);
+            }
+            8 => {
+                let end = random.usize(place..=part.len());
+                let again = part[place..end].to_vec();
+                part.splice(place..place, again);
+            }
+            9 => {
+                let other = &others[random.usize(..others.len())];
+                parts.insert(at, other[random.usize(..other.len())].clone());
+            }
+            _ => {
+                let with = random.usize(..parts.len());
+                parts.swap(at, with);
+            }
+        }
+    }
+}
+
+/// Every stream is answered to its end, whatever it says; no thread of the server panics, and others
+/// are served as before.
+#[test]
+fn streams_that_went_wrong_somewhere_are_answered_to_their_end() {
+    let panics: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (noted, before) = (Arc::clone(&panics), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        if thread
+            .name()
+            .is_some_and(|name| name.starts_with("rustling"))
+        {
+            noted.lock().unwrap().push(panic.to_string());
+        }
+        before(panic);
+    }));
+    let limits = Limits {
+        message_bytes: 1 << 16,
+        ..Limits::default()
+    };
+    let server = server(limits, true);
+    let mut setting_up = session(&server);
+    let setup = b"CREATE TYPE mood AS ENUM ('sad', 'ok'); \
+                  CREATE TABLE t (id int PRIMARY KEY, m mood)\0";
+    setting_up.write_all(&message(b'Q', setup)).unwrap();
+    assert!(contains(&read_ready(&mut setting_up), "CREATE TABLE"));
+    drop(setting_up);
+    let sessions = valid_sessions();
+    let mut random = fastrand::Rng::with_seed(1);
+    for round in 0..CASES {
+        let mut parts = sessions[round % sessions.len()].clone();
+        // The first rounds are as they should be.
+        if round >= sessions.len() {
+            mutate(&mut random, &mut parts, &sessions);
+        }
+        let mut first = startup("ann");
+        if random.u8(..32) == 0 {
+            let place = random.usize(..first.len());
+            first[place] ^= 1 << random.u8(..8);
+        }
+        let mut stream = connect(&server);
+        // The server may hang up while we speak.
+        let _ = stream.write_all(&[first, parts.concat()].concat());
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            let hangs = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+            assert!(!hangs, "round {round} has no end: {parts:?}");
+        }
+        if round < sessions.len() {
+            assert!(answer.ends_with(b"Z\0\0\0\x05I"), "{round}: {answer:?}");
+        }
+        let panics = panics.lock().unwrap();
+        assert!(panics.is_empty(), "round {round}: {panics:?}: {parts:?}");
+        drop(panics);
+        if round % 100 == 0 {
+            assert_alive(&server);
+        }
+    }
+    while server.connections() > 0 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_alive(&server);
+}
+
+const CASES: usize = 1_500;
