@@ -220,3 +220,128 @@ fn values_are_read_as_text_and_given_as_text() {
     let error = db.execute("INSERT INTO t VALUES ($1)", ("d",)).unwrap_err();
     assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
 }
+
+/// What a transaction that keeps its snapshot would define on what has changed since.
+#[test]
+fn definitions_need_the_newest_catalog() {
+    for (change, definition) in [
+        ("DROP TYPE e", "CREATE TABLE x (e e)"),
+        ("DROP TYPE e", "ALTER TABLE t ADD e e"),
+        (
+            "ALTER TYPE e RENAME VALUE 'a' TO 'c'",
+            "CREATE TABLE x (e e DEFAULT 'a')",
+        ),
+        (
+            "ALTER TYPE e RENAME TO f",
+            "CREATE TABLE x (n text CHECK (n::e > 'a'))",
+        ),
+        ("DROP TABLE p", "CREATE TABLE x (p int REFERENCES p)"),
+    ] {
+        for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("definitions");
+            let db = Database::open(&path).unwrap();
+            db.execute_script(
+                "CREATE TYPE e AS ENUM ('a', 'b');
+                 CREATE TABLE p (id int PRIMARY KEY);
+                 CREATE TABLE t (id int);",
+            )
+            .unwrap();
+            let mut late = db.session();
+            late.execute_script(&format!(
+                "BEGIN ISOLATION LEVEL {level}; SELECT count(*) FROM t"
+            ))
+            .unwrap();
+            db.execute(change, ()).unwrap();
+            let refused = late.run(definition, ()).map(|_| ()).unwrap_err();
+            assert!(refused.is_retryable(), "{change}, {definition}: {refused}");
+            drop(late);
+            // The next definition, and the next opening, read the catalog.
+            db.execute("CREATE TABLE y (id int)", ()).unwrap();
+            db.close().unwrap();
+            Database::open(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_writer_that_waits_for_a_table_plans_with_its_new_labels() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TYPE e AS ENUM ('a', 'b');
+         CREATE TABLE t (id int PRIMARY KEY, e e);
+         INSERT INTO t VALUES (1, 'a');",
+    )
+    .unwrap();
+    let mut first = db.session();
+    first
+        .execute_script(
+            "BEGIN;
+             ALTER TYPE e ADD VALUE 'aa' BEFORE 'b';
+             INSERT INTO t VALUES (5, 'aa');",
+        )
+        .unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| db.execute("UPDATE t SET id = id + 10 WHERE e >= 'a'", ()));
+        let waits = || {
+            let active = db.transaction_manager().active();
+            active.iter().any(|of| of.waits_for.is_some())
+        };
+        while !waits() && !waiting.is_finished() {
+            thread::yield_now();
+        }
+        first.run("COMMIT", ()).unwrap();
+        assert_eq!(waiting.join().unwrap().unwrap(), 2);
+    });
+}
+
+#[test]
+fn nothing_is_stored_that_hangs_on_what_labels_are_called() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script("CREATE TYPE e AS ENUM ('a', 'b'); CREATE TABLE t (e e, x text);")
+        .unwrap();
+    let mut session = db.session();
+    for refused in [
+        "CREATE INDEX ON t ((e::text))",
+        "CREATE INDEX ON t ((x::e))",
+        "CREATE INDEX ON t ((concat(e, 'x')))",
+        "CREATE INDEX ON t ((e || 'x'))",
+        "CREATE INDEX ON t ((e = enum_last(e)))",
+        "CREATE INDEX ON t (x) WHERE e::text = x",
+        "CREATE TABLE g (e e, y text GENERATED ALWAYS AS (e::text) STORED)",
+        "CREATE TABLE g (x text, y e GENERATED ALWAYS AS (x::e) STORED)",
+        "CREATE TABLE g (x text, y e GENERATED ALWAYS AS (x) STORED)",
+        "CREATE TABLE g (x text) PARTITION BY LIST ((x::e))",
+    ] {
+        let result = session.run(refused, ()).map(|_| ());
+        assert!(result.is_err(), "{refused}");
+    }
+    // What names a label is kept with it.
+    session
+        .execute_script(
+            "CREATE INDEX ON t ((e = 'a'));
+             CREATE INDEX ON t (x) WHERE e > 'a';
+             CREATE TABLE g (e e, y bool GENERATED ALWAYS AS (e = 'b') STORED);",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_value_of_another_database_is_its_label() {
+    let [one, other] = [["sad", "ok"], ["red", "green"]].map(|labels| {
+        let db = Database::in_memory().unwrap();
+        let [low, high] = labels;
+        db.execute_script(&format!(
+            "CREATE TYPE e AS ENUM ('{low}', '{high}'); CREATE TABLE t (e e); \
+             INSERT INTO t VALUES ('{low}')"
+        ))
+        .unwrap();
+        db
+    });
+    let row = one.query("SELECT e FROM t", ()).unwrap().next().unwrap();
+    let value: Value = row.unwrap().get(0).unwrap();
+    let error = other
+        .execute("INSERT INTO t VALUES ($1)", (value,))
+        .unwrap_err();
+    assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
+}

@@ -39,6 +39,13 @@ impl<'a> Binder<'a> {
         let DataType::Enum(of) = *of else {
             return Ok(Err(types));
         };
+        if self.place.is_stored() {
+            return Err(Error::new(
+                SqlState::INVALID_TABLE_DEFINITION,
+                format!("{name} is not immutable: what it gives changes with type {of}"),
+            )
+            .at(span));
+        }
         if known.any(|other| *other != DataType::Enum(of)) {
             return Ok(Err(types));
         }

@@ -283,9 +283,24 @@ fn is_changeable(expr: &Expr) -> bool {
     let here = match &expr.kind {
         ExprKind::Function(function, _) => function.is_volatile() || function.is_of_session(),
         ExprKind::Parameter(_) => true,
-        _ => false,
+        _ => reads_labels(expr),
     };
     here || expr.operands().into_iter().any(is_changeable)
+}
+
+/// Whether the value of `expr` depends on what the labels of an enumerated type are called, which
+/// ALTER TYPE changes.
+fn reads_labels(expr: &Expr) -> bool {
+    let is_enum = |of: &Expr| of.data_type.enum_type().is_some();
+    match &expr.kind {
+        ExprKind::Cast(operand) | ExprKind::AssignmentCast(operand) => {
+            is_enum(operand) != is_enum(expr)
+        }
+        ExprKind::Function(function, arguments) => {
+            function.writes_values_as_text() && arguments.iter().any(is_enum)
+        }
+        _ => false,
+    }
 }
 
 /// A catalog without tables.
@@ -306,6 +321,21 @@ enum Place {
     Clause(&'static str),
     /// Inside an aggregate's arguments.
     Aggregate,
+}
+
+impl Place {
+    /// Whether what is computed there is kept, so that it must not change by itself.
+    fn is_stored(self) -> bool {
+        matches!(
+            self,
+            Place::Clause(
+                "column generation expressions"
+                    | "index expressions"
+                    | "index predicates"
+                    | "partition key expressions"
+            )
+        )
+    }
 }
 
 /// What is known of a SELECT while it is bound.

@@ -562,6 +562,23 @@ impl ScalarFunction {
         )
     }
 
+    /// Whether it gives its arguments as they are written, whatever their type.
+    #[must_use]
+    pub fn writes_values_as_text(self) -> bool {
+        matches!(
+            self,
+            ScalarFunction::Concat
+                | ScalarFunction::ConcatWs
+                | ScalarFunction::ArrayToString
+                | ScalarFunction::ToJson
+                | ScalarFunction::ToJsonb
+                | ScalarFunction::JsonBuildObject
+                | ScalarFunction::JsonbBuildObject
+                | ScalarFunction::JsonBuildArray
+                | ScalarFunction::JsonbBuildArray
+        )
+    }
+
     /// Whether it tells something of the clock or the session, the same throughout a statement.
     #[must_use]
     pub fn is_of_session(self) -> bool {

@@ -90,18 +90,11 @@ fn volatility(expr: &Expr) -> Volatility {
             {
                 Volatility::Stable
             }
-            ScalarFunction::Concat
-            | ScalarFunction::ConcatWs
-            | ScalarFunction::ArrayToString
-            | ScalarFunction::ToJson
-            | ScalarFunction::ToJsonb
-            | ScalarFunction::JsonBuildObject
-            | ScalarFunction::JsonbBuildObject
-            | ScalarFunction::JsonBuildArray
-            | ScalarFunction::JsonbBuildArray
-                if arguments.iter().any(|argument| {
-                    cast_depends_on_session(argument.data_type, DataType::Text)
-                }) =>
+            function
+                if function.writes_values_as_text()
+                    && arguments.iter().any(|argument| {
+                        cast_depends_on_session(argument.data_type, DataType::Text)
+                    }) =>
             {
                 Volatility::Stable
             }

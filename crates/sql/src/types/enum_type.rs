@@ -101,20 +101,21 @@ pub enum EnumPlace {
 /// The labels of a new type, in this order, without numbers yet.
 ///
 /// # Errors
-/// 42602 for a label that is too long, 42710 for one that is there twice, 54000 where there are
-/// too many.
-pub fn new_enum_labels(names: Vec<String>) -> Result<Vec<EnumLabel>> {
+/// 42602 for a label that is too long, 42710 for one that is there twice, with its place among
+/// them; 54000 where there are too many, without a place.
+pub fn new_enum_labels(names: Vec<String>) -> Result<Vec<EnumLabel>, (Error, Option<usize>)> {
     if names.len() > MAX_LABELS {
-        return Err(too_many_labels());
+        return Err((too_many_labels(), None));
     }
     let mut seen = HashSet::new();
-    for name in &names {
-        check_label(name)?;
+    for (at, name) in names.iter().enumerate() {
+        check_label(name).map_err(|error| (error, Some(at)))?;
         if !seen.insert(name.as_str()) {
-            return Err(Error::new(
+            let error = Error::new(
                 SqlState("42710"),
                 format!("enum label \"{name}\" used more than once"),
-            ));
+            );
+            return Err((error, Some(at)));
         }
     }
     let positions = enum_position::spread(names.len());
@@ -439,10 +440,9 @@ impl EnumValue {
                 format!("cannot cast type {} to {to}", self.of),
             ));
         }
-        match to.positioned(self.position()) {
-            Some(value) => Ok(value),
-            None => to.parse(self.label()),
-        }
+        // By the label: another database may have a type with the same number, and after a
+        // rollback a position stands for another label.
+        to.parse(self.label())
     }
 }
 
@@ -542,7 +542,7 @@ mod tests {
     fn labels_are_checked() {
         let state = |names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
-            new_enum_labels(names).expect_err("a refusal").state().0
+            new_enum_labels(names).expect_err("a refusal").0.state().0
         };
         assert_eq!(state(&["a", "b", "a"]), "42710");
         assert_eq!(state(&[&"x".repeat(64)]), "42602");

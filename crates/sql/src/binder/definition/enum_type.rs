@@ -21,12 +21,9 @@ impl Binder<'_> {
         labels: &[Label],
     ) -> Result<BoundStatement> {
         let names = labels.iter().map(|label| label.name.clone()).collect();
-        let made = new_enum_labels(names).map_err(|error| {
-            // The label that is wrong: too long, or there before.
-            let wrong = labels.iter().enumerate().find(|(at, label)| {
-                label.name.len() > 63 || labels[..*at].iter().any(|of| of.name == label.name)
-            });
-            error.at(wrong.map_or(name.span, |(_, label)| label.span))
+        let made = new_enum_labels(names).map_err(|(error, wrong)| {
+            let wrong = wrong.and_then(|at| labels.get(at));
+            error.at(wrong.map_or(name.span, |label| label.span))
         })?;
         Ok(definition(Definition::CreateEnum {
             id,

@@ -81,9 +81,10 @@ impl Session {
             TypeChange::AddValue { label, place } => {
                 let old = enum_of(of)?;
                 // Who writes now has read the labels; who waits for a row that is being written
-                // must know them when it comes.
+                // must know them when it comes, and plans anew for the table's new version.
                 for handle in columns_of(&catalog, of).map(|(handle, _)| handle) {
-                    self.lock_table(transaction, &handle.table)?;
+                    let table = Table::clone(&handle.table);
+                    self.put_rewritten(transaction, handle, table)?;
                 }
                 let id = self.allocate_id(transaction)?;
                 let labels = old.with_label(id, label, &place)?;
