@@ -345,3 +345,136 @@ fn a_value_of_another_database_is_its_label() {
         .unwrap_err();
     assert_eq!(error.state(), SqlState::INVALID_TEXT_REPRESENTATION);
 }
+
+/// Runs `statement` while another transaction, which has done `changes`, keeps it waiting; gives
+/// what it answers once that one is committed.
+fn after_waiting(changes: &str, statement: &str) -> rustling_sql::Result<u64> {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TYPE e AS ENUM ('a', 'b');
+         CREATE TABLE t (id int PRIMARY KEY, e e);
+         INSERT INTO t VALUES (1, 'a');
+         CREATE TABLE other (id int PRIMARY KEY, e text);",
+    )
+    .unwrap();
+    let mut first = db.session();
+    first.execute_script(&format!("BEGIN; {changes}")).unwrap();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| db.execute(statement, ()));
+        let waits = || {
+            let active = db.transaction_manager().active();
+            active.iter().any(|of| of.waits_for.is_some())
+        };
+        while !waits() && !waiting.is_finished() {
+            thread::yield_now();
+        }
+        assert!(!waiting.is_finished(), "{statement} waits");
+        first.run("COMMIT", ()).unwrap();
+        waiting.join().unwrap()
+    })
+}
+
+/// What it reads, and not only what it changes, may be defined anew while a statement waits.
+#[test]
+fn a_statement_that_has_waited_reads_tables_as_they_are_defined_then() {
+    let lock = "LOCK TABLE other IN EXCLUSIVE MODE;";
+    for change in [
+        "ALTER TYPE e ADD VALUE 'aa' BEFORE 'b'; INSERT INTO t VALUES (2, 'aa'); \
+         UPDATE t SET e = 'aa' WHERE id = 1",
+        "ALTER TABLE t ADD COLUMN n int DEFAULT 7; INSERT INTO t VALUES (2, 'b', 8); \
+         UPDATE t SET n = 9 WHERE id = 1",
+    ] {
+        for (before, statement) in [
+            (lock, "INSERT INTO other SELECT id, e::text FROM t"),
+            (
+                lock,
+                "WITH new AS (INSERT INTO other SELECT id, e::text FROM t RETURNING *) \
+              SELECT count(*) FROM t, new WHERE new.id = t.id AND t.e >= 'a' GROUP BY t.id",
+            ),
+            ("", "SELECT e FROM t FOR UPDATE"),
+            (
+                "",
+                "INSERT INTO other SELECT id, e::text FROM t ORDER BY e FOR UPDATE",
+            ),
+            (
+                "",
+                "SELECT t.*, other.id FROM t LEFT JOIN other USING (id) FOR SHARE OF t",
+            ),
+        ] {
+            let changes = format!("{before} {change}");
+            let rows = after_waiting(&changes, statement);
+            assert_eq!(rows.unwrap(), 2, "{change}: {statement}");
+        }
+    }
+}
+
+/// Readers lock nothing, so a definition can change between their plan and their snapshot.
+#[test]
+fn no_reader_meets_rows_that_its_plan_does_not_know() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TYPE e AS ENUM ('l');
+         CREATE TABLE t (id int PRIMARY KEY, e e);
+         INSERT INTO t VALUES (0, 'l');",
+    )
+    .unwrap();
+    let point = db.prepare("SELECT * FROM t WHERE id = $1").unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let is_done = || done.load(std::sync::atomic::Ordering::Relaxed);
+    thread::scope(|scope| {
+        let joined = scope.spawn(|| {
+            let mut most = 0;
+            while !is_done() {
+                let sql = "SELECT x.*, y.e FROM t x JOIN t y USING (id) WHERE x.e >= 'l'";
+                let rows = db.query(sql, ()).unwrap().map(Result::unwrap).count();
+                assert!(rows >= most);
+                most = rows;
+            }
+        });
+        let one = scope.spawn(|| {
+            while !is_done() {
+                for row in point.query((0,)).unwrap() {
+                    row.unwrap();
+                }
+            }
+        });
+        let in_blocks = scope.spawn(|| {
+            let mut session = db.session();
+            for level in ["READ COMMITTED", "REPEATABLE READ"].iter().cycle() {
+                let begin = format!("BEGIN ISOLATION LEVEL {level}");
+                session.run(&begin, ()).unwrap();
+                let many: Vec<i64> = all(&mut session, "SELECT count(e) FROM t");
+                let last: Vec<String> = all(&mut session, "SELECT e FROM t ORDER BY id");
+                if *level == "REPEATABLE READ" {
+                    assert_eq!(many, [last.len() as i64]);
+                }
+                session.run("COMMIT", ()).unwrap();
+                if is_done() {
+                    break;
+                }
+            }
+        });
+        let mut writer = db.session();
+        for n in 1..60 {
+            let change = match n % 3 {
+                0 => format!("ALTER TABLE t ADD COLUMN c{n} int DEFAULT {n}"),
+                _ => format!("ALTER TYPE e ADD VALUE 'l{n}'"),
+            };
+            let label = if n % 3 == 0 {
+                "l".to_owned()
+            } else {
+                format!("l{n}")
+            };
+            writer
+                .execute_script(&format!(
+                    "BEGIN; {change}; INSERT INTO t (id, e) VALUES ({n}, '{label}'); \
+                     UPDATE t SET e = '{label}' WHERE id = 0; COMMIT;"
+                ))
+                .unwrap();
+            if joined.is_finished() || one.is_finished() || in_blocks.is_finished() {
+                break;
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}

@@ -13,6 +13,7 @@ use crate::{
     engine::{
         describe::columns_of,
         prepared::{Action, Prepared},
+        query::Started,
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult},
         settings::Settings,
@@ -425,20 +426,27 @@ impl Session {
             span: query.span,
         };
         let prepared = Prepared::from_ast(Arc::clone(sql), statement);
-        let catalog = self.catalog();
-        let with_keys = BindOptions {
-            row_keys: true,
-            ..BindOptions::default()
+        let mut replans = 0;
+        let (planned, rows) = loop {
+            let catalog = self.catalog();
+            let with_keys = BindOptions {
+                row_keys: true,
+                ..BindOptions::default()
+            };
+            let planned = prepared.plan_anew(&catalog, self.plan_options(), with_keys)?;
+            self.authorize(&catalog, &planned)?;
+            let Action::Query(action) = &planned.action else {
+                return Err(Error::new(
+                    SqlState::INTERNAL_ERROR,
+                    "a cursor's statement is no query",
+                ));
+            };
+            if let Started::Rows(rows) = self.start_query(&planned, action, Vec::new())? {
+                break (planned, rows);
+            }
+            self.note_stale(&mut replans)?;
         };
-        let planned = prepared.plan_anew(&catalog, self.plan_options(), with_keys)?;
-        self.authorize(&catalog, &planned)?;
-        let Action::Query(action) = &planned.action else {
-            return Err(Error::new(
-                SqlState::INTERNAL_ERROR,
-                "a cursor's statement is no query",
-            ));
-        };
-        let mut rows = self.run_query(action, Vec::new())?.without_failing();
+        let mut rows = rows.without_failing();
         let mut memory = MemoryMeter::of(self.database.store().memory(), "cursor")?;
         let mut columns = rows.columns().to_vec();
         let has_keys = columns.last().is_some_and(|column| column.name == ROW_KEY);

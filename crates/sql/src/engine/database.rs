@@ -97,6 +97,10 @@ pub(crate) struct Inner {
     /// before the commit until the new version is here: whoever gets a table's lock after the
     /// commit and then reads this sees the change.
     catalog: RwLock<Arc<CatalogSnapshot>>,
+    /// The generation of the newest committed catalog; [`BEING_CHANGED`] from before a commit that
+    /// changes it until the new version is here. Who finds here, after taking a snapshot, the
+    /// generation of the catalog that it had before has the catalog of that snapshot.
+    newest_generation: AtomicU64,
     /// What versions of the catalog have in common.
     known_tables: KnownTables,
     generations: AtomicU64,
@@ -229,6 +233,7 @@ impl Database {
                 spill,
                 catalog_store,
                 catalog: RwLock::new(Arc::new(empty)),
+                newest_generation: AtomicU64::new(BEING_CHANGED),
                 known_tables: KnownTables::default(),
                 generations: AtomicU64::new(1),
                 row_numbers: Mutex::default(),
@@ -256,7 +261,9 @@ impl Database {
         let database = Database { inner };
         let transaction = database.inner.begin(read_only())?;
         let catalog = database.inner.load_catalog(&transaction)?;
-        *database.inner.catalog.write() = catalog;
+        database
+            .inner
+            .publish(&mut database.inner.catalog.write(), catalog);
         drop(transaction);
         // What sessions had of their own ended with the process that they were in.
         match temporary::drop_all(&database, None) {
@@ -489,6 +496,9 @@ impl Database {
     }
 }
 
+/// No catalog's generation: a new version is being committed.
+const BEING_CHANGED: u64 = u64::MAX;
+
 /// Options of a transaction that only reads.
 pub(crate) fn read_only() -> TransactionOptions {
     TransactionOptions {
@@ -536,18 +546,41 @@ impl Inner {
     /// catalog before anybody can act on the old one.
     pub(crate) fn commit_catalog(&self, transaction: Transaction) -> Result<()> {
         let mut catalog = self.catalog.write();
-        transaction.commit().map_err(txn_error)?;
-        let reader = self.begin(read_only())?;
-        match self.load_catalog(&reader) {
-            Ok(newest) => {
-                *catalog = newest;
-                Ok(())
-            }
-            Err(error) => Err(Error::new(
-                SqlState::INTERNAL_ERROR,
-                format!("the change is committed, but the catalog cannot be read back: {error}"),
-            )
-            .hint("Close the database and open it again.")),
-        }
+        self.newest_generation
+            .store(BEING_CHANGED, Ordering::SeqCst);
+        let newest = transaction.commit().map_err(txn_error).and_then(|_| {
+            let read_back = self
+                .begin(read_only())
+                .and_then(|reader| self.load_catalog(&reader));
+            read_back.map_err(|error| {
+                Error::new(
+                    SqlState::INTERNAL_ERROR,
+                    format!(
+                        "the change is committed, but the catalog cannot be read back: {error}"
+                    ),
+                )
+                .hint("Close the database and open it again.")
+            })
+        });
+        let (newest, result) = match newest {
+            Ok(newest) => (newest, Ok(())),
+            Err(error) => (Arc::clone(&catalog), Err(error)),
+        };
+        self.publish(&mut catalog, newest);
+        result
+    }
+
+    /// Makes a version of the catalog the newest one.
+    fn publish(&self, catalog: &mut Arc<CatalogSnapshot>, newest: Arc<CatalogSnapshot>) {
+        let generation = newest.generation;
+        *catalog = newest;
+        self.newest_generation.store(generation, Ordering::SeqCst);
+    }
+
+    /// Whether the newest committed catalog is the one of that generation: whoever took it, and
+    /// then a snapshot, and then finds this, has the catalog of the snapshot.
+    #[inline]
+    pub(crate) fn is_newest(&self, generation: u64) -> bool {
+        self.newest_generation.load(Ordering::Acquire) == generation
     }
 }

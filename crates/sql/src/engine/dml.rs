@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use rustling_txn::{LockWait, TableLockMode, Transaction};
+use rustling_storage::Error as StorageError;
+use rustling_txn::{Error as TxnError, LockWait, TableLockMode, Transaction};
 
 use crate::{
     Error, Result, SqlState, Value,
@@ -23,15 +24,13 @@ use crate::{
     executor::{self, ExecContext, MemoryMeter, RowBuffer, row_bytes},
 };
 
-/// How often a statement is planned anew because its tables change under it.
-const REPLANS: u32 = 8;
-
 /// What came of a data-changing statement.
 enum Outcome {
     /// It is done.
     Done(Applied),
-    /// A table's definition has changed since planning. With the lock that the attempt took
-    /// it cannot change again: the statement's own transaction goes on holding it.
+    /// A table's definition has changed since planning. With the locks that the attempt took
+    /// those that it changes cannot change again: the statement's own transaction, if it may take
+    /// another snapshot, goes on holding them.
     Stale(Option<Arc<Transaction>>),
 }
 
@@ -46,14 +45,6 @@ impl Action {
                 .chain(statement.changes())
                 .collect(),
             _ => Vec::new(),
-        }
-    }
-
-    /// What changes rows: the statement itself, or the one whose rows COPY takes.
-    fn changing(&self) -> &Action {
-        match self {
-            Action::CopyTo(copy) => &copy.action,
-            action => action,
         }
     }
 
@@ -81,13 +72,13 @@ impl Session {
         planned: Arc<Planned>,
         params: Vec<Value>,
     ) -> Result<StatementResult> {
-        let mut planned = planned;
+        let (mut planned, mut params) = (planned, params);
         let mut replans = 0;
         let mut held = None;
         let mut backoff = self.database.inner.backoff();
         loop {
-            let action = planned.action.changing();
-            match self.try_change(action, params.clone(), held.take()) {
+            let action = planned.action.inner();
+            match self.try_change(&planned, params.clone(), held.take()) {
                 Ok(Outcome::Done(applied)) => {
                     let tag = action.tag(applied.affected);
                     return Ok(match applied.rows {
@@ -103,29 +94,20 @@ impl Session {
                     });
                 }
                 Ok(Outcome::Stale(transaction)) => {
-                    if self.keeps_snapshot() || replans >= REPLANS {
-                        return Err(Error::new(
-                            SqlState::SERIALIZATION_FAILURE,
-                            "a table of the statement was changed by a concurrent transaction",
-                        )
-                        .hint("Run the transaction again."));
-                    }
-                    replans += 1;
+                    self.note_stale(&mut replans)?;
                     held = transaction;
-                    planned = prepared.plan(&self.catalog(), self.plan_options())?;
                 }
-                Err(error) if self.open.is_none() && error.is_retryable() && backoff.pause() => {
-                    planned = prepared.plan(&self.catalog(), self.plan_options())?;
-                }
+                Err(error) if self.open.is_none() && error.is_retryable() && backoff.pause() => {}
                 Err(error) => return Err(error),
             }
+            (planned, params) = self.planned(prepared, params)?;
         }
     }
 
     /// Runs a change once, as planned.
     #[cfg(test)]
-    pub(super) fn change_once(&mut self, action: &Action, params: Vec<Value>) -> Result<u64> {
-        match self.try_change(action, params, None)? {
+    pub(super) fn change_once(&mut self, planned: &Planned, params: Vec<Value>) -> Result<u64> {
+        match self.try_change(planned, params, None)? {
             Outcome::Done(applied) => Ok(applied.affected),
             Outcome::Stale(_) => Err(Error::new(SqlState::INTERNAL_ERROR, "the plan is stale")),
         }
@@ -133,10 +115,11 @@ impl Session {
 
     fn try_change(
         &mut self,
-        action: &Action,
+        planned: &Planned,
         params: Vec<Value>,
         held: Option<Arc<Transaction>>,
     ) -> Result<Outcome> {
+        let action = planned.action.inner();
         if let Some(open) = &self.open {
             let transaction = Arc::clone(&open.transaction);
             for change in action.changes() {
@@ -144,8 +127,14 @@ impl Session {
                     return Ok(Outcome::Stale(None));
                 }
             }
+            if !executor::lock_tables(&transaction, &planned.row_locks)? {
+                return Ok(Outcome::Stale(None));
+            }
             drop(transaction);
             let transaction = self.read_transaction()?;
+            if !self.fits_snapshot(planned) {
+                return Ok(Outcome::Stale(None));
+            }
             let mut context = self.exec_context(transaction, params, None);
             let applied = self.run_action(action, &mut context)?;
             return Ok(Outcome::Done(applied));
@@ -160,12 +149,17 @@ impl Session {
         };
         self.cancel.reset(Some(transaction.cancel_handle()));
         self.note_transaction(&transaction);
+        let mut is_stale = false;
         for change in action.changes() {
-            if !self.lock_for_writing(&transaction, &change.table)? {
-                return Ok(Outcome::Stale(Some(transaction)));
-            }
+            is_stale = is_stale || !self.lock_for_writing(&transaction, &change.table)?;
         }
+        is_stale = is_stale || !executor::lock_tables(&transaction, &planned.row_locks)?;
         transaction.begin_statement();
+        if is_stale || !self.fits_snapshot(planned) {
+            // The plan to come is none for a snapshot that stays.
+            let keeps_snapshot = transaction.isolation().keeps_snapshot();
+            return Ok(Outcome::Stale((!keeps_snapshot).then_some(transaction)));
+        }
         let mut context = self.exec_context(transaction, params, None);
         let applied = self.run_action(action, &mut context)?;
         super::foreign_keys::before_commit(self, &mut context)?;
@@ -238,13 +232,16 @@ impl Session {
                 "cannot change data in a read-only transaction",
             ));
         }
-        transaction
-            .lock_table(
-                table.keyspace,
-                TableLockMode::IntentionExclusive,
-                LockWait::Wait,
-            )
-            .map_err(txn_error)?;
+        let locked = transaction.lock_table(
+            table.keyspace,
+            TableLockMode::IntentionExclusive,
+            LockWait::Wait,
+        );
+        match locked {
+            // Dropped or truncated since.
+            Err(TxnError::Storage(StorageError::UnknownKeyspace(_))) => return Ok(false),
+            locked => locked.map_err(txn_error)?,
+        }
         if self.open.as_ref().is_some_and(|open| open.changed_catalog) {
             // The transaction itself may have made or changed it; others cannot have.
             let own = self.catalog().handle(table.table.id);

@@ -7,8 +7,8 @@ use crate::{
     engine::{
         change::{ChangeAction, ChangeKind},
         error::txn_error,
-        prepared::{Action, Prepared},
-        query::run_init_plans,
+        prepared::{Action, Planned, Prepared},
+        query::{changed_meanwhile, run_init_plans},
         rows::{ResultColumn, Rows},
         session::Session,
         table::TableHandle,
@@ -55,6 +55,7 @@ impl Session {
         &mut self,
         prepared: &Arc<Prepared>,
         (analyze, json): (bool, bool),
+        planned: &Planned,
         action: &Action,
         params: Vec<Value>,
     ) -> Result<Rows> {
@@ -85,10 +86,12 @@ impl Session {
         let start = env.now();
         match action {
             Action::Change(change) => {
-                self.analyze_change(action, &change.table, params, &measurements)?;
+                self.analyze_change(planned, action, &change.table, params, &measurements)?;
             }
             _ => {
-                let transaction = self.statement_transaction(plan.locks_rows())?;
+                let transaction = self
+                    .query_transaction(planned)?
+                    .ok_or_else(changed_meanwhile)?;
                 let mut context =
                     self.exec_context(transaction, params, Some(Arc::clone(&measurements)));
                 run_init_plans(&plan.init, &mut context)?;
@@ -108,6 +111,7 @@ impl Session {
 
     fn analyze_change(
         &mut self,
+        planned: &Planned,
         action: &Action,
         table: &TableHandle,
         params: Vec<Value>,
@@ -124,17 +128,18 @@ impl Session {
                 Arc::new(self.database.inner.begin(options)?)
             }
         };
-        if !self.lock_for_writing(&transaction, table)? {
-            return Err(Error::new(
-                SqlState::SERIALIZATION_FAILURE,
-                "the table was changed by a concurrent transaction",
-            ));
+        let locked = self.lock_for_writing(&transaction, table)?;
+        if !locked || !executor::lock_tables(&transaction, &planned.row_locks)? {
+            return Err(changed_meanwhile());
         }
         if self.open.is_some() {
             drop(transaction);
             transaction = self.read_transaction()?;
         } else {
             transaction.begin_statement();
+        }
+        if !self.fits_snapshot(planned) {
+            return Err(changed_meanwhile());
         }
         let mut context = self.exec_context(transaction, params, Some(Arc::clone(measurements)));
         self.run_action(action, &mut context)?;

@@ -16,6 +16,7 @@ use crate::{
     encoding::RowDecoder,
     engine::{
         error::{storage_error, txn_error},
+        prepared::{Planned, QueryAction},
         rows::Rows,
         session::Session,
         table::TableHandle,
@@ -146,43 +147,50 @@ fn part(expr: &Expr) -> Option<KeyPart> {
 }
 
 impl super::database::Database {
-    /// Runs a point read that is a transaction of its own.
+    /// Runs a point read that is a transaction of its own; `None`: its plan is stale.
     #[inline]
     pub(super) fn read_point(
         &self,
+        planned: &Planned,
+        query: &QueryAction,
         point: &PointRead,
         parameters: &[Value],
-    ) -> Result<Option<RowBuffer>> {
+    ) -> Result<Option<Rows>> {
         let snapshot = self.store().snapshot();
-        point.read(parameters, |keyspace, key, read| {
+        if !planned.fits(&self.inner) {
+            return Ok(None);
+        }
+        let row = point.read(parameters, |keyspace, key, read| {
             snapshot
                 .get_with(keyspace, key, read)
                 .map_err(storage_error)
-        })
+        })?;
+        Ok(Some(Rows::one(Arc::clone(&query.columns), row)))
     }
 }
 
 impl Session {
-    /// Runs a point read.
+    /// Runs a point read; `None`: its plan is stale.
     pub(super) fn run_point(
         &mut self,
-        query: &super::prepared::QueryAction,
+        planned: &Planned,
+        query: &QueryAction,
         point: &PointRead,
         parameters: &[Value],
-    ) -> Result<Rows> {
-        let row = match &mut self.open {
-            None => self.database.read_point(point, parameters)?,
-            Some(open) => {
-                open.begin_statement();
-                let row = point.read(parameters, |keyspace, key, read| {
-                    open.transaction
-                        .get_with(keyspace, key, read)
-                        .map_err(txn_error)
-                });
-                open.end_statement();
-                row?
-            }
+    ) -> Result<Option<Rows>> {
+        let Some(open) = &mut self.open else {
+            return self.database.read_point(planned, query, point, parameters);
         };
-        Ok(Rows::one(Arc::clone(&query.columns), row))
+        open.begin_statement();
+        if !open.fits(planned, &self.database.inner) {
+            return Ok(None);
+        }
+        let row = point.read(parameters, |keyspace, key, read| {
+            open.transaction
+                .get_with(keyspace, key, read)
+                .map_err(txn_error)
+        });
+        open.end_statement();
+        Ok(Some(Rows::one(Arc::clone(&query.columns), row?)))
     }
 }

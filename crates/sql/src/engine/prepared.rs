@@ -14,6 +14,7 @@ use crate::{
     DataType, Result, Value, ast,
     binder::{BindOptions, Bound, bind},
     bound::{BoundStatement, ColumnId, CopyOptions, Needed},
+    catalog::{TableId, TableKind},
     engine::table::TableHandle,
     engine::{
         Params,
@@ -22,14 +23,18 @@ use crate::{
             ChangeAction,
             plan::{StatementPlanner, result_columns},
         },
-        database::Database,
+        database::{Database, Inner},
         point_read::PointRead,
         result::needs_client,
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult},
         statement_statistics::FiguresCell,
     },
-    planner::{PlanContext, choose_executor::ExecutorSetting, physical::QueryPlan},
+    planner::{
+        PlanContext,
+        choose_executor::ExecutorSetting,
+        physical::{PlannedLock, QueryPlan},
+    },
 };
 
 /// A statement's text and syntax tree with the plan that was last made of it.
@@ -64,6 +69,10 @@ pub(crate) struct PlanOptions {
 pub(crate) struct Planned {
     generation: u64,
     options: PlanOptions,
+    /// The definitions that it was made of.
+    tables: TableVersions,
+    /// The locks of rows that it takes.
+    pub(super) row_locks: Vec<PlannedLock>,
     /// How large the tables were that the planner asked for.
     sizes: Vec<(Arc<TableHandle>, u64)>,
     /// How often it was used.
@@ -108,6 +117,29 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// The statement itself, or the one whose rows COPY takes.
+    pub(super) fn inner(&self) -> &Action {
+        match self {
+            Action::CopyTo(copy) => &copy.action,
+            action => action,
+        }
+    }
+
+    /// The locks of rows that it takes for SELECT … FOR UPDATE and its like.
+    fn row_locks(&self) -> Vec<PlannedLock> {
+        match self {
+            Action::Query(query) => query.plan.row_locks(),
+            Action::Change(change) => change.source.row_locks(),
+            Action::With { changes, statement } => {
+                let changes = changes.iter().map(|(_, change)| change.source.row_locks());
+                changes.chain([statement.row_locks()]).flatten().collect()
+            }
+            Action::Explain { action, .. } => action.row_locks(),
+            Action::CopyTo(copy) => copy.action.row_locks(),
+            Action::Utility(_) => Vec::new(),
+        }
+    }
+
     /// The columns of its result; none where it gives no rows.
     pub(crate) fn columns(&self) -> &[ResultColumn] {
         match self {
@@ -241,6 +273,13 @@ impl Prepared {
 const OUTGROWN: u64 = 8;
 
 impl Planned {
+    /// Whether it is good for a snapshot taken before this is asked: nothing that it reads or
+    /// changes has been defined anew since it was made.
+    #[inline]
+    pub(super) fn fits(&self, inner: &Inner) -> bool {
+        inner.is_newest(self.generation) || self.tables.are_of(&inner.catalog())
+    }
+
     /// Whether the values are of its parameters' types as they are.
     fn takes(&self, values: &[Value]) -> bool {
         values.len() == self.parameters.len()
@@ -260,6 +299,40 @@ impl Planned {
                 let before = (*before).max(SMALL);
                 now > before.saturating_mul(OUTGROWN) || before > now.saturating_mul(OUTGROWN)
             })
+    }
+}
+
+/// Tables and views by number, with the versions of their definitions, as one version of the
+/// catalog has them; with a table those made of it.
+#[derive(Debug, PartialEq, Eq)]
+struct TableVersions(Vec<(TableId, Option<u32>)>);
+
+impl TableVersions {
+    /// Of what a statement needs.
+    fn of(needed: &Needed, catalog: &CatalogSnapshot) -> TableVersions {
+        let named = needed.tables.iter().map(|check| &check.table);
+        let stored = named.filter(|table| !matches!(table.kind, TableKind::System(_)));
+        TableVersions::with_children(stored.map(|table| table.id).collect(), catalog)
+    }
+
+    fn with_children(mut ids: Vec<TableId>, catalog: &CatalogSnapshot) -> TableVersions {
+        let mut at = 0;
+        while let Some(id) = ids.get(at).copied() {
+            at += 1;
+            let children = catalog.children(id);
+            ids.extend(children.iter().map(|child| child.id));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let version = |id| catalog.handle(id).map(|handle| handle.table.version);
+        TableVersions(ids.into_iter().map(|id| (id, version(id))).collect())
+    }
+
+    /// Whether that catalog has them too.
+    #[cold]
+    fn are_of(&self, catalog: &CatalogSnapshot) -> bool {
+        let ids = self.0.iter().map(|(id, _)| *id).collect();
+        *self == TableVersions::with_children(ids, catalog)
     }
 }
 
@@ -294,13 +367,16 @@ pub(crate) fn plan_bound(
         executor: options.executor,
         optimizer: options.optimizer,
     };
+    let action = action_of(
+        bound.statement,
+        &mut StatementPlanner::new(catalog, &context),
+    )?;
     Ok(Planned {
         generation: catalog.generation,
         options,
-        action: action_of(
-            bound.statement,
-            &mut StatementPlanner::new(catalog, &context),
-        )?,
+        tables: TableVersions::of(&bound.needed, catalog),
+        row_locks: action.row_locks(),
+        action,
         parameters: bound.parameters,
         needed: bound.needed,
         allowed: AtomicU32::new(0),
@@ -437,9 +513,9 @@ impl Statement {
         if let Action::Query(query) = &planned.action
             && let Some(point) = &query.point
             && planned.takes(&params)
+            && let Some(rows) = self.database.read_point(&planned, query, point, &params)?
         {
-            let row = self.database.read_point(point, &params)?;
-            return Ok(Rows::one(Arc::clone(&query.columns), row));
+            return Ok(rows);
         }
         self.session()
             .run_prepared(&self.prepared, params)?

@@ -492,6 +492,35 @@ impl Session {
         {
             return self.explain_named(explain, name, arguments);
         }
+        let (planned, params) = self.planned(prepared, params)?;
+        match &planned.action {
+            Action::Query(_) => {
+                let rows = self.run_query(prepared, planned, params)?;
+                Ok(StatementResult::Rows(rows))
+            }
+            Action::Change(_) | Action::With { .. } => self.run_change(prepared, planned, params),
+            Action::Explain {
+                analyze,
+                json,
+                action,
+            } => {
+                let form = (*analyze, *json);
+                let rows = self.run_explain(prepared, form, &planned, action, params)?;
+                Ok(StatementResult::Rows(rows))
+            }
+            Action::CopyTo(copy) => self.run_copy_to(prepared, &planned, copy, params),
+            Action::Utility(BoundStatement::CopyFrom(_)) => self.run_copy_from(prepared, planned),
+            Action::Utility(statement) => self.run_utility(statement),
+        }
+    }
+
+    /// The plan of a statement for the catalog that it sees now, which the session's role may run,
+    /// with the parameters as the plan wants them.
+    pub(super) fn planned(
+        &mut self,
+        prepared: &Prepared,
+        params: Vec<Value>,
+    ) -> Result<(Arc<Planned>, Vec<Value>)> {
         let catalog = self.catalog();
         let planned = if is_positioned(&prepared.ast.kind) {
             let options = BindOptions {
@@ -504,21 +533,7 @@ impl Session {
         };
         self.authorize(&catalog, &planned)?;
         let params = self.convert_params(&planned, params)?;
-        match &planned.action {
-            Action::Query(query) => Ok(StatementResult::Rows(self.run_query(query, params)?)),
-            Action::Change(_) | Action::With { .. } => self.run_change(prepared, planned, params),
-            Action::Explain {
-                analyze,
-                json,
-                action,
-            } => {
-                let rows = self.run_explain(prepared, (*analyze, *json), action, params)?;
-                Ok(StatementResult::Rows(rows))
-            }
-            Action::CopyTo(copy) => self.run_copy_to(prepared, &planned, copy, params),
-            Action::Utility(BoundStatement::CopyFrom(_)) => self.run_copy_from(prepared, planned),
-            Action::Utility(statement) => self.run_utility(statement),
-        }
+        Ok((planned, params))
     }
 
     /// The parameters as values of the types that the statement wants.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     BulkOptions, Database, Session, StatementResult,
     prepared::{Action, PlanOptions, plan_bound},
+    query::{Started, changed_meanwhile},
 };
 use crate::{
     DataType, Result, SqlState, Value,
@@ -61,8 +62,13 @@ fn run(session: &mut Session, statement: BoundStatement) -> Result<Vec<Vec<Value
     };
     let planned = Arc::new(plan_bound(bound, &catalog, options())?);
     match &planned.action {
-        Action::Query(query) => session.run_query(query, Vec::new())?.values(),
-        action @ Action::Change(_) => session.change_once(action, Vec::new()).map(|_| Vec::new()),
+        Action::Query(query) => match session.start_query(&planned, query, Vec::new())? {
+            Started::Rows(rows) => rows.values(),
+            Started::Stale(_) => Err(changed_meanwhile()),
+        },
+        Action::Change(_) => session
+            .change_once(&planned, Vec::new())
+            .map(|_| Vec::new()),
         _ => Ok(Vec::new()),
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         catalog::CatalogSnapshot,
         database::Inner,
         error::{OBJECT_IN_USE, txn_error},
+        prepared::Planned,
         settings::Settings,
     },
 };
@@ -104,11 +105,18 @@ impl OpenTransaction {
             deferrable,
             ..transaction_options(settings, isolation, read_only)
         };
-        // The catalog first, the snapshot then: an index of the catalog is in the snapshot.
         let keeps_snapshot = options.isolation.keeps_snapshot();
-        let catalog = keeps_snapshot.then(|| inner.catalog());
+        let newest = keeps_snapshot.then(|| inner.catalog());
+        let transaction = inner.begin(options)?;
+        // What the snapshot holds, its own catalog says, neither an older nor a newer one.
+        let catalog = match newest {
+            Some(newest) if !inner.is_newest(newest.generation) => {
+                Some(inner.load_catalog(&transaction)?)
+            }
+            newest => newest,
+        };
         Ok(OpenTransaction {
-            transaction: Arc::new(inner.begin(options)?),
+            transaction: Arc::new(transaction),
             failed: Arc::default(),
             catalog,
             changed_catalog: false,
@@ -119,6 +127,13 @@ impl OpenTransaction {
             deferrable,
             time: inner.env.wall_clock(),
         })
+    }
+
+    /// Whether a plan is good for the snapshot of the statement that has just begun.
+    #[inline]
+    pub(crate) fn fits(&self, planned: &Planned, inner: &Inner) -> bool {
+        // A catalog of its own is that of its one snapshot, or one that nobody else can change.
+        self.catalog.is_some() || planned.fits(inner)
     }
 
     /// How many savepoints there are.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use rustling_txn::{Error as TxnError, LockMode, LockWait, RowState};
+use rustling_storage::Error as StorageError;
+use rustling_txn::{Error as TxnError, LockMode, LockWait, RowState, TableLockMode, Transaction};
 
 use crate::{
     Error, Result, SqlState, Value,
@@ -11,6 +12,23 @@ use crate::{
     executor::{ExecContext, Operator, RowBuffer, Substitute, build_with},
     planner::physical::{PhysicalPlan, PlannedLock},
 };
+
+/// Locks the tables of `locks` as locking rows of them does, so that their definitions stay;
+/// `false`: one is gone.
+pub(crate) fn lock_tables(transaction: &Transaction, locks: &[PlannedLock]) -> Result<bool> {
+    for lock in locks {
+        let wait = match lock.wait {
+            LockWaitPolicy::NoWait => LockWait::NoWait,
+            LockWaitPolicy::Wait | LockWaitPolicy::SkipLocked => LockWait::Wait,
+        };
+        match transaction.lock_table(lock.table.keyspace, intention(lock.strength), wait) {
+            Ok(()) => {}
+            Err(TxnError::Storage(StorageError::UnknownKeyspace(_))) => return Ok(false),
+            Err(error) => return Err(lock_error(error, lock)),
+        }
+    }
+    Ok(true)
+}
 
 /// Locks the rows of tables behind each of its input's rows, and gives those rows on that are
 /// still there then.
@@ -117,6 +135,13 @@ fn mode(strength: LockStrength) -> LockMode {
         LockStrength::Share => LockMode::Share,
         LockStrength::NoKeyUpdate => LockMode::NoKeyUpdate,
         LockStrength::Update => LockMode::Exclusive,
+    }
+}
+
+fn intention(strength: LockStrength) -> TableLockMode {
+    match strength {
+        LockStrength::KeyShare | LockStrength::Share => TableLockMode::IntentionShared,
+        LockStrength::NoKeyUpdate | LockStrength::Update => TableLockMode::IntentionExclusive,
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) use apply::more_than_one_row;
 pub(crate) use context::{ExecContext, MemoryMeter, StatementRandom, row_bytes};
 pub(crate) use instrument::Measurements;
 pub(crate) use limit::bounds as limit_bounds;
+pub(crate) use lock_rows::lock_tables;
 pub(crate) use scan::{Scan, key_range_of};
 pub(crate) use shared::SharedTables;
 

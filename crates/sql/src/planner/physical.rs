@@ -544,10 +544,14 @@ impl PhysicalPlan {
         }
     }
 
-    /// Whether a node of the plan locks rows.
-    fn locks_rows(&self) -> bool {
-        matches!(self.node, PhysicalNode::LockRows { .. })
-            || self.inputs().into_iter().any(PhysicalPlan::locks_rows)
+    /// Adds the locks of rows that the plan's nodes take.
+    fn note_row_locks(&self, into: &mut Vec<PlannedLock>) {
+        if let PhysicalNode::LockRows { locks, .. } = &self.node {
+            into.extend(locks.iter().cloned());
+        }
+        for input in self.inputs() {
+            input.note_row_locks(into);
+        }
     }
 
     /// Numbers the nodes in the order of printing; gives the next free number.
@@ -593,8 +597,13 @@ pub(crate) struct QueryPlan {
 }
 
 impl QueryPlan {
-    /// Whether running it locks rows.
-    pub(crate) fn locks_rows(&self) -> bool {
-        self.root.locks_rows() || self.init.iter().any(|init| init.plan.locks_rows())
+    /// The locks of rows that running it takes.
+    pub(crate) fn row_locks(&self) -> Vec<PlannedLock> {
+        let mut locks = Vec::new();
+        self.root.note_row_locks(&mut locks);
+        for init in &self.init {
+            init.plan.note_row_locks(&mut locks);
+        }
+        locks
     }
 }

@@ -40,9 +40,6 @@ pub use files::FileAccess;
 pub use input::CopyIn;
 pub use output::CopyOut;
 
-/// How often COPY looks its table up anew because the definition changes under it.
-const REPLANS: u32 = 8;
-
 impl Session {
     /// Runs COPY … FROM STDIN with data from `reader`; gives the number of rows.
     ///
@@ -128,15 +125,8 @@ impl Session {
             {
                 break (CopyFrom::clone(statement), table);
             }
-            if self.keeps_snapshot() || replans >= REPLANS {
-                return Err(Error::new(
-                    SqlState::SERIALIZATION_FAILURE,
-                    "the table of the statement was changed by a concurrent transaction",
-                )
-                .hint("Run the transaction again."));
-            }
-            replans += 1;
-            planned = prepared.plan(&self.catalog(), self.plan_options())?;
+            self.note_stale(&mut replans)?;
+            (planned, _) = self.planned(prepared, Vec::new())?;
         };
         if statement.options.freeze {
             check_freeze(&transaction, &table)?;
@@ -196,7 +186,7 @@ impl Session {
         params: Vec<Value>,
     ) -> Result<StatementResult> {
         let rows = match &copy.action {
-            Action::Query(query) => self.run_query(query, params)?,
+            Action::Query(_) => self.run_query(prepared, Arc::clone(planned), params)?,
             _ => self
                 .run_change(prepared, Arc::clone(planned), params)?
                 .into_rows()?,
