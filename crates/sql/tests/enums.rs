@@ -306,6 +306,8 @@ fn nothing_is_stored_that_hangs_on_what_labels_are_called() {
         "CREATE INDEX ON t ((x::e))",
         "CREATE INDEX ON t ((concat(e, 'x')))",
         "CREATE INDEX ON t ((e || 'x'))",
+        "CREATE INDEX ON t ((format('%s', e)))",
+        "CREATE INDEX ON t ((quote_nullable(e)))",
         "CREATE INDEX ON t ((e = enum_last(e)))",
         "CREATE INDEX ON t (x) WHERE e::text = x",
         "CREATE TABLE g (e e, y text GENERATED ALWAYS AS (e::text) STORED)",
@@ -477,4 +479,115 @@ fn no_reader_meets_rows_that_its_plan_does_not_know() {
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
+}
+
+#[test]
+fn types_go_with_what_needs_them_and_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("dropped");
+    let db = Database::open(&path).unwrap();
+    let mut session = db.session();
+    session
+        .execute_script(
+            "CREATE TYPE e AS ENUM ('a', 'b');
+             CREATE DOMAIN d AS e;
+             CREATE TABLE parent (n text CHECK (n::e > 'a'), g bool GENERATED ALWAYS AS (n = 'x') STORED);
+             CREATE TABLE a_child (o int) INHERITS (parent);
+             CREATE TABLE of_domain (n text CHECK (n::d IS NOT NULL));",
+        )
+        .unwrap();
+    // The check is on the domain alone, which is dropped as well, but without CASCADE.
+    assert_eq!(
+        state(&mut session, "DROP TYPE e, d"),
+        SqlState::DEPENDENT_OBJECTS
+    );
+    session.run("DROP TYPE e, d CASCADE", ()).unwrap();
+    session
+        .execute_script(
+            "INSERT INTO a_child (n, o) VALUES ('a', 1); INSERT INTO of_domain VALUES ('z');",
+        )
+        .unwrap();
+    // In the order of what needs what.
+    session
+        .execute_script(
+            "CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS e; DROP TYPE e, d;
+             CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS e; DROP TYPE d, e;
+             CREATE SCHEMA s; CREATE TYPE s.a AS ENUM ('a'); CREATE DOMAIN s.b AS s.a;
+             CREATE TABLE outside (x s.b, y s.a, z int);
+             DROP SCHEMA s CASCADE;",
+        )
+        .unwrap();
+    let columns: Vec<String> = all(
+        &mut session,
+        "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'outside'",
+    );
+    assert_eq!(columns, ["z"]);
+    drop(session);
+    db.close().unwrap();
+    Database::open(&path).unwrap();
+}
+
+#[test]
+fn a_type_may_be_called_like_one_that_every_database_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("named");
+    let db = Database::open(&path).unwrap();
+    db.execute_script(
+        "CREATE TYPE e AS ENUM ('a', 'b');
+         CREATE SCHEMA s;
+         CREATE TYPE s.json AS ENUM ('x');
+         CREATE TABLE t (id int, e e DEFAULT 'a'::e CHECK (e <> 'b'::e), j s.json DEFAULT 'x'::s.json);
+         ALTER TYPE e RENAME TO text;
+         ALTER TYPE s.json SET SCHEMA public;
+         INSERT INTO t (id) VALUES (1);",
+    )
+    .unwrap();
+    db.close().unwrap();
+    let db = Database::open(&path).unwrap();
+    let mut session = db.session();
+    assert_eq!(
+        state(&mut session, "INSERT INTO t VALUES (2, 'b')"),
+        SqlState::CHECK_VIOLATION
+    );
+    session.run("INSERT INTO t (id) VALUES (3)", ()).unwrap();
+    let types: Vec<String> = all(
+        &mut session,
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+         WHERE attrelid = 't'::regclass AND attnum > 1 ORDER BY attnum",
+    );
+    assert_eq!(types, ["public.text", "public.json"]);
+    session
+        .run("ALTER TYPE public.text ADD VALUE 'c'", ())
+        .unwrap();
+    session.run("DROP TYPE public.text CASCADE", ()).unwrap();
+    drop(session);
+    db.close().unwrap();
+    Database::open(&path).unwrap();
+}
+
+#[test]
+fn labels_are_renamed_whatever_else_does_not_fit_any_more() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session
+        .execute_script(
+            "CREATE TYPE e AS ENUM ('a', 'b');
+             CREATE TABLE t (id int, e e);
+             CREATE TABLE u (n int);
+             INSERT INTO t VALUES (1, 'a');
+             CREATE VIEW fits AS SELECT id FROM t WHERE e = 'a';
+             CREATE SCHEMA s;
+             SET search_path = s, public;
+             CREATE VIEW public.unfit AS SELECT n FROM u;
+             CREATE TABLE s.u (m int);
+             SET search_path = public;",
+        )
+        .unwrap();
+    assert!(session.run("SELECT * FROM unfit", ()).is_err());
+    session
+        .run("ALTER TYPE e RENAME VALUE 'a' TO 'z'", ())
+        .unwrap();
+    let found: Vec<i32> = all(&mut session, "SELECT id FROM fits");
+    assert_eq!(found, [1]);
+    session.run("DROP TYPE e CASCADE", ()).unwrap();
 }

@@ -68,11 +68,6 @@ impl<'a> Binder<'a> {
         match name {
             "coalesce" | "greatest" | "least" | "nullif" => return self.conditional(call, span),
             "make_interval" => return self.make_interval(call, span),
-            _ if functions::OF_ENUMS.contains(&name) => {
-                return self
-                    .enum_function(call, span)?
-                    .map_err(|types| undefined(call, &types, span));
-            }
             _ => {}
         }
         if let Some(argument) = call
@@ -84,6 +79,11 @@ impl<'a> Binder<'a> {
                 "named arguments of this function are",
                 argument.value.span,
             ));
+        }
+        if functions::OF_ENUMS.contains(&name) {
+            return self
+                .enum_function(call, span)?
+                .map_err(|types| undefined(call, &types, span));
         }
         let arguments = self.arguments(call)?;
         let arguments = self.name_objects(name, arguments)?;

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::{BindOptions, bind, bind_expression, definition::view::PathCatalog};
+use super::{BindOptions, bind, bind_expression, definition::view::PathCatalog, type_names::known};
 use crate::{
-    ast::{self, ExprKind, Ident, TypeName, TypeNameKind},
+    ast::{self, ExprKind, Ident, StatementKind, TypeName, TypeNameKind},
     bound::{self, BoundStatement, plan_walk::for_each_expr_deep},
     catalog::{
         CatalogReader, Column, ColumnNumber, Sequence, SequenceId, Table, TableId, TableKind, View,
-        named_type::{Domain, NamedType, TypeId},
+        named_type::{Domain, NamedType, NamedTypeKind, TypeId},
     },
     error::Result,
     parser::{self, Scanner, Token},
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What `VALUE` stands for in the conditions of a domain: the only column of a table.
-pub(crate) fn domain_table(domain: &Domain) -> Table {
+fn domain_table(domain: &Domain) -> Table {
     let mut table = Table::new(TableId(0), String::new(), String::new(), 0);
     table.columns.push(Column::new(
         ColumnNumber(1),
@@ -29,7 +29,7 @@ pub(crate) fn domain_table(domain: &Domain) -> Table {
 }
 
 /// The texts of expressions that a table keeps, each with the type that it is assigned to.
-pub(crate) fn kept_texts(table: &mut Table) -> Vec<(&mut String, Option<DataType>)> {
+fn kept_texts(table: &mut Table) -> Vec<(&mut String, Option<DataType>)> {
     let mut texts: Vec<(&mut String, Option<DataType>)> = Vec::new();
     for column in &mut table.columns {
         let to = Some(column.data_type);
@@ -50,7 +50,7 @@ pub(crate) fn kept_texts(table: &mut Table) -> Vec<(&mut String, Option<DataType
 }
 
 /// The texts of expressions that a domain keeps, and whether each is its default.
-pub(crate) fn domain_texts(domain: &mut Domain) -> Vec<(&mut String, bool)> {
+fn domain_texts(domain: &mut Domain) -> Vec<(&mut String, bool)> {
     let checks = domain.checks.iter_mut().map(|(_, text)| (text, false));
     let default = domain.default.iter_mut().map(|text| (text, true));
     default.chain(checks).collect()
@@ -63,8 +63,38 @@ pub(crate) fn mentions_type(text: &str, id: TypeId, types: &dyn CatalogReader) -
     Ok(found)
 }
 
+/// Writes another name for a type into what a table keeps; whether it was in it.
+pub(crate) fn rename_in_table(
+    table: &mut Table,
+    id: TypeId,
+    to: (&str, &str),
+    types: &dyn CatalogReader,
+) -> Result<bool> {
+    let mut changed = false;
+    for (text, _) in kept_texts(table) {
+        changed |= rename_type(text, id, to, types)?;
+    }
+    Ok(changed)
+}
+
+/// … and into what a domain keeps, if the type is one.
+pub(crate) fn rename_in_domain(
+    named: &mut NamedType,
+    id: TypeId,
+    to: (&str, &str),
+    types: &dyn CatalogReader,
+) -> Result<bool> {
+    let mut changed = false;
+    if let NamedTypeKind::Domain(domain) = &mut named.kind {
+        for (text, _) in domain_texts(domain) {
+            changed |= rename_type(text, id, to, types)?;
+        }
+    }
+    Ok(changed)
+}
+
 /// Writes another name for a type into an expression that is kept; whether it was in it.
-pub(crate) fn rename_type(
+fn rename_type(
     text: &mut String,
     id: TypeId,
     (schema, name): (&str, &str),
@@ -83,7 +113,8 @@ pub(crate) fn rename_type(
             span,
         };
         words.parts = match schema {
-            "public" => vec![ident(name)],
+            // Types that every database has are found first.
+            "public" if known(name).is_none() => vec![ident(name)],
             schema => vec![ident(schema), ident(name)],
         };
     })?;
@@ -107,7 +138,7 @@ fn for_each_type(
         };
         let schema = words.qualifier().map(|schema| schema.name.clone());
         let last = words.last().name.clone();
-        if schema.is_none() && super::type_names::known(&last).is_some() {
+        if schema.is_none() && known(&last).is_some() {
             return Ok(());
         }
         if let Some(named) = types.named_type(schema.as_deref(), &last)? {
@@ -141,15 +172,46 @@ pub(crate) struct Relabelling<'a> {
 }
 
 impl Relabelling<'_> {
-    /// Writes the new name into an expression over a table's columns that is kept; `to`: the type
-    /// of what it is assigned to.
-    pub(crate) fn in_expression(
+    /// Writes the new name into what a table or view keeps; whether the label was in it.
+    pub(crate) fn in_table(&self, table: &mut Table, catalog: &dyn CatalogReader) -> Result<bool> {
+        let whole = table.clone();
+        let mut changed = false;
+        for (text, to) in kept_texts(table) {
+            changed |= self.in_expression(text, &whole, to, catalog)?;
+        }
+        if let TableKind::View(view) = &mut table.kind {
+            changed |= self.in_view(view, catalog)?;
+        }
+        Ok(changed)
+    }
+
+    /// … and into what a domain keeps, if the type is one.
+    pub(crate) fn in_domain(
+        &self,
+        named: &mut NamedType,
+        types: &dyn CatalogReader,
+    ) -> Result<bool> {
+        let mut changed = false;
+        if let NamedTypeKind::Domain(domain) = &mut named.kind {
+            let whole = domain_table(domain);
+            let base = domain.base;
+            for (text, is_default) in domain_texts(domain) {
+                let to = is_default.then_some(base);
+                changed |= self.in_expression(text, &whole, to, types)?;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Writes the new name into an expression over a table's columns; `to`: the type of what it is
+    /// assigned to.
+    fn in_expression(
         &self,
         text: &mut String,
         table: &Table,
         to: Option<DataType>,
         types: &dyn CatalogReader,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut bound = bind_expression(text, table, types)?;
         if let (bound::ExprKind::Literal(value @ Value::Text(_)), Some(to)) = (&bound.kind, to)
             && let Ok(value) = value.clone().cast(to, CastContext::Assignment)
@@ -166,14 +228,17 @@ impl Relabelling<'_> {
     }
 
     /// Writes the new name into the query of a view.
-    pub(crate) fn in_view(&self, view: &mut View, catalog: &dyn CatalogReader) -> Result<()> {
+    fn in_view(&self, view: &mut View, catalog: &dyn CatalogReader) -> Result<bool> {
         let statement = parser::parse_statement(&view.text)?;
         let opaque = OpaqueViews(catalog);
         let catalog = PathCatalog {
             inner: &opaque,
             path: &view.search_path,
         };
-        let bound = bind(&statement, &catalog, &BindOptions::default())?;
+        // A view that does not fit its tables any more cannot be used, whatever it says.
+        let Ok(bound) = bind(&statement, &catalog, &BindOptions::default()) else {
+            return Ok(false);
+        };
         let mut spans = Vec::new();
         if let BoundStatement::Query { mut plan, .. } = bound.statement {
             for_each_expr_deep(&mut plan, &mut |expr| {
@@ -183,7 +248,11 @@ impl Relabelling<'_> {
                 });
             });
         }
-        self.rewrite(&mut view.text, &spans)
+        let changed = self.rewrite(&mut view.text, &spans)?;
+        if changed && let StatementKind::Query(query) = parser::parse_statement(&view.text)?.kind {
+            view.query = Arc::from(query);
+        }
+        Ok(changed)
     }
 
     /// Takes note of where the label stands in a text.
@@ -203,10 +272,11 @@ impl Relabelling<'_> {
         }
     }
 
-    /// Changes the strings within these spans that say the label, alone or in an array.
-    fn rewrite(&self, text: &mut String, spans: &[Span]) -> Result<()> {
+    /// Changes the strings within these spans that say the label, alone or in an array; whether
+    /// there are any.
+    fn rewrite(&self, text: &mut String, spans: &[Span]) -> Result<bool> {
         if spans.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut out = String::with_capacity(text.len());
         let mut copied = 0;
@@ -234,7 +304,7 @@ impl Relabelling<'_> {
         }
         out.push_str(&text[copied..]);
         *text = out;
-        Ok(())
+        Ok(copied > 0)
     }
 
     /// The text of a value with the new name in the place of the old one.

@@ -37,6 +37,7 @@ mod subquery;
 mod suggest;
 mod table_function;
 mod type_names;
+pub(crate) mod type_users;
 mod window;
 mod with;
 mod writable;
@@ -56,6 +57,8 @@ use scope::{Scope, ScopeColumn};
 pub use coerce::{can_cast, common_type};
 pub(crate) use definition::rebind;
 pub(crate) use suggest::did_you_mean;
+#[cfg(feature = "engine")]
+pub(crate) use type_names::is_built_in as is_built_in_type;
 
 /// How many relations a statement may read in all. WITH queries count wherever they are used, so
 /// this also bounds what a few lines of WITH can grow to.
@@ -283,9 +286,9 @@ fn is_changeable(expr: &Expr) -> bool {
     let here = match &expr.kind {
         ExprKind::Function(function, _) => function.is_volatile() || function.is_of_session(),
         ExprKind::Parameter(_) => true,
-        _ => reads_labels(expr),
+        _ => false,
     };
-    here || expr.operands().into_iter().any(is_changeable)
+    here || reads_labels(expr) || expr.operands().into_iter().any(is_changeable)
 }
 
 /// Whether the value of `expr` depends on what the labels of an enumerated type are called, which

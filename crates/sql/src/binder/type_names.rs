@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Binder, expr::with_hint, suggest, unsupported};
 use crate::{
-    ast::{self, Ident, IntervalField, TypeName, TypeNameKind},
+    ast::{self, Ident, IntervalField, ObjectName, TypeName, TypeNameKind},
     catalog::named_type::NamedType,
     error::{Error, Result, SqlState},
     parser::quoted,
@@ -104,12 +104,25 @@ pub(super) fn known(name: &str) -> Option<DataType> {
         .map(|(_, data_type)| *data_type)
 }
 
+/// Whether every database has a type of that name.
+#[cfg(feature = "engine")]
+pub(crate) fn is_built_in(name: &str) -> bool {
+    known(name).is_some()
+}
+
 pub(super) fn shell(name: &str, span: Span) -> Error {
     Error::new(
         SqlState::UNDEFINED_OBJECT,
         format!("type \"{name}\" is only a shell"),
     )
     .at(span)
+}
+
+/// The type that every database has which a name stands for, if it does.
+pub(super) fn built_in(name: &ObjectName) -> Option<DataType> {
+    let schema = name.qualifier().map(|schema| schema.name.as_str());
+    let found = schema.is_none_or(|schema| schema == "pg_catalog");
+    found.then(|| known(&name.last().name)).flatten()
 }
 
 impl Binder<'_> {

@@ -562,13 +562,17 @@ impl ScalarFunction {
         )
     }
 
-    /// Whether it gives its arguments as they are written, whatever their type.
+    /// Whether it gives its arguments as they are written, whatever their type, or their type's
+    /// name.
     #[must_use]
     pub fn writes_values_as_text(self) -> bool {
         matches!(
             self,
             ScalarFunction::Concat
                 | ScalarFunction::ConcatWs
+                | ScalarFunction::Format
+                | ScalarFunction::QuoteNullable
+                | ScalarFunction::TypeOf
                 | ScalarFunction::ArrayToString
                 | ScalarFunction::ToJson
                 | ScalarFunction::ToJsonb

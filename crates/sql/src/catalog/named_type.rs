@@ -1,6 +1,10 @@
 //! Types that users name: domains, distinct types and enumerated types.
 
-use crate::types::{DataType, EnumType};
+use crate::{
+    error::{Error, Result, SqlState},
+    parser::quoted,
+    types::{DataType, EnumType},
+};
 
 /// Names a type for ever; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +49,14 @@ pub struct Domain {
     pub checks: Vec<(String, String)>,
 }
 
+/// What can only be done to an enumerated type was asked of another one.
+pub(crate) fn not_an_enum(name: &str) -> Error {
+    Error::new(
+        SqlState::WRONG_OBJECT_TYPE,
+        format!("{name} is not an enum"),
+    )
+}
+
 impl NamedType {
     /// An enumerated type.
     #[must_use]
@@ -63,6 +75,28 @@ impl NamedType {
         match self.kind {
             NamedTypeKind::Enum(of) => Some(of),
             _ => None,
+        }
+    }
+
+    /// As [`NamedType::as_enum`], where it has to be one.
+    ///
+    /// # Errors
+    /// 42809 where it is none.
+    pub fn expect_enum(&self) -> Result<EnumType> {
+        self.as_enum()
+            .ok_or_else(|| not_an_enum(&quoted(&self.name)))
+    }
+
+    /// It with another name.
+    #[must_use]
+    pub fn renamed(&self, schema: String, name: String) -> NamedType {
+        match self.as_enum() {
+            Some(of) => NamedType::of_enum(of.renamed(schema, name)),
+            None => NamedType {
+                schema,
+                name,
+                ..self.clone()
+            },
         }
     }
 

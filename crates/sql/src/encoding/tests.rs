@@ -418,7 +418,7 @@ fn enum_type(places: &[u16]) -> crate::types::EnumType {
     let names = ["a", "b"].map(str::to_owned).to_vec();
     let mut of = made(new_enum_labels(names).unwrap());
     for (count, place) in places.iter().enumerate() {
-        let labels = of.labels();
+        let labels: Vec<_> = of.labels().collect();
         let place = match labels.get(usize::from(*place) % (labels.len() + 1)) {
             Some(next) => EnumPlace::Before(next.name().to_owned()),
             None => EnumPlace::End,

@@ -253,6 +253,7 @@ fn shorten(text: &str) -> String {
 #[derive(Debug, Default)]
 struct Expected {
     expression: bool,
+    string: bool,
     name: bool,
     statement: bool,
     end: bool,
@@ -285,7 +286,6 @@ impl Expected {
             Rule::expression
             | Rule::restricted_expression
             | Rule::number
-            | Rule::string
             | Rule::parameter
             | Rule::named_parameter
             | Rule::parenthesised
@@ -299,6 +299,7 @@ impl Expected {
             | Rule::argument
             | Rule::order_item
             | Rule::group_item => self.expression = true,
+            Rule::string => self.string = true,
             Rule::statement => self.statement = true,
             Rule::EOI => self.end = true,
             Rule::name
@@ -366,20 +367,24 @@ impl Expected {
             return Some("a statement such as SELECT or INSERT".to_owned());
         }
         let mut list: Vec<&str> = Vec::new();
-        if self.expression {
+        // Where it could be a name as well, it is a value of any kind.
+        let expression = self.expression || (self.string && self.name);
+        if expression {
             list.push("an expression");
         } else if self.name {
             list.push("a name");
+        } else if self.string {
+            list.push("a string");
         }
         let punctuation = self.words.iter().filter(|word| word.starts_with('"'));
         let words = self.words.iter().filter(|word| !word.starts_with('"'));
-        if self.expression {
+        if expression {
             let closing = punctuation.filter(|word| *word != "\"(\"");
             list.extend(closing.map(String::as_str));
         } else {
             list.extend(words.chain(punctuation).map(String::as_str));
         }
-        if self.end && !self.expression {
+        if self.end && !expression {
             list.push("the end of the statement");
         }
         if list.is_empty() || list.len() > MAX_EXPECTED {

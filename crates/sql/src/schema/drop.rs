@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::Schema;
 use crate::{
     ast::ObjectKind,
-    binder::{BindOptions, check_view, kept},
+    binder::{
+        BindOptions, check_view,
+        type_users::{TypeUser, users_of},
+    },
     bound::Drop,
     catalog::{SequenceId, Table, TableId, named_type::NamedType},
     error::{Error, Result, SqlState},
@@ -102,28 +105,39 @@ impl Schema {
         Ok(())
     }
 
-    pub(super) fn drop_type(&mut self, of: &NamedType) -> Result<()> {
-        for table in self.tables.values() {
-            for column in &table.columns {
-                if column.named_type == Some(of.id) || of.is_type_of(column.data_type) {
-                    let what = format!("column {} of table {}", column.name, table.name);
-                    return Err(needed(&what, "the type"));
+    pub(super) fn drop_types(&mut self, types: &[Arc<NamedType>], cascade: bool) -> Result<()> {
+        types
+            .iter()
+            .try_for_each(|of| self.drop_type(of, types, cascade))
+    }
+
+    /// Drops a type; `dropped`: those that are dropped with it anyway.
+    fn drop_type(
+        &mut self,
+        of: &NamedType,
+        dropped: &[Arc<NamedType>],
+        cascade: bool,
+    ) -> Result<()> {
+        if !self.types.contains_key(&of.id) {
+            // It went with another one.
+            return Ok(());
+        }
+        let users = users_of(self, of)?;
+        let other = users.iter().find(|user| !user.is_among(dropped));
+        if let (Some(user), false) = (other, cascade) {
+            return Err(needed(&user.name(), &format!("type {}", of.name)));
+        }
+        for user in users {
+            match &user {
+                TypeUser::Type(other) if user.is_among(dropped) => {
+                    self.drop_type(other, dropped, cascade)?;
+                }
+                user => {
+                    if let Some(statement) = user.dropping(self)? {
+                        self.apply_statement(&statement)?;
+                    }
                 }
             }
-        }
-        for table in self.tables.values() {
-            let mut kept = Table::clone(table);
-            for (text, _) in kept::kept_texts(&mut kept) {
-                if kept::mentions_type(text, of.id, self)? {
-                    let what = format!("an expression of table {}", table.name);
-                    return Err(needed(&what, "the type"));
-                }
-            }
-        }
-        let over = |other: &NamedType| other.base().is_some_and(|base| of.is_type_of(base));
-        let mut others = self.types.values().filter(|other| other.id != of.id);
-        if let Some(other) = others.find(|other| over(other)) {
-            return Err(needed(&format!("type {}", other.name), "the type"));
         }
         self.types.remove(&of.id);
         Ok(())
@@ -157,9 +171,7 @@ impl Schema {
             .filter(|of| of.schema == schema)
             .cloned()
             .collect();
-        for of in types {
-            self.drop_type(&of)?;
-        }
+        self.drop_types(&types, true)?;
         self.schemas.retain(|name| name != schema);
         Ok(())
     }

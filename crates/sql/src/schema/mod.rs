@@ -132,9 +132,7 @@ impl Schema {
                 Ok(())
             }
             Definition::AlterType { of, change } => self.alter_type(&of, change),
-            Definition::DropTypes { types, .. } => {
-                types.iter().try_for_each(|of| self.drop_type(of))
-            }
+            Definition::DropTypes { types, cascade, .. } => self.drop_types(&types, cascade),
             Definition::Drop(drop) => self.drop_objects(drop),
             // Neither comments nor privileges change what a statement means.
             Definition::Nothing { .. }
@@ -489,6 +487,52 @@ mod tests {
         schema.apply("DROP TABLE b").unwrap();
         assert!(schema.apply("DROP TYPE humour").is_err());
         schema.apply("DROP DOMAIN cheer; DROP TYPE humour").unwrap();
+    }
+
+    #[test]
+    fn types_go_with_what_needs_them() {
+        let mut schema = applied(
+            "CREATE TYPE e AS ENUM ('a', 'b');
+             CREATE DOMAIN d AS e;
+             CREATE TABLE t (id int, e e, d d, n text CHECK (n::e > 'a'), m text DEFAULT 'a'::e::text);
+             CREATE INDEX i ON t (id) WHERE 'a'::e IS NOT NULL;
+             CREATE VIEW v AS SELECT 'a'::e AS e;",
+        )
+        .unwrap();
+        for refused in [
+            "DROP TYPE e",
+            "DROP TYPE e, d",
+            "ALTER TYPE e RENAME TO f",
+            "DROP TYPE int4",
+        ] {
+            assert!(schema.apply(refused).is_err(), "{refused}");
+        }
+        schema.apply("DROP TYPE e CASCADE").unwrap();
+        assert_eq!(columns(&schema, "t"), ["id integer", "n text", "m text"]);
+        let table = schema.table(None, "t").unwrap().unwrap();
+        assert!(table.checks.is_empty() && table.indexes.is_empty());
+        assert!(table.columns[2].default.is_none());
+        assert!(schema.table(None, "v").unwrap().is_none());
+        assert!(schema.named_types().is_empty());
+        schema
+            .apply(
+                "CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS e; DROP TYPE e, d;
+                 CREATE SCHEMA s; CREATE TYPE s.a AS ENUM ('a'); CREATE DOMAIN s.b AS s.a;
+                 CREATE TABLE outside (x s.b, y s.a, z int);
+                 DROP SCHEMA s CASCADE;",
+            )
+            .unwrap();
+        assert_eq!(columns(&schema, "outside"), ["z integer"]);
+        assert!(schema.named_types().is_empty());
+        schema
+            .apply(
+                "CREATE TYPE e AS ENUM ('a'); CREATE TABLE f (e e DEFAULT 'a'::e);
+                 ALTER TYPE e RENAME TO text; CREATE TABLE g (e public.text)",
+            )
+            .unwrap();
+        let table = schema.table(None, "f").unwrap().unwrap();
+        let (default, _) = table.columns[0].default.as_ref().unwrap();
+        assert_eq!(default, "'a'::\"public\".\"text\"");
     }
 
     #[test]

@@ -7,13 +7,14 @@ use crate::{
     binder::{
         kept::{self, Relabelling},
         rebind, stored_expression,
+        type_users::check_renaming,
     },
     bound::TypeChange,
     catalog::{
-        Table, TableKind,
-        named_type::{Domain, NamedType, NamedTypeKind},
+        Table,
+        named_type::{NamedType, NamedTypeKind},
     },
-    error::{Error, Result, SqlState},
+    error::Result,
     types::{DataType, EnumType},
 };
 
@@ -29,82 +30,54 @@ impl Schema {
             .values()
             .map(|named| NamedType::clone(named))
             .collect();
-        let changed = match (change, of.as_enum()) {
-            (TypeChange::AddValue { label, place }, Some(old)) => {
+        let changed = match change {
+            TypeChange::AddValue { label, place } => {
+                let old = of.expect_enum()?;
                 let labels = old.with_label(0, label, &place)?;
-                old.with_labels(labels)
+                NamedType::of_enum(old.with_labels(labels))
             }
-            (TypeChange::RenameValue { from, to }, Some(old)) => {
+            TypeChange::RenameValue { from, to } => {
+                let old = of.expect_enum()?;
                 let relabelling = Relabelling {
                     of: old,
                     from: &from,
                     to: &to,
                 };
                 for table in &mut tables {
-                    let whole = table.clone();
-                    for (text, to) in kept::kept_texts(table) {
-                        relabelling.in_expression(text, &whole, to, self)?;
-                    }
-                    if let TableKind::View(view) = &mut table.kind {
-                        relabelling.in_view(view, self)?;
-                        let statement = crate::parser::parse_statement(&view.text)?;
-                        if let crate::ast::StatementKind::Query(query) = statement.kind {
-                            view.query = Arc::from(query);
-                        }
-                    }
+                    relabelling.in_table(table, self)?;
                 }
-                for domain in types.iter_mut().filter_map(as_domain) {
-                    let whole = kept::domain_table(domain);
-                    let base = domain.base;
-                    for (text, to) in kept::domain_texts(domain) {
-                        let to = to.then_some(base);
-                        relabelling.in_expression(text, &whole, to, self)?;
-                    }
+                for named in &mut types {
+                    relabelling.in_domain(named, self)?;
                 }
                 let labels = old.with_renamed(&from, &to)?;
-                old.with_labels(labels)
+                NamedType::of_enum(old.with_labels(labels))
             }
-            (TypeChange::Rename { schema, name }, as_enum) => {
+            TypeChange::Rename { schema, name } => {
+                check_renaming(self, of)?;
+                let to = (schema.as_str(), name.as_str());
                 for table in &mut tables {
-                    for (text, _) in kept::kept_texts(table) {
-                        kept::rename_type(text, of.id, (&schema, &name), self)?;
-                    }
+                    kept::rename_in_table(table, of.id, to, self)?;
                 }
-                for domain in types.iter_mut().filter_map(as_domain) {
-                    for (text, _) in kept::domain_texts(domain) {
-                        kept::rename_type(text, of.id, (&schema, &name), self)?;
-                    }
+                for named in &mut types {
+                    kept::rename_in_domain(named, of.id, to, self)?;
                 }
-                self.keep_types(types);
-                types = Vec::new();
-                match as_enum {
-                    Some(old) => EnumType::new(
-                        old.id(),
-                        old.array_id(),
-                        schema,
-                        name,
-                        old.labels().to_vec(),
-                    ),
-                    None => {
-                        let renamed = NamedType {
-                            schema,
-                            name,
-                            ..of.clone()
-                        };
-                        self.types.insert(of.id, Arc::new(renamed));
-                        return self.bind_again(tables);
-                    }
-                }
-            }
-            _ => {
-                return Err(Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("\"{}\" is not an enum", of.name),
-                ));
+                of.renamed(schema, name)
             }
         };
-        let follow = |data_type: &mut DataType| *data_type = data_type.with_definition(changed);
-        for table in &mut tables {
+        for named in types {
+            self.types.insert(named.id, Arc::new(named));
+        }
+        if let Some(definition) = changed.as_enum() {
+            self.follow_definition(&mut tables, definition);
+        }
+        self.types.insert(changed.id, Arc::new(changed));
+        self.bind_again(tables)
+    }
+
+    /// Makes tables and types be of that definition of an enumerated type.
+    fn follow_definition(&mut self, tables: &mut [Table], definition: EnumType) {
+        let follow = |data_type: &mut DataType| *data_type = data_type.with_definition(definition);
+        for table in tables {
             for column in &mut table.columns {
                 follow(&mut column.data_type);
                 let expressions = column.default.iter_mut().chain(&mut column.generated);
@@ -122,7 +95,6 @@ impl Schema {
                 follow(data_type);
             }
         }
-        self.keep_types(types);
         for named in self.types.values_mut() {
             let named = Arc::make_mut(named);
             match &mut named.kind {
@@ -130,15 +102,6 @@ impl Schema {
                 NamedTypeKind::Domain(domain) => follow(&mut domain.base),
                 NamedTypeKind::Shell | NamedTypeKind::Enum(_) => {}
             }
-        }
-        let changed = NamedType::of_enum(changed);
-        self.types.insert(changed.id, Arc::new(changed));
-        self.bind_again(tables)
-    }
-
-    fn keep_types(&mut self, types: Vec<NamedType>) {
-        for named in types {
-            self.types.insert(named.id, Arc::new(named));
         }
     }
 
@@ -155,12 +118,5 @@ impl Schema {
             self.tables.insert(table.id, Arc::new(table));
         }
         Ok(())
-    }
-}
-
-fn as_domain(named: &mut NamedType) -> Option<&mut Domain> {
-    match &mut named.kind {
-        NamedTypeKind::Domain(domain) => Some(domain),
-        _ => None,
     }
 }

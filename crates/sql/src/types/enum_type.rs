@@ -1,35 +1,27 @@
-//! Enumerated types and their values.
+//! Enumerated types.
 //!
 //! A type's labels change only by ALTER TYPE, which makes another definition of it. Definitions
 //! are immutable and live as long as the process: equal ones are one, so a [`DataType`] or a
 //! [`Value`] names one by a pointer and is as cheap to copy and compare as any other. What a
-//! process keeps is bounded by how many different definitions it has seen.
+//! process keeps is bounded by how many different definitions it has seen; they share their labels
+//! (`enum_labels`).
 //!
 //! [`DataType`]: super::DataType
 //! [`Value`]: super::Value
 
 use std::{
-    cmp::Ordering,
-    collections::HashSet,
     fmt,
     hash::{Hash, Hasher},
-    sync::{LazyLock, Mutex, PoisonError},
 };
 
 use super::{
-    Value,
-    enum_position::{self, Position},
-    excerpt,
+    EnumLabel, EnumPlace, EnumValue, Value,
+    enum_labels::{Kept, LabelList, check_count, check_label, kept_label},
+    enum_position, excerpt,
 };
 use crate::{Error, Result, SqlState};
 
-/// How many bytes a label may have.
-const MAX_LABEL: usize = 63;
-
-/// How many labels a type may have.
-const MAX_LABELS: usize = 32_767;
-
-static DEFINITIONS: LazyLock<Mutex<HashSet<&'static Definition>>> = LazyLock::new(Mutex::default);
+static DEFINITIONS: Kept<Definition> = Kept::new();
 
 /// An enumerated type, at one moment.
 ///
@@ -44,115 +36,9 @@ struct Definition {
     schema: String,
     name: String,
     /// In their order.
-    labels: Vec<EnumLabel>,
-    /// Places in `labels`, in the order of the names.
-    by_name: Vec<u32>,
-}
-
-/// A label of an enumerated type.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct EnumLabel {
-    id: u32,
-    name: String,
-    position: Position,
-}
-
-impl EnumLabel {
-    /// A label as the catalog keeps it: its number there, its name and its position.
-    #[must_use]
-    pub fn new(id: u32, name: String, position: &[u8]) -> EnumLabel {
-        EnumLabel {
-            id,
-            name,
-            position: position.into(),
-        }
-    }
-
-    /// Its number in the catalog.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Where it stands: the order of labels is that of these bytes.
-    #[must_use]
-    pub fn position(&self) -> &[u8] {
-        &self.position
-    }
-}
-
-/// Where a label is put that ALTER TYPE … ADD VALUE adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EnumPlace {
-    /// Behind all others.
-    End,
-    /// BEFORE a label.
-    Before(String),
-    /// AFTER a label.
-    After(String),
-}
-
-/// The labels of a new type, in this order, without numbers yet.
-///
-/// # Errors
-/// 42602 for a label that is too long, 42710 for one that is there twice, with its place among
-/// them; 54000 where there are too many, without a place.
-pub fn new_enum_labels(names: Vec<String>) -> Result<Vec<EnumLabel>, (Error, Option<usize>)> {
-    if names.len() > MAX_LABELS {
-        return Err((too_many_labels(), None));
-    }
-    let mut seen = HashSet::new();
-    for (at, name) in names.iter().enumerate() {
-        check_label(name).map_err(|error| (error, Some(at)))?;
-        if !seen.insert(name.as_str()) {
-            let error = Error::new(
-                SqlState("42710"),
-                format!("enum label \"{name}\" used more than once"),
-            );
-            return Err((error, Some(at)));
-        }
-    }
-    let positions = enum_position::spread(names.len());
-    Ok(names
-        .into_iter()
-        .zip(positions)
-        .map(|(name, position)| EnumLabel {
-            id: 0,
-            name,
-            position,
-        })
-        .collect())
-}
-
-fn check_label(name: &str) -> Result<()> {
-    if name.len() > MAX_LABEL {
-        return Err(Error::new(
-            SqlState("42602"),
-            format!("invalid enum label \"{}\"", excerpt(name)),
-        )
-        .detail(format!("Labels must be {MAX_LABEL} bytes or less.")));
-    }
-    Ok(())
-}
-
-fn too_many_labels() -> Error {
-    Error::new(
-        SqlState::PROGRAM_LIMIT_EXCEEDED,
-        format!("an enumerated type has at most {MAX_LABELS} labels"),
-    )
-}
-
-fn already_there(name: &str) -> Error {
-    Error::new(
-        SqlState("42710"),
-        format!("enum label \"{name}\" already exists"),
-    )
+    labels: LabelList,
+    /// In the order of their names.
+    by_name: LabelList,
 }
 
 impl EnumType {
@@ -164,30 +50,21 @@ impl EnumType {
         array_id: u32,
         schema: String,
         name: String,
-        mut labels: Vec<EnumLabel>,
+        labels: Vec<EnumLabel>,
     ) -> EnumType {
-        labels.sort_by(|left, right| left.position.cmp(&right.position));
-        let mut by_name: Vec<u32> = (0..labels.len() as u32).collect();
-        by_name.sort_by(|left, right| {
-            labels[*left as usize]
-                .name
-                .cmp(&labels[*right as usize].name)
-        });
+        let mut labels: Vec<&'static EnumLabel> = labels.into_iter().map(kept_label).collect();
+        labels.sort_by(|left, right| left.position().cmp(right.position()));
+        let in_order = LabelList::new(&labels);
+        labels.sort_by(|left, right| left.name().cmp(right.name()));
         let definition = Definition {
             id,
             array_id,
             schema,
             name,
-            labels,
-            by_name,
+            labels: in_order,
+            by_name: LabelList::new(&labels),
         };
-        let mut known = DEFINITIONS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.get(&definition) {
-            return EnumType(known);
-        }
-        let kept: &'static Definition = Box::leak(Box::new(definition));
-        known.insert(kept);
-        EnumType(kept)
+        EnumType(DEFINITIONS.take(definition))
     }
 
     /// Its number in the catalog.
@@ -227,43 +104,28 @@ impl EnumType {
     }
 
     /// Its labels, in order.
-    #[must_use]
-    pub fn labels(self) -> &'static [EnumLabel] {
-        &self.0.labels
+    pub fn labels(self) -> impl DoubleEndedIterator<Item = &'static EnumLabel> {
+        self.0.labels.iter()
     }
 
     /// Its values, in order.
     pub fn values(self) -> impl DoubleEndedIterator<Item = Value> {
-        (0..self.0.labels.len() as u32).map(move |index| Value::Enum(EnumValue { of: self, index }))
+        self.labels()
+            .map(move |label| Value::Enum(EnumValue::new(self, label)))
     }
 
     /// The value with that label.
     #[must_use]
     pub fn labelled(self, name: &str) -> Option<EnumValue> {
-        let Definition {
-            labels, by_name, ..
-        } = self.0;
-        let found = by_name
-            .binary_search_by(|index| labels[*index as usize].name.as_str().cmp(name))
-            .ok()?;
-        Some(EnumValue {
-            of: self,
-            index: *by_name.get(found)?,
-        })
+        let found = self.0.by_name.find(|label| label.name().cmp(name))?;
+        Some(EnumValue::new(self, found))
     }
 
     /// The value whose label stands there.
     #[must_use]
     pub fn positioned(self, position: &[u8]) -> Option<EnumValue> {
-        let index = self
-            .0
-            .labels
-            .binary_search_by(|label| label.position.as_slice().cmp(position))
-            .ok()?;
-        Some(EnumValue {
-            of: self,
-            index: index as u32,
-        })
+        let found = self.0.labels.find(|label| label.position().cmp(position))?;
+        Some(EnumValue::new(self, found))
     }
 
     /// Reads a value.
@@ -276,12 +138,16 @@ impl EnumType {
                 SqlState::INVALID_TEXT_REPRESENTATION,
                 format!("invalid input value for enum {self}: \"{}\"", excerpt(text)),
             );
-            let names = self.labels().iter().map(EnumLabel::name);
-            match crate::binder::did_you_mean(text, names) {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
+            self.with_nearest(error, text)
         })
+    }
+
+    /// An error about what is no label, with the hint which one was meant.
+    fn with_nearest(self, error: Error, name: &str) -> Error {
+        match crate::binder::did_you_mean(name, self.labels().map(EnumLabel::name)) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// The type with these labels in the place of its own.
@@ -297,6 +163,13 @@ impl EnumType {
         )
     }
 
+    /// The type with another name.
+    #[must_use]
+    pub fn renamed(self, schema: String, name: String) -> EnumType {
+        let labels = self.labels().cloned().collect();
+        EnumType::new(self.id(), self.array_id(), schema, name, labels)
+    }
+
     /// The labels with one more, whose number is `id`.
     ///
     /// # Errors
@@ -307,10 +180,8 @@ impl EnumType {
         if self.labelled(&name).is_some() {
             return Err(already_there(&name));
         }
-        let labels = self.labels();
-        if labels.len() >= MAX_LABELS {
-            return Err(too_many_labels());
-        }
+        let mut labels: Vec<EnumLabel> = self.labels().cloned().collect();
+        check_count(labels.len() + 1)?;
         let at = match place {
             EnumPlace::End => labels.len(),
             EnumPlace::Before(neighbour) => self.place_of(neighbour)?,
@@ -321,8 +192,7 @@ impl EnumType {
             low.map(EnumLabel::position),
             labels.get(at).map(EnumLabel::position),
         );
-        let mut labels = labels.to_vec();
-        labels.insert(at, EnumLabel { id, name, position });
+        labels.insert(at, EnumLabel::new(id, name, &position));
         Ok(labels)
     }
 
@@ -336,29 +206,30 @@ impl EnumType {
         if self.labelled(to).is_some() {
             return Err(already_there(to));
         }
-        let mut labels = self.labels().to_vec();
+        let mut labels: Vec<EnumLabel> = self.labels().cloned().collect();
         if let Some(label) = labels.get_mut(at) {
-            label.name = to.to_owned();
+            *label = EnumLabel::new(label.id(), to.to_owned(), label.position());
         }
         Ok(labels)
     }
 
     fn place_of(self, name: &str) -> Result<usize> {
-        match self.labelled(name) {
-            Some(found) => Ok(found.index as usize),
-            None => {
-                let error = Error::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    format!("\"{name}\" is not an existing enum label"),
-                );
-                let names = self.labels().iter().map(EnumLabel::name);
-                Err(match crate::binder::did_you_mean(name, names) {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                })
-            }
-        }
+        let found = self.labels().position(|label| label.name() == name);
+        found.ok_or_else(|| {
+            let error = Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("\"{name}\" is not an existing enum label"),
+            );
+            self.with_nearest(error, name)
+        })
     }
+}
+
+fn already_there(name: &str) -> Error {
+    Error::new(
+        SqlState("42710"),
+        format!("enum label \"{name}\" already exists"),
+    )
 }
 
 impl PartialEq for EnumType {
@@ -396,102 +267,10 @@ fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     f.write_str(&crate::parser::quoted(name))
 }
 
-/// A value of an enumerated type.
-#[derive(Clone, Copy)]
-pub struct EnumValue {
-    of: EnumType,
-    index: u32,
-}
-
-impl EnumValue {
-    /// Its type.
-    #[must_use]
-    pub fn enum_type(self) -> EnumType {
-        self.of
-    }
-
-    /// Its label.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        self.entry().map_or("", EnumLabel::name)
-    }
-
-    /// Where its label stands: what rows and keys hold.
-    #[must_use]
-    pub fn position(self) -> &'static [u8] {
-        self.entry().map_or(&[], EnumLabel::position)
-    }
-
-    fn entry(self) -> Option<&'static EnumLabel> {
-        self.of.0.labels.get(self.index as usize)
-    }
-
-    /// The same value of a definition of its type.
-    ///
-    /// # Errors
-    /// 42846 where that is another type, 22P02 where it does not have the label.
-    pub fn in_type(self, to: EnumType) -> Result<EnumValue> {
-        if self.of == to {
-            return Ok(self);
-        }
-        if self.of.id() != to.id() {
-            return Err(Error::new(
-                SqlState::CANNOT_COERCE,
-                format!("cannot cast type {} to {to}", self.of),
-            ));
-        }
-        // By the label: another database may have a type with the same number, and after a
-        // rollback a position stands for another label.
-        to.parse(self.label())
-    }
-}
-
-impl PartialEq for EnumValue {
-    fn eq(&self, other: &EnumValue) -> bool {
-        self.cmp(other).is_eq() && self.of.id() == other.of.id()
-    }
-}
-
-impl Eq for EnumValue {}
-
-impl PartialOrd for EnumValue {
-    fn partial_cmp(&self, other: &EnumValue) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// The order of the labels.
-impl Ord for EnumValue {
-    fn cmp(&self, other: &EnumValue) -> Ordering {
-        if self.of == other.of {
-            self.index.cmp(&other.index)
-        } else {
-            (self.position(), self.of.id()).cmp(&(other.position(), other.of.id()))
-        }
-    }
-}
-
-impl Hash for EnumValue {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.position().hash(state);
-    }
-}
-
-impl fmt::Debug for EnumValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}.{}", self.of, self.label())
-    }
-}
-
-impl fmt::Display for EnumValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::new_enum_labels;
 
     fn mood(names: &[&str]) -> EnumType {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
@@ -500,7 +279,7 @@ mod tests {
     }
 
     fn names(of: EnumType) -> Vec<&'static str> {
-        of.labels().iter().map(EnumLabel::name).collect()
+        of.labels().map(EnumLabel::name).collect()
     }
 
     #[test]

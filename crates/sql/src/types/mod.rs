@@ -16,8 +16,10 @@ pub(crate) mod date_time_input;
 pub(crate) mod decimal;
 mod display;
 mod element;
+mod enum_labels;
 mod enum_position;
 mod enum_type;
+mod enum_value;
 pub(crate) mod input;
 mod interval;
 mod interval_display;
@@ -45,7 +47,9 @@ pub(crate) use display::write_hex;
 #[cfg(feature = "engine")]
 pub(crate) use element::ENUM_ELEMENT;
 pub use element::{ElementType, RoundedTime};
-pub use enum_type::{EnumLabel, EnumPlace, EnumType, EnumValue, new_enum_labels};
+pub use enum_labels::{EnumLabel, EnumPlace, new_enum_labels};
+pub use enum_type::EnumType;
+pub use enum_value::EnumValue;
 pub use json::Json;
 #[cfg(feature = "engine")]
 pub(crate) use json::{index as json_index, raw_json, write_string as write_json_string};

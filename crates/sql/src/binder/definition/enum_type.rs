@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     ast::{self, Label, ObjectName, TypeAction},
-    binder::{Binder, expr::with_hint, suggest},
+    binder::{Binder, expr::with_hint, suggest, type_names},
     bound::{BoundStatement, Definition, TypeChange},
-    catalog::named_type::{NamedType, TypeId},
+    catalog::named_type::{NamedType, TypeId, not_an_enum},
     error::{Error, Result, SqlState},
     span::Span,
     types::{EnumPlace, EnumType, new_enum_labels},
@@ -37,16 +37,20 @@ impl Binder<'_> {
         &self,
         alter: &ast::AlterType,
     ) -> Result<BoundStatement> {
+        if let Some(built_in) = type_names::built_in(&alter.name) {
+            return Err(match alter.action {
+                TypeAction::AddValue { .. } | TypeAction::RenameValue(..) => {
+                    not_an_enum(&built_in.to_string())
+                }
+                TypeAction::Rename(_) | TypeAction::SetSchema(_) => Error::new(
+                    SqlState::INSUFFICIENT_PRIVILEGE,
+                    format!("must be owner of type {built_in}"),
+                ),
+            }
+            .at(alter.name.span));
+        }
         let of = self.existing_type(&alter.name)?;
-        let as_enum = || {
-            of.as_enum().ok_or_else(|| {
-                Error::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!("\"{}\" is not an enum", alter.name),
-                )
-                .at(alter.name.span)
-            })
-        };
+        let as_enum = || of.expect_enum().map_err(|error| error.at(alter.name.span));
         let change = match &alter.action {
             TypeAction::AddValue {
                 label,

@@ -3,7 +3,7 @@
 use super::{Draft, push_column};
 use crate::{
     ast::{self, ColumnConstraintKind, Expr, ExprKind, Ident, ObjectName, TypeBody, walk_expr_mut},
-    binder::{Binder, bind_expression, stored_expression},
+    binder::{Binder, bind_expression, stored_expression, type_names},
     bound::{BoundStatement, Definition},
     catalog::{
         Check, Table, TableId,
@@ -109,6 +109,15 @@ impl<'a> Binder<'a> {
         let mut types = Vec::new();
         let mut missing = Vec::new();
         for name in &drop.names {
+            if let Some(built_in) = type_names::built_in(name) {
+                return Err(Error::new(
+                    SqlState::DEPENDENT_OBJECTS,
+                    format!(
+                        "cannot drop type {built_in} because it is required by the database system"
+                    ),
+                )
+                .at(name.span));
+            }
             let schema = name.qualifier().map(|schema| schema.name.as_str());
             match self.catalog.named_type(schema, &name.last().name)? {
                 Some(named) if drop.domain && !matches!(named.kind, NamedTypeKind::Domain(_)) => {

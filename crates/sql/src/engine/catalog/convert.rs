@@ -442,7 +442,6 @@ pub(crate) fn named_type_record(named: &NamedType) -> NamedTypeRecord {
             record.array = of.array_id();
             record.labels = of
                 .labels()
-                .iter()
                 .map(|label| LabelRecord {
                     id: label.id(),
                     name: label.name().to_owned(),

@@ -322,6 +322,11 @@ impl CatalogSnapshot {
             path,
         }
     }
+
+    /// The catalog as kept SQL sees it: names alone are those of `public`.
+    pub(crate) fn with_public(&self) -> SessionCatalog<'_> {
+        self.with_path(&self.public_only)
+    }
 }
 
 /// Tells tables of those made of them, and partitions of what their rows must be.
@@ -502,20 +507,19 @@ impl CatalogReader for SessionCatalog<'_> {
 
 impl CatalogReader for CatalogSnapshot {
     fn table(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
-        self.with_path(&self.public_only).table(schema, name)
+        self.with_public().table(schema, name)
     }
 
     fn tables(&self) -> Result<Vec<Arc<Table>>> {
-        self.with_path(&self.public_only).tables()
+        self.with_public().tables()
     }
 
     fn table_of_index(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<Table>>> {
-        self.with_path(&self.public_only)
-            .table_of_index(schema, name)
+        self.with_public().table_of_index(schema, name)
     }
 
     fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
-        self.with_path(&self.public_only).named_type(schema, name)
+        self.with_public().named_type(schema, name)
     }
 
     fn named_type_by_id(&self, id: TypeId) -> Option<Arc<NamedType>> {

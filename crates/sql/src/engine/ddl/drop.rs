@@ -392,7 +392,9 @@ impl Session {
             self.drop_sequence(transaction, sequence, true, &mut Vec::new())?;
         }
         self.reload_catalog(transaction)?;
-        self.drop_types(transaction, &types, &[], cascade, false)?;
+        for of in &types {
+            self.drop_type(transaction, of, &types, true, notices)?;
+        }
         self.database
             .inner
             .catalog_store

@@ -138,7 +138,7 @@ impl SystemView {
         let enums = self.catalog.named_types().filter_map(|of| of.as_enum());
         enums
             .flat_map(|of| {
-                let labels = of.labels().iter().enumerate();
+                let labels = of.labels().enumerate();
                 labels.map(move |(at, label)| LabelRow {
                     oid: FIRST_USER_OID + label.id(),
                     of: of.oid(),
@@ -182,9 +182,13 @@ impl SystemView {
 
     /// Whether a type's name alone finds it: those that are part of the system always do.
     pub(crate) fn is_type_visible(&self, oid: u32) -> bool {
-        let named = self.named_type(oid).map(|named| named.schema.as_str());
-        match named.or(self.enum_of_arrays(oid).map(EnumType::schema)) {
-            Some(schema) => self.searched(true).iter().any(|known| known == schema),
+        let named = self.named_type(oid);
+        let named = named.map(|named| (named.schema.as_str(), named.name.as_str()));
+        let of_arrays = self.enum_of_arrays(oid);
+        match named.or(of_arrays.map(|of| (of.schema(), of.name()))) {
+            // Types that every database has are found first.
+            Some((_, name)) if crate::binder::is_built_in_type(name) => false,
+            Some((schema, _)) => self.searched(true).iter().any(|known| known == schema),
             None => match self.relation(oid).filter(|_| oid >= FIRST_USER_OID) {
                 Some(relation) => self.is_relation_visible(relation.schema(), &relation.name()),
                 None => true,
