@@ -333,11 +333,12 @@ fn record(runtime: &TokenStream, fields: &[Field], connection: &TokenStream) -> 
     let names: Vec<&Ident> = fields.iter().map(|field| &field.name).collect();
     let types = fields.iter().map(|field| &field.data_type);
     let reads = reads(runtime, fields);
-    // What types of the caller's can do is not known.
+    // What types of the caller's can do is not known. More derives would double what the compiler
+    // does for a statement, and `query_as!` takes structs that have them.
     let derives = if fields.iter().any(|field| field.of_caller) {
         TokenStream::new()
     } else {
-        quote! { #[derive(Clone, Debug, PartialEq)] }
+        quote! { #[derive(Debug)] }
     };
     quote! {
         /// A row.

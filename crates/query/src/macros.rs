@@ -3,7 +3,9 @@
 
 /// A query whose rows are a struct made for it: `query!(db, "SELECT …")`.
 ///
-/// Gives a [`Query`](crate::Query). The struct has a public field for each column.
+/// Gives a [`Query`](crate::Query). The struct has a public field for each column, and is `Debug`
+/// unless a column is read as a type of yours; rows that are to be cloned or compared are
+/// [`query_as!`](crate::query_as!)'s.
 #[macro_export]
 macro_rules! query {
     ($($input:tt)*) => { $crate::__private::query!($crate; $($input)*) };
