@@ -9,7 +9,10 @@
 use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt};
 
 use parking_lot::Mutex;
-use rustix::fs::{AtFlags, StatxFlags, fstatvfs, statx};
+use rustix::{
+    fs::{AtFlags, StatxFlags, fstatvfs, statx},
+    io::Errno,
+};
 
 use crate::vfs::VfsFile;
 
@@ -24,7 +27,7 @@ const KEPT_BY_THREAD: usize = 64 << 10;
 const KEPT_BY_ALL: usize = 2;
 /// The largest block that is believed of a file system that does not say what direct transfers
 /// need: those of networks name the bytes that they like to send.
-const LARGEST_GUESS: usize = 64 << 10;
+const LARGEST_GUESS: usize = 16 << 10;
 
 thread_local! {
     /// The memory of the aligned buffer, so that a transfer allocates none.
@@ -76,8 +79,9 @@ fn block_of(file: &File) -> io::Result<usize> {
         Ok(found) if found.stx_mask & StatxFlags::DIOALIGN.bits() != 0 => {
             Some(found.stx_dio_mem_align.max(found.stx_dio_offset_align) as usize)
         }
-        // Linux before 6.1, or a file system that does not say.
-        Ok(_) | Err(rustix::io::Errno::NOSYS) => None,
+        // Linux before 6.1, a filter of system calls that knows no such question, or a file system
+        // that does not say.
+        Ok(_) | Err(Errno::NOSYS | Errno::PERM) => None,
         Err(error) => return Err(error.into()),
     };
     let block = match said {

@@ -180,7 +180,12 @@ fn step(linked: Linked, len: usize) -> io::Result<Step> {
     const AGAIN: i32 = -Errno::AGAIN.raw_os_error();
     let failed = |answer: i32| Err(io::Error::from_raw_os_error(-answer));
     // A flush that has failed counts, whatever became of the write: it will not fail again.
+    // One that was cancelled although all was written, whoever answered that, has failed as well.
+    let is_whole = linked
+        .written
+        .is_some_and(|count| count >= 0 && count as usize >= len);
     let synced = match linked.synced {
+        Some(CANCELLED) if is_whole => return failed(CANCELLED),
         None | Some(CANCELLED | INTERRUPTED) => false,
         Some(answer) if answer < 0 => return failed(answer),
         Some(_) => linked.chained,

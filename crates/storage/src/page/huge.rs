@@ -26,6 +26,10 @@ pub(crate) fn check() -> Result<()> {
     #[cfg(target_os = "linux")]
     let refusal = match read(ENABLED) {
         Ok(text) => refusal_in(&text),
+        // A system without such a setting has no such pages.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(io::ErrorKind::Unsupported.into())
+        }
         Err(error) => Some(error),
     };
     #[cfg(not(target_os = "linux"))]

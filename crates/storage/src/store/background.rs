@@ -9,7 +9,7 @@ use std::sync::{
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{core::Core, vacuum::Vacuum};
+use super::{core::Core, throttle::Owed, vacuum::Vacuum};
 use crate::{
     env::JoinHandle,
     error::{Error, Result},
@@ -38,10 +38,9 @@ pub(crate) struct Background {
     /// Whether there were commits since the checkpointer last found the store at rest.
     active: AtomicBool,
     compaction_wanted: AtomicBool,
-    /// What writers owe to checkpoints, for [`Core::throttle`].
-    pub(super) owed_nanos: AtomicU64,
-    /// As above, for [`Core::throttle_for_compaction`].
-    pub(super) owed_to_compaction: AtomicU64,
+    /// What writers owe to checkpoints and to compactions.
+    pub(super) owed_to_checkpoints: Owed,
+    pub(super) owed_to_compactions: Owed,
     core: Weak<Core>,
 }
 
@@ -139,8 +138,8 @@ impl Background {
             checkpoint_wanted: AtomicBool::new(false),
             active: AtomicBool::new(false),
             compaction_wanted: AtomicBool::new(false),
-            owed_nanos: AtomicU64::new(0),
-            owed_to_compaction: AtomicU64::new(0),
+            owed_to_checkpoints: Owed::default(),
+            owed_to_compactions: Owed::default(),
             core,
         }
     }
@@ -399,8 +398,12 @@ fn rest(core: &Core, seen: u64) -> Result<()> {
     if !at_rest() {
         return Ok(());
     }
-    // Whoever commits from now on says so again.
+    // Whoever commits from now on says so again; who did just before found it said.
     background.active.store(false, Ordering::Release);
+    if !at_rest() {
+        background.active.store(true, Ordering::Release);
+        return Ok(());
+    }
     core.vacuum(Vacuum::Worthwhile, &|| {
         at_rest()
             && !background.checkpoint_wanted.load(Ordering::Acquire)

@@ -180,7 +180,7 @@ impl Core {
         }
         let over = (debt - SLOW_FROM) as f64 / (STOP_AT - SLOW_FROM) as f64;
         let owed = (batch.byte_size() as f64 * over * over * SLOWEST) as u64;
-        let owing = &self.background.owed_to_compaction;
+        let owing = &self.background.owed_to_compactions;
         self.pay(owing, owed, &self.wait_points.compaction);
     }
 

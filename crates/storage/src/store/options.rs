@@ -35,14 +35,14 @@ pub struct StoreOptions {
     /// Linux), so that memory holds them once and [`StoreOptions::memory_budget`] is all there is.
     /// Reads that the store's own cache does not answer go to the disk then, one at a time: for a
     /// budget that is most of the machine's memory. Beside the budget each thread that reads has
-    /// 64 KiB for its transfers. What the file system cannot do answers `Unsupported`, and a device
+    /// 64 KiB for its transfers, and the process two of 1 MiB for long ones. What the file system cannot do answers `Unsupported`, and a device
     /// that transfers more at once than a page [`Error::Unavailable`].
     pub direct_io: bool,
     /// Whether cached pages lie side by side in huge pages (transparent ones of Linux), which spares
     /// the processor looking up where they are: for a budget of some gigabytes. Where the system is
     /// told to give none, opening answers [`Error::Unavailable`]; whether it had some is in
-    /// [`crate::PageStatistics::huge_bytes`]. A cache whose pages come and go with what it may lend
-    /// splits them again.
+    /// [`crate::PageStatistics::huge_bytes`]. Where the cache gives pages back that it was lent, theirs
+    /// are split for good.
     pub huge_pages: bool,
     /// Bytes of a log segment, at least 16 KiB. A session's first segments are smaller.
     pub wal_segment_bytes: u64,
@@ -124,7 +124,10 @@ impl StoreOptions {
                 self.wal_segment_bytes
             ));
         }
-        if self.wal_io_uring && !cfg!(all(feature = "io_uring", target_os = "linux")) {
+        if self.wal_io_uring
+            && !self.read_only
+            && !cfg!(all(feature = "io_uring", target_os = "linux"))
+        {
             return invalid("this build leaves out io_uring (feature `io_uring`, on Linux)".into());
         }
         if self.checkpoint_wal_bytes == 0 {

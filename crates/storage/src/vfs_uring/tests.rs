@@ -145,7 +145,7 @@ fn what_is_acknowledged_is_durable() {
                 };
                 must_fail |= matches!(
                     act,
-                    Act::WritesThenSync(Errno::IO) | Act::Fails(Errno::NOSPC)
+                    Act::WritesThenSync(Errno::IO | Errno::CANCELED) | Act::Fails(Errno::NOSPC)
                 );
                 file.0.lock().chain(act, rest, at)
             };
