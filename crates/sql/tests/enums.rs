@@ -591,3 +591,88 @@ fn labels_are_renamed_whatever_else_does_not_fit_any_more() {
     assert_eq!(found, [1]);
     session.run("DROP TYPE e CASCADE", ()).unwrap();
 }
+
+#[test]
+fn what_refers_to_a_renamed_label_is_found() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session
+        .execute_script(
+            "CREATE TYPE e AS ENUM ('sad', 'ok');
+             CREATE TABLE p (e e PRIMARY KEY);
+             CREATE TABLE c (e e REFERENCES p DEFERRABLE INITIALLY DEFERRED);
+             INSERT INTO p VALUES ('ok');
+             INSERT INTO c VALUES ('ok');
+             BEGIN;
+             DELETE FROM p;
+             ALTER TYPE e RENAME VALUE 'ok' TO 'fine';",
+        )
+        .unwrap();
+    assert_eq!(
+        state(&mut session, "COMMIT"),
+        SqlState::FOREIGN_KEY_VIOLATION
+    );
+    let found: Vec<String> = all(&mut session, "SELECT e::text FROM p JOIN c USING (e)");
+    assert_eq!(found, ["ok"]);
+}
+
+#[test]
+fn strings_beside_labels_stay_in_views() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session
+        .execute_script(
+            "CREATE TYPE mood AS ENUM ('sad', 'ok');
+             CREATE TABLE t (name text, m mood);
+             INSERT INTO t VALUES ('ok', 'ok');
+             CREATE VIEW v AS
+                 SELECT enum_range(CASE WHEN name = 'ok' THEN m END, NULL)::text AS r FROM t;
+             ALTER TYPE mood RENAME VALUE 'ok' TO 'fine';",
+        )
+        .unwrap();
+    let found: Vec<String> = all(&mut session, "SELECT r FROM v");
+    assert_eq!(found, ["{fine}"]);
+}
+
+/// A result that is still being read keeps the snapshot of a READ COMMITTED transaction: what it
+/// defines then would undo what others have defined since.
+#[test]
+fn definitions_of_others_are_not_undone() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    let mut other = db.session();
+    session
+        .execute_script(
+            "CREATE TYPE e AS ENUM ('a', 'b');
+             CREATE TABLE t (e e);
+             INSERT INTO t VALUES ('a'), ('b');
+             BEGIN;",
+        )
+        .unwrap();
+    let StatementResult::Rows(mut open) = session.run("SELECT e FROM t", ()).unwrap() else {
+        unreachable!("SELECT gives rows")
+    };
+    open.next().unwrap().unwrap();
+    other
+        .execute_script("ALTER TYPE e ADD VALUE 'c'; INSERT INTO t VALUES ('c');")
+        .unwrap();
+    assert_eq!(
+        state(&mut session, "ALTER TYPE e ADD VALUE 'd'"),
+        SqlState::SERIALIZATION_FAILURE
+    );
+    drop(open);
+    session
+        .execute_script("ROLLBACK; BEGIN; ALTER TYPE e ADD VALUE 'd'; COMMIT;")
+        .unwrap();
+    let found: Vec<String> = all(&mut session, "SELECT e::text FROM t ORDER BY e");
+    assert_eq!(found, ["a", "b", "c"]);
+}
+
+/// A statement that waits does not write labels that are not the type's any more.
+#[test]
+fn plans_do_not_outlive_labels() {
+    let lock = "LOCK TABLE other IN EXCLUSIVE MODE; ALTER TYPE e RENAME VALUE 'a' TO 'z'";
+    // The condition fails where the label was that of the older plan.
+    let written = "INSERT INTO other SELECT CASE WHEN e::text = 'z' THEN id END, e::text FROM t";
+    assert_eq!(after_waiting(lock, written).unwrap(), 1);
+}

@@ -62,9 +62,9 @@ impl<'a> Binder<'a> {
                 )
                 .at(span)
             })?;
-            return Ok(Ok(literal::constant(value, data_type, span)));
+            return Ok(Ok(literal::constant(value, data_type, Span::default())));
         }
-        let Some(all) = all_values(of, span) else {
+        let Some(all) = all_values(of) else {
             return Ok(Err(types));
         };
         let Ok([low, high]) = <[Expr; 2]>::try_from(arguments) else {
@@ -108,9 +108,10 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// An array of all values of a type.
-fn all_values(of: EnumType, span: Span) -> Option<Expr> {
+/// An array of all values of a type. It stands nowhere in the text: a label that is renamed is not
+/// looked for in the arguments of the call.
+fn all_values(of: EnumType) -> Option<Expr> {
     let array = DataType::Enum(of).array()?;
     let values = Value::Array(Box::new(Array::new(of.values().collect())));
-    Some(literal::constant(values, array, span))
+    Some(literal::constant(values, array, Span::default()))
 }

@@ -183,6 +183,7 @@ impl Session {
         };
         open.begin_statement();
         if !open.fits(planned, &self.database.inner) {
+            open.end_statement();
             return Ok(None);
         }
         let row = point.read(parameters, |keyspace, key, read| {

@@ -14,7 +14,7 @@ use crate::{
     DataType, Result, Value, ast,
     binder::{BindOptions, Bound, bind},
     bound::{BoundStatement, ColumnId, CopyOptions, Needed},
-    catalog::{TableId, TableKind},
+    catalog::{Table, TableId, TableKind},
     engine::table::TableHandle,
     engine::{
         Params,
@@ -302,10 +302,23 @@ impl Planned {
     }
 }
 
-/// Tables and views by number, with the versions of their definitions, as one version of the
-/// catalog has them; with a table those made of it.
-#[derive(Debug, PartialEq, Eq)]
-struct TableVersions(Vec<(TableId, Option<u32>)>);
+/// Tables and views by number, with their definitions, as one version of the catalog has them; with
+/// a table those made of it.
+#[derive(Debug)]
+struct TableVersions(Vec<(TableId, Option<Arc<Table>>)>);
+
+/// Versions of the catalog share what has not changed, the types of columns included.
+impl PartialEq for TableVersions {
+    fn eq(&self, other: &TableVersions) -> bool {
+        let same = |one: &Option<Arc<Table>>, other: &Option<Arc<Table>>| match (one, other) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        self.0.len() == other.0.len()
+            && (self.0.iter().zip(&other.0))
+                .all(|((id, table), (other_id, other))| id == other_id && same(table, other))
+    }
+}
 
 impl TableVersions {
     /// Of what a statement needs.
@@ -324,8 +337,11 @@ impl TableVersions {
         }
         ids.sort_unstable();
         ids.dedup();
-        let version = |id| catalog.handle(id).map(|handle| handle.table.version);
-        TableVersions(ids.into_iter().map(|id| (id, version(id))).collect())
+        let table = |id| {
+            let handle = catalog.handle(id)?;
+            Some(Arc::clone(&handle.table))
+        };
+        TableVersions(ids.into_iter().map(|id| (id, table(id))).collect())
     }
 
     /// Whether that catalog has them too.

@@ -117,7 +117,14 @@ impl Session {
                 transaction
             }
         };
-        Ok(self.fits_snapshot(planned).then_some(transaction))
+        if self.fits_snapshot(planned) {
+            return Ok(Some(transaction));
+        }
+        drop(transaction);
+        if let Some(open) = &self.open {
+            open.end_statement();
+        }
+        Ok(None)
     }
 
     /// Whether a plan is good for the snapshot of the statement that has just begun.

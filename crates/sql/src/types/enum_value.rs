@@ -40,7 +40,19 @@ impl EnumValue {
         self.label.position()
     }
 
-    /// The same value of a definition of its type.
+    /// The same value of another definition of its type in the same database, if that has it: its
+    /// label may have been renamed.
+    #[must_use]
+    pub fn in_definition(self, to: EnumType) -> Option<EnumValue> {
+        if self.of.id() != to.id() {
+            return None;
+        }
+        let there = to.positioned(self.position())?;
+        // After a rollback a position may stand for another label.
+        (there.label.id() == self.label.id()).then_some(there)
+    }
+
+    /// The value with the same label of a definition of its type.
     ///
     /// # Errors
     /// 42846 where that is another type, 22P02 where it does not have the label.

@@ -23,6 +23,10 @@ pub(crate) struct DatabaseRecord {
     /// The keyspace of the sequences' states; 0: there is none yet.
     #[prost(uint32, tag = "3")]
     pub(crate) sequences: u32,
+    /// How often the catalog was changed: in a transaction's snapshot as in the newest version,
+    /// unless another transaction has changed it since.
+    #[prost(uint64, tag = "4")]
+    pub(crate) changes: u64,
 }
 
 /// A schema.

@@ -96,9 +96,8 @@ impl CatalogSnapshot {
         for (record, statistics) in records.tables {
             let numbers = row_numbers(record.keyspace);
             let table = known.table_of(record, &snapshot.types)?;
-            let statistics = statistics
-                .map(|statistics| statistics_of(&table, &statistics).map(Arc::new))
-                .transpose()?;
+            let statistics =
+                statistics.map(|statistics| Arc::new(statistics_of(&table, &statistics)));
             let schema = &table.schema;
             snapshot
                 .by_name

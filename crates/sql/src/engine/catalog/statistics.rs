@@ -51,8 +51,8 @@ pub(crate) fn statistics_record(
     })
 }
 
-/// The statistics that a record holds.
-pub(super) fn statistics_of(table: &Table, record: &StatisticsRecord) -> Result<TableStatistics> {
+/// The statistics that a record holds, less values that cannot be read.
+pub(super) fn statistics_of(table: &Table, record: &StatisticsRecord) -> TableStatistics {
     let columns = table
         .columns
         .iter()
@@ -65,22 +65,25 @@ pub(super) fn statistics_of(table: &Table, record: &StatisticsRecord) -> Result<
                 let [value] = row;
                 Ok(value)
             };
-            Ok(ColumnStatistics {
+            let common: Result<_> = of
+                .common_values
+                .iter()
+                .zip(&of.common_fractions)
+                .map(|(value, fraction)| Ok((decode(value)?, *fraction)))
+                .collect();
+            let histogram: Result<_> = of.histogram.iter().map(decode).collect();
+            ColumnStatistics {
                 null_fraction: of.null_fraction,
                 distinct: of.distinct,
-                common: of
-                    .common_values
-                    .iter()
-                    .zip(&of.common_fractions)
-                    .map(|(value, fraction)| Ok((decode(value)?, *fraction)))
-                    .collect::<Result<_>>()?,
-                histogram: of.histogram.iter().map(decode).collect::<Result<_>>()?,
-            })
+                // Without these plans may be worse, and answers are the same.
+                common: common.unwrap_or_default(),
+                histogram: histogram.unwrap_or_default(),
+            }
         })
-        .collect::<Result<_>>()?;
-    Ok(TableStatistics {
+        .collect();
+    TableStatistics {
         rows: record.rows,
         bytes: record.bytes,
         columns,
-    })
+    }
 }

@@ -139,6 +139,7 @@ impl CatalogStore {
                 let database = DatabaseRecord {
                     format: FORMAT,
                     next_id: 1,
+                    changes: 0,
                     sequences: 0,
                 };
                 transaction
@@ -170,12 +171,28 @@ impl CatalogStore {
     }
 
     /// Notes that this transaction changes the catalog, which must be locked. One that still reads
-    /// the catalog as it was before another's change may not: what it refers to may be gone.
+    /// the catalog as it was before another's change may not: what it refers to may be gone, and
+    /// what it writes would undo that change. Such are those that keep a snapshot, and those of
+    /// which a result is still being read.
     ///
     /// # Errors
     /// 40001 for such a transaction.
     pub(crate) fn note_change(&self, transaction: &Transaction) -> Result<()> {
-        let database = self.database(transaction)?;
+        let mut database = self.database(transaction)?;
+        let seen = transaction
+            .get(self.keyspace, DATABASE_KEY)
+            .map_err(txn_error)?;
+        let seen: Option<DatabaseRecord> = seen.as_deref().map(record::decode).transpose()?;
+        if seen.is_none_or(|seen| seen.changes != database.changes) {
+            return Err(Error::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "definitions were changed by a concurrent transaction",
+            )
+            .hint(
+                "Run the transaction again, or read the results that are open to their ends first.",
+            ));
+        }
+        database.changes += 1;
         transaction
             .put(self.keyspace, DATABASE_KEY, &database.encode_to_vec())
             .map_err(txn_error)

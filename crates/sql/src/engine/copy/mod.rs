@@ -30,6 +30,7 @@ use crate::{
     engine::{
         database::Database,
         prepared::{Action, CopyToAction, Planned, Prepared},
+        query::changed_meanwhile,
         session::{Session, StatementResult},
         table::TableHandle,
         transaction_state::transaction_options,
@@ -124,6 +125,9 @@ impl Session {
                 && self.lock_for_writing(&transaction, &table)?
             {
                 break (CopyFrom::clone(statement), table);
+            }
+            if transaction.isolation().keeps_snapshot() {
+                return Err(changed_meanwhile());
             }
             self.note_stale(&mut replans)?;
             (planned, _) = self.planned(prepared, Vec::new())?;

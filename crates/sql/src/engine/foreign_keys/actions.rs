@@ -17,13 +17,12 @@ use crate::{
     },
     eval::CompiledExpr,
     executor::ExecContext,
-    types::CastContext,
 };
 
 use super::{
     Written,
     checks::{self, Check, CheckKind},
-    keys::{ChildRow, ChildSearch, Lost, LostParents, encoded},
+    keys::{ChildRow, ChildSearch, Lost, LostParents, encoded, followed},
     locked_table,
 };
 
@@ -215,11 +214,10 @@ fn write(
                     let place = gone.key.columns.iter().position(|of| of == ordinal);
                     let values = refers_to.as_ref().and_then(|key| replaced.get(key));
                     match (place, values) {
-                        (Some(place), Some(values)) => values
-                            .get(place)
-                            .cloned()
-                            .unwrap_or(Value::Null)
-                            .cast(column.data_type, CastContext::Assignment)?,
+                        (Some(place), Some(values)) => followed(
+                            values.get(place).cloned().unwrap_or(Value::Null),
+                            column.data_type,
+                        )?,
                         _ => continue,
                     }
                 }

@@ -73,10 +73,28 @@ fn converted(value: &Value, to: DataType) -> Option<Value> {
     if from == to {
         return Some(value.clone());
     }
+    if let (Value::Enum(value), DataType::Enum(to)) = (value, to)
+        && value.enum_type().id() == to.id()
+    {
+        return value.in_definition(to).map(Value::Enum);
+    }
     let there = value.clone().cast(to, CastContext::Assignment).ok()?;
     // A number that is rounded, or a string that is cut, is another value.
     let back = there.clone().cast(from, CastContext::Assignment).ok()?;
     (back == *value).then_some(there)
+}
+
+/// `value` for a column of type `to` that follows it.
+///
+/// # Errors
+/// Where that type has no such value.
+pub(super) fn followed(value: Value, to: DataType) -> Result<Value> {
+    if let (Value::Enum(of), DataType::Enum(to)) = (&value, to)
+        && let Some(there) = of.in_definition(to)
+    {
+        return Ok(Value::Enum(there));
+    }
+    value.cast(to, CastContext::Assignment)
 }
 
 /// The encoding of a key in the parent's types; `None`: a value is NULL, or the type has no such
