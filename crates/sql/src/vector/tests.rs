@@ -466,3 +466,22 @@ fn both_executors_give_the_same() {
         "too many of the queries fail: {failed}, against {gave} with rows"
     );
 }
+
+/// Neither executor looks at the right operand where the left one is NULL.
+#[test]
+fn what_would_fail_beside_null_does_not() {
+    let db = Database::in_memory().expect("a database");
+    db.execute_script("CREATE TABLE a (n int1, i int1); INSERT INTO a VALUES (NULL, 127), (2, 1);")
+        .expect("a table");
+    let mut session = db.session();
+    for (sql, fails) in [
+        ("SELECT n = (i + i) FROM a", false),
+        ("SELECT n + (i + i) FROM a", false),
+        ("SELECT i FROM a WHERE n < i * 2", false),
+        ("SELECT (i + i) = n FROM a", true),
+        ("SELECT i = (i + i) FROM a", true),
+    ] {
+        assert!(agree(&mut session, sql));
+        assert_eq!(run(&mut session, "vector", sql).is_err(), fails, "{sql}");
+    }
+}

@@ -301,11 +301,16 @@ impl VectorExpr {
                 Some(value) => Some(constant(value, self.data_type, batch.rows)?),
                 None => None,
             },
-            Kind::Compare(op, pair) => compare::compare(*op, &pair.0, &pair.1, batch, context)?,
+            Kind::Compare(op, pair) => unless_right_fails(
+                pair,
+                compare::compare(*op, &pair.0, &pair.1, batch, context),
+            )?,
             Kind::Arithmetic(op, pair) => {
                 let left = pair.0.eval(batch, context)?;
-                let right = pair.1.eval(batch, context)?;
-                arithmetic::arithmetic(*op, &left, &right, self.data_type)
+                match unless_right_fails(pair, pair.1.eval(batch, context).map(Some))? {
+                    Some(right) => arithmetic::arithmetic(*op, &left, &right, self.data_type),
+                    None => None,
+                }
             }
             Kind::Widen(operand) => {
                 let values = operand.eval(batch, context)?;
@@ -383,6 +388,18 @@ impl VectorExpr {
             builder.append(&self.row.compiled.eval(&row, &eval)?)?;
         }
         Ok(builder.finish())
+    }
+}
+
+/// What came of two operands; `None`, which leaves it to the row evaluator, where that is an error
+/// that the right one may have made: it does not count in rows whose left one is NULL.
+fn unless_right_fails(
+    pair: &(VectorExpr, VectorExpr),
+    done: Result<Option<ArrayRef>>,
+) -> Result<Option<ArrayRef>> {
+    match done {
+        Err(_) if pair.1.fallible => Ok(None),
+        done => done,
     }
 }
 
