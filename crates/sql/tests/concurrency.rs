@@ -19,6 +19,17 @@ fn one<T: rustling_sql::FromValue>(db: &Database, sql: &str) -> T {
     row.get(0).unwrap()
 }
 
+/// Returns once a transaction of `db` waits for a lock, or `waiting` has ended without.
+pub(crate) fn until_it_waits<T>(db: &Database, waiting: &thread::ScopedJoinHandle<'_, T>) {
+    let waits = || {
+        let active = db.transaction_manager().active();
+        active.iter().any(|of| of.waits_for.is_some())
+    };
+    while !waits() && !waiting.is_finished() {
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn updates_of_one_row_are_not_lost() {
     let db = Database::in_memory().unwrap();
@@ -57,15 +68,7 @@ fn a_changed_row_is_checked_again() {
             db.execute("UPDATE t SET n = n + 1 WHERE state = 'free'", ())
                 .unwrap()
         });
-        let waits = || {
-            let active = db.transaction_manager().active();
-            active
-                .iter()
-                .any(|transaction| transaction.waits_for.is_some())
-        };
-        while !waits() && !second.is_finished() {
-            thread::yield_now();
-        }
+        until_it_waits(&db, &second);
         first.run("COMMIT", ()).unwrap();
         second.join().unwrap();
     });

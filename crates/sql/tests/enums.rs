@@ -7,6 +7,8 @@ use std::thread;
 use quickcheck::{Gen, QuickCheck};
 use rustling_sql::{Database, FromValue, Session, SqlState, StatementResult, Value};
 
+use crate::concurrency::until_it_waits;
+
 fn all<T: FromValue>(session: &mut Session, sql: &str) -> Vec<T> {
     let StatementResult::Rows(rows) = session.run(sql, ()).unwrap() else {
         unreachable!("{sql} gives rows")
@@ -283,13 +285,7 @@ fn a_writer_that_waits_for_a_table_plans_with_its_new_labels() {
         .unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| db.execute("UPDATE t SET id = id + 10 WHERE e >= 'a'", ()));
-        let waits = || {
-            let active = db.transaction_manager().active();
-            active.iter().any(|of| of.waits_for.is_some())
-        };
-        while !waits() && !waiting.is_finished() {
-            thread::yield_now();
-        }
+        until_it_waits(&db, &waiting);
         first.run("COMMIT", ()).unwrap();
         assert_eq!(waiting.join().unwrap().unwrap(), 2);
     });
@@ -363,13 +359,7 @@ fn after_waiting(changes: &str, statement: &str) -> rustling_sql::Result<u64> {
     first.execute_script(&format!("BEGIN; {changes}")).unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| db.execute(statement, ()));
-        let waits = || {
-            let active = db.transaction_manager().active();
-            active.iter().any(|of| of.waits_for.is_some())
-        };
-        while !waits() && !waiting.is_finished() {
-            thread::yield_now();
-        }
+        until_it_waits(&db, &waiting);
         assert!(!waiting.is_finished(), "{statement} waits");
         first.run("COMMIT", ()).unwrap();
         waiting.join().unwrap()
