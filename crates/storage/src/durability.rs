@@ -57,13 +57,19 @@ pub(crate) fn sync_new_file(
     sync_parent(vfs, path, poison)
 }
 
-/// Makes the name of `path` durable.
+/// Makes the name of `path` durable. Where there are too many open files it is not, and nothing
+/// else has happened; any other failure poisons.
 pub(crate) fn sync_parent(vfs: &dyn Vfs, path: &Path, poison: &Poison) -> Result<()> {
     let parent = path.parent().unwrap_or(Path::new(""));
-    poison.guard(
-        vfs.sync_dir(parent)
-            .map_err(|error| Error::io("flush", parent, error)),
-    )
+    let synced = vfs
+        .sync_dir(parent)
+        .map_err(|error| Error::io("flush", parent, error));
+    match synced {
+        // The directory could not even be opened: no flush has been tried, so none has failed, and
+        // trying it later is as good.
+        Err(error) if error.is_out_of_files() => Err(error),
+        synced => poison.guard(synced),
+    }
 }
 
 /// Writes `bytes` at `offset`. A failure poisons: part of them may have been written.

@@ -136,6 +136,22 @@ impl Error {
         }
     }
 
+    /// Whether the process, or the whole system, has as many files open as it may have. Close some,
+    /// or raise the limit, and try again.
+    #[must_use]
+    pub fn is_out_of_files(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => source.raw_os_error().is_some_and(says_too_many_files),
+            _ => false,
+        }
+    }
+
+    /// Whether the system has refused what would have taken more of the disk, or one more open
+    /// file, and done nothing else: what nothing refers to yet can be tried again.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.is_disk_full() || self.is_out_of_files()
+    }
+
     /// Bytes at `offset` of `file` that do not verify.
     pub fn corrupt(file: impl Into<PathBuf>, offset: u64, reason: impl Into<String>) -> Error {
         Error::Corrupt {
@@ -144,4 +160,18 @@ impl Error {
             reason: reason.into(),
         }
     }
+}
+
+#[cfg(not(windows))]
+fn says_too_many_files(code: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|error| error.raw_os_error() == code)
+}
+
+#[cfg(windows)]
+fn says_too_many_files(code: i32) -> bool {
+    // ERROR_TOO_MANY_OPEN_FILES
+    code == 4
 }

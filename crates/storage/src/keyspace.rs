@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
@@ -36,7 +36,10 @@ pub(crate) struct Keyspace {
     created: AtomicU64,
     adopted: AtomicU64,
     dropped: AtomicU64,
-    unlogged: AtomicBool,
+    /// How often something was added to it that neither the log nor a checkpoint held, and how many
+    /// of these additions a durable checkpoint holds.
+    unlogged: AtomicU64,
+    settled: AtomicU64,
 }
 
 /// "Not yet", for an LSN that a commit will fill in.
@@ -56,7 +59,8 @@ impl Keyspace {
             created: AtomicU64::new(NEVER),
             adopted: AtomicU64::new(0),
             dropped: AtomicU64::new(NEVER),
-            unlogged: AtomicBool::new(false),
+            unlogged: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
         }
     }
 
@@ -202,12 +206,23 @@ impl Keyspace {
 
     /// Whether it holds entries that neither the log nor a checkpoint does.
     pub(crate) fn is_unlogged(&self) -> bool {
+        self.settled.load(Ordering::Acquire) < self.unlogged_additions()
+    }
+
+    /// Says that entries are added which neither the log nor a checkpoint holds. The caller holds
+    /// the store's barrier until they are in, or nothing uses them up before they are.
+    pub(crate) fn add_unlogged(&self) {
+        self.unlogged.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often [`Keyspace::add_unlogged`] has said so.
+    pub(crate) fn unlogged_additions(&self) -> u64 {
         self.unlogged.load(Ordering::Acquire)
     }
 
-    /// Sets whether it holds entries that neither the log nor a checkpoint does.
-    pub(crate) fn set_unlogged(&self, unlogged: bool) {
-        self.unlogged.store(unlogged, Ordering::Release);
+    /// Says that a checkpoint which was frozen after the first `additions` is durable.
+    pub(crate) fn settle_unlogged(&self, additions: u64) {
+        self.settled.fetch_max(additions, Ordering::AcqRel);
     }
 
     /// Whether a snapshot at `at` sees it.

@@ -123,10 +123,14 @@ impl Sequencer {
     /// Gives a commit its LSN by appending it to the log.
     ///
     /// # Errors
-    /// Those of [`Wal::append`]; nothing has happened then.
+    /// Those of [`Wal::append`]. Nothing has happened then, unless the store is poisoned.
     pub(crate) fn begin(&self, batch: &EncodedBatch) -> Result<Ticket<'_>> {
         let lsn = match &self.wal {
-            Some(wal) => wal.append(batch)?,
+            // What cannot be written out has an LSN, and nobody who will ever publish it: commits
+            // that wait behind it have to see that the store is poisoned.
+            Some(wal) => wal
+                .append(batch)
+                .inspect_err(|_| self.wake_all(&self.state.lock()))?,
             None => {
                 self.poison.check()?;
                 let mut state = self.state.lock();

@@ -11,7 +11,7 @@ use std::{
 
 use rustling_storage::{
     Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    LogArchive, LogSegment, Lsn, MemoryVfs, OpenMode, Store, StoreOptions, Vfs, check, staging,
+    Lsn, MemoryVfs, OpenMode, Store, StoreOptions, Vfs, check, staging,
 };
 use rustling_testkit::sim::SimEnv;
 
@@ -19,6 +19,7 @@ mod compaction;
 mod engine_change;
 #[cfg(target_os = "linux")]
 mod io_uring;
+mod log;
 mod memory;
 mod reads;
 
@@ -167,29 +168,6 @@ fn closing_keeps_snapshots_and_refuses_commits() {
         store.snapshot().get(id, b"a").unwrap().as_deref(),
         Some(&b"1"[..])
     );
-}
-
-#[test]
-fn asynchronous_commits_are_durable_soon() {
-    let vfs = MemoryVfs::new();
-    let options = StoreOptions {
-        background: true,
-        ..small()
-    };
-    let store = open(&vfs, options).unwrap();
-    let id = create_keyspace(&store, KeyspaceOptions::default());
-    let mut batch = Batch::new();
-    batch.put(id, *b"a", *b"1");
-    let lsn = store.commit(&batch, Durability::Async).unwrap();
-    assert_eq!(
-        store.snapshot().get(id, b"a").unwrap().as_deref(),
-        Some(&b"1"[..])
-    );
-    while store.durable_lsn() < lsn {
-        Env::in_memory().sleep(Duration::from_millis(1));
-    }
-    let lsn = store.commit(&batch, Durability::None).unwrap();
-    assert_eq!(store.flush().unwrap(), lsn);
 }
 
 #[test]
@@ -484,75 +462,6 @@ fn a_store_at_rest_is_checkpointed_and_packed() {
     }
     assert!(packed(), "{:?}", store.stats());
     assert!(store.verify().unwrap().is_clean());
-}
-
-/// Remembers which log segments it was given, and refuses some.
-#[derive(Debug, Default)]
-struct Shelf {
-    taken: std::sync::Mutex<Vec<u64>>,
-    is_full: AtomicBool,
-}
-
-impl LogArchive for Shelf {
-    fn archive(&self, segment: LogSegment<'_>) -> std::io::Result<()> {
-        if self.is_full.load(Ordering::Relaxed) {
-            return Err(std::io::ErrorKind::StorageFull.into());
-        }
-        self.taken.lock().unwrap().push(segment.sequence);
-        Ok(())
-    }
-}
-
-#[test]
-fn log_segments_are_archived_before_they_are_removed() {
-    let vfs = MemoryVfs::new();
-    let shelf = std::sync::Arc::new(Shelf::default());
-    let archive: std::sync::Arc<dyn LogArchive> = shelf.clone();
-    let options = StoreOptions {
-        wal_archive: Some(archive),
-        wal_kept_segments: 1,
-        ..small()
-    };
-    let store = open(&vfs, options).unwrap();
-    let id = create_keyspace(&store, KeyspaceOptions::default());
-    let segments = || -> Vec<u64> {
-        let names = vfs.read_dir(&Path::new(DIR).join("wal")).unwrap();
-        let number = |name: &std::path::PathBuf| name.to_str()?.strip_suffix(".wal")?.parse().ok();
-        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-        numbers.sort_unstable();
-        numbers
-    };
-    let write = || {
-        for number in 0..200_u32 {
-            put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
-        }
-    };
-    write();
-    let before = segments();
-    assert!(before.len() > 3, "{before:?}");
-    shelf.is_full.store(true, Ordering::Relaxed);
-    store.checkpoint().unwrap();
-    assert_eq!(segments(), before, "what nobody has taken stays");
-    shelf.is_full.store(false, Ordering::Relaxed);
-    write();
-    store.checkpoint().unwrap();
-    let (after, taken) = (segments(), shelf.taken.lock().unwrap().clone());
-    assert!(after.len() <= 3, "{after:?}");
-    assert!(
-        taken.is_sorted() && taken.first() == before.first(),
-        "{taken:?}"
-    );
-    assert!(
-        before
-            .iter()
-            .all(|number| taken.contains(number) || after.contains(number))
-    );
-    assert!(
-        after.iter().all(|number| !taken.contains(number)),
-        "one is kept"
-    );
-    drop(store);
-    assert!(open(&vfs, small()).unwrap().verify().unwrap().is_clean());
 }
 
 #[test]

@@ -2,18 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use rustling_storage::{
     Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, MemoryVfs, Store,
     StoreOptions, staging,
 };
 
-use crate::common::{ENGINES, create_keyspace, of, staged};
+use crate::common::{ENGINES, HookedVfs, Operation, create_keyspace, of, staged};
 
 const DIR: &str = "/store";
 
 fn open(vfs: &MemoryVfs) -> Store {
+    open_with(Env::with_vfs(vfs.clone()))
+}
+
+fn open_with(env: Env) -> Store {
     let options = StoreOptions {
         page_size: 4096,
         memory_budget: 2 << 20,
@@ -22,7 +26,7 @@ fn open(vfs: &MemoryVfs) -> Store {
         lock: false,
         ..StoreOptions::default()
     };
-    Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options).unwrap()
+    Store::open(env, Path::new(DIR), options).unwrap()
 }
 
 fn key(number: u32) -> [u8; 4] {
@@ -126,4 +130,41 @@ fn what_does_not_ascend_is_refused() {
     assert!(numbers(&store, into).iter().copied().eq(10..20));
     let gone = ingest(&store, from, 20..21);
     assert!(matches!(gone, Err(Error::UnknownKeyspace(_))), "{gone:?}");
+}
+
+/// Two merge the same at once: the one that makes no checkpoint waits for the other's.
+#[test]
+fn nobody_merges_ahead_of_the_checkpoint() {
+    for engine in ENGINES {
+        let vfs = HookedVfs::default();
+        let env = Env::with_vfs(vfs.clone());
+        let store = open_with(env.clone());
+        let into = create_keyspace(&store, of(engine));
+        let from = create_keyspace(&store, staged(engine));
+        ingest(&store, from, 0..500).unwrap();
+        let merge = || {
+            let mut batch = Batch::new();
+            batch.merge(from, into);
+            store.commit(&batch, Durability::Sync)
+        };
+        vfs.hold(Operation::Sync, "data.rdb");
+        let (is_ahead, merged) = std::thread::scope(|scope| {
+            let first = scope.spawn(merge);
+            vfs.until_held();
+            let second = scope.spawn(merge);
+            // Time enough to go wrong; who waits does so however long this takes.
+            for _ in 0..50 {
+                if !second.is_finished() {
+                    env.sleep(Duration::from_millis(1));
+                }
+            }
+            let is_ahead = second.is_finished();
+            vfs.release();
+            (is_ahead, [first.join().unwrap(), second.join().unwrap()])
+        });
+        assert!(!is_ahead, "{engine:?}");
+        let done = merged.iter().filter(|merged| merged.is_ok()).count();
+        assert_eq!(done, 1, "{engine:?}: {merged:?}");
+        assert!(numbers(&store, into).iter().copied().eq(0..500));
+    }
 }

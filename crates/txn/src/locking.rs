@@ -330,6 +330,7 @@ impl State {
         wait: LockWait,
     ) -> Result<RowState> {
         let mode = Mode::from(mode);
+        self.make_lock_room(writer, key.len() + LOCK_OVERHEAD)?;
         let lock = self.lock_key(writer, keyspace, key, (mode, mode), wait)?;
         if matches!(lock, RowLock::Unavailable) {
             return match wait {

@@ -115,6 +115,28 @@ impl State {
         Ok(self.reserve(writer, more)?)
     }
 
+    /// Makes sure that `more` bytes of row locks are within the reservation: those of a transaction
+    /// that locks and does not write, too, become a lock on the keyspace where that can be had, and
+    /// fail for want of memory where it cannot.
+    pub(crate) fn make_lock_room(&self, writer: &mut Writer, more: usize) -> Result<()> {
+        let wanted = writer.write_bytes + writer.lock_bytes + more;
+        let reserved = writer.reservation.as_ref().map_or(0, Reservation::bytes);
+        // Once for each step of the reservation: looking through all locks for each takes long.
+        if wanted <= reserved + UNRESERVED_BYTES {
+            return Ok(());
+        }
+        if writer.lock_bytes > self.manager.write_set_bytes / 2 {
+            self.escalate(writer);
+            self.settle_memory(writer);
+        }
+        if self.make_room(writer, more).is_ok() {
+            return Ok(());
+        }
+        self.escalate(writer);
+        self.settle_memory(writer);
+        self.make_room(writer, more)
+    }
+
     fn reserve(&self, writer: &mut Writer, more: usize) -> Result<(), StorageError> {
         let wanted = writer.write_bytes + writer.lock_bytes + more;
         let reserved = writer.reservation.as_ref().map_or(0, Reservation::bytes);
@@ -210,11 +232,18 @@ fn stage_table(
         batch.create(options_of(store, writes, keyspace));
     }
     let mut bytes = 0;
-    for (key, value) in changes {
-        bytes += change_cost(&key, value.as_deref()) as u64;
-        batch.push(key, value.as_deref())?;
+    let push_all = || {
+        for (key, value) in changes {
+            bytes += change_cost(&key, value.as_deref()) as u64;
+            batch.push(key, value.as_deref())?;
+        }
+        batch.flush()
+    };
+    let pushed = push_all();
+    if pushed.is_err() && (open.is_some() || !store.contains_keyspace(staging)) {
+        return pushed;
     }
-    batch.flush()?;
+    // Where the keyspace was made and not filled, rolling back drops it with the other layers.
     let snapshot = store.snapshot();
     match writes.open_layer(portion, keyspace) {
         Some(layer) if open.is_some() => {
@@ -228,7 +257,7 @@ fn stage_table(
             bytes,
         }),
     }
-    Ok(())
+    pushed
 }
 
 /// Moves the changes of scattered layers into the oldest of them: savepoints that are gone have

@@ -1,9 +1,11 @@
 //! One transaction at a time, and small meetings of two.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use crate::common::{Watchdog, begin, manager, manager_with, until, waits};
-use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
+use crate::common::{Watchdog, begin, manager, manager_on, manager_with, until, waits};
+use rustling_storage::{
+    Direction, Env, KeyRange, KeyspaceId, KeyspaceOptions, MemoryVfs, Store, StoreOptions,
+};
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, ManagerOptions, RowState, TableLockMode,
     Transaction, TransactionOptions,
@@ -429,4 +431,36 @@ fn small_memory_spills_and_shows_no_difference() {
         "no staging keyspace is left"
     );
     assert_eq!(manager.store().memory().used(), reserved);
+}
+
+/// The disk gets full while changes are moved to the store, sooner or later.
+#[test]
+fn a_spill_that_fails_leaves_nothing() {
+    let mut refused = 0;
+    for room in 0..20u64 {
+        let vfs = MemoryVfs::new();
+        let options = StoreOptions {
+            page_size: 4096,
+            memory_budget: 16 << 20,
+            background: false,
+            ..StoreOptions::default()
+        };
+        let env = Env::with_vfs(vfs.clone());
+        let store = Store::open(env, Path::new("/store"), options).expect("a store");
+        let spilling = ManagerOptions {
+            write_set_bytes: Some(3 << 20),
+            ..ManagerOptions::default()
+        };
+        let (manager, table) = manager_on(store, spilling);
+        vfs.set_limit(vfs.used() + (room << 19));
+        let transaction = begin(&manager, IsolationLevel::Snapshot);
+        let done = (0u32..1_000)
+            .try_for_each(|key| transaction.put(table, &key.to_be_bytes(), &[7; 4_000]));
+        refused += u32::from(done.is_err());
+        vfs.set_limit(u64::MAX);
+        drop(transaction);
+        let left = manager.store().keyspaces();
+        assert_eq!(left.len(), 1, "{room}: {left:?}");
+    }
+    assert!(refused > 3, "{refused}");
 }

@@ -15,6 +15,14 @@ pub(crate) fn manager() -> (TransactionManager, KeyspaceId) {
 /// As [`manager`], with options.
 pub(crate) fn manager_with(options: ManagerOptions) -> (TransactionManager, KeyspaceId) {
     let store = Store::in_memory(StoreOptions::default()).expect("a store in memory");
+    manager_on(store, options)
+}
+
+/// As [`manager_with`], on an empty store of the test's own.
+pub(crate) fn manager_on(
+    store: Store,
+    options: ManagerOptions,
+) -> (TransactionManager, KeyspaceId) {
     let keyspace = store.allocate_keyspace_id();
     let mut batch = Batch::new();
     batch.create_keyspace(keyspace, KeyspaceOptions::default());

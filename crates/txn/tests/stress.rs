@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::common::{Watchdog, begin, manager, manager_with};
-use rustling_storage::{Direction, KeyRange, KeyspaceId, KeyspaceOptions};
+use crate::common::{Watchdog, begin, manager, manager_on, manager_with};
+use rustling_storage::{
+    Direction, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
+};
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, ManagerOptions, Result, RowState, Transaction,
     TransactionManager, TransactionOptions,
@@ -264,6 +266,78 @@ fn row_locks_that_outgrow_memory_become_one() {
         "the conflict is still seen"
     );
     other.put(table, b"elsewhere", b"w").expect("put");
+}
+
+/// Transactions that lock and do not write are bounded too.
+#[test]
+fn row_locks_alone_that_outgrow_memory_become_one() {
+    let options = ManagerOptions {
+        write_set_bytes: Some(1 << 20),
+        ..ManagerOptions::default()
+    };
+    let (manager, table) = manager_with(options);
+    let reserved = manager.store().memory().used();
+    let transaction = begin(&manager, IsolationLevel::Snapshot);
+    let mut most = 0;
+    for key in 0u32..20_000 {
+        transaction
+            .lock_row(
+                table,
+                &key.to_be_bytes(),
+                LockMode::Exclusive,
+                LockWait::Wait,
+            )
+            .expect("a lock");
+        most = most.max(manager.store().memory().used() - reserved);
+    }
+    assert!(most < 1 << 20, "{most} bytes");
+    assert!(
+        manager.stats().locks < 100,
+        "{} locks",
+        manager.stats().locks
+    );
+    let other = begin(&manager, IsolationLevel::Snapshot);
+    let refused = other.lock_row(table, b"elsewhere", LockMode::Share, LockWait::NoWait);
+    assert!(matches!(refused, Err(Error::LockNotAvailable { .. })));
+    transaction.commit().expect("commit");
+    assert_eq!(manager.store().memory().used(), reserved);
+}
+
+/// Locks that others share cannot become one: at the end of memory there are no more of them.
+#[test]
+fn row_locks_that_cannot_become_one_end_with_the_memory() {
+    let options = StoreOptions {
+        memory_budget: 2 << 20,
+        ..StoreOptions::default()
+    };
+    let store = Store::in_memory(options).expect("a store in memory");
+    let (manager, table) = manager_on(store, ManagerOptions::default());
+    let reserved = manager.store().memory().used();
+    let transaction = begin(&manager, IsolationLevel::Snapshot);
+    let lock = |key: u32| {
+        let key = key.to_be_bytes();
+        transaction.lock_row(table, &key, LockMode::Share, LockWait::Wait)
+    };
+    let refused = (0..100_000).find_map(|key| lock(key).err());
+    assert!(
+        matches!(
+            refused,
+            Some(Error::Storage(StorageError::OutOfMemory { .. }))
+        ),
+        "{refused:?}"
+    );
+    // What it has it keeps, and what others do goes on.
+    let other = begin(&manager, IsolationLevel::Snapshot);
+    let held = other.lock_row(
+        table,
+        &0u32.to_be_bytes(),
+        LockMode::Exclusive,
+        LockWait::NoWait,
+    );
+    assert!(matches!(held, Err(Error::LockNotAvailable { .. })));
+    transaction.commit().expect("commit");
+    drop(other);
+    assert_eq!(manager.store().memory().used(), reserved);
 }
 
 #[test]

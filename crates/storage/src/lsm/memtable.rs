@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{
             AtomicBool, AtomicUsize,
-            Ordering::{AcqRel, Relaxed},
+            Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
 };
@@ -198,8 +198,8 @@ impl<'a> Borrow<dyn Placed + 'a> for MemoryVersion {
 pub(crate) struct Memtable {
     versions: SkipMap<MemoryVersion, ()>,
     bytes: AtomicUsize,
-    /// Whether it counts no more: it is in a table, and only readers that began before that
-    /// still hold it.
+    /// Whether it counts no more: it is in a table, or its keyspace is gone, and only readers that
+    /// began before that still hold it.
     written_out: AtomicBool,
     space: Arc<TableSpace>,
 }
@@ -229,7 +229,7 @@ impl Memtable {
         }
     }
 
-    /// Says that it is in a table now.
+    /// Says that it is in a table now, or never will be. Nothing is added to it meanwhile.
     pub(super) fn count_out(&self) {
         if !self.written_out.swap(true, AcqRel) {
             self.space.shrink_memtables(self.bytes());
@@ -267,7 +267,10 @@ impl Memtable {
             added += self.apply_chunk(now, lsn);
         }
         self.bytes.fetch_add(added, Relaxed);
-        self.space.grow_memtables(added);
+        // A batch may write to a keyspace and drop it, which comes first.
+        if !self.written_out.load(Acquire) {
+            self.space.grow_memtables(added);
+        }
     }
 
     fn apply_chunk(&self, entries: &[TreeEntry<'_>], lsn: Lsn) -> usize {

@@ -168,7 +168,10 @@ impl LsmTree {
     /// Adds a version at `lsn` of each entry's key; one that is there already stays. The caller
     /// holds the store's barrier, so that the memtable stays the active one meanwhile.
     pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn) {
-        self.read().active.apply(entries, lsn);
+        // Not under the lock: who replaces the version meanwhile would wait for a large batch, and
+        // all readers would wait behind.
+        let active = Arc::clone(&self.read().active);
+        active.apply(entries, lsn);
     }
 
     /// Cursors over all parts, the newest first. None of them where there is nothing.
@@ -322,6 +325,18 @@ impl LsmTree {
             runs.append(&mut version.front);
             version.front = runs;
         });
+    }
+
+    /// Says that no checkpoint will write the memtables out any more, as the tree's keyspace is
+    /// gone: writers would wait for that while a snapshot keeps the tree. What another tree has
+    /// taken over still counts. The caller holds the store's barrier alone.
+    pub(crate) fn count_out_memtables(&self) {
+        let ownership = self.change.lock();
+        if *ownership == Ownership::Own {
+            self.version()
+                .memtables()
+                .for_each(|memtable| memtable.count_out());
+        }
     }
 
     /// Gives all tables back. Nobody else may use the tree any more.

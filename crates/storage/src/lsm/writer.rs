@@ -54,7 +54,8 @@ impl TableWriter {
     /// Begins a table for `level`.
     ///
     /// # Errors
-    /// [`Error::Io`]. A full disk leaves the store usable, anything else poisons it.
+    /// [`Error::Io`]. A full disk and too many open files leave the store usable, anything else
+    /// poisons it.
     pub(super) fn create(space: &Arc<TableSpace>, level: usize) -> Result<TableWriter> {
         let identity = space.new_identity()?;
         let path = space.path_of(identity.number);
@@ -269,11 +270,12 @@ impl Drop for TableWriter {
     }
 }
 
-/// Poisons the store for a failed write, unless the disk is full: nothing refers to a table that
-/// is being written, so it can be given up.
+/// Poisons the store for a failed write, unless the disk is full or no more files may be open:
+/// nothing refers to a table that is being written, so it can be given up. Too many open files are
+/// only ever the answer to an attempt to open one, which has then done nothing.
 fn guard<T>(space: &TableSpace, result: Result<T>) -> Result<T> {
     match result {
-        Err(error) if error.is_disk_full() => Err(error),
+        Err(error) if error.is_refusal() => Err(error),
         other => space.poison.guard(other),
     }
 }

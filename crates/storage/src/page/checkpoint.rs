@@ -187,6 +187,9 @@ impl PageStore {
             &mut writer,
         )?;
         writer.flush()?;
+        // What the checkpoint refers to lies within these blocks. The sync makes so long a file
+        // durable; one that grows behind it may be shorter again after a crash.
+        let blocks = self.space.inspect(super::slots::Slots::blocks);
         self.file.sync()?;
 
         let superblock = Superblock {
@@ -194,7 +197,7 @@ impl PageStore {
             sequence: state.highest_sequence + 1,
             parent_sequence: state.superblock.sequence,
             parent_fingerprint: state.superblock.fingerprint(),
-            blocks: self.space.inspect(super::slots::Slots::blocks),
+            blocks,
             epoch: frozen.epoch,
             lsn: frozen.lsn,
             table,
@@ -203,7 +206,7 @@ impl PageStore {
             ..state.superblock.clone()
         };
         self.file.write_superblock(&superblock, &[])?;
-        self.cut_file();
+        self.space.cut_file(&self.file, blocks);
 
         // The new checkpoint is durable. What only the old one used is free, unless pinned.
         for location in written.iter().chain(&metadata) {

@@ -24,7 +24,7 @@ use super::{
     space::Space,
     store::{Counters, PageEntry, PageStore},
     superblock::{self, REGION, Superblock},
-    table::Table,
+    table::{self, Table},
 };
 use crate::{
     env::Env,
@@ -114,6 +114,16 @@ impl PageStore {
         }
         if superblock.page_count == 0 || superblock.epoch >= EPOCH_LIMIT - 2 {
             return Err(wrong("the superblock makes no sense".into()));
+        }
+        // Whoever takes an id has its part of the page table written, were it only to say that the
+        // page is gone: the file has a slot for each of the table's pages. What there is to be
+        // read bounds what is allocated for it.
+        let table_pages = table::table_pages(page_size, superblock.page_count);
+        if table_pages as u64 > expected / super::image::UNIT as u64 {
+            return Err(wrong(format!(
+                "the superblock says that there are {} pages, whose table is larger than the file",
+                superblock.page_count
+            )));
         }
 
         let mut claims = Claims::new(page_size, superblock.blocks);

@@ -117,10 +117,4 @@ impl PageStore {
         let durable = self.checkpoint.lock().superblock.blocks;
         durable > self.space.inspect(super::slots::Slots::blocks)
     }
-
-    /// Cuts the file off behind its last block. The durable superblock must not say that there
-    /// are more.
-    pub(super) fn cut_file(&self) {
-        self.space.cut_file(&self.file);
-    }
 }

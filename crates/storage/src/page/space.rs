@@ -184,11 +184,13 @@ impl Space {
         }
     }
 
-    /// Cuts the file off behind its last block; a file that stays longer harms nobody.
-    pub(super) fn cut_file(&self, file: &PageFile) {
+    /// Cuts the file off behind its last block, but leaves the `durable` ones that the durable
+    /// superblock says there are: blocks at the end may be forgotten while a checkpoint is being
+    /// written. A file that stays longer harms nobody.
+    pub(super) fn cut_file(&self, file: &PageFile, durable: u32) {
         // Under the lock, so that the file does not grow meanwhile.
         let slots = self.slots.lock();
-        file.cut(u64::from(slots.blocks()) * self.page_size);
+        file.cut(u64::from(slots.blocks().max(durable)) * self.page_size);
     }
 
     /// From now on takes slots from blocks below `front` where there are any.

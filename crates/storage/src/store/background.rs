@@ -2,9 +2,12 @@
 //! checkpoints, and gives room back while the store is at rest, one compacts tables. Each starts
 //! when it is first needed.
 
-use std::sync::{
-    Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -21,6 +24,9 @@ const QUIET_DEBT: u64 = 256 << 10;
 /// In memory, clean-up begins after this many times `checkpoint_wal_bytes`.
 const MEMORY_FACTOR: u64 = 8;
 
+/// No time at which somebody asked.
+const NOBODY: u64 = u64::MAX;
+
 /// The threads and what they are asked for.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -33,6 +39,9 @@ pub(crate) struct Background {
     pub(super) checkpoints: Attempts,
     pub(super) compactions: Attempts,
     flush_wanted: AtomicBool,
+    /// When the first of the commits that wait for a flush asked for it, in nanoseconds of the
+    /// clock; [`NOBODY`] where none has since the last one.
+    flush_asked: AtomicU64,
     segment_wanted: AtomicBool,
     checkpoint_wanted: AtomicBool,
     /// Whether there were commits since the checkpointer last found the store at rest.
@@ -134,6 +143,7 @@ impl Background {
             checkpoints: Attempts::default(),
             compactions: Attempts::default(),
             flush_wanted: AtomicBool::new(false),
+            flush_asked: AtomicU64::new(NOBODY),
             segment_wanted: AtomicBool::new(false),
             checkpoint_wanted: AtomicBool::new(false),
             active: AtomicBool::new(false),
@@ -194,6 +204,16 @@ impl Background {
     /// Asks for a flush within the configured interval.
     pub(crate) fn flush_soon(&self, core: &Core) {
         if core.options.background {
+            if self.flush_asked.load(Ordering::Acquire) == NOBODY {
+                let now = u64::try_from(core.env.now().as_nanos()).unwrap_or(NOBODY - 1);
+                // Who was a moment faster asked earlier.
+                let _ = self.flush_asked.compare_exchange(
+                    NOBODY,
+                    now,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+            }
             self.request(core, Task::Flush, &self.flush_wanted);
         }
     }
@@ -283,9 +303,13 @@ fn flush_loop(core: &Core) {
     let wants_either = || wants_flush() || wants_segment();
     while let Some(mut state) = background.wait_for(Task::Flush, wants_either) {
         if wants_flush() {
-            // When the first of the commits that wait for this was made.
-            let start = core.wait_points.asynchronous.start();
-            let deadline = core.env.now() + core.options.async_flush_interval;
+            // When the first of the commits that wait for this was made: this thread may have been
+            // making a segment since.
+            let start = match background.flush_asked.load(Ordering::Acquire) {
+                NOBODY => core.wait_points.asynchronous.start(),
+                nanos => Duration::from_nanos(nanos),
+            };
+            let deadline = start + core.options.async_flush_interval;
             loop {
                 let left = deadline.saturating_sub(core.env.now());
                 // A segment takes longer than the interval: what waits is flushed before it.
@@ -296,6 +320,7 @@ fn flush_loop(core: &Core) {
             }
             drop(state);
             background.flush_wanted.store(false, Ordering::Release);
+            background.flush_asked.store(NOBODY, Ordering::Release);
             // A failure has poisoned the store: the next commit says so.
             let _ = core.flush();
             core.wait_points.asynchronous.stop(start);

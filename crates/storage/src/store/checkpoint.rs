@@ -51,8 +51,8 @@ impl Core {
     /// Makes a checkpoint, unless nothing has changed since the last one.
     ///
     /// # Errors
-    /// A full disk leaves the store as it was, with what was frozen to be written first the next
-    /// time. Whatever else fails poisons.
+    /// A full disk and too many open files leave the store as it was, with what was frozen to be
+    /// written first the next time. Whatever else fails poisons.
     pub(crate) fn write_checkpoint(&self) -> Result<Lsn> {
         self.trees.poison.check()?;
         let mut checkpoints = self.checkpoints.lock();
@@ -111,8 +111,9 @@ impl Core {
         });
         let (written, metadata) = match prepared {
             Ok(prepared) => prepared,
-            // Nothing refers to what could not be written.
-            Err(error) if error.is_disk_full() => {
+            // Nothing refers to what could not be written, or not be opened after that, or whose name
+            // is not durable: writing what is missing is what the next attempt begins with.
+            Err(error) if error.is_refusal() => {
                 last.unwritten = Some(frozen);
                 return Err(error);
             }

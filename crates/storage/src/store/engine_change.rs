@@ -2,7 +2,10 @@
 //!
 //! 1. A commit creates the *replacement*: a staging keyspace with the new engine. From that
 //!    commit *C* on, whatever is written to the keyspace goes to the replacement too, with the
-//!    same LSNs, in live commits as in replayed ones.
+//!    same LSNs, in live commits as in replayed ones. A snapshot from before *C* stays pinned
+//!    until the copy is complete: a hybrid tree renames what goes down to its B+ tree to the newest
+//!    commit that goes, which then is never *C* or newer, so that what is newer than *C* has really
+//!    been written twice.
 //! 2. A snapshot *S*, not older than *C*, is copied below that: of each key the newest version
 //!    that *S* sees, unless it is newer than *C* and so there already. While *S* is pinned
 //!    nothing newer than *S* is dropped anywhere, so that no deletion is forgotten before the
@@ -87,6 +90,8 @@ impl Store {
     pub fn change_engine(&self, keyspace: KeyspaceId, engine: EngineKind) -> Result<EngineChange> {
         let core = &self.inner.core;
         core.check_writable()?;
+        // Older than the commit that creates the replacement; see the module's description.
+        let before = self.snapshot();
         let replacement = self.allocate_keyspace_id();
         let mut batch = Batch::new();
         batch.create_replacement(replacement, keyspace, engine);
@@ -97,6 +102,7 @@ impl Store {
             replacement,
         };
         self.fill(&change, created)?;
+        drop(before);
         let mut batch = Batch::new();
         change.finish(&mut batch);
         core.settle_unlogged(&batch)?;
@@ -146,7 +152,7 @@ impl Store {
                 None => Ok(()),
             }
         };
-        target.set_unlogged(true);
+        target.add_unlogged();
         match target.engine.as_ref() {
             Engine::Lsm(lsm) => lsm.lay_below(&mut versions, &go_on),
             Engine::BTree(tree) => core.copy_to(tree, &target, &mut versions, &go_on),
@@ -187,7 +193,7 @@ impl Core {
             let _room = pages.reserve(bound)?;
             // The next checkpoint holds this, though no commit says so.
             self.vacuumed.store(true, Ordering::Release);
-            target.set_unlogged(true);
+            target.add_unlogged();
             let watermark = self.pins.advance(self.sequencer.published());
             for (lsn, entries) in piece.by_lsn() {
                 let applied = tree.apply(&entries, lsn, watermark);

@@ -93,7 +93,7 @@ impl Core {
             .collect();
         // The next checkpoint holds this, though no commit says so.
         self.vacuumed.store(true, Ordering::Release);
-        keyspace.set_unlogged(true);
+        keyspace.add_unlogged();
         let watermark = self.pins.advance(published);
         PageStore::unlogged(|| keyspace.engine.apply(&entries, published, watermark))
     }
@@ -118,17 +118,15 @@ impl Core {
                 .filter_map(Operation::uses_up)
                 .filter_map(|id| self.trees.catalog.find_current(id))
                 .filter(|keyspace| keyspace.is_unlogged())
+                // What is added from here on, beside the commit, counts as another addition.
+                .map(|keyspace| (keyspace.unlogged_additions(), keyspace))
                 .collect();
-            // What is added from here on, beside the commit, says so again.
-            unlogged
-                .iter()
-                .for_each(|keyspace| keyspace.set_unlogged(false));
             // A full disk can fail it and leave a working store.
-            self.checkpoint().inspect_err(|_| {
-                unlogged
-                    .iter()
-                    .for_each(|keyspace| keyspace.set_unlogged(true))
-            })?;
+            self.checkpoint()?;
+            // Not before it is durable: somebody else may be about to commit the same.
+            for (additions, keyspace) in unlogged {
+                keyspace.settle_unlogged(additions);
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use crate::{
     engine::EngineKind,
     error::{Error, Result},
     keyspace::Keyspace,
+    lsm::LsmTree,
     lsn::{KeyspaceId, Lsn},
     page::PageStore,
     poison::Poison,
@@ -462,6 +463,7 @@ impl<'a> Plan<'a> {
         }
         let changes = std::mem::take(&mut self.changes);
         let mut garbage = Vec::new();
+        let mut gone = Vec::new();
         trees.catalog.update(|map| {
             for change in changes {
                 match change {
@@ -472,6 +474,7 @@ impl<'a> Plan<'a> {
                     }
                     Change::Drop(keyspace) => {
                         keyspace.set_dropped(lsn);
+                        gone.push(Arc::clone(&keyspace.engine));
                         garbage.push((lsn, keyspace));
                     }
                     Change::Exchange { old, new } => {
@@ -486,6 +489,7 @@ impl<'a> Plan<'a> {
                     } => {
                         new.take_place_of(&old, lsn);
                         map.insert(new.id, new);
+                        gone.push(Arc::clone(&old.engine));
                         garbage.push((lsn, old));
                         replacement.set_dropped(lsn);
                         garbage.push((lsn, replacement));
@@ -501,6 +505,10 @@ impl<'a> Plan<'a> {
                 }
             }
         });
+        // Only now, when it is known which of them have given away what they hold.
+        gone.iter()
+            .filter_map(|engine| engine.lsm())
+            .for_each(LsmTree::count_out_memtables);
         trees.catalog.garbage.lock().append(&mut garbage);
     }
 

@@ -34,6 +34,11 @@ pub struct StoreStatistics {
     pub wal_bytes: u64,
     /// Log segments on disk.
     pub wal_segments: usize,
+    /// How often [`crate::StoreOptions::wal_archive`] has refused a log segment since the store was
+    /// opened. Segments gather meanwhile.
+    pub archive_failures: u64,
+    /// Why it did the last time.
+    pub last_archive_failure: Option<String>,
     /// Keyspaces.
     pub keyspaces: usize,
     /// Snapshots alive.
@@ -138,6 +143,8 @@ impl Core {
     pub(crate) fn statistics(&self) -> StoreStatistics {
         let pool = self.trees.media.pages.stats();
         let published = self.sequencer.published();
+        let archive = self.sequencer.wal().map(crate::wal::Wal::archive_failures);
+        let (archive_failures, last_archive_failure) = archive.unwrap_or_default();
         StoreStatistics {
             published,
             durable: self.sequencer.durable(),
@@ -160,6 +167,8 @@ impl Core {
                 .sequencer
                 .wal()
                 .map_or(0, crate::wal::Wal::segment_count),
+            archive_failures,
+            last_archive_failure,
             keyspaces: self.trees.catalog.list(published).len(),
             pins: self.pins.statistics(),
             pages: PageStatistics {

@@ -70,6 +70,8 @@ pub(crate) struct Wal {
     prepared: Mutex<Option<Arc<Segment>>>,
     /// Segments that have not been unlinked.
     segments: Mutex<BTreeSet<u64>>,
+    /// How often the archive has refused a segment, and why it did the last time.
+    refused: Mutex<(u64, Option<String>)>,
     durable: AtomicU64,
     appended_bytes: AtomicU64,
     /// [`EncodedBatch::replay_work`] of all that was appended.
@@ -250,6 +252,7 @@ impl Wal {
             creation: Mutex::new(creation),
             prepared: Mutex::new(None),
             segments: Mutex::new(segments),
+            refused: Mutex::default(),
             durable: AtomicU64::new(last),
             appended_bytes: AtomicU64::new(0),
             appended_work: AtomicU64::new(0),
@@ -264,7 +267,8 @@ impl Wal {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where the disk has no room for another segment: nothing has happened then.
-    /// [`Error::Poisoned`](crate::Error::Poisoned).
+    /// [`Error::Poisoned`](crate::Error::Poisoned), and [`Error::Io`](crate::Error::Io) of a failed write, which
+    /// poisons: the batch has an LSN then that nobody is told.
     pub(crate) fn append(&self, batch: &EncodedBatch) -> Result<Lsn> {
         let needed = batch.log_bytes() as u64;
         let (lsn, pending) = loop {
@@ -492,6 +496,11 @@ impl Wal {
         self.segments.lock().len()
     }
 
+    /// How often the archive has refused a segment, and why it did the last time.
+    pub(crate) fn archive_failures(&self) -> (u64, Option<String>) {
+        self.refused.lock().clone()
+    }
+
     /// Unlinks the segments before that of `position`, which a durable checkpoint names, but for
     /// those that are to be kept or that the archive has not taken yet.
     pub(crate) fn retire_before(&self, position: &WalPosition) {
@@ -509,7 +518,10 @@ impl Wal {
                 path: &path,
             };
             let taken = self.archive.as_ref().map(|to| to.archive(segment));
-            if taken.is_some_and(|taken| taken.is_err()) {
+            if let Some(Err(error)) = taken {
+                let mut refused = self.refused.lock();
+                refused.0 += 1;
+                refused.1 = Some(format!("log segment {sequence}: {error}"));
                 return;
             }
             self.unlink(sequence);

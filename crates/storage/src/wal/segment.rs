@@ -62,7 +62,8 @@ impl Segment {
     /// makes the file system's journal part of every flush.
     ///
     /// # Errors
-    /// [`Error::Io`]. A full disk leaves nothing behind; any other failure poisons.
+    /// [`Error::Io`]. A full disk and too many open files leave nothing behind; any other failure
+    /// poisons.
     pub(crate) fn create(
         env: &Env,
         dir: &Path,
@@ -105,12 +106,19 @@ impl Segment {
             );
             let error = Error::io("create", &path, error);
             durability::unlink(env, &path);
-            if !full {
+            // Too many open files are the answer to the attempt to make the file, which there is
+            // none then.
+            if !full && !error.is_out_of_files() {
                 poison.set(error.to_string());
             }
             error
         })?;
-        durability::sync_new_file(&*env.vfs, &*file, &path, poison)?;
+        durability::sync_new_file(&*env.vfs, &*file, &path, poison).inspect_err(|error| {
+            // Its name may not be durable, but nothing refers to it, and nothing will.
+            if error.is_out_of_files() {
+                durability::unlink(env, &path);
+            }
+        })?;
         Ok(Segment {
             header,
             header_crc,

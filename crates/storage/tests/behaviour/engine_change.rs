@@ -1,13 +1,19 @@
 //! Another engine for a keyspace that is being read and written.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use rustling_storage::{
-    Batch, Direction, Durability, EngineKind, Error, KeyRange, KeyspaceId, MemoryVfs, Snapshot,
-    Store, StoreOptions,
+use std::{
+    ops::Range,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-use super::{ENGINES, create_keyspace, of, open, put, small};
+use rustling_storage::{
+    Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, MemoryVfs,
+    Snapshot, Store, StoreOptions,
+};
+
+use super::{DIR, ENGINES, create_keyspace, of, open, put, small};
+use crate::common::{HookedVfs, Operation, until};
 
 /// Accounts whose sum is always the same.
 const ACCOUNTS: u64 = 1000;
@@ -210,4 +216,62 @@ fn a_change_that_is_given_up_leaves_nothing() {
     assert!(store.keyspaces().is_empty());
     let unknown = store.set_engine(id, EngineKind::Lsm);
     assert!(matches!(unknown, Err(Error::UnknownKeyspace(of)) if of == id));
+}
+
+/// The copied snapshot is newer than the replacement, and while it is copied everything that it
+/// sees goes down to the hybrid's tree, in the name of a commit that went to both.
+#[test]
+fn what_goes_down_during_a_copy_is_copied() {
+    const BUDGET: usize = 8 << 20;
+    const ROWS: u64 = 330;
+    for to in [EngineKind::BTree, EngineKind::Hybrid] {
+        let vfs = HookedVfs::default();
+        let options = StoreOptions {
+            memory_budget: BUDGET,
+            wal_segment_bytes: 4 << 20,
+            ..small()
+        };
+        let env = Env::with_vfs(vfs.clone());
+        let store = Store::open(env.clone(), Path::new(DIR), options).unwrap();
+        let id = create_keyspace(&store, of(EngineKind::Hybrid));
+        let commit = |keys: Range<u64>, value: u8, durability: Durability| {
+            let mut batch = Batch::new();
+            keys.for_each(|key| batch.put(id, key.to_be_bytes(), [value; 1000]));
+            store.commit(&batch, durability).unwrap();
+        };
+        commit(0..ROWS, 1, Durability::Sync);
+        // To the tree. What is newer stays in front of it.
+        store.checkpoint().unwrap();
+        let logged = || store.stats().wal_bytes;
+        vfs.hold(Operation::Sync, ".wal");
+        std::thread::scope(|scope| {
+            scope.spawn(|| commit(0..ROWS, 2, Durability::Sync));
+            vfs.until_held();
+            let before = logged();
+            let changed = scope.spawn(|| store.set_engine(id, to));
+            until(|| logged() > before);
+            // So many bytes in memtables that the copy makes a checkpoint before it goes on.
+            scope.spawn(|| commit(1000..1000 + ROWS + 100, 3, Durability::None));
+            until(|| store.stats().tables.memtable_bytes > BUDGET / 12);
+            // The creation of the replacement and what followed wait for the flush by now, and
+            // become visible together with it.
+            env.sleep(Duration::from_millis(50));
+            vfs.release();
+            changed.join().unwrap().unwrap();
+        });
+        let snapshot = store.snapshot();
+        let mut cursor = snapshot
+            .scan(id, KeyRange::all(), Direction::Forward)
+            .unwrap();
+        let mut found = Vec::new();
+        while let Some((key, value)) = cursor.next().unwrap() {
+            found.push((number(key), value[0]));
+        }
+        let old = (0..ROWS).map(|key| (key, 2));
+        let new = (1000..1000 + ROWS + 100).map(|key| (key, 3));
+        assert!(
+            found.iter().copied().eq(old.chain(new)),
+            "{to:?}: {found:?}"
+        );
+    }
 }

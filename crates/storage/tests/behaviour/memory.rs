@@ -1,10 +1,10 @@
 //! The one memory budget.
 
 use rustling_storage::{
-    Batch, Durability, EngineKind, Error, KeyspaceId, MemoryVfs, Store, StoreOptions,
+    Batch, Durability, EngineKind, Error, KeyspaceId, MemoryVfs, Store, StoreOptions, staging,
 };
 
-use super::{create_keyspace, of, open, small};
+use super::{create_keyspace, of, open, put, small, staged};
 
 const BUDGET: usize = 4 << 20;
 const ROWS: u32 = 40_000;
@@ -78,4 +78,54 @@ fn changed_pages_make_room_too() {
     drop(reserved);
     read(&store, id);
     assert!(store.verify().unwrap().is_clean());
+}
+
+/// What a snapshot keeps of keyspaces that are gone is nothing that a checkpoint would write out:
+/// writers must not wait for that.
+#[test]
+fn memtables_of_what_is_gone_hold_nobody_up() {
+    for engine in [EngineKind::Lsm, EngineKind::Hybrid] {
+        let store = open(&MemoryVfs::new(), small()).unwrap();
+        let counted = || store.stats().tables.memtable_bytes;
+        let [gone, changing] = [(); 2].map(|()| create_keyspace(&store, of(engine)));
+        let discarded = create_keyspace(&store, staged(engine));
+        let snapshot = store.snapshot();
+        put(&store, gone, b"a", b"1").unwrap();
+        put(&store, discarded, b"a", &staging::encode_put(b"1")).unwrap();
+        assert!(counted() > 0);
+        let mut batch = Batch::new();
+        batch.put(gone, *b"b", *b"2");
+        batch.drop_keyspace(gone);
+        batch.drop_keyspace(discarded);
+        store.commit(&batch, Durability::Sync).unwrap();
+        assert_eq!(counted(), 0, "{engine:?}");
+
+        let change = store.change_engine(changing, EngineKind::BTree).unwrap();
+        put(&store, changing, b"a", b"1").unwrap();
+        assert!(counted() > 0);
+        let mut batch = Batch::new();
+        change.finish(&mut batch);
+        store.commit(&batch, Durability::Sync).unwrap();
+        assert_eq!(counted(), 0, "{engine:?}");
+
+        // What is staged and goes on in another keyspace will be written out.
+        let into = create_keyspace(&store, of(engine));
+        let from = create_keyspace(&store, staged(engine));
+        put(&store, from, b"a", &staging::encode_put(b"1")).unwrap();
+        let before = counted();
+        let mut batch = Batch::new();
+        batch.merge(from, into);
+        store.commit(&batch, Durability::Sync).unwrap();
+        assert_eq!(counted(), before);
+        store.checkpoint().unwrap();
+        assert_eq!(counted(), 0);
+        drop((change, snapshot));
+        // What is freed now is not counted out once more.
+        store.vacuum().unwrap();
+        assert_eq!(counted(), 0);
+        assert_eq!(
+            store.snapshot().get(into, b"a").unwrap(),
+            Some(b"1".to_vec())
+        );
+    }
 }

@@ -8,7 +8,10 @@ use crate::{
     env::Env,
     error::Error,
     lsn::Lsn,
-    page::{PageId, PageStoreOptions},
+    page::{
+        PageId, PageStoreOptions,
+        superblock::{self, COPIES, COPY_SIZE, REGION},
+    },
     verify::VerifyReport,
 };
 
@@ -181,5 +184,28 @@ fn random_garbage_is_no_store() {
             open(&env, tiny(Codec::None, 20)),
             Err(Error::Corrupt { .. })
         ));
+    }
+}
+
+/// Checksums keep nobody from writing what he likes: memory is taken only for what is there.
+#[test]
+fn a_superblock_with_more_pages_than_the_file_can_list_is_refused() {
+    let options = tiny(Codec::None, 20);
+    let (disk, _, _) = small_store(options);
+    let env = still_env(disk.clone());
+    let mut bytes = disk.bytes(&path());
+    for count in [1_000_000, u32::MAX] {
+        let chosen = superblock::choose(&bytes[..REGION], &path()).unwrap();
+        let mut superblock = chosen.superblock;
+        superblock.page_count = count;
+        for copy in 0..COPIES {
+            let at = copy * COPY_SIZE;
+            bytes[at..at + COPY_SIZE].copy_from_slice(&superblock.encode(copy));
+        }
+        disk.set_bytes(&path(), &bytes);
+        match open(&env, options).map(drop) {
+            Err(Error::Corrupt { reason, .. }) => assert!(reason.contains("larger than")),
+            other => panic!("{other:?}"),
+        }
     }
 }

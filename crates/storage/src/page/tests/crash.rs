@@ -8,7 +8,13 @@ use super::{
     model::Work,
     open, still_env, tiny,
 };
-use crate::{codec::Codec, env::Env, error::Error, lsn::Lsn, page::PageStore};
+use crate::{
+    codec::Codec,
+    env::Env,
+    error::Error,
+    lsn::Lsn,
+    page::{PageId, PageStore},
+};
 
 /// What may be on the disk: the last checkpoint that was acknowledged (`None` before the
 /// store was), and the one under way.
@@ -252,4 +258,78 @@ fn half_a_creation_is_no_store() {
             .bytes(&std::path::Path::new(DIR).join("data.rdb"))
             .is_empty()
     );
+}
+
+/// Allocates that many pages.
+fn allocate(store: &PageStore, count: usize) -> Vec<PageId> {
+    let allocate = |_| store.allocate().unwrap().id();
+    (0..count).map(allocate).collect()
+}
+
+fn checkpoint(store: &PageStore, lsn: u64) -> crate::error::Result<()> {
+    store.write_checkpoint(store.freeze(Lsn(lsn), vec![7; 900])?)
+}
+
+/// The file's end is forgotten while a checkpoint is being written that still counts it.
+#[test]
+fn a_file_is_never_cut_shorter_than_its_superblock_says() {
+    let disk = CrashDisk::default();
+    let env = Env::with_vfs(disk.clone());
+    let options = tiny(Codec::None, 20);
+    let store = Arc::new(create(&env, options).unwrap());
+    let pages = allocate(&store, 300);
+    checkpoint(&store, 1).unwrap();
+    for id in &pages[10..] {
+        store.free(store.hold_to_free(*id).unwrap());
+    }
+    checkpoint(&store, 2).unwrap();
+    // The page table moves to the front.
+    drop(store.write(pages[0]).unwrap());
+    checkpoint(&store, 3).unwrap();
+    let before = store.stats().file_bytes;
+    let trimmed = Arc::clone(&store);
+    // After the superblock and before the file is cut.
+    disk.after_syncs(3, move || trimmed.trim());
+    drop(store.write(pages[0]).unwrap());
+    checkpoint(&store, 4).unwrap();
+    let after = store.stats().file_bytes;
+    assert!(after < before, "{after} of {before}");
+    let (opened, info) = open(&Env::with_vfs(disk.reboot_process()), options).unwrap();
+    assert_eq!(info.lsn, Lsn(4));
+    check_clean(&opened);
+    // The next checkpoint cuts it.
+    assert!(store.is_cut_due());
+    checkpoint(&store, 5).unwrap();
+    let path = std::path::Path::new(DIR).join("data.rdb");
+    assert_eq!(disk.bytes(&path).len() as u64, after);
+    drop(store);
+    let (opened, _) = open(&env, options).unwrap();
+    check_clean(&opened);
+}
+
+/// The file grows while a checkpoint is being written; then the power goes, and the superblock
+/// has arrived and the new length has not.
+#[test]
+fn growth_behind_the_sync_of_a_checkpoint_is_not_counted_in_it() {
+    for seed in 0..60 {
+        let disk = CrashDisk::default();
+        let env = Env::with_vfs(disk.clone());
+        let options = tiny(Codec::None, 20);
+        let store = Arc::new(create(&env, options).unwrap());
+        let pages = allocate(&store, 20);
+        checkpoint(&store, 1).unwrap();
+        drop(store.write(pages[0]).unwrap());
+        let (growing, power) = (Arc::clone(&store), disk.clone());
+        disk.after_syncs(1, move || {
+            drop(growing.reserve(2000).unwrap());
+            // Two copies of the superblock are written, and not synced.
+            power.crash_at(3);
+        });
+        assert!(checkpoint(&store, 2).is_err());
+        let after = disk.after_crash(Fate::Subset, seed);
+        let (opened, info) = open(&Env::with_vfs(after), options)
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert!(info.lsn == Lsn(1) || info.lsn == Lsn(2));
+        check_clean(&opened);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -66,6 +66,39 @@ struct State {
 #[derive(Clone, Debug, Default)]
 pub(super) struct CrashDisk {
     state: Arc<Mutex<State>>,
+    after_sync: Arc<AfterSync>,
+}
+
+/// In how many syncs from now something is to happen, and what.
+type Planned = (u32, Box<dyn FnOnce() + Send>);
+
+/// What is to happen right after a sync.
+#[derive(Default)]
+struct AfterSync(Mutex<Option<Planned>>);
+
+impl fmt::Debug for AfterSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterSync")
+    }
+}
+
+impl AfterSync {
+    /// A sync has ended.
+    fn run(&self) {
+        let due = {
+            let mut planned = self.0.lock();
+            match planned.as_mut() {
+                Some((left, _)) if *left > 1 => {
+                    *left -= 1;
+                    None
+                }
+                _ => planned.take(),
+            }
+        };
+        if let Some((_, what)) = due {
+            what();
+        }
+    }
 }
 
 fn apply(bytes: &mut Vec<u8>, pending: &Pending) {
@@ -107,6 +140,11 @@ impl CrashDisk {
         self.state.lock().operations
     }
 
+    /// Has something happen right after the sync that is the `count`th from now.
+    pub(super) fn after_syncs(&self, count: u32, what: impl FnOnce() + Send + 'static) {
+        *self.after_sync.0.lock() = Some((count, Box::new(what)));
+    }
+
     /// Makes the next sync fail, with what was to be synced lost.
     pub(super) fn fail_next_sync(&self) {
         self.state.lock().fail_sync = true;
@@ -146,6 +184,7 @@ impl CrashDisk {
         state.crash_at = None;
         CrashDisk {
             state: Arc::new(Mutex::new(state)),
+            ..CrashDisk::default()
         }
     }
 
@@ -194,6 +233,7 @@ impl CrashDisk {
         (after.names, after.durable_names) = (names.clone(), names.clone());
         CrashDisk {
             state: Arc::new(Mutex::new(after)),
+            ..CrashDisk::default()
         }
     }
 }
@@ -214,6 +254,7 @@ fn sectors(write: Pending) -> Vec<Pending> {
 #[derive(Debug)]
 struct CrashFile {
     state: Arc<Mutex<State>>,
+    after_sync: Arc<AfterSync>,
     file: usize,
 }
 
@@ -287,11 +328,15 @@ impl VfsFile for CrashFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.sync(false)
+        self.sync(false)?;
+        self.after_sync.run();
+        Ok(())
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.sync(true)
+        self.sync(true)?;
+        self.after_sync.run();
+        Ok(())
     }
 }
 
@@ -318,6 +363,7 @@ impl Vfs for CrashDisk {
         };
         Ok(Arc::new(CrashFile {
             state: Arc::clone(&self.state),
+            after_sync: Arc::clone(&self.after_sync),
             file,
         }))
     }
