@@ -7,7 +7,7 @@ use rustling_sql::{
 use syn::ext::IdentExt;
 
 use crate::{
-    query::render,
+    query::{in_file, render},
     record::Field,
     rust_types::{column_type_name, fitting},
     schema::Loaded,
@@ -153,8 +153,13 @@ pub(crate) fn not_rust(text: &str, reason: &str, sql: &str) -> String {
 }
 
 /// A parameter whose value is of a type that does not fit; a format of the compiler's, with
-/// `{Self}` for that type.
-pub(crate) fn parameter(parameter: &Parameter, data_type: DataType, sql: &str) -> String {
+/// `{Self}` for that type. `file`: where the statement was read from.
+pub(crate) fn parameter(
+    parameter: &Parameter,
+    data_type: DataType,
+    sql: &str,
+    file: Option<&str>,
+) -> String {
     let written = &parameter.expression;
     let (message, hint) = match data_type {
         DataType::Array(element) if parameter.list => {
@@ -182,13 +187,18 @@ pub(crate) fn parameter(parameter: &Parameter, data_type: DataType, sql: &str) -
     let error = Error::new(SqlState::DATATYPE_MISMATCH, message)
         .at(parameter.span)
         .hint(hint);
-    format_of(&render(&error, sql), "{Self}")
+    format_of(&in_file(file, &render(&error, sql)), "{Self}")
 }
 
 /// How a value of another type becomes a parameter of this one.
 fn conversion(written: &str, data_type: DataType) -> String {
     match data_type {
-        DataType::Text | DataType::Varchar(_) | DataType::Char(_) => {
+        DataType::Text
+        | DataType::Varchar(_)
+        | DataType::Char(_)
+        | DataType::Name
+        | DataType::InternalChar
+        | DataType::Enum(_) => {
             let name = if syn::parse_str::<syn::Ident>(written).is_ok() {
                 written
             } else {
@@ -196,14 +206,37 @@ fn conversion(written: &str, data_type: DataType) -> String {
             };
             format!("Convert the value in the braces: {{{name}.to_string()}}.")
         }
-        DataType::Int1 | DataType::Int2 | DataType::Int4 => format!(
-            "Convert the value in the braces, or let the parameter be larger: {{{written}}}::bigint."
+        DataType::Int1 | DataType::Int2 | DataType::Int4 => {
+            by_type(written, data_type, &[("a larger integer", "bigint")])
+        }
+        DataType::Float4 => by_type(written, data_type, &[("an f64", "double precision")]),
+        DataType::Float8 => by_type(written, data_type, &[("an i64", "bigint")]),
+        DataType::Decimal(_) => by_type(
+            written,
+            data_type,
+            &[("an f64", "double precision::numeric")],
+        ),
+        DataType::Oid => format!(
+            "Convert the value in the braces, or write {{{written}}}::bigint for an integer."
         ),
         DataType::Array(_) => "Convert the elements in the braces.".to_owned(),
-        _ => format!(
-            "Convert the value in the braces, or let SQL read a text: {{{written}}}::text::{data_type}."
-        ),
+        _ => by_type(written, data_type, &[]),
     }
+}
+
+/// What to write for values of other types, which only the compiler knows.
+fn by_type(written: &str, data_type: DataType, others: &[(&str, &str)]) -> String {
+    let text = format!("text::{data_type}");
+    let choices: Vec<String> = others
+        .iter()
+        .copied()
+        .chain([("a text", text.as_str())])
+        .map(|(what, cast)| format!("{{{written}}}::{cast} for {what}"))
+        .collect();
+    format!(
+        "Convert the value in the braces, or write {}.",
+        choices.join(" and ")
+    )
 }
 
 /// A column whose field in a struct of the caller's has another type; a format of the compiler's,

@@ -1,5 +1,7 @@
 //! `migrate!`: the migrations as part of the program.
 
+use std::path::PathBuf;
+
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use rustling_sql::migrations::{Migration, Migrations};
@@ -24,7 +26,7 @@ fn embed(input: &MigrateInput) -> Result<TokenStream, String> {
     let explicit = input.path.as_ref().map(syn::LitStr::value);
     let path = schema::locate(explicit.as_deref())?;
     // That every statement of them fits is checked here, not when the program starts.
-    schema::load(&path)?;
+    let (_, tracking) = schema::load(&path)?;
     let mut files = Vec::new();
     for stamp in files::sql_files(&path).map_err(|error| error.to_string())? {
         let name = stamp.path.file_name().unwrap_or_default();
@@ -37,8 +39,11 @@ fn embed(input: &MigrateInput) -> Result<TokenStream, String> {
     let read = Migrations::from_files(files.iter().map(|(name, text, _)| (&**name, &**text)));
     let migrations = read.map_err(|error| crate::query::render(&error, ""))?;
     let runtime = &input.runtime;
-    let text = |wanted: &str| {
-        let file = files.iter().find(|(_, text, _)| text == wanted);
+    // Each file once, so that of equal ones each is included.
+    let mut left: Vec<&(String, String, PathBuf)> = files.iter().collect();
+    let mut text = |wanted: &str| {
+        let file = left.iter().position(|(_, text, _)| text == wanted);
+        let file = file.map(|at| left.remove(at));
         // Including the file has the compiler come back when it changes.
         match file.and_then(|(_, _, path)| path.to_str()) {
             Some(path) => quote! { ::std::borrow::Cow::Borrowed(::core::include_str!(#path)) },
@@ -71,8 +76,29 @@ fn embed(input: &MigrateInput) -> Result<TokenStream, String> {
     });
     Ok(quote! {
         {
+            #tracking
             static __MIGRATIONS: &[#runtime::Migration] = &[#(#steps),*];
             #runtime::Migrations::of(__MIGRATIONS)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_files_are_tracked_each() {
+        let of = "../query/tests/compile/twice";
+        let code = expand(quote! { runtime; #of }).to_string();
+        for name in ["1_item.up.sql", "1_item.down.sql", "2_again.sql"] {
+            let included = code
+                .split("include_str !")
+                .filter(|part| part.trim_start().starts_with('(') && part.contains(name))
+                .count();
+            assert_eq!(included, 1, "{name} in {code}");
+        }
+        // The first to load the schema tells the compiler of its files.
+        assert_eq!(code.matches("include_bytes !").count(), 2, "{code}");
+    }
 }

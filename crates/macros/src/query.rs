@@ -52,30 +52,60 @@ pub(crate) fn render(error: &rustling_sql::Error, text: &str) -> String {
 }
 
 fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
-    let runtime = &input.runtime;
-    let span = input.sql.span();
     let mut sql = input.sql.value();
     let mut tracked = TokenStream::new();
+    let mut file = None;
     if form == Form::File {
         let path = files::package_directory()?.join(&sql);
         sql = files::read(&path)?;
         tracked = schema::track([path.as_path()].into_iter());
+        file = Some(path.display().to_string());
     }
     let explicit = input.migrations.as_ref().map(syn::LitStr::value);
     let (loaded, tracking) = schema::load(&schema::locate(explicit.as_deref())?)?;
-    let template = Template::parse(&sql).map_err(|error| render(&error, &sql))?;
+    let code = statement_code(input, form, &loaded, &sql, file.as_deref());
+    let code = code.map_err(|message| in_file(file.as_deref(), &message))?;
+    Ok(quote! {
+        {
+            #tracking
+            #tracked
+            #code
+        }
+    })
+}
+
+/// A message of a statement, with the file that it stands in.
+pub(crate) fn in_file(file: Option<&str>, message: &str) -> String {
+    match file {
+        Some(file) => format!("in {file}:\n{message}"),
+        None => message.to_owned(),
+    }
+}
+
+/// The statement and what runs it.
+fn statement_code(
+    input: &QueryInput,
+    form: Form,
+    loaded: &schema::Loaded,
+    sql: &str,
+    file: Option<&str>,
+) -> Result<TokenStream, String> {
+    let runtime = &input.runtime;
+    let span = input.sql.span();
+    let template = Template::parse(sql).map_err(|error| render(&error, sql))?;
     let checked = template
         .check(&loaded.schema)
-        .map_err(|error| render(&messages::advised(error, &loaded, &template, &sql), &sql))?;
+        .map_err(|error| render(&messages::advised(error, loaded, &template, sql), sql))?;
     let code = Code {
         runtime,
         template: &template,
         checked: &checked,
-        sql: &sql,
+        sql,
+        file,
         span,
     };
     let statement = code.statement()?;
-    if let Some(message) = messages::ordered_by_value(&template, &sql) {
+    if let Some(message) = messages::ordered_by_value(&template, sql) {
         return Err(message);
     }
     let database = &input.database;
@@ -132,12 +162,8 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
         }
     };
     Ok(quote! {
-        {
-            #tracking
-            #tracked
-            #statement
-            #rows
-        }
+        #statement
+        #rows
     })
 }
 
@@ -171,6 +197,8 @@ struct Code<'a> {
     checked: &'a Checked,
     /// The template's text.
     sql: &'a str,
+    /// The file that it was read from.
+    file: Option<&'a str>,
     /// Where it stands.
     span: Span,
 }
@@ -273,6 +301,7 @@ impl Code<'_> {
             &self.template.parameters[at],
             self.checked.parameters[at],
             self.sql,
+            self.file,
         );
         let fits = format_ident!("__Parameter{}", at + 1);
         let value = quote_spanned! { span => &(#tokens) };
@@ -340,13 +369,14 @@ fn record(runtime: &TokenStream, fields: &[Field], connection: &TokenStream) -> 
     } else {
         quote! { #[derive(Debug)] }
     };
+    // What the caller wrote stands outside of the block, and does not see the struct.
     quote! {
-        /// A row.
-        #derives
-        #[allow(dead_code, non_snake_case, missing_docs, clippy::all)]
-        pub struct Record { #(pub #names: #types),* }
-        #runtime::Query::new(#connection, __statement, |__row| {
-            ::core::result::Result::Ok(Record { #reads })
+        #runtime::Query::new(#connection, __statement, {
+            /// A row.
+            #derives
+            #[allow(dead_code, non_snake_case, missing_docs, clippy::all)]
+            pub struct Record { #(pub #names: #types),* }
+            |__row| ::core::result::Result::Ok(Record { #reads })
         })
     }
 }

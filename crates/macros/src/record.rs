@@ -5,7 +5,7 @@ use quote::quote;
 use rustling_sql::{DataType, template::CheckedColumn};
 use syn::{Type, ext::IdentExt, parse::Parser};
 
-use crate::rust_types::{column_type, marker};
+use crate::rust_types::{column_type, marker, readable};
 
 /// A column as a field.
 pub(crate) struct Field {
@@ -91,7 +91,17 @@ fn field(
         )
     })?;
     let data_type = match of_caller {
-        None => column_type(runtime, column.data_type),
+        None => {
+            if let Some(readable) = readable(column.data_type) {
+                return Err(format!(
+                    "column \"{name}\" is {}, which no Rust type stands for\n\
+                     HINT:  Convert it: …::{readable} AS {name}.",
+                    column.data_type,
+                    name = name.unraw(),
+                ));
+            }
+            column_type(runtime, column.data_type)
+        }
         Some(text) => {
             let tokens = crate::query::spanned(text, span)
                 .map_err(|error| format!("\"{text}\" is no type: {error}"))?;
@@ -117,21 +127,47 @@ fn field(
     })
 }
 
+/// What is a name only when it is written raw, in some edition at least.
+const KEYWORDS: [&str; 48] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
+    "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
+    "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",
+    "static", "struct", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield",
+];
+
 /// A name as a field's name: keywords raw.
 pub(crate) fn identifier(name: &str, span: Span) -> Option<Ident> {
     let mut chars = name.chars();
     let first = chars.next()?;
     let fine = (first == '_' || first.is_alphabetic())
         && chars.all(|c| c == '_' || c.is_alphanumeric())
-        && name != "_";
+        && !matches!(name, "_" | "self" | "Self" | "super" | "crate");
     if !fine {
         return None;
     }
-    if syn::parse_str::<Ident>(name).is_ok() {
-        Some(Ident::new(name, span))
-    } else if matches!(name, "self" | "Self" | "super" | "crate") {
-        None
-    } else {
-        Some(Ident::new_raw(name, span))
+    if KEYWORDS.contains(&name) {
+        return Some(Ident::new_raw(name, span));
+    }
+    // What of other scripts may stand in a name, only the compiler knows.
+    (name.is_ascii() || syn::parse_str::<Ident>(name).is_ok()).then(|| Ident::new(name, span))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_identifiers_or_none() {
+        let identifier = |name| identifier(name, Span::call_site()).map(|ident| ident.to_string());
+        for name in ["id", "_x", "a1", "größe", "名前", "union"] {
+            assert_eq!(identifier(name).as_deref(), Some(name));
+        }
+        for name in KEYWORDS {
+            assert_eq!(identifier(name), Some(format!("r#{name}")));
+        }
+        for name in ["", "_", "1a", "a b", "m²", "Ⓐ", "x½", "self", "crate"] {
+            assert_eq!(identifier(name), None, "{name}");
+        }
     }
 }

@@ -31,6 +31,18 @@ pub(crate) fn column_type(runtime: &TokenStream, data_type: DataType) -> TokenSt
     }
 }
 
+/// What a column of the type must be converted to, where no Rust type stands for its own.
+pub(crate) fn readable(data_type: DataType) -> Option<&'static str> {
+    match data_type.of_values() {
+        DataType::Oid => Some("bigint"),
+        DataType::TimeTz | DataType::Object(_) | DataType::Int2Vector | DataType::OidVector => {
+            Some("text")
+        }
+        DataType::Array(element) => readable(element.data_type()).map(|_| "text"),
+        _ => None,
+    }
+}
+
 /// The name of that type, to be shown.
 pub(crate) fn column_type_name(data_type: DataType) -> String {
     match data_type.of_values() {

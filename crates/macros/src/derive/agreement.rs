@@ -12,7 +12,7 @@ use rustling_sql::{
 };
 
 use super::{attributes::Attributes, table::Field};
-use crate::schema;
+use crate::{rust_types, schema};
 
 /// The table of the struct in the migrations, and what makes the compiler come back when they
 /// change. `None`: the package has no migrations, or the struct says that none makes its table.
@@ -65,10 +65,32 @@ fn missing_table(schema: &Schema, reference: &str) -> String {
     message
 }
 
-/// The column of a field.
+/// Whether the fields have the whole primary key.
+pub(super) fn has_key(table: &Table, fields: &[Field<'_>]) -> bool {
+    let is_field = |at: &usize| {
+        fields
+            .iter()
+            .any(|field| table.column(&field.column) == Some(*at))
+    };
+    table.primary_key.iter().all(is_field)
+}
+
+/// The column of a field, of a type that can be read.
 pub(super) fn column_of<'t>(table: &'t Table, field: &Field<'_>) -> syn::Result<&'t Column> {
     if let Some(at) = table.column(&field.column) {
-        return Ok(&table.columns[at]);
+        let column = &table.columns[at];
+        if let Some(readable) = rust_types::readable(column.data_type) {
+            return Err(syn::Error::new_spanned(
+                field.ident,
+                format!(
+                    "column \"{0}\" is {1}, which no Rust type stands for\n\
+                     HINT:  Leave the field out, and read the column with query!: \
+                     {0}::{readable} AS {0}.",
+                    column.name, column.data_type
+                ),
+            ));
+        }
+        return Ok(column);
     }
     let names: Vec<&str> = table
         .columns

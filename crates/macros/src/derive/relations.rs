@@ -5,6 +5,7 @@ use quote::{format_ident, quote};
 use syn::{Attribute, LitStr, Path, Token, ext::IdentExt, parse::ParseStream};
 
 use super::{snake_case, table::Field};
+use crate::record::identifier;
 
 /// The methods of a field's `#[belongs_to(Parent)]`; `key = "field"` names what of the parent is
 /// referred to, `name = "method"` the method.
@@ -19,10 +20,13 @@ pub(super) fn belongs_to(runtime: &TokenStream, field: &Field<'_>) -> syn::Resul
         let parent = &relation.of;
         let key = relation.field.unwrap_or_else(|| format_ident!("id"));
         let of_field = field.ident.unraw().to_string();
+        let of_parent = of_field
+            .strip_suffix("_id")
+            .and_then(|name| identifier(name, field.ident.span()));
         let name = match relation.name {
             Some(name) => name,
-            None => match of_field.strip_suffix("_id").filter(|name| !name.is_empty()) {
-                Some(name) => format_ident!("{name}"),
+            None => match of_parent {
+                Some(name) => name,
                 None => {
                     return Err(syn::Error::new_spanned(
                         attribute,
@@ -48,8 +52,11 @@ pub(super) fn belongs_to(runtime: &TokenStream, field: &Field<'_>) -> syn::Resul
                 &self,
                 on: impl ::core::convert::Into<#runtime::Connection<'c>>,
             ) -> #runtime::Result<::core::option::Option<#parent>> {
-                #parent::query()
-                    .filter(#parent::#key().eq(&self.#ident))
+                if #runtime::table::Field::to_sql(&self.#ident).is_null() {
+                    return ::core::result::Result::Ok(::core::option::Option::None);
+                }
+                <#parent>::query()
+                    .filter(<#parent>::#key().eq(&self.#ident))
                     .fetch_optional(on)
             }
             #[doc = #all]
@@ -67,7 +74,7 @@ pub(super) fn belongs_to(runtime: &TokenStream, field: &Field<'_>) -> syn::Resul
                     .iter()
                     .map(|row| #runtime::table::Field::to_sql(&row.#ident))
                     .collect();
-                #runtime::table::parents(#parent::#key(), keys, on)
+                #runtime::table::parents(<#parent>::#key(), keys, on)
             }
         });
     }
@@ -107,9 +114,13 @@ pub(super) fn has_many(
             .segments
             .last()
             .map(|segment| segment.ident.unraw().to_string());
-        let name = relation
-            .name
-            .unwrap_or_else(|| format_ident!("{}s", snake_case(&last.unwrap_or_default())));
+        let plural = format!("{}s", snake_case(&last.unwrap_or_default()));
+        let name = match relation.name {
+            Some(name) => name,
+            None => identifier(&plural, key.span()).ok_or_else(|| {
+                syn::Error::new_spanned(attribute, format!("no method can be called `{plural}`"))
+            })?,
+        };
         let load = format_ident!("load_{}", name);
         let one = format!("The rows whose `{foreign_key}` leads here.");
         let all =
@@ -123,8 +134,11 @@ pub(super) fn has_many(
                 &self,
                 on: impl ::core::convert::Into<#runtime::Connection<'c>>,
             ) -> #runtime::Result<::std::vec::Vec<#child>> {
-                #child::query()
-                    .filter(#child::#foreign_key().eq(&self.#key))
+                if #runtime::table::Field::to_sql(&self.#key).is_null() {
+                    return ::core::result::Result::Ok(::std::vec::Vec::new());
+                }
+                <#child>::query()
+                    .filter(<#child>::#foreign_key().eq(&self.#key))
                     .fetch_all(on)
             }
             #[doc = #all]
@@ -139,7 +153,7 @@ pub(super) fn has_many(
                     .iter()
                     .map(|row| #runtime::table::Field::to_sql(&row.#key))
                     .collect();
-                #runtime::table::children(#child::#foreign_key(), keys, on)
+                #runtime::table::children(<#child>::#foreign_key(), keys, on)
             }
         });
     }

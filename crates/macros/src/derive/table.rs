@@ -26,6 +26,8 @@ pub(super) struct Field<'a> {
     primary_key: bool,
     unique: bool,
     generated: bool,
+    /// What it is computed from, where the migrations say so.
+    expression: Option<String>,
     /// What checks it against the migrations.
     checks: TokenStream,
 }
@@ -92,22 +94,30 @@ pub(super) fn expand(
     let mut tracking = TokenStream::new();
     if let Some((table, track)) = found {
         tracking = track;
+        // Part of a key finds more than one row: without all of it there is none.
+        let has_key = agreement::has_key(&table, &fields);
         for field in &mut fields {
             let column = agreement::column_of(&table, field)?;
             let at = table.column(&field.column);
-            field.primary_key = at.is_some_and(|at| table.primary_key.contains(&at));
+            field.primary_key = has_key && at.is_some_and(|at| table.primary_key.contains(&at));
             field.unique = agreement::is_unique(&table, column);
             field.generated = agreement::is_generated(column);
+            field.expression = column.generated.as_ref().map(|(text, _)| text.clone());
             field.checks = checks(&runtime, input, field, column.data_type, column.not_null);
         }
         if let Some(message) = agreement::lacking(&table, &fields) {
             return Err(syn::Error::new_spanned(place, message));
         }
-    } else if !fields.iter().any(|field| field.primary_key)
-        && let Some(id) = fields.iter_mut().find(|field| *field.ident == "id")
-    {
-        id.primary_key = true;
-        id.unique = true;
+    } else {
+        if !fields.iter().any(|field| field.primary_key)
+            && let Some(id) = fields.iter_mut().find(|field| *field.ident == "id")
+        {
+            id.primary_key = true;
+        }
+        let mut of_key = fields.iter_mut().filter(|field| field.primary_key);
+        if let (Some(key), None) = (of_key.next(), of_key.next()) {
+            key.unique = true;
+        }
     }
     let name = match &schema_name {
         Some(schema) => format!("{}.{}", sql_name(schema), sql_name(&table_name)),
@@ -164,8 +174,9 @@ fn fields<'a>(
             column,
             attributes: &field.attrs,
             primary_key: options.has("primary_key"),
-            unique: options.has("unique") || options.has("primary_key"),
+            unique: options.has("unique"),
             generated: options.has("generated"),
+            expression: None,
             options,
             checks: TokenStream::new(),
         });
@@ -177,6 +188,11 @@ fn fields<'a>(
         ));
     }
     Ok((fields, skipped))
+}
+
+/// The fields of the primary key.
+fn keys<'a>(fields: &'a [Field<'a>]) -> Vec<&'a Field<'a>> {
+    fields.iter().filter(|field| field.primary_key).collect()
 }
 
 /// The type of a column whose field is `of` in JSON.
@@ -269,6 +285,7 @@ fn table_impl(
 ) -> TokenStream {
     let ident = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let is_key_alone = keys(fields).len() == 1;
     let infos = fields.iter().map(|field| {
         let Field {
             data_type,
@@ -277,15 +294,17 @@ fn table_impl(
             ..
         } = field;
         let name = sql_name(&field.column);
-        let unique = field.unique && !primary_key;
+        let unique = field.unique && !(*primary_key && is_key_alone);
         let sql_type = match field.options.text("sql_type") {
             Some(text) => quote! { #text },
             None => quote! { <#data_type as #runtime::table::Field>::SQL_TYPE },
         };
-        let default = match field.options.text("default") {
+        let optional = |text: Option<String>| match text {
             Some(text) => quote! { ::core::option::Option::Some(#text) },
             None => quote! { ::core::option::Option::None },
         };
+        let expression = optional(field.expression.clone());
+        let default = optional(field.options.text("default").map(syn::LitStr::value));
         quote! {
             #runtime::table::ColumnInfo {
                 name: #name,
@@ -294,6 +313,7 @@ fn table_impl(
                 primary_key: #primary_key,
                 unique: #unique,
                 generated: #generated,
+                expression: #expression,
                 default: #default,
             }
         }
@@ -336,18 +356,20 @@ fn methods(
 ) -> syn::Result<TokenStream> {
     let ident = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let keys = keys(fields);
+    let target = upsert_target(fields, &keys);
+    clashes(fields, &keys, &target)?;
     let mut code = TokenStream::new();
     for (at, field) in fields.iter().enumerate() {
         code.extend(column_methods(runtime, at, field));
         code.extend(relations::belongs_to(runtime, field)?);
     }
-    let keys: Vec<&Field<'_>> = fields.iter().filter(|field| field.primary_key).collect();
     let key = match keys.as_slice() {
         [key] => Some(key.ident),
         _ => None,
     };
     code.extend(relations::has_many(runtime, &input.attrs, key)?);
-    code.extend(row_methods(runtime, fields, &keys));
+    code.extend(row_methods(runtime, &keys, &target));
     let checks = fields.iter().map(|field| &field.checks);
     Ok(quote! {
         #(#checks)*
@@ -408,8 +430,46 @@ fn column_methods(runtime: &TokenStream, at: usize, field: &Field<'_>) -> TokenS
     }
 }
 
+/// The columns by which upsert finds the row that is there already; none: there is no upsert.
+fn upsert_target(fields: &[Field<'_>], keys: &[&Field<'_>]) -> Vec<String> {
+    let given = |field: &&Field<'_>| !field.generated && !field.options.has("default");
+    if !keys.is_empty() && keys.iter().all(given) {
+        return keys.iter().map(|key| sql_name(&key.column)).collect();
+    }
+    fields
+        .iter()
+        .find(|field| field.unique && !field.primary_key && given(field))
+        .map(|field| vec![sql_name(&field.column)])
+        .unwrap_or_default()
+}
+
+/// A field's column has a method of the field's name, which the row may have as well.
+fn clashes(fields: &[Field<'_>], keys: &[&Field<'_>], target: &[String]) -> syn::Result<()> {
+    for field in fields {
+        let name = field.ident.unraw().to_string();
+        let is_taken = match name.as_str() {
+            "query" | "create_table" | "insert" | "insert_all" => true,
+            "update" | "delete" => !keys.is_empty(),
+            "upsert" => !target.is_empty(),
+            _ => false,
+        };
+        if is_taken {
+            return Err(syn::Error::new_spanned(
+                field.ident,
+                format!(
+                    "the field `{name}` would get a method `{name}`, which the row has already\n\
+                     HINT:  Call the field otherwise and say which column it is: \
+                     #[query_builder(column = \"{}\")].",
+                    field.column
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What a row as a whole can do.
-fn row_methods(runtime: &TokenStream, fields: &[Field<'_>], keys: &[&Field<'_>]) -> TokenStream {
+fn row_methods(runtime: &TokenStream, keys: &[&Field<'_>], target: &[String]) -> TokenStream {
     let into = quote! { impl ::core::convert::Into<#runtime::Connection<'c>> };
     let mut code = quote! {
         /// A query over the table's rows.
@@ -454,16 +514,6 @@ fn row_methods(runtime: &TokenStream, fields: &[Field<'_>], keys: &[&Field<'_>])
             }
         });
     }
-    let given = |field: &&Field<'_>| !field.generated && !field.options.has("default");
-    let target: Vec<String> = if !keys.is_empty() && keys.iter().all(given) {
-        keys.iter().map(|key| sql_name(&key.column)).collect()
-    } else {
-        fields
-            .iter()
-            .find(|field| field.unique && !field.primary_key && given(field))
-            .map(|field| vec![sql_name(&field.column)])
-            .unwrap_or_default()
-    };
     if !target.is_empty() {
         code.extend(quote! {
             /// Inserts the row, or gives the row that has its key the other values; gives it as

@@ -9,7 +9,9 @@ pub fn create_table<R: Table>() -> String {
     let keys: Vec<usize> = key_columns::<R>().collect();
     for (at, column) in R::COLUMNS.iter().enumerate() {
         let mut line = format!("    {} {}", column.name, column.sql_type);
-        if column.generated {
+        if let Some(expression) = column.expression {
+            line += &format!(" GENERATED ALWAYS AS ({expression}) STORED");
+        } else if column.generated {
             line += " GENERATED ALWAYS AS IDENTITY";
         }
         if keys == [at] {

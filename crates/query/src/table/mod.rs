@@ -52,6 +52,9 @@ pub struct ColumnInfo {
     pub unique: bool,
     /// Whether the database makes its values: neither insert nor update gives one.
     pub generated: bool,
+    /// What they are computed from, as SQL writes it; those of other generated columns are drawn
+    /// from a sequence.
+    pub expression: Option<&'static str>,
     /// Its default as SQL writes it; insert leaves the value to the database then.
     pub default: Option<&'static str>,
 }

@@ -1,6 +1,6 @@
 //! Single rows: found, written, deleted.
 
-use rustling_sql::{Result, Value};
+use rustling_sql::{Error, Result, SqlState, Value};
 
 use super::{ColumnInfo, Table, key_columns};
 use crate::{Connection, Query, Statement};
@@ -60,7 +60,8 @@ fn push_returning<R: Table>(statement: &mut Statement) {
     push_names::<R>(statement, |_| true);
 }
 
-fn push_key<R: Table>(statement: &mut Statement, row: &R) {
+/// Adds the condition that finds the row; without a key there is none, and all would be found.
+fn push_key<R: Table>(statement: &mut Statement, row: &R) -> Result<()> {
     let mut before = " WHERE ";
     for at in key_columns::<R>() {
         statement.push_text(before);
@@ -69,6 +70,13 @@ fn push_key<R: Table>(statement: &mut Statement, row: &R) {
         statement.push_value(row.value(at));
         before = " AND ";
     }
+    if before == " WHERE " {
+        return Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("the rows of {} have no primary key to find one by", R::NAME),
+        ));
+    }
+    Ok(())
 }
 
 /// Inserts a row; gives it as it is then.
@@ -185,7 +193,7 @@ pub fn update<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bo
             }
         }
     }
-    push_key(&mut statement, row);
+    push_key(&mut statement, row)?;
     Ok(crate::query::execute(on.into(), statement)? > 0)
 }
 
@@ -197,7 +205,7 @@ pub fn delete<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bo
     let mut statement = Statement::empty();
     statement.push_text("DELETE FROM ");
     statement.push_text(R::NAME);
-    push_key(&mut statement, row);
+    push_key(&mut statement, row)?;
     Ok(crate::query::execute(on.into(), statement)? > 0)
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rustling_sql::{Error, Result, SqlState};
+use rustling_sql::{Error, Result, SqlState, Value};
 
 use super::{Column, Condition, Field, Order, Table, Update, condition::Part, key_columns};
 use crate::{Connection, Parameter, Query, Statement};
@@ -38,7 +38,15 @@ pub struct Select<R> {
     order: Vec<Order<R>>,
     limit: Option<i64>,
     offset: Option<i64>,
-    failed: Option<Error>,
+    page: Option<Page>,
+}
+
+/// Which page of rows is wanted.
+#[derive(Debug)]
+enum Page {
+    First,
+    /// The one behind a row: the values of its columns.
+    Behind(Vec<Value>),
 }
 
 impl<R> fmt::Debug for Select<R> {
@@ -48,7 +56,8 @@ impl<R> fmt::Debug for Select<R> {
             .field("order", &self.order)
             .field("limit", &self.limit)
             .field("offset", &self.offset)
-            .finish_non_exhaustive()
+            .field("page", &self.page)
+            .finish()
     }
 }
 
@@ -59,7 +68,7 @@ impl<R: Table> Default for Select<R> {
             order: Vec::new(),
             limit: None,
             offset: None,
-            failed: None,
+            page: None,
         }
     }
 }
@@ -93,33 +102,50 @@ impl<R: Table> Select<R> {
         self
     }
 
-    /// Only the rows behind `last` in the order so far, which the primary key completes: the next
-    /// page. `None`: from the start.
+    /// Only the rows behind `last` in the order, which the primary key completes: the next page.
+    /// `None`: from the start. It does not matter whether [`Select::order_by`] stands before it or
+    /// behind; a second one takes the place of the first.
     ///
-    /// The columns of the order must not be NULL in `last`, which is an error when the query runs,
-    /// and rows that have a NULL there are not behind anything.
+    /// The columns of the order must not be NULL in `last`, and there must be an order or a primary
+    /// key: what is run fails otherwise. Rows that have a NULL there are not behind anything.
     pub fn after(mut self, last: Option<&R>) -> Select<R> {
+        self.page = Some(match last {
+            None => Page::First,
+            Some(last) => Page::Behind((0..R::COLUMNS.len()).map(|at| last.value(at)).collect()),
+        });
+        self
+    }
+
+    /// What [`Select::after`] stands for: the whole order, and a condition beside the others.
+    fn paged(mut self) -> Result<Select<R>> {
+        let Some(page) = self.page.take() else {
+            return Ok(self);
+        };
         for key in key_columns::<R>() {
             if !self.order.iter().any(|order| order.column == key) {
                 self.order.push(Order::by(key, false));
             }
         }
-        let Some(last) = last else {
-            return self;
+        if self.order.is_empty() {
+            return Err(Error::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("the rows of {} have no primary key to page by", R::NAME),
+            )
+            .hint("Order them by columns that tell them apart."));
+        }
+        let Page::Behind(last) = page else {
+            return Ok(self);
         };
         let mut behind: Option<Condition<R>> = None;
         for order in self.order.iter().rev() {
             let name = R::COLUMNS[order.column].name;
-            let value = last.value(order.column);
+            let value = &last[order.column];
             if value.is_null() {
-                self.failed = Some(
-                    Error::new(
-                        SqlState::INVALID_PARAMETER_VALUE,
-                        format!("rows cannot be found after a NULL in column {name}"),
-                    )
-                    .hint("Order by columns that are NOT NULL."),
-                );
-                return self;
+                return Err(Error::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("rows cannot be found after a NULL in column {name}"),
+                )
+                .hint("Order by columns that are NOT NULL."));
             }
             let compare = |operator| {
                 Condition::of(vec![
@@ -134,48 +160,55 @@ impl<R: Table> Select<R> {
                 Some(rest) => beyond.or(compare(" = ").and(rest)),
             });
         }
-        match behind {
+        Ok(match behind {
             Some(condition) => self.filter(condition),
-            None => {
-                self.failed = Some(Error::new(
-                    SqlState::INVALID_PARAMETER_VALUE,
-                    format!("the rows of {} have no primary key to page by", R::NAME),
-                ));
-                self
-            }
+            None => self,
+        })
+    }
+
+    /// The filter of a statement that changes all rows it finds.
+    fn changed_rows(self, statement: &str) -> Result<Option<Condition<R>>> {
+        if self.limit.is_some() || self.offset.is_some() {
+            return Err(Error::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("{statement} has neither limit nor offset"),
+            )
+            .hint("Fetch the rows first, and filter by their keys."));
         }
+        Ok(self.paged()?.filter)
     }
 
     /// The statement.
-    #[must_use]
-    pub fn statement(self) -> Statement {
+    ///
+    /// # Errors
+    /// Where [`Select::after`] cannot be answered.
+    pub fn statement(self) -> Result<Statement> {
+        let of = self.paged()?;
         let mut statement = Statement::empty();
         statement.push_text("SELECT ");
         super::rows::push_names::<R>(&mut statement, |_| true);
         statement.push_text(" FROM ");
         statement.push_text(R::NAME);
-        push_filter(&mut statement, self.filter);
-        for (at, order) in self.order.iter().enumerate() {
+        push_filter(&mut statement, of.filter);
+        for (at, order) in of.order.iter().enumerate() {
             statement.push_text(if at == 0 { " ORDER BY " } else { ", " });
             statement.push_text(R::COLUMNS[order.column].name);
             if order.descending {
                 statement.push_text(" DESC");
             }
         }
-        for (word, count) in [(" LIMIT ", self.limit), (" OFFSET ", self.offset)] {
-            if let Some(count) = count {
-                statement.push_text(word);
-                statement.push_value(count.into());
-            }
-        }
-        statement
+        push_limits(&mut statement, of.limit, of.offset);
+        Ok(statement)
     }
 
-    fn query<'c>(mut self, on: impl Into<Connection<'c>>) -> Result<Query<Connection<'c>, R>> {
-        match self.failed.take() {
-            Some(error) => Err(error),
-            None => Ok(Query::new(on.into(), self.statement(), R::from_row)),
-        }
+    fn query<'c>(self, on: impl Into<Connection<'c>>) -> Result<Query<Connection<'c>, R>> {
+        Ok(Query::new(on.into(), self.statement()?, R::from_row))
+    }
+
+    /// No more than the first row.
+    fn first(self) -> Select<R> {
+        let limit = self.limit.map_or(1, |limit| limit.min(1));
+        self.limit(limit)
     }
 
     /// All rows.
@@ -191,7 +224,7 @@ impl<R: Table> Select<R> {
     /// # Errors
     /// What the query fails with.
     pub fn fetch_optional<'c>(self, on: impl Into<Connection<'c>>) -> Result<Option<R>> {
-        self.limit(1).query(on)?.fetch_optional()
+        self.first().query(on)?.fetch_optional()
     }
 
     /// The first row.
@@ -199,7 +232,7 @@ impl<R: Table> Select<R> {
     /// # Errors
     /// What the query fails with; no_data (02000) where there is no row.
     pub fn fetch_one<'c>(self, on: impl Into<Connection<'c>>) -> Result<R> {
-        self.limit(1).query(on)?.fetch_one()
+        self.first().query(on)?.fetch_one()
     }
 
     /// The rows as they come.
@@ -210,33 +243,47 @@ impl<R: Table> Select<R> {
         self.query(on)?.stream()
     }
 
-    /// How many rows there are.
+    /// How many rows there are, within limit and offset where those are given.
     ///
     /// # Errors
     /// What the query fails with.
     pub fn count<'c>(self, on: impl Into<Connection<'c>>) -> Result<i64> {
+        let of = self.paged()?;
+        let is_limited = of.limit.is_some() || of.offset.is_some();
         let mut statement = Statement::empty();
-        statement.push_text("SELECT count(*) FROM ");
+        statement.push_text(if is_limited {
+            "SELECT count(*) FROM (SELECT 1 AS counted FROM "
+        } else {
+            "SELECT count(*) FROM "
+        });
         statement.push_text(R::NAME);
-        push_filter(&mut statement, self.filter);
+        push_filter(&mut statement, of.filter);
+        if is_limited {
+            push_limits(&mut statement, of.limit, of.offset);
+            statement.push_text(") AS counted_rows");
+        }
         Query::new(on.into(), statement, |row| row.get(0)).fetch_one()
     }
 
-    /// Deletes the rows of the filter; order and limit do not count. Gives their number.
+    /// Deletes the rows of the filter, and only those that [`Select::after`] leaves; their order
+    /// does not matter. Gives their number.
     ///
     /// # Errors
-    /// What the statement fails with.
+    /// What the statement fails with; feature_not_supported (0A000) where a limit or an offset is
+    /// given.
     pub fn delete<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
+        let filter = self.changed_rows("DELETE")?;
         let mut statement = Statement::empty();
         statement.push_text("DELETE FROM ");
         statement.push_text(R::NAME);
-        push_filter(&mut statement, self.filter);
+        push_filter(&mut statement, filter);
         crate::query::execute(on.into(), statement)
     }
 
-    /// Sets a column of the rows of the filter.
+    /// Sets a column of the rows of the filter, and only of those that [`Select::after`] leaves;
+    /// their order does not matter. With a limit or an offset the update fails (0A000).
     pub fn set<F: Field>(self, column: Column<R, F>, value: impl Parameter<F::Sql>) -> Update<R> {
-        Update::new(self.filter).set(column, value)
+        Update::new(self.changed_rows("UPDATE")).set(column, value)
     }
 }
 
@@ -244,5 +291,14 @@ pub(super) fn push_filter<R>(statement: &mut Statement, filter: Option<Condition
     if let Some(filter) = filter {
         statement.push_text(" WHERE ");
         filter.write(statement);
+    }
+}
+
+fn push_limits(statement: &mut Statement, limit: Option<i64>, offset: Option<i64>) {
+    for (word, count) in [(" LIMIT ", limit), (" OFFSET ", offset)] {
+        if let Some(count) = count {
+            statement.push_text(word);
+            statement.push_value(count.into());
+        }
     }
 }

@@ -10,7 +10,8 @@ use crate::{Connection, Parameter, Statement};
 /// Sets columns of the rows that a filter finds.
 #[must_use = "an update runs when it is executed"]
 pub struct Update<R> {
-    filter: Option<Condition<R>>,
+    /// Which rows, or why there can be none.
+    filter: Result<Option<Condition<R>>>,
     values: Vec<(usize, Value)>,
 }
 
@@ -24,7 +25,7 @@ impl<R> fmt::Debug for Update<R> {
 }
 
 impl<R: Table> Update<R> {
-    pub(super) fn new(filter: Option<Condition<R>>) -> Update<R> {
+    pub(super) fn new(filter: Result<Option<Condition<R>>>) -> Update<R> {
         Update {
             filter,
             values: Vec::new(),
@@ -46,6 +47,7 @@ impl<R: Table> Update<R> {
     /// # Errors
     /// What the statement fails with.
     pub fn execute<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
+        let filter = self.filter?;
         let mut statement = Statement::empty();
         statement.push_text("UPDATE ");
         statement.push_text(R::NAME);
@@ -55,7 +57,7 @@ impl<R: Table> Update<R> {
             statement.push_text(" = ");
             statement.push_value(value);
         }
-        push_filter(&mut statement, self.filter);
+        push_filter(&mut statement, filter);
         crate::query::execute(on.into(), statement)
     }
 }

@@ -211,3 +211,8 @@ fn the_crate_may_have_another_name() {
 fn packages_without_migrations_are_told_how_to_have_some() {
     Package::other("bare", "rustling_query").check("bare.golden");
 }
+
+#[test]
+fn a_package_may_have_its_schema_in_one_file() {
+    Package::other("single", "rustling_query").check("single.golden");
+}

@@ -3,8 +3,8 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use rustling_query::{
-    Database, Date, Decimal, QueryBuilder, Result, SqlState, Timestamp, migrate,
-    table::{Field, Table},
+    Database, Date, Decimal, QueryBuilder, Result, SqlState, Timestamp, migrate, query_scalar,
+    table::{self, Field, Table},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -80,6 +80,50 @@ struct Setting<T: Serialize + DeserializeOwned> {
     id: i32,
     #[query_builder(json)]
     value: T,
+}
+
+/// Columns of a table, and no key.
+#[derive(Debug, PartialEq, QueryBuilder)]
+#[query_builder(table = "orders", unchecked)]
+struct Line {
+    note: Option<String>,
+    total: Decimal,
+}
+
+/// A table in a schema, with a key of two columns, an enumerated type and a computed column.
+#[derive(Clone, Debug, PartialEq, QueryBuilder)]
+#[query_builder(schema = "depot", table = "part", migrations = "tests/compile/typed")]
+#[query_builder(crate = "rustling_query")]
+struct Part {
+    project: i32,
+    number: i32,
+    urgency: Level,
+    price: Decimal,
+    doubled: Option<Decimal>,
+}
+
+#[derive(Clone, Debug, PartialEq, QueryBuilder)]
+#[query_builder(unchecked)]
+#[has_many(Thing<'a>, foreign_key = "made_by", name = "products")]
+struct Kind<'a> {
+    #[query_builder(generated)]
+    id: Option<i32>,
+    #[query_builder(unique)]
+    code: Option<i32>,
+    #[query_builder(sql_type = "varchar(20)")]
+    name: Cow<'a, str>,
+}
+
+#[derive(Clone, Debug, PartialEq, QueryBuilder)]
+#[query_builder(unchecked)]
+struct Thing<'a> {
+    #[query_builder(generated)]
+    id: i32,
+    #[belongs_to(Kind<'a>, key = "code")]
+    type_id: Option<i32>,
+    #[belongs_to(Kind<'a>, name = "maker")]
+    made_by: Option<i32>,
+    title: Cow<'a, str>,
 }
 
 /// A table of the migrations through a struct with parameters.
@@ -174,13 +218,26 @@ fn queries_are_put_together() {
     assert_eq!(names, ["c0097", "c0096", "c0095"]);
     let statement = Customer::query()
         .filter(Customer::id().between(1, 2))
-        .statement();
+        .statement()
+        .unwrap();
     assert_eq!(
         statement.text(),
         "SELECT id, name, email, born, since FROM customer WHERE (id >= $1 AND id <= $2)"
     );
     let some = Customer::query().filter(Customer::id().is_in([1, 2, 5000]));
     assert_eq!(some.fetch_all(&db).unwrap().len(), 2);
+    let others = Customer::query()
+        .filter(Customer::id().lt(8).and(Customer::id().ne(3)))
+        .filter(Customer::id().is_not_in([1, 2]))
+        .filter(Customer::name().ilike("C000%"))
+        .order_by(Customer::id().asc());
+    let others = others.fetch_all(&db).unwrap();
+    let others: Vec<i32> = others.iter().map(|row| row.id).collect();
+    assert_eq!(others, [4, 5, 6, 7]);
+    let limited = || Customer::query().filter(Customer::id().gt(1900)).offset(95);
+    assert_eq!(limited().count(&db).unwrap(), 5);
+    assert_eq!(limited().limit(2).count(&db).unwrap(), 2);
+    assert_eq!(limited().limit(0).fetch_optional(&db).unwrap(), None);
     let changed = Customer::query()
         .filter(Customer::id().le(10))
         .set(Customer::name(), "x")
@@ -211,8 +268,8 @@ fn pages_follow_the_order() {
     let mut last: Option<Customer> = None;
     loop {
         let page = Customer::query()
-            .order_by(Customer::name().desc())
             .after(last.as_ref())
+            .order_by(Customer::name().desc())
             .limit(4)
             .fetch_all(&db)
             .unwrap();
@@ -232,6 +289,171 @@ fn pages_follow_the_order() {
         page.fetch_all(&db).unwrap_err().state(),
         SqlState::INVALID_PARAMETER_VALUE
     );
+}
+
+#[test]
+fn after_may_stand_anywhere() {
+    let last = customer("b", None);
+    let statements = [
+        Customer::query()
+            .order_by(Customer::name().desc())
+            .after(Some(&last)),
+        Customer::query()
+            .after(Some(&last))
+            .order_by(Customer::name().desc()),
+    ];
+    for statement in statements {
+        assert_eq!(
+            statement.statement().unwrap().text(),
+            "SELECT id, name, email, born, since FROM customer \
+             WHERE (name < $1 OR (name = $2 AND id > $3)) ORDER BY name DESC, id"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_found_changes_nothing() {
+    let db = shop();
+    let rows = ["a", "b", "c"].map(|name| customer(name, None));
+    Customer::insert_all(&rows, &db).unwrap();
+    for total in [1, 2] {
+        order(1, total).insert(&db).unwrap();
+    }
+    let last = Customer::find_by_id(2, &db).unwrap();
+    let line = Line {
+        note: None,
+        total: 1i64.into(),
+    };
+    let behind_null = || {
+        Customer::query()
+            .after(last.as_ref())
+            .order_by(Customer::born().asc())
+    };
+    let without_key = || Line::query().after(Some(&line));
+    for error in [
+        behind_null().delete(&db).unwrap_err(),
+        behind_null()
+            .set(Customer::name(), "x")
+            .set(Customer::born(), None::<Date>)
+            .execute(&db)
+            .unwrap_err(),
+        behind_null().count(&db).unwrap_err(),
+        behind_null().fetch_optional(&db).unwrap_err(),
+        behind_null().statement().unwrap_err(),
+        without_key().delete(&db).unwrap_err(),
+        without_key()
+            .set(Line::note(), "x")
+            .execute(&db)
+            .unwrap_err(),
+        without_key().count(&db).unwrap_err(),
+        table::delete(&line, &db).unwrap_err(),
+        table::update(&line, &db).unwrap_err(),
+    ] {
+        assert_eq!(error.state(), SqlState::INVALID_PARAMETER_VALUE, "{error}");
+    }
+    for error in [
+        Customer::query().limit(1).delete(&db).unwrap_err(),
+        Customer::query().offset(1).delete(&db).unwrap_err(),
+        Customer::query()
+            .limit(1)
+            .set(Customer::name(), "x")
+            .execute(&db)
+            .unwrap_err(),
+    ] {
+        assert_eq!(error.state(), SqlState::FEATURE_NOT_SUPPORTED, "{error}");
+    }
+    let unchanged = Customer::query().filter(Customer::name().ne("x"));
+    assert_eq!(unchanged.count(&db).unwrap(), 3);
+    let unchanged = Line::query().filter(Line::note().is_null());
+    assert_eq!(unchanged.count(&db).unwrap(), 2);
+    // What can be found is changed, and nothing else.
+    let behind = || Customer::query().after(last.as_ref());
+    assert_eq!(behind().count(&db).unwrap(), 1);
+    let changed = behind().set(Customer::name(), "x").execute(&db);
+    assert_eq!(changed.unwrap(), 1);
+    assert_eq!(behind().delete(&db).unwrap(), 1);
+    assert_eq!(Customer::query().count(&db).unwrap(), 2);
+}
+
+#[test]
+fn relations_have_names_and_lead_nowhere_from_null() {
+    let db = Database::in_memory().unwrap();
+    assert!(Kind::create_table().contains("name varchar(20) NOT NULL"));
+    for table in [Kind::create_table(), Thing::create_table()] {
+        assert!(table.contains("id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY"));
+        db.execute(&table, ()).unwrap();
+    }
+    let kind = |code| Kind {
+        id: None,
+        code,
+        name: "kind".into(),
+    };
+    let thing = |type_id, made_by| Thing {
+        id: 0,
+        type_id,
+        made_by,
+        title: "thing".into(),
+    };
+    let first = kind(None).insert(&db).unwrap();
+    let second = kind(Some(7)).insert(&db).unwrap();
+    let loose = thing(None, None).insert(&db).unwrap();
+    let tied = thing(Some(7), first.id).insert(&db).unwrap();
+    assert_eq!(loose.r#type(&db).unwrap(), None);
+    assert_eq!(loose.maker(&db).unwrap(), None);
+    assert_eq!(tied.r#type(&db).unwrap(), Some(second.clone()));
+    assert_eq!(tied.maker(&db).unwrap(), Some(first.clone()));
+    let things = [loose, tied.clone()];
+    let kinds = Thing::load_type(&things, &db).unwrap();
+    assert_eq!(kinds, [None, Some(second)]);
+    assert_eq!(first.products(&db).unwrap(), [tied]);
+    assert_eq!(kind(None).products(&db).unwrap(), []);
+}
+
+#[test]
+fn tables_have_schemas_types_and_keys_of_their_own() {
+    let db = Database::in_memory().unwrap();
+    db.migrate(&migrate!("tests/compile/typed")).unwrap();
+    let part = |urgency, price: i64| Part {
+        project: 1,
+        number: 0,
+        urgency,
+        price: price.into(),
+        doubled: None,
+    };
+    let mut low = part(Level::Low, 2).insert(&db).unwrap();
+    let high = part(Level::VeryHigh, 3).insert(&db).unwrap();
+    assert_eq!((low.number, high.number), (1, 2));
+    assert_eq!(low.doubled.as_ref().unwrap().to_string(), "4.00");
+    // Part of a key is not unique.
+    let both: Vec<Part> = Part::find_by_project(1, &db).unwrap();
+    assert_eq!(both.len(), 2);
+    let urgent = Part::find_by_urgency(Level::VeryHigh, &db).unwrap();
+    assert_eq!(urgent, std::slice::from_ref(&high));
+    low.urgency = Level::Nothing;
+    assert!(low.update(&db).unwrap());
+    let numbers = query_scalar!(
+        db,
+        "SELECT number FROM depot.part WHERE urgency <> {Level::VeryHigh}",
+        migrations = "tests/compile/typed"
+    );
+    assert_eq!(numbers.fetch_all().unwrap(), [1]);
+    let levels = query_scalar!(
+        db,
+        r#"SELECT urgency AS "urgency: Level" FROM depot.part ORDER BY number"#,
+        migrations = "tests/compile/typed"
+    );
+    assert_eq!(
+        levels.fetch_all().unwrap(),
+        [Level::Nothing, Level::VeryHigh]
+    );
+    assert!(high.delete(&db).unwrap());
+    assert_eq!(Part::query().count(&db).unwrap(), 1);
+    // Without migrations the struct makes a table that does the same.
+    let db = Database::in_memory().unwrap();
+    db.execute("CREATE SCHEMA depot", ()).unwrap();
+    db.execute(&Part::create_table(), ()).unwrap();
+    let low = part(Level::Low, 5).insert(&db).unwrap();
+    assert_eq!(low.doubled, Some(10i64.into()));
 }
 
 #[test]
@@ -280,6 +502,8 @@ fn structs_make_tables_of_their_own() {
     };
     assert_eq!(task.insert(&db).unwrap(), task);
     assert_eq!(task.upsert(&db).unwrap(), task);
+    let of_project: Vec<Task<'_, String>> = Text::find_by_project(1, &db).unwrap();
+    assert_eq!(of_project, [task]);
     let found = Text::find_by_code("c", &db).unwrap().unwrap();
     assert_eq!(found.level.sql_name(), "very_high");
     assert_eq!(Text::find_by_level(Level::Nothing, &db).unwrap().len(), 0);

@@ -42,6 +42,8 @@ pub enum Piece {
         sql: String,
         /// What it was written as.
         span: Span,
+        /// Whether it was written there byte for byte.
+        verbatim: bool,
     },
     /// A parameter.
     Parameter(usize),
@@ -124,13 +126,17 @@ impl Template {
         for piece in pieces {
             let start = variant.sql.len();
             match piece {
-                Piece::Text { sql, span } => {
+                Piece::Text {
+                    sql,
+                    span,
+                    verbatim,
+                } => {
                     variant.sql.push_str(sql);
                     variant.places.push(Place {
                         start,
                         end: variant.sql.len(),
                         span: *span,
-                        verbatim: sql.len() == span.end - span.start,
+                        verbatim: *verbatim,
                     });
                 }
                 Piece::Parameter(at) => {

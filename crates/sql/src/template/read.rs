@@ -80,6 +80,7 @@ impl Reader<'_> {
                             pieces.push(Piece::Text {
                                 sql: format!("{operator} ("),
                                 span: place,
+                                verbatim: false,
                             });
                             if let Piece::Parameter(at) = piece {
                                 self.template.parameters[at].list = true;
@@ -88,6 +89,7 @@ impl Reader<'_> {
                             pieces.push(Piece::Text {
                                 sql: ")".to_owned(),
                                 span: place,
+                                verbatim: false,
                             });
                             text_start = after;
                         }
@@ -117,6 +119,7 @@ impl Reader<'_> {
             pieces.push(Piece::Text {
                 sql: self.text[start..end].to_owned(),
                 span: Span { start, end },
+                verbatim: true,
             });
         }
     }
@@ -194,7 +197,7 @@ impl Reader<'_> {
         if self.keyword_at(start, "match") {
             return self.match_branch(open, start, depth);
         }
-        let close = self.rust_until(inner, open, |byte| byte == b'}')?;
+        let close = self.rust_until(inner, open, |rest| rest.starts_with(b"}"))?;
         let expression = self.text[inner..close].trim();
         if expression.is_empty() {
             return Err(wrong("braces without an expression", open, close + 1)
@@ -220,7 +223,7 @@ impl Reader<'_> {
         loop {
             // At `if`.
             let from = position + 2;
-            let brace = self.rust_until(from, open, |byte| byte == b'{')?;
+            let brace = self.rust_until(from, open, |rest| rest.starts_with(b"{"))?;
             conditions.push(self.rust_part(from, brace, "a condition")?);
             let (pieces, close) = self.block(brace, depth)?;
             alternatives.push(pieces);
@@ -254,15 +257,14 @@ impl Reader<'_> {
     fn match_branch(&mut self, open: usize, start: usize, depth: usize) -> Result<(Piece, usize)> {
         let number = self.new_branch();
         let from = start + 5;
-        let brace = self.rust_until(from, open, |byte| byte == b'{')?;
+        let brace = self.rust_until(from, open, |rest| rest.starts_with(b"{"))?;
         let value = self.rust_part(from, brace, "a value")?;
         let (mut patterns, mut alternatives) = (Vec::new(), Vec::new());
         let mut position = self.skip_space(brace + 1);
         while self.text.as_bytes().get(position) != Some(&b'}') {
-            let arrow = self.text[position..]
-                .find("=>")
-                .map(|offset| position + offset)
-                .ok_or_else(|| {
+            let arrow = self
+                .rust_until(position, open, |rest| rest.starts_with(b"=>"))
+                .map_err(|_| {
                     wrong("an arm without \"=>\"", position, position + 1)
                         .hint("Write {match value { pattern => { sql }, … }}.")
                 })?;
@@ -313,6 +315,7 @@ impl Reader<'_> {
                 start: at,
                 end: at + 1,
             },
+            verbatim: false,
         };
         pieces.insert(0, space(brace));
         pieces.push(space(close));
@@ -348,13 +351,14 @@ impl Reader<'_> {
         })
     }
 
-    /// The position of the first byte outside of Rust's brackets and quotes that is wanted.
-    fn rust_until(&self, from: usize, open: usize, wanted: fn(u8) -> bool) -> Result<usize> {
+    /// The position of the first byte outside of Rust's brackets, quotes and comments from which
+    /// the rest is wanted.
+    fn rust_until(&self, from: usize, open: usize, wanted: fn(&[u8]) -> bool) -> Result<usize> {
         let bytes = self.text.as_bytes();
         let mut depth = 0usize;
         let mut at = from;
         while let Some(byte) = bytes.get(at).copied() {
-            if depth == 0 && wanted(byte) {
+            if depth == 0 && wanted(&bytes[at..]) {
                 return Ok(at);
             }
             match byte {
@@ -363,6 +367,7 @@ impl Reader<'_> {
                 b')' | b']' | b'}' => depth -= 1,
                 b'"' => at = end_of_string(bytes, at),
                 b'\'' => at = end_of_char(bytes, at),
+                b'/' => at = end_of_comment(bytes, at),
                 _ => {}
             }
             at += 1;
@@ -371,8 +376,15 @@ impl Reader<'_> {
     }
 }
 
-/// The position of the quote that closes the string opened at `at`.
+/// The position of the last byte of the string opened at `at`.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    if let Some(marks) = marks_of_raw_string(&bytes[..at]) {
+        let rest = &bytes[at + 1..];
+        let close = rest
+            .windows(marks + 1)
+            .position(|part| part[0] == b'"' && part[1..].iter().all(|byte| *byte == b'#'));
+        return close.map_or(bytes.len(), |offset| at + 1 + offset + marks);
+    }
     at += 1;
     while let Some(byte) = bytes.get(at) {
         match byte {
@@ -384,22 +396,70 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// How many `#` stand before the quote of a raw string; `None`: what is before a quote makes its
+/// string no raw one.
+fn marks_of_raw_string(before: &[u8]) -> Option<usize> {
+    let marks = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte == b'#')
+        .count();
+    let prefix = before[..before.len() - marks].strip_suffix(b"r")?;
+    let prefix = match prefix {
+        [rest @ .., b'b' | b'c'] => rest,
+        _ => prefix,
+    };
+    let in_word = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric() || !byte.is_ascii();
+    let is_name = prefix.last().is_some_and(in_word);
+    (!is_name).then_some(marks)
+}
+
 /// The position of the quote that closes the character opened at `at`, or `at` for a lifetime.
 fn end_of_char(bytes: &[u8], at: usize) -> usize {
-    if bytes.get(at + 1) == Some(&b'\\') {
-        let rest = bytes.get(at + 3..).unwrap_or_default();
-        let close = rest.iter().position(|byte| *byte == b'\'');
-        return close.map_or(bytes.len(), |offset| at + 3 + offset);
+    let length = match bytes.get(at + 1) {
+        Some(b'\\') => {
+            let rest = bytes.get(at + 3..).unwrap_or_default();
+            let close = rest.iter().position(|byte| *byte == b'\'');
+            return close.map_or(bytes.len(), |offset| at + 3 + offset);
+        }
+        None | Some(b'\'') => return at,
+        Some(0..0x80) => 1,
+        Some(0x80..0xe0) => 2,
+        Some(0xe0..0xf0) => 3,
+        Some(0xf0..) => 4,
+    };
+    let close = at + 1 + length;
+    if bytes.get(close) == Some(&b'\'') {
+        close
+    } else {
+        at
     }
-    // A character has up to four bytes.
-    let close = bytes[at + 1..]
-        .iter()
-        .take(5)
-        .position(|byte| *byte == b'\'');
-    match close {
-        Some(offset) if offset > 0 => at + 1 + offset,
-        _ => at,
+}
+
+/// The position of the last byte of the comment opened at `at`, or `at` where none is.
+fn end_of_comment(bytes: &[u8], at: usize) -> usize {
+    let rest = &bytes[at..];
+    if rest.starts_with(b"//") {
+        let line = rest.iter().position(|byte| *byte == b'\n');
+        return line.map_or(bytes.len(), |offset| at + offset);
     }
+    if !rest.starts_with(b"/*") {
+        return at;
+    }
+    // Rust's comments stand in each other.
+    let (mut depth, mut inner) = (1usize, at + 2);
+    while depth > 0 && inner < bytes.len() {
+        if bytes[inner..].starts_with(b"/*") {
+            depth += 1;
+            inner += 2;
+        } else if bytes[inner..].starts_with(b"*/") {
+            depth -= 1;
+            inner += 2;
+        } else {
+            inner += 1;
+        }
+    }
+    inner - 1
 }
 
 fn wrong(what: &str, start: usize, end: usize) -> Error {
@@ -440,6 +500,37 @@ mod tests {
             .map(|parameter| parameter.expression.as_str())
             .collect();
         assert_eq!(expressions, ["a.b(\"}\")", "x['}'.len()]"]);
+    }
+
+    #[test]
+    fn rust_in_braces_ends_where_rust_says() {
+        let cases = [
+            r#"r"\""#,
+            r###"r#"a"}"#.len()"###,
+            r##"br#""}"#"##,
+            r##"cr"}""##,
+            r#"f(r, "}")"#,
+            "a /* } \" /* ' */ } */",
+            "a // }\n + b",
+            "a / b",
+            "f::<'a>('}')",
+            "f::<'a, 'b>(\"}\")",
+            "x['ü'.len()..'\u{1f600}'.len()]",
+            "'日'",
+            "'\\''",
+        ];
+        for expression in cases {
+            let text = format!("SELECT {{{expression}}}, {{match {expression} {{ _ => {{1}} }}}}");
+            let template = Template::parse(&text).unwrap();
+            assert_eq!(template.parameters[0].expression, expression);
+            assert_eq!(template.alternatives, [1], "{expression}");
+        }
+        let text = "SELECT {match a { \"=>\" if f(|x| { x => 1 }) /* => { */ => {1}, _ => {2} }}";
+        assert_eq!(sql(text, &[0]).replace(' ', ""), "SELECT1");
+        fails("SELECT {a // }", "without a closing one");
+        fails("SELECT {a /* /* } */", "without a closing one");
+        fails("SELECT {r#\"}\"", "without a closing one");
+        fails("SELECT {match a { b }}", "an arm without");
     }
 
     #[test]
@@ -517,5 +608,13 @@ mod tests {
         assert_eq!(&text[place.start..place.end], "nam");
         let place = variant.place(Span { start: 7, end: 9 });
         assert_eq!(&text[place.start..place.end], "{some.value}");
+        // As long as what it becomes, which it is not.
+        let variant = Template::parse("SELECT a IN({x})").unwrap().variant(&[]);
+        let start = variant.sql.find("ANY").unwrap();
+        let place = variant.place(Span {
+            start,
+            end: start + 3,
+        });
+        assert_eq!((place.start, place.end), (9, 16));
     }
 }
