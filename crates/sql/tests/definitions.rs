@@ -184,3 +184,72 @@ fn definitions_need_the_newest_catalog() {
         }
     }
 }
+
+/// In PostgreSQL every table and view has a type of its name.
+#[test]
+fn types_and_relations_have_names_of_their_own() {
+    let db = Database::in_memory().unwrap();
+    db.execute_script(
+        "CREATE TABLE t (n int); CREATE TYPE mood AS ENUM ('a'); CREATE VIEW v AS SELECT 1 AS n;
+         CREATE SCHEMA s; CREATE TYPE s.t AS ENUM ('a')",
+    )
+    .unwrap();
+    for sql in [
+        "CREATE TYPE t AS ENUM ('x')",
+        "CREATE DOMAIN v AS int",
+        "CREATE TABLE mood (n int)",
+        "CREATE TABLE IF NOT EXISTS mood (n int)",
+        "CREATE VIEW mood AS SELECT 1 AS n",
+        "ALTER TABLE t RENAME TO mood",
+        "ALTER TYPE mood RENAME TO t",
+        "ALTER TABLE t SET SCHEMA s",
+        "ALTER TYPE s.t SET SCHEMA public",
+    ] {
+        assert_eq!(state(&db, sql), SqlState("42710"), "{sql}");
+    }
+    db.execute_script(
+        "CREATE TABLE IF NOT EXISTS t (n int); DROP TYPE mood; CREATE TABLE mood (n int)",
+    )
+    .unwrap();
+}
+
+/// What goes with a session and what stays are not made of each other.
+#[test]
+fn temporary_tables_are_no_kin_of_permanent_ones() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session
+        .execute_script(
+            "CREATE TABLE t (n int); CREATE TABLE p (n int) PARTITION BY LIST (n);
+             CREATE TEMP TABLE tt (n int); CREATE TEMP TABLE tp (n int) PARTITION BY LIST (n)",
+        )
+        .unwrap();
+    for (sql, state) in [
+        ("CREATE TABLE x () INHERITS (tt)", "42809"),
+        ("CREATE TEMP TABLE x () INHERITS (t)", "0A000"),
+        ("ALTER TABLE t INHERIT tt", "42809"),
+        ("ALTER TABLE tt INHERIT t", "0A000"),
+        (
+            "CREATE TEMP TABLE x PARTITION OF p FOR VALUES IN (1)",
+            "42809",
+        ),
+        ("CREATE TABLE x PARTITION OF tp FOR VALUES IN (1)", "42809"),
+        (
+            "ALTER TABLE p ATTACH PARTITION tt FOR VALUES IN (1)",
+            "42809",
+        ),
+        (
+            "ALTER TABLE tp ATTACH PARTITION t FOR VALUES IN (1)",
+            "42809",
+        ),
+    ] {
+        let error = session.execute(sql, ()).unwrap_err();
+        assert_eq!(error.state(), SqlState(state), "{sql}: {error}");
+    }
+    session
+        .execute_script(
+            "CREATE TEMP TABLE heir () INHERITS (tt);
+             CREATE TEMP TABLE part PARTITION OF tp FOR VALUES IN (1)",
+        )
+        .unwrap();
+}

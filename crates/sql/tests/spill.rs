@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use rustling_sql::{Database, DatabaseOptions, Session, Value};
+use rustling_sql::{Database, DatabaseOptions, Session, SqlState, Value};
 
 const ROWS: usize = 3_000;
 
@@ -84,4 +84,27 @@ fn more_than_the_memory_budget() {
         .expect("rows were written to files")
         .collect();
     assert!(left.is_empty(), "files are left behind: {left:?}");
+}
+
+/// Values over frames that grow are made one after the other; those that are kept count.
+#[test]
+fn values_of_windows_within_the_memory_budget() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let database = database(directory.path(), 2 << 20);
+    let mut session = database.session();
+    let sql = |frame: &str| {
+        format!(
+            "SELECT sum(length(s)) FROM (SELECT string_agg(repeat('x', 100), '')
+             OVER (ORDER BY g {frame}) AS s FROM generate_series(1, 1000) g) q"
+        )
+    };
+    assert_eq!(
+        rows(&mut session, &sql("")),
+        vec![vec![Value::Int8(100 * 500_500)]]
+    );
+    let refused = session
+        .query(&sql("ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"), ())
+        .and_then(|rows| rows.collect::<Result<Vec<_>, _>>())
+        .expect_err("50 MB of values");
+    assert_eq!(refused.state(), SqlState::OUT_OF_MEMORY);
 }

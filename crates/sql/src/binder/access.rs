@@ -26,6 +26,9 @@ struct Readable {
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     needed: Needed,
+    /// What stands below views WITH (`security_invoker`): asked of the current user, whatever
+    /// views are around these.
+    of_invoker: Vec<AccessCheck>,
     readable: Vec<Readable>,
     read: RefCell<HashSet<ColumnId>>,
     /// The named types that are used.
@@ -113,7 +116,8 @@ impl Collected {
 
     /// Takes over what the query of a view needs, on behalf of its owner.
     pub(super) fn within_view(&mut self, view: TableId, inner: Collected) {
-        let inner = inner.finish();
+        let (inner, of_invoker) = inner.settle();
+        self.of_invoker.extend(of_invoker);
         self.needed
             .tables
             .extend(inner.tables.into_iter().map(|check| AccessCheck {
@@ -131,8 +135,14 @@ impl Collected {
     /// Takes over what the query of a view needs that whoever uses it must have the right to
     /// (`security_invoker`).
     pub(super) fn within_invoker_view(&mut self, inner: Collected) {
-        let inner = inner.finish();
-        self.needed.tables.extend(inner.tables);
+        let (inner, of_invoker) = inner.settle();
+        self.of_invoker.extend(of_invoker);
+        for check in inner.tables {
+            match check.through {
+                Some(_) => self.needed.tables.push(check),
+                None => self.of_invoker.push(check),
+            }
+        }
         for id in inner.types {
             self.uses_type(id);
         }
@@ -142,7 +152,14 @@ impl Collected {
     }
 
     /// All that is needed.
-    pub(super) fn finish(mut self) -> Needed {
+    pub(super) fn finish(self) -> Needed {
+        let (mut needed, of_invoker) = self.settle();
+        needed.tables.extend(of_invoker);
+        needed
+    }
+
+    /// What is needed, and what of it is asked of the current user in any case.
+    fn settle(mut self) -> (Needed, Vec<AccessCheck>) {
         let named = self.read.take();
         let mut read = HashSet::with_capacity(named.len());
         for mut id in named {
@@ -169,7 +186,7 @@ impl Collected {
             }
         }
         self.needed.types = self.types.into_inner();
-        self.needed
+        (self.needed, self.of_invoker)
     }
 }
 

@@ -73,7 +73,7 @@ impl<'a> Binder<'a> {
         if self.common_tables.len() > outer {
             self.compute_assignments(&mut change);
         }
-        self.settle_common_tables_in(outer, super::with::plans_of(&mut change));
+        self.settle_common_tables_in(outer, super::with::plans_of(&mut change))?;
         Ok(change)
     }
 

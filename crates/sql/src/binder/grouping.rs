@@ -172,29 +172,39 @@ impl<'a> Binder<'a> {
     /// A key: an expression, the name of a column of the input or (failing that) of the result,
     /// or a position.
     fn group_key(&mut self, key: &'a ast::Expr, items: &[Item<'a>]) -> Result<Expr> {
-        let chosen: Option<&Item<'a>> = match &key.kind {
-            A::Number(text) => Some(&items[position(text, items.len(), "GROUP BY", key.span)?]),
+        match &key.kind {
+            A::Number(text) => {
+                let at = position(text, items.len(), "GROUP BY", key.span)?;
+                self.key_of_item(&items[at])
+            }
             A::Column(name) if name.parts.len() == 1 && !self.is_input_column(name) => {
                 let ident = &name.last().name;
                 let mut found = items.iter().filter(|item| match item {
                     Item::Ast(_, name) | Item::Bound(_, name) => name == ident,
                 });
-                match (found.next(), found.next()) {
-                    (Some(only), None) => Some(only),
-                    (Some(_), Some(_)) => return Err(ambiguous(ident, key.span)),
-                    _ => None,
+                let Some(first) = found.next() else {
+                    return self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(key));
+                };
+                let expr = self.key_of_item(first)?;
+                for other in found {
+                    if !self.key_of_item(other)?.is_same(&expr) {
+                        return Err(ambiguous(ident, key.span));
+                    }
                 }
+                Ok(expr)
             }
-            _ => None,
-        };
-        let expr = match chosen {
-            Some(Item::Bound(expr, _)) => expr.clone(),
-            Some(Item::Ast(expr, _)) => {
-                self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(expr))?
+            _ => self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(key)),
+        }
+    }
+
+    /// A select item as a key.
+    fn key_of_item(&mut self, item: &Item<'a>) -> Result<Expr> {
+        match item {
+            Item::Bound(expr, _) => Ok(expr.clone()),
+            Item::Ast(expr, _) => {
+                self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(expr))
             }
-            None => self.in_place(Place::Clause("GROUP BY"), |binder| binder.expr(key))?,
-        };
-        Ok(expr)
+        }
     }
 
     fn is_input_column(&self, name: &ObjectName) -> bool {

@@ -101,7 +101,7 @@ impl<'a> Binder<'a> {
             .unwrap_or_default();
         self.locking = outer_locking;
         let mut bound = result?;
-        self.settle_common_tables(outer_tables, &mut bound.plan);
+        self.settle_common_tables(outer_tables, &mut bound.plan)?;
         Ok(bound)
     }
 
@@ -367,7 +367,7 @@ impl<'a> Binder<'a> {
         let mut keys = Vec::with_capacity(order_by.len());
         for item in order_by {
             let span = item.expr.span;
-            let index = match output_reference(&item.expr, &bound.columns)? {
+            let index = match output_reference(&item.expr, &bound.columns, |_, _| false)? {
                 Some(index) => index,
                 None => match &item.expr.kind {
                     A::Column(name) if name.parts.len() == 1 => {
@@ -580,10 +580,12 @@ pub(super) fn sort_key(item: &OrderItem, expr: Expr) -> SortKey {
     }
 }
 
-/// The result column that an ORDER BY or GROUP BY item names by position or by name.
+/// The result column that an ORDER BY or GROUP BY item names by position or by name. Of several
+/// with the name it is the first, where all are the `same`.
 pub(super) fn output_reference(
     expr: &ast::Expr,
     columns: &[OutputColumn],
+    same: impl Fn(usize, usize) -> bool,
 ) -> Result<Option<usize>> {
     match &expr.kind {
         A::Number(text) => position(text, columns.len(), "ORDER BY", expr.span).map(Some),
@@ -593,13 +595,13 @@ pub(super) fn output_reference(
                 .iter()
                 .enumerate()
                 .filter(|(_, column)| column.name == ident.name);
-            match (found.next(), found.next()) {
-                (Some((index, _)), None) => Ok(Some(index)),
-                (Some((_, first)), Some((_, second))) if first.id != second.id => {
-                    Err(ambiguous(&ident.name, expr.span))
-                }
-                (Some((index, _)), Some(_)) => Ok(Some(index)),
-                _ => Ok(None),
+            let Some((first, column)) = found.next() else {
+                return Ok(None);
+            };
+            if found.all(|(other, of)| of.id == column.id || same(first, other)) {
+                Ok(Some(first))
+            } else {
+                Err(ambiguous(&ident.name, expr.span))
             }
         }
         _ => Ok(None),

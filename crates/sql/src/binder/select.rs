@@ -133,9 +133,10 @@ impl<'a> Binder<'a> {
                 nullable: expr.nullable,
             })
             .collect();
+        let same = |left: usize, right: usize| bound[left].0.is_same(&bound[right].0);
         let mut orders = Vec::with_capacity(order_by.len());
         for item in order_by {
-            orders.push(match output_reference(&item.expr, &columns)? {
+            orders.push(match output_reference(&item.expr, &columns, same)? {
                 Some(index) => Order::Output(index, Some(item)),
                 None => {
                     let expr = self.expr(&item.expr)?;
@@ -279,7 +280,8 @@ impl<'a> Binder<'a> {
     ) -> Result<Vec<Order<'a>>> {
         let mut bound: Vec<Order<'a>> = Vec::with_capacity(keys.len());
         for key in keys {
-            let order = match output_reference(key, columns)? {
+            let same = |left: usize, right: usize| items[left].0.is_same(&items[right].0);
+            let order = match output_reference(key, columns, same)? {
                 Some(index) => Order::Output(index, None),
                 None => {
                     let expr = self.expr(key)?;

@@ -329,7 +329,7 @@ impl<'a> Binder<'a> {
                 .map(|((column, base), step)| (column.id, base.id, step.id, column.data_type))
                 .collect(),
         };
-        self.settle_common_tables(outer_tables, &mut plan);
+        self.settle_common_tables(outer_tables, &mut plan)?;
         Ok((BoundQuery { plan, columns }, true))
     }
 
@@ -378,8 +378,12 @@ impl<'a> Binder<'a> {
 
     /// The WITH queries from `first` on go out of sight: each is put where it is read, or above
     /// `plan`, which reads it.
-    pub(super) fn settle_common_tables(&mut self, first: usize, plan: &mut LogicalPlan) {
-        self.settle_common_tables_in(first, vec![plan]);
+    pub(super) fn settle_common_tables(
+        &mut self,
+        first: usize,
+        plan: &mut LogicalPlan,
+    ) -> Result<()> {
+        self.settle_common_tables_in(first, vec![plan])
     }
 
     /// As [`Binder::settle_common_tables`], for several plans of one statement. The changes in
@@ -388,7 +392,7 @@ impl<'a> Binder<'a> {
         &mut self,
         first: usize,
         mut plans: Vec<&mut LogicalPlan>,
-    ) {
+    ) -> Result<()> {
         let mut changes = std::mem::take(&mut self.changes);
         while self.common_tables.len() > first {
             let Some(table) = self.common_tables.pop() else {
@@ -424,9 +428,15 @@ impl<'a> Binder<'a> {
                 put_in_place(plan, id, &mut Some(definition));
                 continue;
             }
-            if volatile {
+            if volatile && reading.len() > 1 {
                 // Computed twice, it would not be one query.
-                reading.truncate(1);
+                return Err(unsupported(
+                    &format!(
+                        "reading the volatile WITH query \"{}\" in several parts of a statement that changes data is",
+                        table.name.name
+                    ),
+                    table.name.span,
+                ));
             }
             for plan in reading {
                 let input = std::mem::replace(plan, LogicalPlan::one_row());
@@ -439,6 +449,7 @@ impl<'a> Binder<'a> {
             }
         }
         self.changes = changes;
+        Ok(())
     }
 }
 

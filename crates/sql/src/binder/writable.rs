@@ -285,6 +285,7 @@ impl<'a> Binder<'a> {
                 binder.next_column = self.next_column;
                 binder.relations = self.relations;
                 binder.buffers = self.buffers;
+                binder.next_shared = self.next_shared;
                 binder.view_depth = self.view_depth + 1;
                 binder.scopes.push(scope);
                 let bound = binder.in_place(Place::Clause("WHERE"), |binder| {
@@ -293,6 +294,7 @@ impl<'a> Binder<'a> {
                 self.next_column = binder.next_column;
                 self.relations = binder.relations;
                 self.buffers = binder.buffers;
+                self.next_shared = binder.next_shared;
                 let reads = std::mem::take(&mut binder.tables_read);
                 let condition = bound.map_err(|error| {
                     Error::new(error.state(), error.message())

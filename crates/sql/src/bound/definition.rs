@@ -115,6 +115,11 @@ pub enum TypeChange {
         /// Its name from now on.
         name: String,
     },
+    /// What it asks for is so already.
+    Nothing {
+        /// What to say.
+        notice: String,
+    },
 }
 
 /// CREATE TABLE.

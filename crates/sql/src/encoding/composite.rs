@@ -32,12 +32,13 @@ use crate::{
 /// How deep a stored `jsonb` may be nested: deeper than any that is written.
 const MAX_DEPTH: usize = 1_000;
 
-/// The bytes of an array or a `jsonb`; `None` for other values, and an array of arrays.
+/// The bytes of an array or a `jsonb`; `None` for other values, an array of arrays, and a `jsonb`
+/// that is nested deeper than [`decode`] reads.
 pub(crate) fn encode(value: &Value) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match value {
         Value::Array(array) => encode_array(array, &mut out)?,
-        Value::Jsonb(json) => encode_json(json, &mut out),
+        Value::Jsonb(json) => encode_json(json, &mut out, 0)?,
         Value::Object(object) => {
             out.extend_from_slice(&object.oid.to_le_bytes());
             out.extend_from_slice(object.name.as_bytes());
@@ -135,7 +136,10 @@ fn push_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-fn encode_json(json: &Json, out: &mut Vec<u8>) {
+fn encode_json(json: &Json, out: &mut Vec<u8>, depth: usize) -> Option<()> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
     match json {
         Json::Null => out.push(0),
         Json::Bool(truth) => out.push(1 + u8::from(*truth)),
@@ -154,19 +158,20 @@ fn encode_json(json: &Json, out: &mut Vec<u8>) {
         Json::Array(elements) => {
             out.push(5);
             write_varint(elements.len() as u64, out);
-            elements
-                .iter()
-                .for_each(|element| encode_json(element, out));
+            for element in elements {
+                encode_json(element, out, depth + 1)?;
+            }
         }
         Json::Object(members) => {
             out.push(6);
             write_varint(members.len() as u64, out);
             for (key, value) in members {
                 push_text(key, out);
-                encode_json(value, out);
+                encode_json(value, out, depth + 1)?;
             }
         }
     }
+    Some(())
 }
 
 fn read_len(bytes: &[u8], at: &mut usize) -> Option<usize> {
@@ -256,6 +261,20 @@ mod tests {
             "{\"a\":[1,2.50,null,true,\"x\"],\"bb\":{\"c\":-1e20}}",
             DataType::Jsonb,
         );
+    }
+
+    #[test]
+    fn what_is_too_deep_to_be_read_is_not_written() {
+        let nested = |levels: usize| {
+            (0..levels).fold(Value::Jsonb(Box::new(Json::Null)), |inner, _| match inner {
+                Value::Jsonb(json) => Value::Jsonb(Box::new(Json::Array(vec![*json]))),
+                other => other,
+            })
+        };
+        let deepest = nested(MAX_DEPTH);
+        let bytes = encode(&deepest).expect("bytes");
+        assert_eq!(decode(DataType::Jsonb, &bytes), Some(deepest));
+        assert_eq!(encode(&nested(MAX_DEPTH + 1)), None);
     }
 
     #[test]

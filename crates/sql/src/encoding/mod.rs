@@ -39,6 +39,12 @@ pub(crate) fn corrupt(what: &str) -> Error {
 /// A value of another type than its column: a bug of ours, caught before it is stored.
 #[cold]
 pub(crate) fn wrong_type(data_type: crate::DataType, value: &crate::Value) -> Error {
+    // A program may hand in a tree of any depth.
+    if let crate::Value::Jsonb(json) = value
+        && let Err(error) = json.check_depth()
+    {
+        return error;
+    }
     Error::new(
         SqlState::INTERNAL_ERROR,
         format!("a value of another type reached a column of type {data_type}: {value:?}"),

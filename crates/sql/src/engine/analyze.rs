@@ -40,7 +40,8 @@ fn named(catalog: &dyn CatalogReader, name: &str) -> Result<Arc<Table>> {
 }
 
 impl Session {
-    /// Collects the planner's statistics of a table; of all tables for `None`.
+    /// Collects the planner's statistics of a table; for `None`, of all tables that belong to the
+    /// session's role.
     ///
     /// # Errors
     /// 42P01 where there is no such table; whatever reading it fails with.
@@ -55,7 +56,8 @@ impl Session {
         Ok(())
     }
 
-    /// Collects statistics of tables; of all where none is named.
+    /// Collects statistics of tables; where none is named, of all that are the session's role's to
+    /// analyze.
     pub(super) fn analyze_tables(
         &mut self,
         transaction: &Transaction,
@@ -63,8 +65,10 @@ impl Session {
     ) -> Result<StatementResult> {
         let catalog = self.catalog();
         let handles: Vec<Arc<TableHandle>> = if tables.is_empty() {
-            let stored = |handle: &&Arc<TableHandle>| handle.table.view().is_none();
-            catalog.handles().filter(stored).cloned().collect()
+            let may = |handle: &&Arc<TableHandle>| {
+                handle.table.view().is_none() && self.may_maintain(&catalog, &handle.table)
+            };
+            catalog.handles().filter(may).cloned().collect()
         } else {
             tables
                 .iter()

@@ -1,7 +1,10 @@
 //! NOT NULL, CHECK and key violations, worded as PostgreSQL words them.
 
+use std::sync::Arc;
+
 use crate::{
     Error, Result, SqlState, Value,
+    catalog::{Table, access::Privileges},
     encoding::row::row_number_key,
     engine::table::{IndexHandle, TableHandle},
     eval::EvalContext,
@@ -38,7 +41,7 @@ impl TableHandle {
         }
         for (column, value) in self.table.columns.iter().zip(row) {
             if column.not_null && matches!(value, Value::Null) {
-                return Err(Error::new(
+                let error = Error::new(
                     SqlState::NOT_NULL_VIOLATION,
                     format!(
                         "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
@@ -46,14 +49,14 @@ impl TableHandle {
                     ),
                 )
                 .of_table(&self.table.schema, &self.table.name)
-                .of_column(&column.name)
-                .detail(failing_row(row)));
+                .of_column(&column.name);
+                return Err(self.with_row(error, row, eval));
             }
         }
         for (name, check) in &self.checks {
             // A check that is NULL holds.
             if check.eval_predicate(row, eval)? == Some(false) {
-                return Err(Error::new(
+                let error = Error::new(
                     SqlState::CHECK_VIOLATION,
                     format!(
                         "new row for relation \"{}\" violates check constraint \"{name}\"",
@@ -61,24 +64,78 @@ impl TableHandle {
                     ),
                 )
                 .of_table(&self.table.schema, &self.table.name)
-                .of_constraint(name)
-                .detail(failing_row(row)));
+                .of_constraint(name);
+                return Err(self.with_row(error, row, eval));
             }
         }
         for check in &self.partition_checks {
             if !check.holds(row, eval)? {
-                return Err(Error::new(
+                let error = Error::new(
                     SqlState::CHECK_VIOLATION,
                     format!(
                         "new row for relation \"{}\" violates partition constraint",
                         self.table.name
                     ),
                 )
-                .of_table(&self.table.schema, &self.table.name)
-                .detail(failing_row(row)));
+                .of_table(&self.table.schema, &self.table.name);
+                return Err(self.with_row(error, row, eval));
             }
         }
         Ok(())
+    }
+
+    /// The error of a row that was refused, with as much of the row in its DETAIL as the session's
+    /// role may read.
+    #[cold]
+    pub(crate) fn with_row(&self, error: Error, row: &[Value], eval: &EvalContext<'_>) -> Error {
+        match self.shown_row(row, eval) {
+            Some(detail) => error.detail(detail),
+            None => error,
+        }
+    }
+
+    /// `None` where the role may read none of it.
+    fn shown_row(&self, row: &[Value], eval: &EvalContext<'_>) -> Option<String> {
+        let view = eval.session.system_view().ok()?;
+        let rights = view.catalog.access.rights(view.reader);
+        // What may be read of a table may be read of those that are made of it.
+        let mut tables = vec![Arc::clone(&self.table)];
+        let mut at = 0;
+        while let Some(table) = tables.get(at).cloned() {
+            at += 1;
+            for parent in table
+                .parents
+                .iter()
+                .filter_map(|id| view.catalog.handle(*id))
+            {
+                if !tables.iter().any(|known| known.id == parent.table.id) {
+                    tables.push(Arc::clone(&parent.table));
+                }
+            }
+        }
+        let may_read = |table: &Table, name: &str| {
+            let column = table.column(name).and_then(|at| table.columns.get(at));
+            column.is_some_and(|column| {
+                rights.on_columns(table.id, Privileges::SELECT, &[column.number])
+            })
+        };
+        let (names, values): (Vec<&str>, Vec<String>) = self
+            .table
+            .columns
+            .iter()
+            .zip(row)
+            .filter(|(column, _)| tables.iter().any(|table| may_read(table, &column.name)))
+            .map(|(column, value)| (column.name.as_str(), shown(value)))
+            .unzip();
+        let values = values.join(", ");
+        if names.is_empty() {
+            None
+        } else if names.len() == self.table.columns.len() {
+            Some(format!("Failing row contains ({values})."))
+        } else {
+            let names = names.join(", ");
+            Some(format!("Failing row contains ({names}) = ({values})."))
+        }
     }
 
     /// The error of a row whose primary key is there already.
@@ -145,9 +202,4 @@ pub(crate) fn shown(value: &Value) -> String {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
     }
-}
-
-pub(crate) fn failing_row(row: &[Value]) -> String {
-    let values: Vec<String> = row.iter().map(shown).collect();
-    format!("Failing row contains ({}).", values.join(", "))
 }

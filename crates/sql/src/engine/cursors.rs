@@ -9,18 +9,23 @@ use crate::{
         SessionStatement, SetScope, Statement, StatementKind, TypeName,
     },
     binder::{BindOptions, CursorPosition, ROW_KEY},
-    catalog::TableId,
+    bound::BoundStatement,
+    catalog::{Table, TableId},
     engine::{
         describe::columns_of,
+        notice::Notice,
         prepared::{Action, Prepared},
         query::Started,
         rows::{ResultColumn, Rows},
         session::{Session, StatementResult},
-        settings::Settings,
+        table::TableHandle,
         temporary,
     },
     executor::{MemoryMeter, row_bytes},
 };
+
+/// Prepared statements of a session. PREPARE of more is refused.
+const MAX_PREPARED: usize = 16 << 10;
 
 /// What a session has made that other statements name.
 #[derive(Debug, Default)]
@@ -242,36 +247,65 @@ impl Session {
             } => self.set_role(*scope, *authorization, role.as_ref()),
             SessionStatement::Listen(channel) => self.listen(&channel.name),
             SessionStatement::Unlisten(channel) => {
-                Ok(self.unlisten(channel.as_ref().map(|channel| channel.name.as_str())))
+                self.unlisten(channel.as_ref().map(|channel| channel.name.as_str()))
             }
             SessionStatement::Notify { channel, payload } => {
                 self.notify(&channel.name, payload.as_deref().unwrap_or_default())
             }
             SessionStatement::Discard(what) => self.discard(*what),
-            SessionStatement::Vacuum { tables, analyze } => {
-                if self.in_transaction() {
+            SessionStatement::Vacuum { tables, analyze } => self.vacuum(tables, *analyze),
+        }
+    }
+
+    /// VACUUM of these tables, or of all: those that are not the role's to vacuum are skipped.
+    fn vacuum(&mut self, names: &[ObjectName], analyze: bool) -> Result<StatementResult> {
+        if self.in_transaction() {
+            return Err(Error::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "VACUUM cannot run inside a transaction block",
+            ));
+        }
+        let catalog = self.catalog();
+        let mut tables: Vec<Arc<TableHandle>> = names
+            .iter()
+            .map(|name| self.table_named(&name.to_string()))
+            .collect::<Result<_>>()?;
+        if names.is_empty() {
+            let stored = |handle: &&Arc<TableHandle>| handle.table.view().is_none();
+            tables.extend(catalog.handles().filter(stored).cloned());
+        }
+        let mut notices = Vec::new();
+        tables.retain(|handle| {
+            let may = self.may_maintain(&catalog, &handle.table);
+            if !may {
+                notices.push(Notice::warning(format!(
+                    "skipping \"{}\" --- only table or database owner can vacuum it",
+                    handle.table.name
+                )));
+            }
+            may
+        });
+        // What has been skipped altogether moves nothing.
+        if notices.is_empty() || !tables.is_empty() {
+            // Old versions are pruned as pages are written; what is written now is pruned now.
+            self.database.checkpoint()?;
+        }
+        if analyze && !tables.is_empty() {
+            self.define(|catalog| {
+                let left: Vec<Arc<Table>> = tables
+                    .iter()
+                    .filter_map(|handle| catalog.table_by_id(handle.table.id))
+                    .collect();
+                if left.is_empty() {
                     return Err(Error::new(
-                        SqlState::ACTIVE_SQL_TRANSACTION,
-                        "VACUUM cannot run inside a transaction block",
+                        SqlState::UNDEFINED_TABLE,
+                        "the tables do not exist any more",
                     ));
                 }
-                let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
-                for name in &names {
-                    self.table_named(name)?;
-                }
-                // Old versions are pruned as pages are written; what is written now is pruned now.
-                self.database.checkpoint()?;
-                if *analyze {
-                    if names.is_empty() {
-                        self.analyze(None)?;
-                    }
-                    for name in &names {
-                        self.analyze(Some(name))?;
-                    }
-                }
-                Ok(StatementResult::done("VACUUM"))
-            }
+                Ok((BoundStatement::Analyze { tables: left }, None))
+            })?;
         }
+        Ok(StatementResult::noted("VACUUM", notices))
     }
 
     fn prepare_named(
@@ -287,6 +321,14 @@ impl Session {
                 format!("prepared statement \"{}\" already exists", name.name),
             )
             .at(name.span));
+        }
+        if self.objects.prepared.len() >= MAX_PREPARED {
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                format!("a session has at most {MAX_PREPARED} prepared statements"),
+            )
+            .at(name.span)
+            .hint("Forget those that are not needed with DEALLOCATE."));
         }
         let catalog = self.catalog();
         let path = Arc::clone(&self.settings.search_path);
@@ -447,7 +489,7 @@ impl Session {
             self.note_stale(&mut replans)?;
         };
         let mut rows = rows.without_failing();
-        let mut memory = MemoryMeter::of(self.database.store().memory(), "cursor")?;
+        let mut memory = MemoryMeter::of(self.memory_budget(), "cursor")?;
         let mut columns = rows.columns().to_vec();
         let has_keys = columns.last().is_some_and(|column| column.name == ROW_KEY);
         if has_keys {
@@ -641,9 +683,9 @@ impl Session {
                 }
                 self.objects = SessionObjects::default();
                 self.sequences.forget();
-                self.unlisten(None);
+                self.unlisten(None)?;
                 self.discard_temporary()?;
-                self.replace_settings(Settings::default());
+                self.reset_settings();
                 self.set_role(SetScope::Session, true, None)?;
                 "DISCARD ALL"
             }

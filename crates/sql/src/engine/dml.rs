@@ -11,7 +11,7 @@ use crate::{
     engine::{
         change::{
             ChangeAction, ChangeKind,
-            apply::{Applied, apply, carry_out, prepare},
+            apply::{Applied, TakenRows, Work, apply, carry_out, prepare, returned_before},
         },
         error::txn_error,
         prepared::{Action, Planned, Prepared},
@@ -97,7 +97,9 @@ impl Session {
                     self.note_stale(&mut replans)?;
                     held = transaction;
                 }
-                Err(error) if self.open.is_none() && error.is_retryable() && backoff.pause() => {}
+                Err(error) if self.open.is_none() && error.is_retryable() && backoff.pause() => {
+                    self.forget_messages();
+                }
                 Err(error) => return Err(error),
             }
             (planned, params) = self.planned(prepared, params)?;
@@ -175,7 +177,9 @@ impl Session {
     }
 
     /// Runs the changes and what reads them within the context's transaction. Every part sees the
-    /// tables as they were before the statement: the changes of WITH are written last.
+    /// tables as they were before the statement: nothing is written before all parts have read,
+    /// and keys are checked when all is written. A row that several parts would change is left to
+    /// the first.
     pub(super) fn run_action(
         &mut self,
         action: &Action,
@@ -199,17 +203,30 @@ impl Session {
                 })
             }
             Action::With { changes, statement } => {
-                let mut waiting = Vec::with_capacity(changes.len());
+                let mut taken = TakenRows::default();
+                let mut parts = Vec::with_capacity(changes.len() + 1);
                 for (slot, change) in changes {
-                    let (work, applied) = prepare(self, change, context)?;
-                    context.put_aside(*slot, applied.rows.unwrap_or_default());
-                    waiting.extend(work.map(|work| (change, work)));
+                    let work = prepare(self, change, &mut taken, context)?;
+                    let (work, rows) = returned_before(self, change, work, context)?;
+                    context.put_aside(*slot, rows.unwrap_or_default());
+                    parts.push((change, work));
                 }
-                let applied = self.run_action(statement, context)?;
-                for (change, work) in waiting {
-                    carry_out(self, change, work, context)?;
+                let Action::Change(change) = &**statement else {
+                    let applied = self.run_action(statement, context)?;
+                    carry_out(self, parts, false, context)?;
+                    return Ok(applied);
+                };
+                let change: &ChangeAction = change;
+                let work = prepare(self, change, &mut taken, context)?;
+                // Which rows are in the way of others shows when those of WITH are written.
+                if matches!(work, Work::Upsert(_)) {
+                    parts.push((change, work));
+                    return carry_out(self, parts, true, context);
                 }
-                Ok(applied)
+                let (work, rows) = returned_before(self, change, work, context)?;
+                parts.push((change, work));
+                let affected = carry_out(self, parts, false, context)?.affected;
+                Ok(Applied { affected, rows })
             }
             _ => Err(Error::new(
                 SqlState::INTERNAL_ERROR,

@@ -1,8 +1,9 @@
 //! LISTEN and NOTIFY: messages between the sessions of a database.
 //!
 //! A message leaves when the transaction that sent it commits, once for each listener, and never
-//! when it is rolled back. Listening begins and ends with a commit too. Messages wait in the
-//! listener's own queue until it takes them: [`Session::take_notifications`].
+//! when it is rolled back; outside a block the statement is the transaction. Listening begins and
+//! ends with a commit too. Messages wait in the listener's own queue until it takes them:
+//! [`Session::take_notifications`].
 
 use std::{
     collections::VecDeque,
@@ -13,12 +14,17 @@ use std::{
     },
 };
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use crate::{
     Error, Result, SqlState,
-    engine::session::{Session, StatementResult},
+    bound::Needed,
+    engine::{
+        rows::Rows,
+        session::{Session, StatementResult},
+    },
+    executor::{MemoryMeter, row_bytes},
 };
 
 /// Bytes of a message, as in PostgreSQL.
@@ -27,6 +33,13 @@ const MAX_PAYLOAD: usize = 7999;
 const MAX_CHANNEL: usize = 63;
 /// Messages that wait for one listener. More are refused to whoever sends them.
 const MAX_WAITING: usize = 16 << 10;
+/// Bytes of what waits for the end of one transaction, with [`INTENT_BYTES`] for each of them.
+const MAX_INTENDED: usize = 16 << 20;
+/// What one costs beside its text.
+const INTENT_BYTES: usize = 64;
+
+/// The function that sends messages.
+const NOTIFY_FUNCTION: &str = "pg_notify";
 
 /// A message that another session has sent, or this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +132,7 @@ impl Channels {
 }
 
 /// What a transaction does about messages when it commits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Intent {
     Listen(String),
     /// `None`: every channel.
@@ -130,21 +143,47 @@ enum Intent {
     },
 }
 
+impl Intent {
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Intent::Listen(channel) | Intent::Unlisten(Some(channel)) => channel.len(),
+            Intent::Unlisten(None) => 0,
+            Intent::Notify { channel, payload } => channel.len() + payload.len(),
+        };
+        text + INTENT_BYTES
+    }
+}
+
 /// A session's part: its queue, and what waits for the end of its transaction.
 #[derive(Default)]
 pub(crate) struct Outbox {
     mailbox: Arc<Mailbox>,
     state: Mutex<State>,
+    /// Whether a transaction is open, be it that of one statement.
+    in_transaction: AtomicBool,
     /// Whether the state holds anything: transactions without messages look only here.
     used: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
-    in_block: bool,
     intents: Vec<Intent>,
+    /// The messages among them.
+    messages: HashSet<Intent>,
+    /// What they take.
+    bytes: usize,
     /// Savepoints, with how much waited then.
     marks: Vec<(String, usize)>,
+}
+
+impl State {
+    /// Forgets all but the first `count`.
+    fn truncate(&mut self, count: usize) {
+        for intent in self.intents.drain(count.min(self.intents.len())..) {
+            self.bytes = self.bytes.saturating_sub(intent.bytes());
+            self.messages.remove(&intent);
+        }
+    }
 }
 
 impl fmt::Debug for Outbox {
@@ -181,22 +220,35 @@ impl Outbox {
             channel: channel.to_owned(),
             payload: payload.to_owned(),
         };
-        self.intend(channels, process, intent);
-        Ok(())
+        self.intend(channels, process, intent)
     }
 
-    fn intend(&self, channels: &Channels, process: i32, intent: Intent) {
-        let mut state = self.state.lock();
-        if !state.in_block {
-            drop(state);
-            return self.fulfil(channels, process, vec![intent]);
+    fn intend(&self, channels: &Channels, process: i32, intent: Intent) -> Result<()> {
+        if !self.in_transaction.load(Ordering::Relaxed) {
+            self.fulfil(channels, process, vec![intent]);
+            return Ok(());
         }
+        let mut state = self.state.lock();
+        let is_message = matches!(intent, Intent::Notify { .. });
         // The same message twice in a transaction is sent once.
-        if matches!(intent, Intent::Notify { .. }) && state.intents.contains(&intent) {
-            return;
+        if is_message && state.messages.contains(&intent) {
+            return Ok(());
+        }
+        let bytes = state.bytes + intent.bytes();
+        if bytes > MAX_INTENDED {
+            return Err(Error::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "too many messages wait for the end of the transaction",
+            )
+            .hint("Commit between them."));
+        }
+        state.bytes = bytes;
+        if is_message {
+            state.messages.insert(intent.clone());
         }
         state.intents.push(intent);
         self.used.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     fn fulfil(&self, channels: &Channels, process: i32, intents: Vec<Intent>) {
@@ -218,24 +270,30 @@ impl Outbox {
         }
     }
 
-    /// A transaction block begins.
+    /// A transaction begins: a block, or a statement outside one.
     pub(crate) fn begin(&self) {
-        self.state.lock().in_block = true;
+        self.in_transaction.store(true, Ordering::Relaxed);
     }
 
-    /// The transaction block has ended.
+    /// The transaction has ended.
     pub(crate) fn end(&self, channels: &Channels, process: i32, committed: bool) {
-        let mut state = self.state.lock();
-        state.in_block = false;
-        if !self.used.swap(false, Ordering::Relaxed) {
-            state.marks.clear();
-            return;
-        }
-        let State { intents, .. } = std::mem::take(&mut *state);
-        drop(state);
+        self.in_transaction.store(false, Ordering::Relaxed);
+        let intents = self.take();
         if committed {
             self.fulfil(channels, process, intents);
         }
+    }
+
+    /// Forgets what waits for the end of the transaction, which begins anew.
+    pub(crate) fn forget(&self) {
+        self.take();
+    }
+
+    fn take(&self) -> Vec<Intent> {
+        if !self.used.swap(false, Ordering::Relaxed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.state.lock()).intents
     }
 
     /// SAVEPOINT.
@@ -243,6 +301,7 @@ impl Outbox {
         let mut state = self.state.lock();
         let count = state.intents.len();
         state.marks.push((name.to_owned(), count));
+        self.used.store(true, Ordering::Relaxed);
     }
 
     /// ROLLBACK TO SAVEPOINT.
@@ -251,10 +310,15 @@ impl Outbox {
         if let Some(at) = state.marks.iter().rposition(|(known, _)| known == name) {
             state.marks.truncate(at + 1);
             if let Some(count) = state.marks.get(at).map(|(_, count)| *count) {
-                state.intents.truncate(count);
+                state.truncate(count);
             }
         }
     }
+}
+
+/// Whether a statement may send messages itself.
+pub(super) fn notifies(needed: &Needed) -> bool {
+    needed.functions.iter().any(|name| name == NOTIFY_FUNCTION)
 }
 
 fn check_channel(channel: &str) -> Result<()> {
@@ -269,25 +333,70 @@ fn check_channel(channel: &str) -> Result<()> {
 }
 
 impl Session {
-    fn intend(&mut self, intent: Intent) {
+    fn intend(&mut self, intent: Intent) -> Result<()> {
         // A session for one statement could not listen: it gets a queue of its own.
         self.own_sequences();
-        if let Some(system) = &self.info.system {
-            let channels = &self.database.inner.channels;
-            system.outbox().intend(channels, self.info.backend, intent);
+        match &self.info.system {
+            Some(system) => {
+                let channels = &self.database.inner.channels;
+                system.outbox().intend(channels, self.info.backend, intent)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a statement outside a block that sends messages: they leave when all of it is done.
+    pub(super) fn sending(
+        &mut self,
+        run: impl FnOnce(&mut Session) -> Result<StatementResult>,
+    ) -> Result<StatementResult> {
+        // What statements for themselves have in common is not theirs to begin and end.
+        self.own_sequences();
+        if let Some(system) = self.own_system() {
+            system.outbox().begin();
+        }
+        let result = run(self).and_then(|result| self.read_whole(result));
+        self.end_messages(result.is_ok());
+        result
+    }
+
+    /// The result with its rows read: computing them is part of the statement.
+    fn read_whole(&self, result: StatementResult) -> Result<StatementResult> {
+        let mut rows = match result {
+            StatementResult::Rows(rows) => rows,
+            other => return Ok(other),
+        };
+        let mut memory = MemoryMeter::of(self.memory_budget(), "result")?;
+        let mut kept = Vec::new();
+        let mut row = Vec::new();
+        while rows.next_into(&mut row)? {
+            memory.grow(row_bytes(&row))?;
+            kept.push(std::mem::take(&mut row));
+        }
+        let fixed = Rows::fixed(rows.columns().to_vec(), kept);
+        Ok(StatementResult::Rows(match rows.tag() {
+            Some(tag) => fixed.with_tag(tag.to_owned()),
+            None => fixed,
+        }))
+    }
+
+    /// Forgets what a statement outside a block has sent: it is tried again.
+    pub(super) fn forget_messages(&self) {
+        if let Some(system) = self.own_system() {
+            system.outbox().forget();
         }
     }
 
     pub(super) fn listen(&mut self, channel: &str) -> Result<StatementResult> {
         check_channel(channel)?;
-        self.intend(Intent::Listen(channel.to_owned()));
+        self.intend(Intent::Listen(channel.to_owned()))?;
         Ok(StatementResult::done("LISTEN"))
     }
 
     /// UNLISTEN; `None`: every channel.
-    pub(super) fn unlisten(&mut self, channel: Option<&str>) -> StatementResult {
-        self.intend(Intent::Unlisten(channel.map(str::to_owned)));
-        StatementResult::done("UNLISTEN")
+    pub(super) fn unlisten(&mut self, channel: Option<&str>) -> Result<StatementResult> {
+        self.intend(Intent::Unlisten(channel.map(str::to_owned)))?;
+        Ok(StatementResult::done("UNLISTEN"))
     }
 
     pub(super) fn notify(&mut self, channel: &str, payload: &str) -> Result<StatementResult> {
@@ -423,5 +532,57 @@ mod tests {
         assert_eq!(full.unwrap_err().state(), SqlState("54000"));
         drop(session);
         db.execute("NOTIFY a", ()).unwrap();
+    }
+
+    #[test]
+    fn a_statement_alone_sends_when_it_is_done() {
+        let db = Database::in_memory().unwrap();
+        db.execute("CREATE TABLE t (n int)", ()).unwrap();
+        let mut listener = db.session();
+        listener.execute("LISTEN a", ()).unwrap();
+        let mut session = db.session();
+        let sent = "pg_notify('a', (1 / (2 - n))::text)";
+        let insert = |last: u32| {
+            format!("INSERT INTO t SELECT n FROM generate_series(0, {last}) n RETURNING {sent}")
+        };
+        let select = |last: u32| format!("SELECT {sent} FROM generate_series(0, {last}) n");
+        // The row of 2 divides by zero: what those before it have sent is forgotten.
+        for sql in [insert(2), select(2)] {
+            assert!(session.execute(&sql, ()).is_err());
+            assert!(db.execute(&sql, ()).is_err());
+            assert!(payloads(&mut listener).is_empty(), "{sql}");
+        }
+        for sql in [insert(1), select(1)] {
+            session.execute(&sql, ()).unwrap();
+            assert_eq!(payloads(&mut listener), ["a 0", "a 1"], "{sql}");
+            db.execute(&sql, ()).unwrap();
+            assert_eq!(payloads(&mut listener), ["a 0", "a 1"], "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_waits_for_a_commit_is_bounded() {
+        let db = Database::in_memory().unwrap();
+        let mut listener = db.session();
+        listener.execute("LISTEN a", ()).unwrap();
+        let mut session = db.session();
+        let send = |count: u32| {
+            format!(
+                "SELECT pg_notify('a', n::text || repeat('x', 7900)) \
+                 FROM generate_series(1, {count}) n"
+            )
+        };
+        session.begin().unwrap();
+        let error = session.execute(&send(3000), ()).unwrap_err();
+        assert_eq!(error.state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+        session.rollback().unwrap();
+        // What a savepoint takes back makes room.
+        session.begin().unwrap();
+        session.execute("SAVEPOINT s", ()).unwrap();
+        session.execute(&send(1500), ()).unwrap();
+        session.execute("ROLLBACK TO s", ()).unwrap();
+        session.execute(&send(1500), ()).unwrap();
+        session.commit().unwrap();
+        assert_eq!(payloads(&mut listener).len(), 1500);
     }
 }

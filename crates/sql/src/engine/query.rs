@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustling_storage::MemoryBudget;
 use rustling_txn::Transaction;
 
 use crate::{
@@ -61,14 +62,16 @@ impl Session {
             env: inner.env.clone(),
             spill: inner.spill.clone(),
             shared: SharedTables::default(),
-            memory: self
-                .memory
-                .as_ref()
-                .unwrap_or_else(|| inner.manager.store().memory())
-                .clone(),
+            memory: self.memory_budget().clone(),
             buffers: Vec::new(),
             measurements,
         }
+    }
+
+    /// The memory that its statements may use.
+    pub(super) fn memory_budget(&self) -> &MemoryBudget {
+        let shared = self.database.inner.manager.store().memory();
+        self.memory.as_ref().unwrap_or(shared)
     }
 
     /// A transaction for a statement that reads: the open block's, with its statement begun,

@@ -26,9 +26,29 @@ const SHOWN_BYTES: usize = 16 << 10;
 pub(crate) struct ServedSessions {
     next: AtomicU64,
     sessions: Mutex<HashMap<u64, Weak<SessionActivity>>>,
+    /// Those that have logged in, by their role.
+    logins: Mutex<HashMap<RoleId, Vec<Weak<Login>>>>,
 }
 
+/// Counts a session among those of its role for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Login;
+
 impl ServedSessions {
+    /// Counts a session of a role; `None` where it has as many as `limit` says (negative: any
+    /// number).
+    pub(crate) fn log_in(&self, role: RoleId, limit: i32) -> Option<Arc<Login>> {
+        let mut logins = self.logins.lock();
+        let of_role = logins.entry(role).or_default();
+        of_role.retain(|known| known.strong_count() > 0);
+        if usize::try_from(limit).is_ok_and(|limit| of_role.len() >= limit) {
+            return None;
+        }
+        let login = Arc::new(Login);
+        of_role.push(Arc::downgrade(&login));
+        Some(login)
+    }
+
     fn enter(&self, activity: &Arc<SessionActivity>) {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         let mut sessions = self.sessions.lock();

@@ -21,11 +21,12 @@ use crate::{
         error::txn_error,
         foreign_keys::ConstraintModes,
         notice::Notice,
+        notifications::notifies,
         prepared::{Action, PlanOptions, Planned, Prepared, Statement},
         result::needs_client,
         rows::Rows,
         sequences::SessionSequences,
-        served_activity::SessionActivity,
+        served_activity::{Login, SessionActivity},
         session_settings::SavedSettings,
         settings::Settings,
         system::SessionSystem,
@@ -78,6 +79,8 @@ pub struct Session {
     pub(super) memory: Option<MemoryBudget>,
     /// What is told of it while a client is served.
     pub(super) activity: Option<Arc<SessionActivity>>,
+    /// Its place among the sessions of the role that it has logged in as.
+    pub(super) login: Option<Arc<Login>>,
     /// Counts the changes of settings.
     pub(super) settings_version: u64,
 }
@@ -114,6 +117,7 @@ impl Session {
             saved: None,
             memory: None,
             activity: None,
+            login: None,
             settings_version: 0,
             database,
         }
@@ -312,7 +316,7 @@ impl Session {
     ///
     /// # Errors
     /// What the commit fails with; 25P02 where the block has failed (it is rolled back then);
-    /// 55006 where rows of it are still being read.
+    /// 55006 where rows of it are still being read: the block stays open.
     pub fn commit(&mut self) -> Result<()> {
         let failed = self.transaction_failed();
         self.end(!failed)?;
@@ -326,7 +330,7 @@ impl Session {
     /// Rolls the transaction block back; does nothing where none is open.
     ///
     /// # Errors
-    /// 55006 where rows of it are still being read.
+    /// 55006 where rows of it are still being read: the block stays open.
     pub fn rollback(&mut self) -> Result<()> {
         self.end(false)
     }
@@ -348,7 +352,7 @@ impl Session {
     }
 
     /// Sends the messages of a transaction that has ended, or forgets them.
-    fn end_messages(&self, committed: bool) {
+    pub(super) fn end_messages(&self, committed: bool) {
         if let Some(system) = self.own_system() {
             let channels = &self.database.inner.channels;
             system.outbox().end(channels, self.info.backend, committed);
@@ -356,9 +360,11 @@ impl Session {
     }
 
     pub(super) fn end(&mut self, commit: bool) -> Result<()> {
-        if self.open.is_none() {
+        let Some(open) = &self.open else {
             return Ok(());
-        }
+        };
+        // Before anything is done for the end: the block goes on then.
+        open.may_end()?;
         let commit = if commit {
             let result = self.before_commit();
             if let Err(error) = result {
@@ -471,7 +477,14 @@ impl Session {
         });
         self.cancel.reset(waits);
         self.take_changed_settings()?;
+        let alone = self.open.is_none();
+        if alone && let Some(system) = self.own_system() {
+            system.outbox().begin();
+        }
         let result = self.dispatch(prepared, params);
+        if alone {
+            self.end_messages(result.is_ok());
+        }
         result.map_err(|error| self.failing(error))
     }
 
@@ -493,6 +506,18 @@ impl Session {
             return self.explain_named(explain, name, arguments);
         }
         let (planned, params) = self.planned(prepared, params)?;
+        if self.open.is_none() && notifies(&planned.needed) {
+            return self.sending(|session| session.run_planned(prepared, planned, params));
+        }
+        self.run_planned(prepared, planned, params)
+    }
+
+    fn run_planned(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        planned: Arc<Planned>,
+        params: Vec<Value>,
+    ) -> Result<StatementResult> {
         match &planned.action {
             Action::Query(_) => {
                 let rows = self.run_query(prepared, planned, params)?;
@@ -602,7 +627,7 @@ impl Session {
                 Ok(StatementResult::done(tag))
             }
             BoundStatement::ResetAll => {
-                self.replace_settings(Settings::default());
+                self.reset_settings();
                 Ok(StatementResult::done("RESET"))
             }
             BoundStatement::Show { name: Some(name) } => {
@@ -633,6 +658,12 @@ impl Session {
                 deferred,
             } => self.set_constraints(constraints, *all, *deferred),
             BoundStatement::Checkpoint => {
+                if !self.is_superuser() {
+                    return Err(Error::new(
+                        SqlState::INSUFFICIENT_PRIVILEGE,
+                        "must be superuser to do CHECKPOINT",
+                    ));
+                }
                 self.database.checkpoint()?;
                 Ok(StatementResult::done("CHECKPOINT"))
             }

@@ -115,8 +115,25 @@ impl Session {
         self.authorization_changed();
     }
 
+    /// RESET ALL: every setting as the session began with it; within an open block rolled back with
+    /// it.
+    pub(super) fn reset_settings(&mut self) {
+        let first = self.settings.at_first();
+        if self.in_transaction() {
+            let before = (self.settings.clone(), self.authorization);
+            let saved = self.saved.get_or_insert_with(|| {
+                Box::new(SavedSettings {
+                    committed: before.clone(),
+                    rolled_back: before,
+                })
+            });
+            saved.committed.0 = first.clone();
+        }
+        self.replace_settings(first);
+    }
+
     /// Other settings from now on.
-    pub(super) fn replace_settings(&mut self, settings: Settings) {
+    fn replace_settings(&mut self, settings: Settings) {
         self.settings = settings;
         self.settings_changed();
     }

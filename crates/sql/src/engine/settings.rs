@@ -474,6 +474,15 @@ impl Settings {
             .set(name, Some(value))
     }
 
+    /// What RESET ALL makes of them: as they were when the session began.
+    pub(crate) fn at_first(&self) -> Settings {
+        let first = self.reset.as_deref().cloned().unwrap_or_default();
+        Settings {
+            reset: self.reset.clone(),
+            ..first
+        }
+    }
+
     /// SHOW name.
     pub(crate) fn show(&self, name: &str) -> Result<String> {
         let name = canonical(name);

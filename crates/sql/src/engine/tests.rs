@@ -399,3 +399,86 @@ fn results_say_what_was_done() {
         other => panic!("{other:?}"),
     }
 }
+
+fn shown(session: &mut Session, setting: &str) -> String {
+    let rows = session.query(&format!("SHOW {setting}"), ()).unwrap();
+    rows.read_all::<(String,)>().unwrap()[0].0.clone()
+}
+
+#[test]
+fn reset_all_goes_back_to_what_the_session_began_with() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session.set_default("statement_timeout", "5s").unwrap();
+    session.set_default("application_name", "app").unwrap();
+    let settings = ["statement_timeout", "application_name", "lock_timeout"];
+    let all = |session: &mut Session| settings.map(|setting| shown(session, setting));
+    let first = all(&mut session);
+    assert_eq!(first, ["5s", "app", "0"]);
+    let change = "SET statement_timeout = 0; SET application_name = 'x'; SET lock_timeout = '1s'";
+    for reset in ["RESET ALL", "DISCARD ALL", "BEGIN; RESET ALL; COMMIT"] {
+        session.execute_script(change).unwrap();
+        session.execute_script(reset).unwrap();
+        assert_eq!(all(&mut session), first, "{reset}");
+        session
+            .execute_script("SET statement_timeout = 0; RESET statement_timeout")
+            .unwrap();
+        assert_eq!(all(&mut session), first, "{reset}");
+    }
+    session.execute_script(change).unwrap();
+    session.execute_script("BEGIN; RESET ALL").unwrap();
+    assert_eq!(all(&mut session), first);
+    session.rollback().unwrap();
+    assert_eq!(all(&mut session), ["0", "x", "1s"]);
+}
+
+#[test]
+fn a_block_that_cannot_end_yet_goes_on() {
+    let mut session = people(true);
+    session
+        .execute_script(
+            "BEGIN; SET application_name = 'kept'; DECLARE c CURSOR FOR SELECT id FROM a;
+             INSERT INTO a VALUES (1000, 1, 'new')",
+        )
+        .unwrap();
+    let mut rows = session.query("SELECT v FROM a", ()).unwrap();
+    assert!(rows.next().is_some());
+    for end in ["COMMIT", "ROLLBACK"] {
+        let error = session.run(end, ()).unwrap_err();
+        assert_eq!(error.state(), SqlState("55006"));
+        assert!(session.in_transaction() && !session.transaction_failed());
+        let fetched = session.query("FETCH c", ()).unwrap().values().unwrap();
+        assert_eq!(fetched.len(), 1);
+        assert_eq!(shown(&mut session, "application_name"), "kept");
+    }
+    drop(rows);
+    session.run("COMMIT", ()).unwrap();
+    assert_eq!(shown(&mut session, "application_name"), "kept");
+    let found = session.query("SELECT v FROM a WHERE id = 1000", ());
+    assert_eq!(found.unwrap().values().unwrap(), [vec![int(1)]]);
+}
+
+#[test]
+fn cursors_and_prepared_statements_are_bounded() {
+    let db = Database::in_memory().unwrap();
+    let mut session = db.session();
+    session.limit_memory(1 << 20);
+    let declare = |name: &str, rows: u32| {
+        format!(
+            "DECLARE {name} CURSOR WITH HOLD FOR \
+             SELECT repeat('x', 1000) FROM generate_series(1, {rows})"
+        )
+    };
+    session.execute(&declare("small", 100), ()).unwrap();
+    let error = session.execute(&declare("large", 10_000), ()).unwrap_err();
+    assert_eq!(error.state(), SqlState::OUT_OF_MEMORY);
+
+    let statement = session.statement("SELECT 1").unwrap();
+    for number in 0..16 << 10 {
+        assert!(session.keep_statement(&format!("p{number}"), &statement));
+    }
+    let error = session.run("PREPARE more AS SELECT 2", ()).unwrap_err();
+    assert_eq!(error.state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+    session.run("DEALLOCATE p0", ()).unwrap();
+    session.run("PREPARE more AS SELECT 2", ()).unwrap();
+}

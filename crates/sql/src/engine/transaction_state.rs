@@ -257,6 +257,15 @@ impl OpenTransaction {
         Ok(())
     }
 
+    /// Fails while rows of a query in it are being read: it cannot end then.
+    pub(crate) fn may_end(&self) -> Result<()> {
+        if Arc::strong_count(&self.transaction) == 1 {
+            Ok(())
+        } else {
+            Err(still_read())
+        }
+    }
+
     /// The transaction alone, to be committed.
     pub(crate) fn into_transaction(self) -> Result<Transaction, (OpenTransaction, Error)> {
         let OpenTransaction {
@@ -286,12 +295,17 @@ impl OpenTransaction {
                     deferrable,
                     time,
                 },
-                Error::new(
-                    OBJECT_IN_USE,
-                    "cannot end the transaction: rows of a query in it are still being read",
-                )
-                .hint("Read all rows or drop the result first."),
+                still_read(),
             )),
         }
     }
+}
+
+#[cold]
+fn still_read() -> Error {
+    Error::new(
+        OBJECT_IN_USE,
+        "cannot end the transaction: rows of a query in it are still being read",
+    )
+    .hint("Read all rows or drop the result first.")
 }

@@ -1,5 +1,6 @@
 //! `LIKE` and `ILIKE`, compiled from their pattern.
 
+use hashbrown::HashMap;
 use memchr::memmem;
 
 use crate::{Error, Result, SqlState};
@@ -18,8 +19,128 @@ enum Shape {
     Prefix(String),
     Suffix(String),
     Contains(Box<memmem::Finder<'static>>),
-    /// The pieces between `%`s, in order; the first and last are anchored to the ends.
-    General(Vec<Vec<Piece>>),
+    /// The segments between `%`s, in order; the first and last are anchored to the ends.
+    General {
+        first: Vec<Piece>,
+        middle: Vec<Search>,
+        last: Vec<Piece>,
+    },
+    /// Without `%`, but with `_`.
+    Whole(Vec<Piece>),
+}
+
+/// How the first place of a segment is found.
+#[derive(Clone, Debug)]
+enum Search {
+    Literal(Box<memmem::Finder<'static>>),
+    Short(Vec<Piece>),
+    Masks(Box<Masks>),
+}
+
+/// Segments with `_` up to this length are tried at one place after the other, as are those of very
+/// many characters: hardly a place takes more than a few steps there.
+const SHORT: usize = 16;
+
+/// A segment with `_`, found with the shift-and method (Baeza-Yates, Gonnet: "A New Approach to
+/// Text Searching", CACM 1992): bit i of the state says that the text read last ends with the
+/// first i + 1 pieces.
+#[derive(Clone, Debug)]
+struct Masks {
+    pieces: usize,
+    /// The places of `_`.
+    any: Vec<u64>,
+    /// For each character of the segment its places and those of `_`.
+    of: HashMap<char, Vec<u64>>,
+}
+
+impl Masks {
+    /// How many words the masks of all characters may have.
+    const MAX_WORDS: usize = 1 << 18;
+
+    /// `None` for a segment of so many characters that its masks would be too large.
+    fn new(segment: &[Piece]) -> Option<Masks> {
+        let words = segment.len().div_ceil(64);
+        let mut any = vec![0; words];
+        let mark = |mask: &mut Vec<u64>, at: usize| {
+            if let Some(word) = mask.get_mut(at / 64) {
+                *word |= 1 << (at % 64);
+            }
+        };
+        for (at, piece) in segment.iter().enumerate() {
+            if *piece == Piece::Any {
+                mark(&mut any, at);
+            }
+        }
+        let mut of: HashMap<char, Vec<u64>> = HashMap::new();
+        for (at, piece) in segment.iter().enumerate() {
+            if let Piece::Character(character) = piece {
+                mark(of.entry(*character).or_insert_with(|| any.clone()), at);
+                if of.len() * words > Masks::MAX_WORDS {
+                    return None;
+                }
+            }
+        }
+        Some(Masks {
+            pieces: segment.len(),
+            any,
+            of,
+        })
+    }
+
+    /// The rest of `text` after the first place of the segment.
+    fn after<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let mut state = vec![0_u64; self.any.len()];
+        let last = 1 << ((self.pieces - 1) % 64);
+        let mut characters = text.chars();
+        while let Some(character) = characters.next() {
+            let accepted = self.of.get(&character).unwrap_or(&self.any);
+            let mut carry = 1;
+            for (word, accepted) in state.iter_mut().zip(accepted) {
+                let next = *word >> 63;
+                *word = (*word << 1 | carry) & accepted;
+                carry = next;
+            }
+            if state.last().is_some_and(|word| word & last != 0) {
+                return Some(characters.as_str());
+            }
+        }
+        None
+    }
+}
+
+impl Search {
+    fn new(segment: Vec<Piece>) -> Search {
+        match literal(&segment) {
+            Some(text) => Search::Literal(Box::new(memmem::Finder::new(&text).into_owned())),
+            None if segment.len() <= SHORT => Search::Short(segment),
+            None => match Masks::new(&segment) {
+                Some(masks) => Search::Masks(Box::new(masks)),
+                None => Search::Short(segment),
+            },
+        }
+    }
+
+    /// The rest of `text` after the first place of the segment.
+    fn after<'a>(&self, text: &'a str) -> Option<&'a str> {
+        match self {
+            Search::Literal(finder) => {
+                let at = finder.find(text.as_bytes())?;
+                text.get(at + finder.needle().len()..)
+            }
+            Search::Short(segment) => {
+                let mut rest = text;
+                loop {
+                    if let Some(after) = strip(segment, rest) {
+                        return Some(after);
+                    }
+                    let mut characters = rest.chars();
+                    characters.next()?;
+                    rest = characters.as_str();
+                }
+            }
+            Search::Masks(masks) => masks.after(text),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,15 +229,13 @@ impl LikePattern {
         match &self.shape {
             Shape::Exact(text) | Shape::Prefix(text) => text.clone(),
             Shape::Suffix(_) | Shape::Contains(_) => String::new(),
-            Shape::General(segments) => segments.first().map_or_else(String::new, |segment| {
-                segment
-                    .iter()
-                    .map_while(|piece| match piece {
-                        Piece::Character(character) => Some(*character),
-                        Piece::Any => None,
-                    })
-                    .collect()
-            }),
+            Shape::General { first: segment, .. } | Shape::Whole(segment) => segment
+                .iter()
+                .map_while(|piece| match piece {
+                    Piece::Character(character) => Some(*character),
+                    Piece::Any => None,
+                })
+                .collect(),
         }
     }
 }
@@ -150,7 +269,18 @@ impl Shape {
             Some([start, middle, end]) if start.is_empty() && end.is_empty() => {
                 Shape::Contains(Box::new(memmem::Finder::new(middle).into_owned()))
             }
-            _ => Shape::General(segments),
+            _ => {
+                let mut segments = segments.into_iter();
+                let first = segments.next().unwrap_or_default();
+                match segments.next_back() {
+                    None => Shape::Whole(first),
+                    Some(last) => Shape::General {
+                        first,
+                        middle: segments.map(Search::new).collect(),
+                        last,
+                    },
+                }
+            }
         }
     }
 
@@ -160,7 +290,12 @@ impl Shape {
             Shape::Prefix(prefix) => text.starts_with(prefix.as_str()),
             Shape::Suffix(suffix) => text.ends_with(suffix.as_str()),
             Shape::Contains(finder) => finder.find(text.as_bytes()).is_some(),
-            Shape::General(segments) => matches_segments(segments, text),
+            Shape::General {
+                first,
+                middle,
+                last,
+            } => matches_segments(first, middle, last, text),
+            Shape::Whole(segment) => strip(segment, text).is_some_and(str::is_empty),
         }
     }
 }
@@ -177,29 +312,16 @@ fn strip<'a>(segment: &[Piece], text: &'a str) -> Option<&'a str> {
     Some(rest.as_str())
 }
 
-/// Takes the first place of each piece: as pieces are of fixed length, a later place can never
+/// Takes the first place of each segment: as segments are of fixed length, a later place can never
 /// leave more to match.
-fn matches_segments(segments: &[Vec<Piece>], text: &str) -> bool {
-    let Some((first, others)) = segments.split_first() else {
-        return text.is_empty();
-    };
+fn matches_segments(first: &[Piece], middle: &[Search], last: &[Piece], text: &str) -> bool {
     let Some(mut rest) = strip(first, text) else {
         return false;
     };
-    let Some((last, middle)) = others.split_last() else {
-        return rest.is_empty();
-    };
     for segment in middle {
-        loop {
-            if let Some(after) = strip(segment, rest) {
-                rest = after;
-                break;
-            }
-            let mut characters = rest.chars();
-            if characters.next().is_none() {
-                return false;
-            }
-            rest = characters.as_str();
+        match segment.after(rest) {
+            Some(after) => rest = after,
+            None => return false,
         }
     }
     let wanted = last.len();
@@ -246,6 +368,56 @@ mod tests {
                 .expect("nothing is escaped");
             compiled.matches(&text.iter().collect::<String>()) == reference(&pattern, &text)
         }
+    }
+
+    quickcheck! {
+        fn every_search_finds_the_first_place(segment: Vec<u8>, text: Vec<u8>, before: u8) -> bool {
+            let segment: Vec<Piece> = segment
+                .iter()
+                .map(|choice| match choice % 5 {
+                    0 => Piece::Any,
+                    1 => Piece::Character('é'),
+                    2 => Piece::Character('b'),
+                    _ => Piece::Character('a'),
+                })
+                .chain([Piece::Any])
+                .collect();
+            // The segment itself, somewhere in other text, so that it is found often.
+            let other = |choices: &[u8]| -> String {
+                choices.iter().map(|choice| ['a', 'b', 'é'][usize::from(choice % 3)]).collect()
+            };
+            let inside: String = segment
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Character(character) => *character,
+                    Piece::Any => 'x',
+                })
+                .collect();
+            let place = usize::from(before).min(text.len());
+            let text = other(&text[..place]) + &inside + &other(&text[place..]);
+            let short = Search::Short(segment.clone());
+            let masks = Masks::new(&segment).expect("masks of three characters");
+            [text.as_str(), inside.as_str(), "ab"]
+                .iter()
+                .all(|text| short.after(text) == masks.after(text))
+        }
+    }
+
+    /// Of quadratic time these would not end.
+    #[test]
+    fn long_segments_take_time_in_proportion() {
+        let text = "a".repeat(1 << 18);
+        let segment = "a".repeat(1 << 17);
+        let matches = |pattern: &str| {
+            LikePattern::new(pattern, None, false)
+                .expect("nothing is escaped")
+                .matches(&text)
+        };
+        assert!(!matches(&format!("%{segment}b%a")));
+        assert!(matches(&format!("%{segment}%{segment}%")));
+        let segment = "a".repeat(1 << 10);
+        assert!(!matches(&format!("%{segment}_b%a")));
+        assert!(matches(&format!("%{segment}_a%a")));
     }
 
     #[test]

@@ -5,12 +5,10 @@ use std::{collections::VecDeque, sync::Arc};
 use hashbrown::HashMap;
 
 use crate::{
-    Error, Result, SqlState, Value,
+    DataType, Error, Result, SqlState, Value,
     bound::JoinKind,
-    executor::{
-        ExecContext, MemoryMeter, Operator, RowBuffer, build, distinct::GroupEncoder, holds,
-        row_bytes,
-    },
+    encoding::TableCodec,
+    executor::{ExecContext, MemoryMeter, Operator, RowBuffer, build, holds, row_bytes},
     planner::physical::{PhysicalPlan, PlannedExpr},
 };
 
@@ -31,7 +29,7 @@ pub(crate) struct ApplySpec {
     pub(crate) bindings: Arc<[(usize, PlannedExpr)]>,
     /// Conjuncts over both.
     pub(crate) on: Arc<[PlannedExpr]>,
-    /// Whether equal parameters give equal rows.
+    /// Whether the same parameters give the same rows.
     pub(crate) repeatable: bool,
 }
 
@@ -56,7 +54,10 @@ pub(crate) struct Apply {
     left: Box<dyn Operator>,
     /// The context of the right side: with its parameters.
     inner: ExecContext,
-    encoder: GroupEncoder,
+    /// Keeps parameters apart that are equal but not the same, as 1.0 and 1.00, which a
+    /// subquery may tell apart.
+    codec: TableCodec,
+    parameters: RowBuffer,
     /// The parameters at hand, encoded.
     key: Vec<u8>,
     kept: HashMap<Box<[u8]>, Kept, foldhash::fast::RandomState>,
@@ -79,12 +80,17 @@ impl Apply {
         left: Box<dyn Operator>,
         context: &ExecContext,
     ) -> Result<Apply> {
-        let encoder = GroupEncoder::new(spec.bindings.iter().map(|(_, of)| of.expr.data_type));
+        let types = spec.bindings.iter().map(|(_, of)| match of.expr.data_type {
+            DataType::Unknown => DataType::Text,
+            known => known,
+        });
+        let codec = TableCodec::from_types(types.collect(), &[]);
         Ok(Apply {
             spec,
             left,
             inner: context.clone(),
-            encoder,
+            codec,
+            parameters: RowBuffer::new(),
             key: Vec::new(),
             kept: HashMap::default(),
             order: VecDeque::new(),
@@ -110,15 +116,23 @@ impl Apply {
 
     /// Starts evaluating the right side for the left row.
     fn start(&mut self, context: &ExecContext) -> Result<()> {
-        self.key.clear();
-        for (at, (parameter, value)) in self.spec.bindings.iter().enumerate() {
+        self.parameters.clear();
+        for (parameter, value) in self.spec.bindings.iter() {
             let value = value.compiled.eval(&self.left_row, &context.eval())?;
-            self.encoder.encode(at, &value, &mut self.key)?;
+            if self.spec.repeatable {
+                self.parameters.push(value.clone());
+            }
             self.inner.set_parameter(*parameter, value);
+        }
+        self.key.clear();
+        if self.spec.repeatable {
+            self.codec.encode_row(&self.parameters, &mut self.key)?;
         }
         self.found = false;
         self.unknown = false;
-        if let Some(rows) = self.kept.get(self.key.as_slice()) {
+        if self.spec.repeatable
+            && let Some(rows) = self.kept.get(self.key.as_slice())
+        {
             self.source = Source::Kept {
                 rows: Arc::clone(rows),
                 at: 0,

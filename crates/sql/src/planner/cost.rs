@@ -126,10 +126,11 @@ impl<'a> Estimator<'a> {
     fn is_unique(&self, table: TableId, ordinal: usize) -> bool {
         (self.context.tables)(table).is_some_and(|handle| {
             handle.table.primary_key == [ordinal]
-                || handle
-                    .indexes
-                    .iter()
-                    .any(|index| index.unique && index.ordinals.as_slice() == [ordinal])
+                || handle.indexes.iter().any(|index| {
+                    index.unique
+                        && index.predicate.is_none()
+                        && index.ordinals.as_slice() == [ordinal]
+                })
         })
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::{
     DataType, Value,
-    bound::{BinaryOp, ColumnId, Expr, ExprKind},
+    bound::{BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction, UnaryOp},
     span::Span,
 };
 
@@ -91,6 +91,62 @@ pub(crate) fn is_volatile(expr: &Expr) -> bool {
 /// Whether `expr` is the same for every row of a statement: no columns, nothing random.
 pub(crate) fn is_stable_constant(expr: &Expr) -> bool {
     columns_of(expr).is_empty() && !is_volatile(expr)
+}
+
+/// Whether evaluating `expr` is known to fail for no values of the columns that it reads, other
+/// than for all.
+pub(crate) fn cannot_fail(expr: &Expr) -> bool {
+    let here = match &expr.kind {
+        ExprKind::Literal(_)
+        | ExprKind::Column(_)
+        | ExprKind::Parameter(_)
+        | ExprKind::And(_)
+        | ExprKind::Or(_)
+        | ExprKind::IsNull { .. }
+        | ExprKind::IsTruth { .. }
+        | ExprKind::IsDistinct { .. }
+        | ExprKind::InList { .. }
+        | ExprKind::Case { .. }
+        | ExprKind::Unary(UnaryOp::Not, _) => true,
+        ExprKind::Binary(op, left, _) => {
+            is_comparison(*op) || *op == BinaryOp::Concat && left.data_type.is_string()
+        }
+        ExprKind::Like {
+            pattern, escape, ..
+        } => is_fixed(pattern) && escape.as_deref().is_none_or(is_fixed),
+        ExprKind::Cast(operand) => widens(operand.data_type, expr.data_type),
+        ExprKind::Function(function, _) => matches!(
+            function,
+            ScalarFunction::Coalesce
+                | ScalarFunction::NullIf
+                | ScalarFunction::Greatest
+                | ScalarFunction::Least
+        ),
+        _ => false,
+    };
+    here && expr.operands().into_iter().all(cannot_fail) || is_fixed(expr)
+}
+
+/// Whether `expr` reads nothing that changes within a statement, not even a parameter: that may
+/// stand for a column of a query around it.
+fn is_fixed(expr: &Expr) -> bool {
+    is_stable_constant(expr)
+        && !has_subquery(expr)
+        && !any(expr, &mut |part| {
+            matches!(part.kind, ExprKind::Parameter(_))
+        })
+}
+
+/// Whether all values of a type have a counterpart in another.
+fn widens(from: DataType, to: DataType) -> bool {
+    match to {
+        DataType::Text | DataType::Varchar(_) => from.is_string(),
+        DataType::Int8 => matches!(from, DataType::Int4 | DataType::Int2 | DataType::Int1),
+        DataType::Int4 => matches!(from, DataType::Int2 | DataType::Int1),
+        DataType::Decimal(None) => from.is_integer() || matches!(from, DataType::Decimal(_)),
+        DataType::Float8 => from.is_integer() || from == DataType::Float4,
+        _ => from == to,
+    }
 }
 
 /// Whether `expr` holds a subquery.

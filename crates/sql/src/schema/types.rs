@@ -63,6 +63,7 @@ impl Schema {
                 }
                 of.renamed(schema, name)
             }
+            TypeChange::Nothing { .. } => return Ok(()),
         };
         for named in types {
             self.types.insert(named.id, Arc::new(named));

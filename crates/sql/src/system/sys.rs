@@ -76,7 +76,7 @@ const ENGINE: &[SystemRelation] = &[
         age: Interval = activity::interval(transaction.info.age),
         changes: Int8 = count(transaction.info.writes),
         snapshot_lsn: Int8 = transaction.info.snapshot.map(|lsn| count(lsn.0)),
-        waits_for: Text = transaction.info.waits_for.as_ref().map(ToString::to_string),
+        waits_for: Text = transaction.waits_for(),
     },
     relation! {
         transaction_totals 12112;
@@ -91,7 +91,7 @@ const ENGINE: &[SystemRelation] = &[
         kind: Text = lock.kind(),
         schema_name: Name = lock.schema.as_deref(),
         table_name: Name = lock.table.as_deref(),
-        resource: Text = lock.info.resource.to_string(),
+        resource: Text = lock.resource(),
         mode: Text = lock.mode(),
         is_granted: Bool = lock.info.granted,
     },

@@ -177,10 +177,10 @@ impl Value {
                     .map_or(Value::TimeTz(time), Value::TimeTz)
             }
             Value::Timestamp(micros) if !infinite(micros) => {
-                Value::Timestamp(round_micros(micros, digits))
+                Value::Timestamp(round_timestamp(micros, digits))
             }
             Value::TimestampTz(micros) if !infinite(micros) => {
-                Value::TimestampTz(round_micros(micros, digits))
+                Value::TimestampTz(round_timestamp(micros, digits))
             }
             Value::Interval(interval) => Value::Interval(Interval {
                 micros: round_micros(interval.micros, digits),
@@ -349,6 +349,12 @@ pub(crate) fn round_micros(micros: i64, digits: u8) -> i64 {
     let half = unit / 2 * micros.signum();
     // Near the ends of the range there is nothing to round up to.
     micros.saturating_add(half) / unit * unit
+}
+
+/// As [`round_micros`], away from the beginning of 2000, from which PostgreSQL counts.
+fn round_timestamp(micros: i64, digits: u8) -> i64 {
+    const YEAR_2000: i64 = 10_957 * MICROS_PER_DAY;
+    round_micros(micros.saturating_sub(YEAR_2000), digits).saturating_add(YEAR_2000)
 }
 
 fn no_cast(value: &Value, to: DataType) -> Error {

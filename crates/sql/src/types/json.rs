@@ -28,6 +28,14 @@ pub enum Json {
     Object(Vec<(CompactString, Json)>),
 }
 
+#[cold]
+fn too_deep() -> Error {
+    Error::new(
+        SqlState::STATEMENT_TOO_COMPLEX,
+        format!("JSON is nested more than {MAX_DEPTH} levels deep"),
+    )
+}
+
 /// The order of an object's keys.
 fn compare_keys(left: &str, right: &str) -> Ordering {
     left.len()
@@ -63,6 +71,26 @@ impl Json {
             return Err(reader.unexpected());
         }
         Ok(value)
+    }
+
+    /// Fails where it is nested deeper than a text may be: for what is put together of others.
+    #[cfg(feature = "engine")]
+    pub(crate) fn check_depth(&self) -> Result<()> {
+        fn goes_below(json: &Json, levels: usize) -> bool {
+            let too_deep = |inner: &Json| match levels.checked_sub(1) {
+                Some(levels) => goes_below(inner, levels),
+                None => true,
+            };
+            match json {
+                Json::Array(elements) => elements.iter().any(too_deep),
+                Json::Object(members) => members.iter().any(|(_, value)| too_deep(value)),
+                _ => false,
+            }
+        }
+        if goes_below(self, MAX_DEPTH) {
+            return Err(too_deep());
+        }
+        Ok(())
     }
 
     /// The member of an object.
@@ -404,10 +432,7 @@ impl Reader<'_> {
 
     fn value(&mut self, depth: usize) -> Result<Json> {
         if depth > MAX_DEPTH {
-            return Err(Error::new(
-                SqlState::STATEMENT_TOO_COMPLEX,
-                format!("JSON is nested more than {MAX_DEPTH} levels deep"),
-            ));
+            return Err(too_deep());
         }
         self.blanks();
         match self.peek() {

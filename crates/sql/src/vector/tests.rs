@@ -485,3 +485,81 @@ fn what_would_fail_beside_null_does_not() {
         assert_eq!(run(&mut session, "vector", sql).is_err(), fails, "{sql}");
     }
 }
+
+/// What is stored of a column that is converted on its way, where a plain column, a limited string
+/// type, a numeric or time of fewer digits, a domain or an enumerated type takes it.
+const ASSIGNMENTS: &[(&str, &str)] = &[
+    ("text", "x"),
+    ("varchar(5)", "x"),
+    ("char(4)", "x"),
+    ("varchar(12)", "i"),
+    ("char(12)", "n"),
+    ("varchar(40)", "ts"),
+    ("varchar(5)", "m"),
+    ("text", "m"),
+    ("bigint", "i"),
+    ("smallint", "i"),
+    ("real", "f"),
+    ("integer", "n"),
+    ("numeric(6,2)", "n"),
+    ("numeric(6,1)", "i"),
+    ("numeric(8,2)", "f"),
+    ("timestamp(0)", "ts"),
+    ("timestamptz(1)", "tz"),
+    ("time(2)", "t"),
+    ("interval(1)", "iv"),
+    ("date", "ts"),
+    ("word", "x"),
+    ("cents", "n"),
+    ("mood", "m"),
+];
+
+#[test]
+fn both_executors_store_the_same() {
+    let db = Database::in_memory().expect("a database");
+    db.execute_script(
+        "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+         CREATE DOMAIN word AS varchar(5) CHECK (VALUE <> 'never');
+         CREATE DOMAIN cents AS numeric(8, 2);
+         CREATE TABLE a (k int PRIMARY KEY, i int, x text, n numeric, f float8, ts timestamp,
+                         tz timestamptz, t time, iv interval, m mood);
+         INSERT INTO a (k) VALUES (0);",
+    )
+    .expect("a table");
+    let mut session = db.session();
+    for k in 1..=20 {
+        session
+            .execute(
+                &format!(
+                    "INSERT INTO a VALUES ({k}, {k}, 'x{k}', {k}.005, {k}.125,
+                     '2024-01-02 03:04:{k:02}.678901', '2024-01-02 03:04:{k:02}.678901+00',
+                     '03:04:{k:02}.678901', '1 day {k}.678901 s', 'ok')"
+                ),
+                (),
+            )
+            .expect("a row");
+    }
+    TEST_LIMITS.set(Some(Limits {
+        batch_rows: 3,
+        threads: 1,
+    }));
+    for (at, (data_type, column)) in ASSIGNMENTS.iter().enumerate() {
+        let mut stored = Vec::new();
+        for executor in ["row", "vector"] {
+            let table = format!("{executor}_{at}");
+            for sql in [
+                format!("CREATE TABLE {table} (k int, v {data_type})"),
+                format!("SET executor = {executor}"),
+                format!("INSERT INTO {table} SELECT k, {column} FROM a"),
+            ] {
+                session.execute(&sql, ()).expect(&sql);
+            }
+            let sql = format!("SELECT k, v FROM {table} ORDER BY k");
+            stored.push(run(&mut session, "row", &sql).expect(&sql));
+        }
+        let values = stored[0].iter().filter(|row| !row[1].is_null()).count();
+        assert_eq!(values, 20, "{column} as {data_type}");
+        assert_eq!(stored[0], stored[1], "{column} as {data_type}");
+    }
+    TEST_LIMITS.set(None);
+}

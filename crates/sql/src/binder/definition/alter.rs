@@ -314,6 +314,7 @@ impl<'a> Binder<'a> {
                 if self.relation_exists(&draft.table.schema, &to.name)? {
                     return Err(relation_exists(&to.name, to.span));
                 }
+                self.refuse_name_of_type(&draft.table.schema, &to.name, to.span)?;
                 let from = std::mem::replace(&mut draft.table.name, to.name.clone());
                 draft.names.table.clone_from(&to.name);
                 rename_in_expressions(&mut draft.table, &|parts| {
@@ -365,6 +366,7 @@ impl<'a> Binder<'a> {
                 if self.relation_exists(&schema.name, &draft.table.name)? {
                     return Err(relation_exists(&draft.table.name, schema.span));
                 }
+                self.refuse_name_of_type(&schema.name, &draft.table.name, schema.span)?;
                 draft.table.schema.clone_from(&schema.name);
                 Ok(())
             }

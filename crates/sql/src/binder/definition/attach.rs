@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Draft, must_be_table,
-    partition::{follow_parent, wrong_object},
+    partition::{follow_parent, may_be_partition, may_inherit, wrong_object},
 };
 use crate::{
     ast::{self, AlterAction, ObjectKind},
@@ -42,6 +42,7 @@ impl<'a> Binder<'a> {
             let bound = match bound {
                 Some(bound) => {
                     self.may_attach(parent, &old, name.span)?;
+                    may_be_partition(&old, parent, "attach", name.span)?;
                     draft.table.parents = vec![parent.id];
                     fits_parent(&draft.table, parent, name.span)?;
                     follow_parent(&mut draft, parent, name.span, self.types)?;
@@ -160,6 +161,7 @@ impl<'a> Binder<'a> {
                     .at(name.span),
             );
         }
+        may_inherit(&draft.table, &parent, name.span)?;
         if draft.table.parents.contains(&parent.id) {
             return Err(Error::new(
                 SqlState::DUPLICATE_TABLE,

@@ -59,9 +59,10 @@ impl Binder<'_> {
             } => {
                 let old = as_enum()?;
                 if *if_not_exists && old.labelled(&label.name).is_some() {
-                    return Ok(definition(Definition::Nothing {
-                        tag: "ALTER TYPE".to_owned(),
-                        notice: format!("enum label \"{}\" already exists, skipping", label.name),
+                    let notice = format!("enum label \"{}\" already exists, skipping", label.name);
+                    return Ok(definition(Definition::AlterType {
+                        change: TypeChange::Nothing { notice },
+                        of,
                     }));
                 }
                 let (place, neighbour) = match place {
@@ -100,9 +101,10 @@ impl Binder<'_> {
                 };
                 let schema = self.new_schema(&moved, false)?;
                 if schema == of.schema {
-                    return Ok(definition(Definition::Nothing {
-                        tag: "ALTER TYPE".to_owned(),
-                        notice: format!("type \"{}\" is already in schema \"{schema}\"", of.name),
+                    let notice = format!("type \"{}\" is already in schema \"{schema}\"", of.name);
+                    return Ok(definition(Definition::AlterType {
+                        change: TypeChange::Nothing { notice },
+                        of,
                     }));
                 }
                 self.refuse_taken(&schema, &of.name, moved.span)?;
@@ -137,6 +139,9 @@ impl Binder<'_> {
     }
 
     fn refuse_taken(&self, schema: &str, name: &str, span: Span) -> Result<()> {
+        if self.catalog.table(Some(schema), name)?.is_some() {
+            return Err(super::named_type::type_exists(name, span));
+        }
         match self.catalog.named_type(Some(schema), name)? {
             None => Ok(()),
             Some(_) => Err(super::named_type::type_exists(name, span)),

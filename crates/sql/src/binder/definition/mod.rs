@@ -147,6 +147,9 @@ impl<'a> Binder<'a> {
             return Err(relation_exists(&name.name, create.name.span)
                 .hint("Choose another name, or write CREATE TABLE IF NOT EXISTS."));
         }
+        if !exists {
+            self.refuse_name_of_type(&schema, &name.name, create.name.span)?;
+        }
         let mut draft = Draft::of(Table::new(TableId(0), schema, name.name.clone(), 0));
         draft.table.storage = storage(create.method.as_ref())?;
         draft.table.parameters = parameters::checked(Target::Table, &create.parameters)?;

@@ -22,6 +22,10 @@ impl<'a> Binder<'a> {
     fn new_type(&self, name: &ObjectName) -> Result<(String, TypeId)> {
         let schema = self.new_schema(name, false)?;
         let last = &name.last().name;
+        // Every table and view has a type of its name.
+        if self.catalog.table(Some(&schema), last)?.is_some() {
+            return Err(type_exists(last, name.span));
+        }
         match self.catalog.named_type(Some(&schema), last)? {
             None => Ok((schema, TypeId(0))),
             Some(shell) if shell.kind == NamedTypeKind::Shell => Ok((schema, shell.id)),
@@ -176,6 +180,18 @@ impl<'a> Binder<'a> {
             });
         }
         Ok(())
+    }
+}
+
+impl Binder<'_> {
+    /// Fails where a type has the name that a table or view is to have.
+    pub(super) fn refuse_name_of_type(&self, schema: &str, name: &str, span: Span) -> Result<()> {
+        match self.catalog.named_type(Some(schema), name)? {
+            None => Ok(()),
+            Some(_) => Err(type_exists(name, span).hint(
+                "A relation has an associated type of the same name, so you must use a name that doesn't conflict with any existing type.",
+            )),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ast::{self, ExprKind as A, Ident, PartitionBoundKind},
-    binder::Binder,
+    binder::{Binder, unsupported},
     bound::{Expr, ExprKind},
     catalog::{
         CatalogReader, Column, IndexId, PartitionBound, PartitionStrategy, Partitioning, RangeEnd,
@@ -41,6 +41,7 @@ impl<'a> Binder<'a> {
                 ))
                 .at(name.span));
             }
+            may_inherit(&draft.table, &parent, name.span)?;
             if draft.table.parents.contains(&parent.id) {
                 return Err(Error::new(
                     SqlState::DUPLICATE_TABLE,
@@ -106,6 +107,7 @@ impl<'a> Binder<'a> {
                 wrong_object(format!("\"{}\" is not partitioned", parent.name)).at(of.parent.span),
             );
         };
+        may_be_partition(&draft.table, &parent, "create", of.parent.span)?;
         draft.table.parents.push(parent.id);
         draft.table.storage = parent.storage;
         for column in &parent.columns {
@@ -379,6 +381,60 @@ pub(super) fn keys_cover_partitioning(table: &Table, span: Span) -> Result<()> {
         check("UNIQUE", &ordinals)?;
     }
     Ok(())
+}
+
+/// Whether a table goes with a session.
+fn is_temporary(table: &Table) -> bool {
+    table.schema.starts_with("pg_temp_")
+}
+
+/// Fails where a table cannot inherit from another since one of them goes with a session.
+pub(super) fn may_inherit(child: &Table, parent: &Table, span: Span) -> Result<()> {
+    match (is_temporary(child), is_temporary(parent)) {
+        (false, false) => Ok(()),
+        (true, true) if child.schema == parent.schema => Ok(()),
+        (true, true) => Err(wrong_object(
+            "cannot inherit from temporary relation of another session".to_owned(),
+        )
+        .at(span)),
+        (false, true) => Err(wrong_object(format!(
+            "cannot inherit from temporary relation \"{}\"",
+            parent.name
+        ))
+        .at(span)),
+        // Other sessions would see its rows in the parent.
+        (true, false) => Err(unsupported(
+            "temporary tables that inherit from permanent ones are",
+            span,
+        )),
+    }
+}
+
+/// Fails where a table cannot be a partition of another since one of them goes with a session.
+/// `verb`: what is done.
+pub(super) fn may_be_partition(
+    child: &Table,
+    parent: &Table,
+    verb: &str,
+    span: Span,
+) -> Result<()> {
+    let (own, of) = match (is_temporary(child), is_temporary(parent)) {
+        (false, false) => return Ok(()),
+        (true, true) if child.schema == parent.schema => return Ok(()),
+        (true, true) => {
+            return Err(wrong_object(format!(
+                "cannot {verb} as partition of temporary relation of another session"
+            ))
+            .at(span));
+        }
+        (true, false) => ("temporary", "permanent"),
+        (false, true) => ("permanent", "temporary"),
+    };
+    Err(wrong_object(format!(
+        "cannot {verb} a {own} relation as partition of {of} relation \"{}\"",
+        parent.name
+    ))
+    .at(span))
 }
 
 /// Adds a column like one of a parent.

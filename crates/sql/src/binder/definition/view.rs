@@ -41,7 +41,7 @@ impl<'a> Binder<'a> {
             _ if self.relation_exists(&schema, &name.name)? => {
                 return Err(relation_exists(&name.name, span));
             }
-            _ => {}
+            _ => self.refuse_name_of_type(&schema, &name.name, span)?,
         }
         let first_read = self.tables_read.len();
         let bound = self.settled_query(&create.query)?;
@@ -135,6 +135,7 @@ impl<'a> Binder<'a> {
         binder.next_column = self.next_column;
         binder.relations = self.relations;
         binder.buffers = self.buffers;
+        binder.next_shared = self.next_shared;
         binder.view_depth = self.view_depth + 1;
         let bound = binder.settled_query(&view.query).map_err(|error| {
             // Places are those of the view's text: they say nothing here.
@@ -149,6 +150,7 @@ impl<'a> Binder<'a> {
         self.next_column = binder.next_column;
         self.relations = binder.relations;
         self.buffers = binder.buffers;
+        self.next_shared = binder.next_shared;
         let reads = binder.tables_read;
         let needed = binder.access;
         let bound = bound?;

@@ -106,7 +106,7 @@ impl Session {
     ///
     /// # Errors
     /// 28000 where there is no such role or it may not log in, 42501 where it may not connect to
-    /// the database.
+    /// the database, 53300 where it has as many sessions as it may have.
     pub fn log_in(&mut self, name: &str) -> Result<()> {
         let catalog = self.catalog();
         let Some(role) = catalog.access.role_named(name) else {
@@ -129,6 +129,21 @@ impl Session {
             return Err(denied("database", self.database().name())
                 .detail("User does not have CONNECT privilege."));
         }
+        // Whoever may do everything may come in to put things right.
+        let limit = if role.superuser {
+            -1
+        } else {
+            role.connection_limit
+        };
+        // Who logs in anew gives the old place up.
+        drop(self.login.take());
+        let login = self.database.inner.served.log_in(role.id, limit);
+        self.login = Some(login.ok_or_else(|| {
+            Error::new(
+                SqlState("53300"),
+                format!("too many connections for role \"{}\"", role.name),
+            )
+        })?);
         self.authorization = Authorization::of(role.id);
         self.authorization_changed();
         Ok(())

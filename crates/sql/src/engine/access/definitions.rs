@@ -8,7 +8,7 @@ use crate::{
     ast::ObjectKind,
     bound::{AlterTable, BoundStatement, Definition, Needed, TypeChange},
     catalog::{
-        Sequence, Table,
+        Sequence, Table, TableId,
         access::{ObjectId, Privileges},
     },
     engine::{
@@ -64,7 +64,11 @@ impl Session {
         };
         match definition {
             Definition::CreateTable(create) => {
-                may_create(&create.table.schema, create.temporary.is_some())
+                may_create(&create.table.schema, create.temporary.is_some())?;
+                if create.exists {
+                    return Ok(());
+                }
+                self.owns_parents(catalog, rights, &create.table, &[])
             }
             Definition::CreateView(create) => {
                 if let Some(old) = &create.replaced {
@@ -80,7 +84,7 @@ impl Session {
             Definition::CreateSchema(_) => on_database(self, rights, Privileges::CREATE),
             Definition::CreateIndex(create) => owns_table(rights, &create.table),
             Definition::AlterTable(alter) => {
-                owns_altered(rights, alter)?;
+                self.owns_altered(catalog, rights, alter)?;
                 if alter.new.schema != alter.old.schema {
                     may_create(&alter.new.schema, false)?;
                 }
@@ -95,7 +99,10 @@ impl Session {
                 Ok(())
             }
             Definition::Drop(drop) => self.check_drop(catalog, rights, drop),
-            // The privilege is among those needed.
+            // The privilege on those that are named is among those needed.
+            Definition::Truncate(truncate) if truncate.cascade => {
+                may_truncate_referencing(catalog, rights, &truncate.tables)
+            }
             Definition::Truncate(_) | Definition::Nothing { .. } => Ok(()),
             Definition::CreateType { definition, .. } => may_create(&definition.schema, false),
             Definition::CreateEnum { schema, .. } => may_create(schema, false),
@@ -146,6 +153,42 @@ impl Session {
                 false => Err(not_owner("database", self.database().name())),
             },
         }
+    }
+
+    /// Fails where a table is to be made of one that the role does not own: whoever reads that one
+    /// reads the new one's rows with it, and whoever changes it changes these. `known`: those that
+    /// it is made of already.
+    fn owns_parents(
+        &self,
+        catalog: &CatalogSnapshot,
+        rights: &Rights<'_>,
+        table: &Table,
+        known: &[TableId],
+    ) -> Result<()> {
+        for id in table.parents.iter().filter(|id| !known.contains(id)) {
+            if let Some(parent) = catalog.handle(*id) {
+                self.may_use_schema(catalog, rights, &parent.table.schema)?;
+                owns_table(rights, &parent.table)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails where the role does not own a table that is altered, one that is altered with it, or
+    /// one that such a table is made of from now on.
+    fn owns_altered(
+        &self,
+        catalog: &CatalogSnapshot,
+        rights: &Rights<'_>,
+        alter: &AlterTable,
+    ) -> Result<()> {
+        owns_table(rights, &alter.old)?;
+        self.owns_parents(catalog, rights, &alter.new, &alter.old.parents)?;
+        // As deep as partitions are nested, which ALTER TABLE bounds.
+        alter
+            .children
+            .iter()
+            .try_for_each(|child| self.owns_altered(catalog, rights, child))
     }
 
     fn check_drop(
@@ -222,14 +265,50 @@ pub(super) fn owns_table(rights: &Rights<'_>, table: &Arc<Table>) -> Result<()> 
     Err(not_owner(noun(table), &table.name))
 }
 
-/// Fails where the role does not own a table that is altered, or one that is altered with it.
-fn owns_altered(rights: &Rights<'_>, alter: &AlterTable) -> Result<()> {
-    owns_table(rights, &alter.old)?;
-    // As deep as partitions are nested, which ALTER TABLE bounds.
-    alter
-        .children
-        .iter()
-        .try_for_each(|child| owns_altered(rights, child))
+/// Fails where TRUNCATE … CASCADE of these tables would empty one that the role may not truncate.
+fn may_truncate_referencing(
+    catalog: &CatalogSnapshot,
+    rights: &Rights<'_>,
+    tables: &[Arc<Table>],
+) -> Result<()> {
+    let mut emptied: Vec<TableId> = tables.iter().map(|table| table.id).collect();
+    let mut at = 0;
+    while let Some(id) = emptied.get(at).copied() {
+        at += 1;
+        let Some(handle) = catalog.handle(id) else {
+            continue;
+        };
+        for (child, _) in &handle.referenced_by {
+            if emptied.contains(child) {
+                continue;
+            }
+            emptied.push(*child);
+            if let Some(child) = catalog.handle(*child)
+                && !may_truncate(catalog, rights, &child.table)
+            {
+                return Err(denied(noun(&child.table), &child.table.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the role may truncate a table, or the one that it is a partition of.
+fn may_truncate(catalog: &CatalogSnapshot, rights: &Rights<'_>, table: &Arc<Table>) -> bool {
+    let mut table = Arc::clone(table);
+    loop {
+        if rights
+            .privileges(&ObjectId::Table(table.id))
+            .contains(Privileges::TRUNCATE)
+        {
+            return true;
+        }
+        let parent = table.parents.first().filter(|_| table.is_partition());
+        match parent.and_then(|parent| catalog.handle(*parent)) {
+            Some(parent) => table = Arc::clone(&parent.table),
+            None => return false,
+        }
+    }
 }
 
 fn owns_sequence(rights: &Rights<'_>, sequence: &Sequence) -> Result<()> {

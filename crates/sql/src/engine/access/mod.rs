@@ -220,6 +220,13 @@ impl Session {
         }
     }
 
+    /// Whether the current role may have a table vacuumed, or analyzed without naming it: who owns
+    /// it or the database may.
+    pub(crate) fn may_maintain(&self, catalog: &CatalogSnapshot, table: &Table) -> bool {
+        let rights = self.rights(catalog);
+        rights.owns(&ObjectId::Table(table.id)) || rights.owns(&ObjectId::Database)
+    }
+
     /// Makes `name` the session's user: what it may not do it cannot. Embedded sessions begin as
     /// the superuser that every database has.
     ///

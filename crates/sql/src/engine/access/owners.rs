@@ -10,7 +10,7 @@ use crate::{
     Error, Result, SqlState,
     ast::{ObjectKind, ObjectName, OwnedKind, RoleSpec},
     bound::Drop,
-    catalog::access::{Access, Grant, ObjectId, RoleId, add_grant, remove_grant},
+    catalog::access::{Access, Grant, ObjectId, Privileges, RoleId, add_grant, remove_grant},
     engine::{
         catalog::CatalogSnapshot,
         notice::Notice,
@@ -52,6 +52,9 @@ impl Session {
             )
             .at(to.span()));
         }
+        if !rights.superuser && catalog.access.of(&target.object).owner != owner.id {
+            self.may_have_in_schema(&catalog, &target, owner.id)?;
+        }
         // Sequences go with the table whose columns they belong to.
         let mut objects = vec![target.object.clone()];
         if let ObjectId::Table(table) = target.object {
@@ -68,6 +71,31 @@ impl Session {
             self.put_access(transaction, &object, &access)?;
         }
         Ok(StatementResult::done(tag))
+    }
+
+    /// Fails where a role may not make anything in the schema of what it is to own.
+    fn may_have_in_schema(
+        &self,
+        catalog: &CatalogSnapshot,
+        target: &Target,
+        owner: RoleId,
+    ) -> Result<()> {
+        let schema = match &target.object {
+            ObjectId::Table(id) => catalog.handle(*id).map(|of| of.table.schema.clone()),
+            ObjectId::Sequence(id) => catalog.sequence_by_id(*id).map(|of| of.schema.clone()),
+            ObjectId::Type(id) => catalog
+                .named_types()
+                .find(|of| of.id.0 == *id)
+                .map(|of| of.schema.clone()),
+            ObjectId::Schema(_) | ObjectId::Database | ObjectId::Routine(_) => None,
+        };
+        match schema {
+            Some(schema) => {
+                let rights = catalog.access.rights(owner);
+                self.on_schema(catalog, &rights, &schema, Privileges::CREATE)
+            }
+            None => Ok(()),
+        }
     }
 
     /// What ALTER … OWNER TO names.

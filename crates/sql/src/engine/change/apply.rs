@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+use rustling_storage::KeyspaceId;
+
 use crate::{
     Error, Result, SqlState, Value,
     bound::ColumnId,
@@ -12,9 +15,11 @@ use crate::{
             locking::{collect, lock_found, lock_rows, lock_unchanged},
             upsert::Upsert,
         },
+        error::txn_error,
         foreign_keys::{self, Written},
         query::run_init_plans,
         session::Session,
+        table::TableHandle,
         write::{RowChange, TableWriter},
     },
     executor::{self, ExecContext, MemoryMeter, RowBuffer, row_bytes},
@@ -32,12 +37,29 @@ pub(crate) struct Applied {
     pub(crate) rows: Option<Vec<RowBuffer>>,
 }
 
+/// Rows that a statement has written, by table: their foreign keys are looked at once all its
+/// parts have written.
+pub(super) type WrittenRows = Vec<(Arc<TableHandle>, Vec<Written>)>;
+
+/// The rows, by table and key, that parts of a statement change or remove.
+pub(crate) type TakenRows = HashSet<(KeyspaceId, Vec<u8>)>;
+
+/// What came of writing.
+struct Done {
+    affected: u64,
+    /// For RETURNING: the rows as they are now, with what else it wants.
+    returned: Vec<RowBuffer>,
+    /// Holds the memory of these rows.
+    memory: MemoryMeter,
+}
+
 /// What a change has done so far.
 struct Progress<'a> {
     change: &'a ChangeAction,
     affected: u64,
     /// For RETURNING: the rows as they are now, with what else it wants.
     returned: Vec<RowBuffer>,
+    wants_returned: bool,
     /// For foreign keys: what was and what is.
     written: Vec<Written>,
     wants_written: bool,
@@ -70,6 +92,7 @@ impl Progress<'_> {
             });
         }
         if let Some(returning) = &self.change.returning
+            && self.wants_returned
             && let Some(row) = new.or(old)
         {
             let mut row = row.to_vec();
@@ -95,8 +118,56 @@ pub(crate) enum Work {
     Delete(Vec<(Vec<u8>, RowBuffer)>),
     /// Rows of several tables.
     Family(Vec<Step>),
-    /// What can only be known while writing.
+    /// Rows of one table to be removed, changed and added.
+    Mixed(Mixed),
+    /// Rows to be added, or to change those in their way, which shows while they are written.
+    Upsert(Vec<RowBuffer>),
+    /// Rows to be added as they are read.
     Direct,
+}
+
+/// Rows of one table to be removed, changed and added.
+#[derive(Default)]
+pub(crate) struct Mixed {
+    deletes: Vec<(Vec<u8>, RowBuffer)>,
+    updates: Vec<RowChange>,
+    inserts: Vec<RowBuffer>,
+}
+
+impl Work {
+    /// When it is written among the parts of a statement: what gives way before what takes its
+    /// place.
+    fn turn(&self) -> u8 {
+        match self {
+            Work::Delete(_) => 0,
+            Work::Family(steps) => family::turn(steps),
+            Work::Update(..) | Work::Mixed(_) => 1,
+            Work::Insert(_) | Work::Direct => 2,
+            Work::Upsert(_) => 3,
+        }
+    }
+
+    /// Leaves out the rows that another part of the statement has taken, and takes the others.
+    fn take_rows(&mut self, change: &ChangeAction, taken: &mut TakenRows) {
+        let keyspace = change.table.keyspace;
+        let mut take = |key: &[u8]| taken.insert((keyspace, key.to_vec()));
+        match self {
+            Work::Delete(rows) => rows.retain(|(key, _)| take(key)),
+            Work::Update(changes, others) => {
+                let free: Vec<bool> = changes.iter().map(|change| take(&change.key)).collect();
+                let mut of_changes = free.iter();
+                changes.retain(|_| of_changes.next() == Some(&true));
+                let mut of_others = free.iter();
+                others.retain(|_| of_others.next() == Some(&true));
+            }
+            Work::Mixed(mixed) => {
+                mixed.deletes.retain(|(key, _)| take(key));
+                mixed.updates.retain(|change| take(&change.key));
+            }
+            Work::Family(steps) => family::take_rows(steps, taken),
+            Work::Insert(_) | Work::Upsert(_) | Work::Direct => {}
+        }
+    }
 }
 
 /// Evaluates the change's subqueries, in the order in which they were planned.
@@ -125,9 +196,14 @@ pub(crate) fn apply(
     if family::takes_portions(change) {
         return family::insert_in_portions(session, change, context);
     }
+    // What RETURNING reads are the tables as they were before.
+    let returns_first = change
+        .returning
+        .as_ref()
+        .is_some_and(|returning| returning.reads_tables);
     let work = match &change.kind {
         _ if family::concerns(change) => gather(session, change, context)?,
-        ChangeKind::Insert(None) if !change.reads_itself => Work::Direct,
+        ChangeKind::Insert(None) if !change.reads_itself && !returns_first => Work::Direct,
         ChangeKind::Update { row_key, ordinals } if takes_portions(change, ordinals) => {
             return in_portions(session, change, *row_key, Some(ordinals), context);
         }
@@ -136,7 +212,12 @@ pub(crate) fn apply(
         }
         _ => gather(session, change, context)?,
     };
-    carry_out(session, change, work, context)
+    if returns_first {
+        let (work, rows) = returned_before(session, change, work, context)?;
+        let affected = carry_out(session, vec![(change, work)], false, context)?.affected;
+        return Ok(Applied { affected, rows });
+    }
+    carry_out(session, vec![(change, work)], true, context)
 }
 
 /// Whether rows can be changed while later ones are still being found: they come from a walk
@@ -189,7 +270,7 @@ fn in_portions(
             Some(ordinals) => updates(change, ordinals, rows, context)?,
             None => Work::Delete(rows),
         };
-        affected += carry_out(session, change, work, context)?.affected;
+        affected += carry_out(session, vec![(change, work)], false, context)?.affected;
     }
     Ok(Applied {
         affected,
@@ -197,18 +278,36 @@ fn in_portions(
     })
 }
 
-/// Reads and locks the rows of a change whose writing is to wait, and gives what RETURNING makes
-/// of them. Changes that must look while they write are carried out at once.
+/// Reads and locks the rows of a change whose writing is to wait. Rows that another part of the
+/// statement changes are left to it.
 pub(crate) fn prepare(
+    session: &Session,
+    change: &ChangeAction,
+    taken: &mut TakenRows,
+    context: &mut ExecContext,
+) -> Result<Work> {
+    begin(change, context)?;
+    let mut work = gather(session, change, context)?;
+    work.take_rows(change, taken);
+    Ok(work)
+}
+
+/// What RETURNING makes of the rows of a change before they are written. Where only writing shows
+/// what becomes of them, they are written and taken back, and what became of them is to be
+/// written then.
+pub(crate) fn returned_before(
     session: &mut Session,
     change: &ChangeAction,
+    work: Work,
     context: &mut ExecContext,
-) -> Result<(Option<Work>, Applied)> {
-    begin(change, context)?;
-    let work = gather(session, change, context)?;
-    if matches!(work, Work::Direct) {
-        return Ok((None, carry_out(session, change, work, context)?));
+) -> Result<(Work, Option<Vec<RowBuffer>>)> {
+    if change.returning.is_none() {
+        return Ok((work, None));
     }
+    let work = match work {
+        Work::Upsert(_) => try_out(session, change, work, context)?,
+        work => work,
+    };
     let rows = match &change.returning {
         None => None,
         Some(returning) => {
@@ -231,12 +330,62 @@ pub(crate) fn prepare(
                     })
                     .collect(),
                 Work::Family(steps) => family::returned(steps),
-                Work::Direct => Vec::new(),
+                Work::Mixed(mixed) => mixed
+                    .updates
+                    .iter()
+                    .map(|change| &change.new)
+                    .chain(&mixed.inserts)
+                    .cloned()
+                    .collect(),
+                Work::Upsert(_) | Work::Direct => Vec::new(),
             };
             Some(returned_rows(returning, rows, context)?)
         }
     };
-    Ok((Some(work), Applied { affected: 0, rows }))
+    Ok((work, rows))
+}
+
+/// The key of a row before it was changed, which is under `key` now.
+pub(super) fn key_before(table: &TableHandle, key: &[u8], old: &[Value]) -> Result<Vec<u8>> {
+    if table.codec.key.is_none() {
+        return Ok(key.to_vec());
+    }
+    let mut before = Vec::with_capacity(key.len());
+    table.codec.encode_key(old, &mut before)?;
+    Ok(before)
+}
+
+/// Writes rows, notes what became of them, and takes it back; locks stay.
+fn try_out(
+    session: &mut Session,
+    change: &ChangeAction,
+    work: Work,
+    context: &mut ExecContext,
+) -> Result<Work> {
+    let transaction = Arc::clone(&context.transaction);
+    let before = transaction.savepoint();
+    let mut written = WrittenRows::new();
+    let done = write(session, change, work, Keep::Written, &mut written, context);
+    let undone = transaction.rollback_to(&before).map_err(txn_error);
+    transaction.release(before);
+    done?;
+    undone?;
+    if family::concerns(change) {
+        return family::again(change, written).map(Work::Family);
+    }
+    let table = &change.table;
+    let mut mixed = Mixed::default();
+    for row in written.into_iter().flat_map(|(_, rows)| rows) {
+        match (row.old, row.new) {
+            (Some(old), Some(new)) => {
+                let key = key_before(table, &row.key, &old)?;
+                mixed.updates.push(RowChange::new(key, old, new));
+            }
+            (None, Some(new)) => mixed.inserts.push(new),
+            (_, None) => {}
+        }
+    }
+    Ok(Work::Mixed(mixed))
 }
 
 /// Reads the rows of a change and locks those that are there already.
@@ -244,7 +393,8 @@ fn gather(session: &Session, change: &ChangeAction, context: &ExecContext) -> Re
     if family::concerns(change) {
         // Rows in conflict are looked for while writing.
         if matches!(change.kind, ChangeKind::Insert(Some(_))) {
-            return Ok(Work::Direct);
+            let (rows, _memory) = collect(change, context, "INSERT")?;
+            return Ok(Work::Upsert(rows));
         }
         return Ok(Work::Family(family::gather(session, change, context)?));
     }
@@ -261,7 +411,11 @@ fn gather(session: &Session, change: &ChangeAction, context: &ExecContext) -> Re
             updates(change, ordinals, rows, context)?
         }
         ChangeKind::Delete { row_key } => Work::Delete(lock_rows(change, *row_key, context)?),
-        ChangeKind::Insert(Some(_)) | ChangeKind::Merge { .. } => Work::Direct,
+        ChangeKind::Insert(Some(_)) => {
+            let (rows, _memory) = collect(change, context, "INSERT")?;
+            Work::Upsert(rows)
+        }
+        ChangeKind::Merge { actions } => Work::Mixed(merge(change, actions, context)?),
     })
 }
 
@@ -294,44 +448,110 @@ fn updates(
     Ok(Work::Update(changes, others))
 }
 
-/// Writes what [`gather`] has read.
+/// Writes what was read for the parts of a statement, and then looks at their foreign keys. What
+/// comes of the last part is what comes of the statement: with what RETURNING makes of its rows
+/// where `returns`.
 pub(crate) fn carry_out(
+    session: &mut Session,
+    parts: Vec<(&ChangeAction, Work)>,
+    returns: bool,
+    context: &mut ExecContext,
+) -> Result<Applied> {
+    let statement = parts.len().saturating_sub(1);
+    let mut parts: Vec<_> = parts.into_iter().enumerate().collect();
+    parts.sort_by_key(|(_, (_, work))| work.turn());
+    let mut written = WrittenRows::new();
+    let mut of_statement = None;
+    let mut held = Vec::new();
+    for (at, (change, work)) in parts {
+        let keep = if at == statement && returns {
+            Keep::Returned
+        } else {
+            Keep::Nothing
+        };
+        let done = write(session, change, work, keep, &mut written, context)?;
+        if at == statement {
+            of_statement = Some((change, done));
+        } else {
+            held.push(done.memory);
+        }
+    }
+    for (table, rows) in written {
+        foreign_keys::after_change(session, &table, rows, context)?;
+    }
+    let Some((change, done)) = of_statement else {
+        return Ok(Applied::default());
+    };
+    let rows = match &change.returning {
+        Some(returning) if returns => Some(returned_rows(returning, done.returned, context)?),
+        _ => None,
+    };
+    Ok(Applied {
+        affected: done.affected,
+        rows,
+    })
+}
+
+/// What is noted of rows while they are written, beside what foreign keys need.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Nothing,
+    /// What RETURNING wants.
+    Returned,
+    /// The rows themselves.
+    Written,
+}
+
+/// Writes what [`gather`] has read. Foreign keys are to be looked at later.
+fn write(
     session: &mut Session,
     change: &ChangeAction,
     work: Work,
+    keep: Keep,
+    written: &mut WrittenRows,
     context: &mut ExecContext,
-) -> Result<Applied> {
+) -> Result<Done> {
+    let memory = MemoryMeter::new(context, "changed rows")?;
+    let wants_returned = keep == Keep::Returned && change.returning.is_some();
     let work = match work {
         Work::Family(steps) => {
-            let returned = match &change.returning {
-                None => Vec::new(),
-                Some(_) => family::returned(&steps),
+            let returned = if wants_returned {
+                family::returned(&steps)
+            } else {
+                Vec::new()
             };
-            let affected = family::write(session, steps, context)?;
-            let rows = match &change.returning {
-                None => None,
-                Some(returning) => Some(returned_rows(returning, returned, context)?),
-            };
-            return Ok(Applied { affected, rows });
+            let affected = family::write(session, steps, written, context)?;
+            return Ok(Done {
+                affected,
+                returned,
+                memory,
+            });
         }
         work => work,
     };
-    if let (ChangeKind::Insert(Some(conflict)), Some(_)) = (&change.kind, &change.partitions) {
-        let (affected, returned) = family::upsert(session, change, conflict, context)?;
-        let rows = match &change.returning {
-            None => None,
-            Some(returning) => Some(returned_rows(returning, returned, context)?),
-        };
-        return Ok(Applied { affected, rows });
-    }
+    let work = match (work, &change.kind) {
+        (Work::Upsert(rows), ChangeKind::Insert(Some(conflict))) if change.partitions.is_some() => {
+            let (affected, returned) =
+                family::upsert(session, change, conflict, rows, written, context)?;
+            return Ok(Done {
+                affected,
+                returned,
+                memory,
+            });
+        }
+        (work, _) => work,
+    };
     let table = &change.table;
     let mut progress = Progress {
         change,
         affected: 0,
         returned: Vec::new(),
+        wants_returned,
         written: Vec::new(),
-        wants_written: !table.table.foreign_keys.is_empty() || !table.referenced_by.is_empty(),
-        memory: MemoryMeter::new(context, "changed rows")?,
+        wants_written: keep == Keep::Written
+            || !table.table.foreign_keys.is_empty()
+            || !table.referenced_by.is_empty(),
+        memory,
     };
     let transaction = Arc::clone(&context.transaction);
     let store = session.database.store().clone();
@@ -372,9 +592,28 @@ pub(crate) fn carry_out(
         }
         // Written above.
         (Work::Family(_), _) => {}
-        (Work::Direct, ChangeKind::Insert(Some(conflict))) => {
+        (Work::Mixed(mut mixed), _) => {
+            for (key, old) in &mixed.deletes {
+                writer.delete(key, old, &context.eval())?;
+                progress.note(&[], Some(old), None, &[], context)?;
+            }
+            writer.update(&mut mixed.updates, &context.eval())?;
+            for change in &mixed.updates {
+                progress.note(
+                    &change.new_key,
+                    Some(&change.old),
+                    Some(&change.new),
+                    &[],
+                    context,
+                )?;
+            }
+            for row in &mut mixed.inserts {
+                writer.insert(row, &context.eval())?;
+                progress.note(writer.key(), None, Some(row), &[], context)?;
+            }
+        }
+        (Work::Upsert(rows), ChangeKind::Insert(Some(conflict))) => {
             let mut upsert = Upsert::new(change, conflict);
-            let (rows, _memory) = collect(change, context, "INSERT")?;
             for (at, mut row) in rows.into_iter().enumerate() {
                 if at.is_multiple_of(128) {
                     context.check()?;
@@ -384,8 +623,11 @@ pub(crate) fn carry_out(
                 }
             }
         }
-        (Work::Direct, ChangeKind::Merge { actions }) => {
-            merge(&mut writer, actions, &mut progress, context)?;
+        (Work::Upsert(_), _) => {
+            return Err(Error::new(
+                SqlState::INTERNAL_ERROR,
+                "rows to be added in spite of conflicts without ON CONFLICT",
+            ));
         }
         (Work::Direct, _) => {
             let mut source = executor::build(&change.source.root, context, None)?;
@@ -400,19 +642,14 @@ pub(crate) fn carry_out(
         }
     }
     drop(writer);
-    let Progress {
-        affected,
-        returned,
-        written,
-        memory: _memory,
-        ..
-    } = progress;
-    foreign_keys::after_change(session, table, written, context)?;
-    let rows = match &change.returning {
-        None => None,
-        Some(returning) => Some(returned_rows(returning, returned, context)?),
-    };
-    Ok(Applied { affected, rows })
+    if !progress.written.is_empty() {
+        written.push((Arc::clone(table), progress.written));
+    }
+    Ok(Done {
+        affected: progress.affected,
+        returned: progress.returned,
+        memory: progress.memory,
+    })
 }
 
 /// Computes RETURNING of the rows.
@@ -437,13 +674,8 @@ fn returned_rows(
     Ok(result)
 }
 
-fn merge(
-    writer: &mut TableWriter<'_>,
-    actions: &[MergeStep],
-    progress: &mut Progress<'_>,
-    context: &ExecContext,
-) -> Result<()> {
-    let change = progress.change;
+/// What MERGE does with its rows, the ones that are there locked.
+fn merge(change: &ChangeAction, actions: &[MergeStep], context: &ExecContext) -> Result<Mixed> {
     let width = change.table.table.columns.len();
     let (rows, _memory) = collect(change, context, "MERGE")?;
     let mut changed = hashbrown::HashSet::new();
@@ -491,23 +723,9 @@ fn merge(
             }
         }
     }
-    for (key, old) in &deletes {
-        writer.delete(key, old, &context.eval())?;
-        progress.note(&[], Some(old), None, &[], context)?;
-    }
-    writer.update(&mut updates, &context.eval())?;
-    for change in &updates {
-        progress.note(
-            &change.new_key,
-            Some(&change.old),
-            Some(&change.new),
-            &[],
-            context,
-        )?;
-    }
-    for row in &mut inserts {
-        writer.insert(row, &context.eval())?;
-        progress.note(writer.key(), None, Some(row), &[], context)?;
-    }
-    Ok(())
+    Ok(Mixed {
+        deletes,
+        updates,
+        inserts,
+    })
 }

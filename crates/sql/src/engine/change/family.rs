@@ -17,11 +17,13 @@ use crate::{
     engine::{
         catalog::CatalogSnapshot,
         change::{
-            ChangeAction, ChangeKind, ConflictAction, apply::Applied, locking::lock_to_set,
+            ChangeAction, ChangeKind, ConflictAction,
+            apply::{Applied, TakenRows, WrittenRows, key_before},
+            locking::lock_to_set,
             upsert::Upsert,
         },
         error::txn_error,
-        foreign_keys::{self, Written},
+        foreign_keys::Written,
         partitions::moved,
         session::Session,
         table::TableHandle,
@@ -166,6 +168,52 @@ pub(super) fn returned(steps: &[Step]) -> Vec<RowBuffer> {
     steps.iter().map(Step::returned).collect()
 }
 
+/// When the steps are written among the parts of a statement: rows that only go first, rows that
+/// only come last.
+pub(super) fn turn(steps: &[Step]) -> u8 {
+    if steps.iter().all(|step| step.to.is_none()) {
+        0
+    } else if steps.iter().any(|step| step.from.is_some()) {
+        1
+    } else {
+        2
+    }
+}
+
+/// Leaves out the rows that another part of the statement has taken, and takes the others.
+pub(super) fn take_rows(steps: &mut Vec<Step>, taken: &mut TakenRows) {
+    steps.retain(|step| match &step.from {
+        Some((member, key, _)) => taken.insert((member.table.keyspace, key.clone())),
+        None => true,
+    });
+}
+
+/// Steps that write again what was written into partitions and taken back.
+pub(super) fn again(change: &ChangeAction, written: WrittenRows) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    for (table, rows) in written {
+        let members = change.partitions.as_ref().map(|of| &of.members);
+        let Some(member) = members.and_then(|members| members.get(&table.table.id)) else {
+            continue;
+        };
+        for row in rows {
+            let from = match row.old {
+                None => None,
+                Some(old) => {
+                    let key = key_before(&table, &row.key, &old)?;
+                    Some((Arc::clone(member), key, old))
+                }
+            };
+            steps.push(Step {
+                from,
+                to: row.new.map(|new| (Arc::clone(member), new)),
+                others: RowBuffer::new(),
+            });
+        }
+    }
+    Ok(steps)
+}
+
 /// Whether the change concerns more than one table.
 pub(super) fn concerns(change: &ChangeAction) -> bool {
     change.partitions.is_some() || change.family.is_some()
@@ -210,7 +258,8 @@ pub(super) fn insert_in_portions(
                 is_end = true;
             }
         }
-        affected += write(session, steps, context)?;
+        // None of the tables has foreign keys.
+        affected += write(session, steps, &mut WrittenRows::new(), context)?;
     }
     Ok(Applied {
         affected,
@@ -317,17 +366,18 @@ fn insertion(
 }
 
 /// INSERT … ON CONFLICT into partitions: how many rows were written, and those that RETURNING
-/// speaks of.
+/// speaks of. All that is written is noted.
 pub(super) fn upsert(
     session: &mut Session,
     change: &ChangeAction,
     conflict: &ConflictAction,
+    rows: Vec<RowBuffer>,
+    all_written: &mut WrittenRows,
     context: &mut ExecContext,
 ) -> Result<(u64, Vec<RowBuffer>)> {
     let Some(partitions) = &change.partitions else {
         return Ok((0, Vec::new()));
     };
-    let (rows, _memory) = super::locking::collect(change, context, "INSERT")?;
     let mut locks = Locks::default();
     let mut members: HashMap<TableId, (Upsert<'_>, Vec<Written>)> = HashMap::new();
     let mut returned = Vec::new();
@@ -363,7 +413,7 @@ pub(super) fn upsert(
     }
     for (id, (_, written)) in members {
         if let Some(member) = partitions.members.get(&id) {
-            foreign_keys::after_change(session, &member.table, written, context)?;
+            all_written.push((Arc::clone(&member.table), written));
         }
     }
     Ok((affected, returned))
@@ -521,10 +571,11 @@ struct Writes {
 }
 
 /// Writes the steps: in all tables first what goes, then what changes, then what comes. Gives
-/// how many there were.
+/// how many there were. Rows with foreign keys, or that others refer to, are noted.
 pub(super) fn write(
     session: &mut Session,
     steps: Vec<Step>,
+    all_written: &mut WrittenRows,
     context: &mut ExecContext,
 ) -> Result<u64> {
     let affected = steps.len() as u64;
@@ -595,9 +646,9 @@ pub(super) fn write(
             });
         }
     }
-    for ((table, _), written) in tables.iter().zip(written) {
+    for ((table, _), written) in tables.into_iter().zip(written) {
         if !table.table.foreign_keys.is_empty() || !table.referenced_by.is_empty() {
-            foreign_keys::after_change(session, table, written, context)?;
+            all_written.push((table, written));
         }
     }
     Ok(affected)

@@ -19,7 +19,6 @@ use crate::{
     bound::ColumnId,
     engine::{
         change::family::{Member, Partitions},
-        constraints::failing_row,
         rows::ResultColumn,
         table::TableHandle,
     },
@@ -55,11 +54,11 @@ impl ChangeAction {
     pub(super) fn check_views(&self, row: &[Value], eval: &EvalContext<'_>) -> Result<()> {
         for (view, condition) in &self.checks {
             if condition.eval_predicate(row, eval)? != Some(true) {
-                return Err(Error::new(
+                let error = Error::new(
                     SqlState("44000"),
                     format!("new row violates check option for view \"{view}\""),
-                )
-                .detail(failing_row(row)));
+                );
+                return Err(self.table.with_row(error, row, eval));
             }
         }
         Ok(())
@@ -142,6 +141,8 @@ pub(crate) struct ReturningAction {
     pub(crate) others: usize,
     /// Computes the result from it.
     pub(crate) plan: QueryPlan,
+    /// Whether it reads tables row by row: those as they were before the change.
+    pub(crate) reads_tables: bool,
     /// The result's columns.
     pub(crate) columns: Arc<[ResultColumn]>,
 }

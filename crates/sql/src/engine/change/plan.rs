@@ -148,10 +148,12 @@ impl<'a> StatementPlanner<'a> {
             Some(returning) => {
                 let wanted: Vec<ColumnId> =
                     returning.columns.iter().map(|column| column.id).collect();
+                let plan = self.query(returning.plan, &wanted)?;
                 Some(ReturningAction {
                     slot: returning.slot,
                     others: returning.others.len(),
-                    plan: self.query(returning.plan, &wanted)?,
+                    reads_tables: reads_tables(&plan.root),
+                    plan,
                     columns: result_columns(returning.columns),
                 })
             }
@@ -273,6 +275,15 @@ fn reads(plan: &PhysicalPlan, table: &TableHandle) -> bool {
         _ => false,
     };
     here || plan.inputs().into_iter().any(|input| reads(input, table))
+}
+
+/// Whether a plan reads any table.
+fn reads_tables(plan: &PhysicalPlan) -> bool {
+    let here = matches!(
+        plan.node,
+        PhysicalNode::Scan(_) | PhysicalNode::LookupJoin { .. } | PhysicalNode::SystemScan(_)
+    );
+    here || plan.inputs().into_iter().any(reads_tables)
 }
 
 /// `source` with the assigned values as further columns, which are added to `wanted`.

@@ -4,6 +4,7 @@
 //! that nobody else can add or remove them until the transaction's end; then the newest
 //! committed state says whether one is there. So of two sessions that insert one key at once,
 //! the second waits for the first and then sees its row (PostgreSQL: speculative insertion).
+//! DO NOTHING does without the lock where a row is there already: it leaves it alone.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -211,6 +212,19 @@ impl<'a> Upsert<'a> {
                     index.keyspace
                 }
             };
+            if self.update.is_none()
+                && let Some(value) = context
+                    .transaction
+                    .get_latest(keyspace, &key)
+                    .map_err(txn_error)?
+            {
+                let key = match arbiter {
+                    ArbiterKey::PrimaryKey => key,
+                    ArbiterKey::Index(_) => value,
+                };
+                self.must_be_in_sight(&key, context)?;
+                return Ok(Some(key));
+            }
             context
                 .transaction
                 .lock_row(keyspace, &key, LockMode::Exclusive, LockWait::Wait)
@@ -227,6 +241,25 @@ impl<'a> Upsert<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Fails where the snapshot stays and does not have the row with this key as it is now: then
+    /// leaving it alone would rest on what the transaction must not see.
+    fn must_be_in_sight(&self, key: &[u8], context: &ExecContext) -> Result<()> {
+        let (transaction, keyspace) = (&context.transaction, self.table.keyspace);
+        if !transaction.isolation().keeps_snapshot() {
+            return Ok(());
+        }
+        let seen = transaction.get(keyspace, key).map_err(txn_error)?;
+        let newest = transaction.get_latest(keyspace, key).map_err(txn_error)?;
+        if seen == newest {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "could not serialize access due to concurrent update",
+        )
+        .hint("Run the transaction again."))
     }
 }
 

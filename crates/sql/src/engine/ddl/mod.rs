@@ -115,13 +115,14 @@ impl Session {
         bind: &dyn Fn(&dyn CatalogReader) -> Result<BoundDefinition>,
     ) -> Result<StatementResult> {
         let inner = Arc::clone(&self.database.inner);
-        let open = self.open_block()?;
-        if open.read_only {
+        if self.open_block()?.read_only {
             return Err(Error::new(
                 SqlState::READ_ONLY_SQL_TRANSACTION,
                 "cannot change definitions in a read-only transaction",
             ));
         }
+        self.refuse_early(bind)?;
+        let open = self.open_block()?;
         let transaction = Arc::clone(&open.transaction);
         inner.catalog_store.lock(&transaction)?;
         drop(transaction);
@@ -143,6 +144,25 @@ impl Session {
         }?;
         self.reload_catalog(&transaction)?;
         Ok(result)
+    }
+
+    /// Fails where the session's role may not do what `bind` makes of the catalog as it is before
+    /// the lock: who is refused keeps nobody waiting. What is wrong otherwise shows under the lock.
+    fn refuse_early(
+        &self,
+        bind: &dyn Fn(&dyn CatalogReader) -> Result<BoundDefinition>,
+    ) -> Result<()> {
+        let catalog = self.catalog();
+        if self.rights(&catalog).superuser {
+            return Ok(());
+        }
+        let path = Arc::clone(&self.settings.search_path);
+        match bind(&catalog.with_path(&path)) {
+            Ok((statement, Some(needed))) => {
+                self.authorize_definition(&catalog, &statement, &needed)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn change(

@@ -18,6 +18,7 @@ use crate::{
     },
     engine::{
         catalog::{CatalogSnapshot, convert::named_type_record},
+        notice::Notice,
         session::{Session, StatementResult},
         table::TableHandle,
     },
@@ -121,6 +122,12 @@ impl Session {
                     |named| kept::rename_in_domain(named, of.id, to, &reader),
                 )?;
                 of.renamed(schema, name)
+            }
+            TypeChange::Nothing { notice } => {
+                return Ok(StatementResult::noted(
+                    "ALTER TYPE",
+                    vec![Notice::new(notice)],
+                ));
             }
         };
         self.put_type(transaction, &changed)?;

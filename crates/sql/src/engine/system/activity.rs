@@ -7,7 +7,10 @@ use rustling_txn::{LockInfo, LockResource, TransactionInfo};
 
 use crate::{
     Value,
-    catalog::{TableKind, access::RoleId},
+    catalog::{
+        TableKind,
+        access::{Privileges, RoleId},
+    },
     engine::{
         served_activity::ActivityState,
         statement_statistics::{Figures, Numbers},
@@ -48,6 +51,32 @@ pub(crate) struct Transaction {
     pub(crate) info: TransactionInfo,
     /// Microseconds since 1970.
     pub(crate) began: i64,
+    /// Whether the reader may know which rows it locks.
+    shows_rows: bool,
+}
+
+/// A lock's resource in words; the key of a row, which has values of it, only where `shows_rows`.
+fn resource(resource: &LockResource, shows_rows: bool) -> String {
+    match resource {
+        LockResource::Row(keyspace, _) if !shows_rows => format!("a key of keyspace {keyspace}"),
+        resource => resource.to_string(),
+    }
+}
+
+/// The transactions whose rows the reader may know: a superuser those of everybody, others those
+/// of sessions that are served to roles of theirs.
+fn shows_rows_of(view: &SystemView) -> impl Fn(u64) -> bool + use<> {
+    let rights = view.catalog.access.rights(view.reader);
+    let superuser = rights.superuser;
+    let own: Vec<u64> = view
+        .inner
+        .served
+        .all()
+        .iter()
+        .filter(|activity| rights.has_role(activity.role.0))
+        .map(|activity| activity.transaction())
+        .collect();
+    move |transaction| superuser || own.contains(&transaction)
 }
 
 fn as_process(number: u64) -> i32 {
@@ -69,6 +98,12 @@ impl Transaction {
             .collect::<String>()
             .trim_start()
             .to_owned()
+    }
+
+    /// What it waits for.
+    pub(crate) fn waits_for(&self) -> Option<String> {
+        let waits_for = self.info.waits_for.as_ref()?;
+        Some(resource(waits_for, self.shows_rows))
     }
 
     /// The wait that it is in.
@@ -179,12 +214,14 @@ pub(crate) fn statements(view: &SystemView) -> Vec<(Arc<Figures>, Numbers)> {
 /// The transactions that run.
 pub(crate) fn transactions(view: &SystemView) -> Vec<Transaction> {
     let now = view.inner.env.wall_clock();
+    let shows_rows = shows_rows_of(view);
     view.inner
         .manager
         .active()
         .into_iter()
         .map(|info| Transaction {
             began: now.saturating_sub(i64::try_from(info.age.as_micros()).unwrap_or(i64::MAX)),
+            shows_rows: shows_rows(info.id.0),
             info,
         })
         .collect()
@@ -197,9 +234,16 @@ pub(crate) struct Lock {
     pub(crate) relation: Option<u32>,
     pub(crate) schema: Option<String>,
     pub(crate) table: Option<String>,
+    /// Whether the reader may know which row it is on.
+    shows_rows: bool,
 }
 
 impl Lock {
+    /// What it is on.
+    pub(crate) fn resource(&self) -> String {
+        resource(&self.info.resource, self.shows_rows)
+    }
+
     pub(crate) fn number(&self) -> i32 {
         as_process(self.info.transaction.0)
     }
@@ -228,6 +272,7 @@ fn relation_of(relations: &[Relation], keyspace: KeyspaceId) -> Option<&Relation
 /// The locks that are held or waited for.
 pub(crate) fn locks(view: &SystemView) -> Vec<Lock> {
     let relations = view.relations(None);
+    let shows_rows = shows_rows_of(view);
     view.inner
         .manager
         .locks()
@@ -241,6 +286,7 @@ pub(crate) fn locks(view: &SystemView) -> Vec<Lock> {
                 relation: relation.map(|relation| relation.oid),
                 schema: relation.map(|relation| relation.schema().to_owned()),
                 table: relation.map(|relation| relation.name().into_owned()),
+                shows_rows: shows_rows(info.transaction.0),
                 info,
             }
         })
@@ -330,8 +376,10 @@ impl ColumnFigures {
     }
 }
 
-/// What ANALYZE has found out about the columns of tables.
+/// What ANALYZE has found out about the columns of tables that the reader may read: it shows their
+/// values.
 pub(crate) fn column_statistics(view: &SystemView) -> Vec<ColumnFigures> {
+    let rights = view.catalog.access.rights(view.reader);
     let mut all = Vec::new();
     for handle in view.catalog.handles() {
         let Some(statistics) = &handle.statistics else {
@@ -339,6 +387,9 @@ pub(crate) fn column_statistics(view: &SystemView) -> Vec<ColumnFigures> {
         };
         let TableStatistics { rows, columns, .. } = &**statistics;
         for (column, figures) in handle.table.columns.iter().zip(columns) {
+            if !rights.on_columns(handle.table.id, Privileges::SELECT, &[column.number]) {
+                continue;
+            }
             all.push(ColumnFigures {
                 schema: handle.table.schema.clone(),
                 table: handle.table.name.clone(),

@@ -550,10 +550,8 @@ fn sequence_last_value(values: &[Value], context: &EvalContext<'_>) -> Result<Va
     else {
         return Ok(Value::Null);
     };
-    Ok(view
-        .sequence_state(&sequence)?
-        .filter(|(_, called)| *called)
-        .map_or(Value::Null, |(last, _)| Value::Int8(last)))
+    let last = view.last_value(&sequence)?;
+    Ok(last.map_or(Value::Null, Value::Int8))
 }
 
 fn is_other_temporary_schema(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use crate::{
     Result,
-    catalog::{Sequence, access::RoleId},
+    catalog::{
+        Sequence,
+        access::{ObjectId, Privileges, RoleId},
+    },
     engine::{
         catalog::{CatalogSnapshot, store::CommentKey},
         database::Inner,
@@ -137,7 +140,7 @@ impl SystemView {
 
     /// Where a sequence stands: the last number and whether it was given out. `None` of one that
     /// is not committed yet.
-    pub(crate) fn sequence_state(&self, sequence: &Sequence) -> Result<Option<(i64, bool)>> {
+    fn sequence_state(&self, sequence: &Sequence) -> Result<Option<(i64, bool)>> {
         let committed = self.inner.catalog();
         let known = committed
             .sequence_by_id(sequence.id)
@@ -146,6 +149,18 @@ impl SystemView {
             Some(keyspace) if known => self.inner.sequence_value(sequence, keyspace).map(Some),
             _ => Ok(None),
         }
+    }
+
+    /// The number that a sequence has given out last, where the reader may know it.
+    pub(crate) fn last_value(&self, sequence: &Sequence) -> Result<Option<i64>> {
+        let rights = self.catalog.access.rights(self.reader);
+        let held = rights.privileges(&ObjectId::Sequence(sequence.id));
+        let telling = Privileges::SELECT.with(Privileges::USAGE);
+        if held.and(telling).is_empty() {
+            return Ok(None);
+        }
+        let state = self.sequence_state(sequence)?;
+        Ok(state.and_then(|(last, called)| called.then_some(last)))
     }
 
     /// Comments on what is in the database.

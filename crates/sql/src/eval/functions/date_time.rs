@@ -217,8 +217,16 @@ fn date_trunc(values: &[Value], context: &EvalContext<'_>) -> Result<Value> {
 
 fn trunc_zoned(field: &str, instant: i64, zone: &TimeZone) -> Result<Value> {
     let value = Value::TimestampTz(instant);
-    let local = extract::truncate(field, &value, zone.to_local(instant))?;
-    Ok(Value::TimestampTz(zone.to_utc(local)))
+    let local = zone.to_local(instant);
+    let cut = extract::truncate(field, &value, local)?;
+    // Of an hour that the clocks show twice each is cut in itself.
+    Ok(Value::TimestampTz(
+        if extract::is_within_day(field, &value)? {
+            instant.saturating_sub(local.saturating_sub(cut))
+        } else {
+            zone.to_utc(cut)
+        },
+    ))
 }
 
 /// The difference in years, months, days and time, as one counts ages.

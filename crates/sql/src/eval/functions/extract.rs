@@ -335,6 +335,14 @@ pub(super) fn truncate(name: &str, value: &Value, local: i64) -> Result<i64> {
         .ok_or_else(crate::eval::date_arithmetic::timestamp_out_of_range)
 }
 
+/// Whether the field is shorter than a day: cutting to it keeps the offset from UTC.
+pub(super) fn is_within_day(name: &str, value: &Value) -> Result<bool> {
+    Ok(matches!(
+        field(name, value)?,
+        Field::Microseconds | Field::Milliseconds | Field::Second | Field::Minute | Field::Hour
+    ))
+}
+
 /// `date_trunc` of an interval.
 pub(super) fn truncate_interval(name: &str, interval: &Interval) -> Result<Interval> {
     let value = Value::Interval(*interval);

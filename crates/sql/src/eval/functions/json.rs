@@ -27,6 +27,12 @@ fn jsonb(json: Json) -> Value {
     Value::Jsonb(Box::new(json))
 }
 
+/// A value put together of others, which may be nested deeper than each of them.
+fn composed(json: Json) -> Result<Value> {
+    json.check_depth()?;
+    Ok(jsonb(json))
+}
+
 pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
     Some(match (function, types) {
         (F::JsonGet, [_, _]) => |values, _| {
@@ -61,7 +67,7 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
             Value::Boolean(texts(keys).all(|key| exists(json, key)))
         }),
         (F::JsonConcat, [_, _]) => {
-            function!(|Value::Jsonb(left), Value::Jsonb(right)| jsonb(concat(left, right)))
+            function!(|Value::Jsonb(left), Value::Jsonb(right)| composed(concat(left, right))?)
         }
         (F::JsonDelete, [_, _]) => delete,
         (F::JsonDeletePath, [_, _]) => function!(|Value::Jsonb(json), Value::Array(path)| {
@@ -93,7 +99,7 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
                     Ok((object_key(key, context)?, tree(value, context)?))
                 })
                 .collect::<Result<_>>()?;
-            Ok(jsonb(Json::object(members)))
+            composed(Json::object(members))
         },
         (F::JsonBuildArray, _) => |values, context| {
             let mut text = String::from("[");
@@ -111,7 +117,7 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
                 .iter()
                 .map(|value| tree(value, context))
                 .collect::<Result<_>>()?;
-            Ok(jsonb(Json::Array(elements)))
+            composed(Json::Array(elements))
         },
         (F::ToJson, [_]) => function!(context, |value| {
             let mut text = String::new();
@@ -141,10 +147,10 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
                 new,
                 create: create.unwrap_or(true),
             };
-            Ok(jsonb(match path.as_slice() {
+            composed(match path.as_slice() {
                 [] => json.clone(),
                 path => changed(json, path, &change, 1)?,
-            }))
+            })
         },
         (F::JsonInsert, [_, _, _] | [_, _, _, _]) => |values, _| {
             let (json, path, new, after) = change_arguments(values)?;
@@ -152,10 +158,10 @@ pub(super) fn resolve(function: F, types: &[T]) -> Option<Function> {
                 new,
                 after: after.unwrap_or(false),
             };
-            Ok(jsonb(match path.as_slice() {
+            composed(match path.as_slice() {
                 [] => json.clone(),
                 path => changed(json, path, &change, 1)?,
-            }))
+            })
         },
         (F::JsonStripNulls, [_]) => |values, _| {
             let stripped = strip_nulls(json_of(values.first())?);

@@ -1,18 +1,19 @@
 //! Aggregates over frames.
 //!
-//! Frames that only grow are taken in row by row. Other frames are put together from the states
+//! Frames that only grow are taken in row by row, while the rows are given: the value of each holds
+//! what the one before it held, so that all of them together may be of any size. Other frames are put together from the states
 //! of blocks of rows, blocks of blocks and so on (a segment tree: Leis et al., "Efficient
 //! Processing of Window Functions in Analytical SQL Queries", VLDB 2015), where the aggregate's
 //! states can be merged; where not, they are read anew.
 
 use std::ops::Range;
 
-use super::{Partition, frame::Frames};
+use super::{Partition, Values, frame::Frames};
 use crate::{
     Result, Value,
     bound::{AggregateCall, AggregateFunction},
     eval::Accumulator,
-    executor::ExecContext,
+    executor::{ExecContext, MemoryMeter, row_bytes},
     planner::physical::PlannedWindowCall,
 };
 
@@ -28,26 +29,17 @@ pub(super) fn evaluate(
     partition: &Partition,
     frames: &Frames<'_>,
     context: &ExecContext,
-) -> Result<Vec<Value>> {
-    let rows = Arguments::new(call, partition, context)?;
+    memory: &mut MemoryMeter,
+) -> Result<Values> {
+    let rows = Arguments::new(call, partition, context, memory)?;
     let count = partition.len();
-    let mut values = Vec::with_capacity(count);
     if frames.only_grow() {
-        let mut state = Accumulator::new(of)?;
-        let mut seen = 0;
-        let mut value = state.clone().finish()?;
-        for row in 0..count {
-            let end = frames.of(row).last().map_or(0, |last| last + 1);
-            if end > seen {
-                context.check()?;
-                rows.take(&mut state, seen..end)?;
-                seen = end;
-                value = state.clone().finish()?;
-            }
-            values.push(value.clone());
-        }
-        return Ok(values);
+        let ends = (0..count)
+            .map(|row| frames.of(row).last().map_or(0, |last| last + 1))
+            .collect();
+        return Ok(Values::Growing(Box::new(Growing::new(of, rows, ends)?)));
     }
+    let mut values: Vec<Value> = Vec::with_capacity(count);
     let mut tree = None;
     let mut before = None;
     for row in 0..count {
@@ -56,6 +48,7 @@ pub(super) fn evaluate(
         if before.as_ref() == Some(&segments)
             && let Some(value) = values.last().cloned()
         {
+            memory.grow(value.heap_size())?;
             values.push(value);
             continue;
         }
@@ -71,10 +64,53 @@ pub(super) fn evaluate(
             };
             tree.take(&mut state, &rows, run)?;
         }
-        values.push(state.finish()?);
+        let value = state.finish()?;
+        memory.grow(value.heap_size())?;
+        values.push(value);
         before = Some(segments);
     }
-    Ok(values)
+    Ok(Values::Known(values.into_iter()))
+}
+
+/// The values over frames that only grow, one after the other.
+pub(super) struct Growing {
+    arguments: Arguments,
+    /// For each row the end of its frame.
+    ends: Vec<usize>,
+    row: usize,
+    state: Accumulator,
+    seen: usize,
+    value: Value,
+}
+
+impl Growing {
+    fn new(of: &AggregateCall, arguments: Arguments, ends: Vec<usize>) -> Result<Growing> {
+        let state = Accumulator::new(of)?;
+        Ok(Growing {
+            arguments,
+            ends,
+            row: 0,
+            value: state.clone().finish()?,
+            state,
+            seen: 0,
+        })
+    }
+
+    /// The value for the next row.
+    pub(super) fn next(&mut self, context: &ExecContext) -> Result<Value> {
+        let end = self.ends.get(self.row).copied().unwrap_or(0);
+        self.row += 1;
+        if end > self.seen {
+            context.check()?;
+            self.arguments.take(&mut self.state, self.seen..end)?;
+            self.seen = end;
+            self.value = self.state.clone().finish()?;
+        }
+        match self.ends.get(self.row) {
+            Some(next) if *next > self.seen => Ok(std::mem::take(&mut self.value)),
+            _ => Ok(self.value.clone()),
+        }
+    }
 }
 
 /// Whether the states of the aggregate can be merged in any order.
@@ -106,6 +142,7 @@ impl Arguments {
         call: &PlannedWindowCall,
         partition: &Partition,
         context: &ExecContext,
+        memory: &mut MemoryMeter,
     ) -> Result<Arguments> {
         let mut arguments = Vec::with_capacity(partition.len());
         for row in &partition.rows {
@@ -116,11 +153,12 @@ impl Arguments {
                 arguments.push(None);
                 continue;
             }
-            let values = call
+            let values: Vec<Value> = call
                 .arguments
                 .iter()
                 .map(|argument| argument.compiled.eval(row, &eval))
                 .collect::<Result<_>>()?;
+            memory.grow(row_bytes(&values))?;
             arguments.push(Some(values));
         }
         Ok(Arguments(arguments))

@@ -28,8 +28,28 @@ pub(crate) struct Window {
     started: bool,
     /// The rows of the partition at hand.
     rows: std::vec::IntoIter<RowBuffer>,
+    /// For each call its values for these rows.
+    values: Vec<Values>,
     memory: MemoryMeter,
     bytes: usize,
+    /// What the values take.
+    values_memory: MemoryMeter,
+}
+
+/// A call's values for the rows of a partition, in their order.
+enum Values {
+    Known(std::vec::IntoIter<Value>),
+    Growing(Box<aggregate::Growing>),
+}
+
+impl Values {
+    /// The value for the next row.
+    fn next(&mut self, context: &ExecContext) -> Result<Value> {
+        match self {
+            Values::Known(values) => Ok(values.next().unwrap_or(Value::Null)),
+            Values::Growing(values) => values.next(context),
+        }
+    }
 }
 
 /// Makes byte strings that are equal where the values of some expressions are.
@@ -115,8 +135,10 @@ impl Window {
             next_key: Vec::new(),
             started: false,
             rows: Vec::new().into_iter(),
+            values: Vec::new(),
             memory: MemoryMeter::new(context, "a window's partition")?,
             bytes: 0,
+            values_memory: MemoryMeter::new(context, "a window's values")?,
         })
     }
 
@@ -157,21 +179,21 @@ impl Window {
 impl Operator for Window {
     fn next(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
         loop {
-            if let Some(next) = self.rows.next() {
+            if let Some(mut next) = self.rows.next() {
+                for values in &mut self.values {
+                    next.push(values.next(context)?);
+                }
                 *row = next;
                 return Ok(true);
             }
-            let Some(mut partition) = self.read(context)? else {
+            self.values.clear();
+            self.values_memory.clear();
+            let Some(partition) = self.read(context)? else {
                 return Ok(false);
             };
-            let mut results = Vec::with_capacity(self.calls.len());
             for call in self.calls.iter() {
-                results.push(evaluate(call, &partition, context)?);
-            }
-            for values in results {
-                for (row, value) in partition.rows.iter_mut().zip(values) {
-                    row.push(value);
-                }
+                let values = evaluate(call, &partition, context, &mut self.values_memory)?;
+                self.values.push(values);
             }
             self.rows = partition.rows.into_iter();
         }
@@ -196,17 +218,20 @@ fn evaluate(
     call: &PlannedWindowCall,
     partition: &Partition,
     context: &ExecContext,
-) -> Result<Vec<Value>> {
+    memory: &mut MemoryMeter,
+) -> Result<Values> {
     let count = partition.len();
-    let each = |value: &dyn Fn(usize) -> Result<Value>| {
-        (0..count)
-            .map(|row| {
-                if row.is_multiple_of(256) {
-                    context.check()?;
-                }
-                value(row)
-            })
-            .collect::<Result<Vec<Value>>>()
+    let mut each = |value: &dyn Fn(usize) -> Result<Value>| -> Result<Values> {
+        let mut values = Vec::with_capacity(count);
+        for row in 0..count {
+            if row.is_multiple_of(256) {
+                context.check()?;
+            }
+            let value = value(row)?;
+            memory.grow(value.heap_size())?;
+            values.push(value);
+        }
+        Ok(Values::Known(values.into_iter()))
     };
     match &call.function {
         WindowFunction::RowNumber => each(&|row| Ok(Value::Int8(row as i64 + 1))),
@@ -228,10 +253,10 @@ fn evaluate(
         }),
         WindowFunction::Ntile => {
             let Some(first) = partition.rows.first() else {
-                return Ok(Vec::new());
+                return Ok(Values::Known(Vec::new().into_iter()));
             };
             let buckets = match argument(call, 0, first, context)?.as_integer() {
-                None => return Ok(vec![Value::Null; count]),
+                None => return Ok(Values::Known(vec![Value::Null; count].into_iter())),
                 Some(buckets) if buckets <= 0 => {
                     return Err(Error::new(
                         SqlState("22014"),
@@ -299,7 +324,7 @@ fn evaluate(
         }
         WindowFunction::Aggregate(of) => {
             let frames = Frames::new(call, partition, context)?;
-            aggregate::evaluate(call, of, partition, &frames, context)
+            aggregate::evaluate(call, of, partition, &frames, context, memory)
         }
     }
 }

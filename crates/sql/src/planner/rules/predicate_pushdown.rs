@@ -43,10 +43,11 @@ fn push(mut plan: LogicalPlan, mut predicates: Vec<Expr>, moved: &mut bool) -> L
     match plan {
         LogicalPlan::Filter {
             input,
-            predicates: own,
+            predicates: mut own,
         } => {
-            predicates.extend(own);
-            push(*input, predicates, moved)
+            // The inner conditions come first: the outer ones may fail for rows that those drop.
+            own.append(&mut predicates);
+            push(*input, own, moved)
         }
         LogicalPlan::Scan { ref mut filter, .. } => {
             // Conditions without columns (parameters, subqueries) are settled here as well.
@@ -263,16 +264,16 @@ fn push_into_join(
             | JoinKind::Exists(_)
             | JoinKind::Single
     );
-    let (own_left, rest) = partition_by(on, |predicate| {
+    let (mut own_left, rest) = partition_by(on, |predicate| {
         filters_left && !is_volatile(predicate) && reads_only(predicate, &left_ids)
     });
-    let (own_right, on) = partition_by(rest, |predicate| {
+    let (mut own_right, on) = partition_by(rest, |predicate| {
         filters_right && !is_volatile(predicate) && reads_only(predicate, &right_ids)
     });
-    to_left.extend(own_left);
-    to_right.extend(own_right);
-    let left = Box::new(push(left, to_left, moved));
-    let right = Box::new(push(right, to_right, moved));
+    own_left.append(&mut to_left);
+    own_right.append(&mut to_right);
+    let left = Box::new(push(left, own_left, moved));
+    let right = Box::new(push(right, own_right, moved));
     let join = match bindings {
         None => LogicalPlan::Join {
             kind,

@@ -6,13 +6,14 @@ use crate::{
     Result,
     bound::{ColumnId, Expr, JoinKind, LogicalPlan, SharedId},
     planner::{
-        expr_tools::collect_columns,
+        expr_tools::{collect_columns, is_volatile},
         plan_tools::{inputs_mut, output_ids, take},
         rules::{Rule, RuleContext},
     },
 };
 
-/// Drops columns that nobody reads from scans, projections, aggregates and unions.
+/// Drops columns that nobody reads from scans, projections, aggregates and unions; not what is
+/// volatile, which may be there for what it does.
 pub(super) struct PushDownProjections;
 
 impl Rule for PushDownProjections {
@@ -46,7 +47,12 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             columns.len() != before
         }
         LogicalPlan::Values { columns, rows } => {
-            let keep: Vec<bool> = columns.iter().map(|(id, _)| wanted.contains(id)).collect();
+            let acts = |at: usize| rows.iter().any(|row| row.get(at).is_some_and(is_volatile));
+            let keep: Vec<bool> = columns
+                .iter()
+                .enumerate()
+                .map(|(at, (id, _))| wanted.contains(id) || acts(at))
+                .collect();
             if keep.iter().all(|keep| *keep) || rows.len() > 1 {
                 return false;
             }
@@ -95,7 +101,7 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
         }
         LogicalPlan::Project { input, items } => {
             let before = items.len();
-            items.retain(|(id, _)| wanted.contains(id));
+            items.retain(|(id, expr)| wanted.contains(id) || is_volatile(expr));
             let mut read = HashSet::new();
             items
                 .iter()
@@ -123,7 +129,9 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             ..
         } => {
             let before = aggregates.len();
-            aggregates.retain(|(id, _)| wanted.contains(id));
+            aggregates.retain(|(id, call)| {
+                wanted.contains(id) || call.arguments.iter().chain(&call.filter).any(is_volatile)
+            });
             let mut read = HashSet::new();
             keys.iter()
                 .for_each(|(_, expr)| collect_columns(expr, &mut read));
@@ -144,7 +152,9 @@ fn prune(plan: &mut LogicalPlan, wanted: &HashSet<ColumnId>) -> bool {
             calls,
         } => {
             let before = calls.len();
-            calls.retain(|(id, _)| wanted.contains(id));
+            calls.retain_mut(|(id, call)| {
+                wanted.contains(id) || call.exprs_mut().into_iter().any(|expr| is_volatile(expr))
+            });
             let mut read = wanted.clone();
             partition
                 .iter()

@@ -18,12 +18,13 @@ use super::{Extractor, made_columns, output, output_ids};
 use crate::{
     DataType, Value,
     bound::{
-        AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan,
-        ScalarFunction,
+        AggregateCall, BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, ScalarFunction,
     },
+    eval::Accumulator,
     planner::{
         expr_tools::{
-            collect_columns, column, columns_of, is_volatile, literal, split_conjuncts, substitute,
+            cannot_fail, collect_columns, column, columns_of, is_volatile, literal, rejects_null,
+            split_conjuncts, substitute,
         },
         plan_tools::{filtered, for_each_expr_mut, inputs_mut, take},
     },
@@ -58,7 +59,7 @@ impl Extractor {
         let mut made = HashSet::new();
         let mut copy = right.clone();
         made_columns(&mut copy, &mut made);
-        let lifted = self.lift(copy, &made);
+        let lifted = self.lift(copy, &made, false);
         let Some(Lifted {
             plan,
             conditions,
@@ -69,14 +70,43 @@ impl Extractor {
         };
         match always {
             None => {
+                // Of the rows that are not asked for nothing that can fail is computed.
+                let (plan, computed) = if kind == JoinKind::Single {
+                    take_computed(plan, &conditions)
+                } else {
+                    (plan, None)
+                };
+                let computed = match computed {
+                    None => None,
+                    Some(items) => match never_null(&plan, &conditions) {
+                        Some(found) => Some((found, items)),
+                        None => return Err(Box::new((right, on))),
+                    },
+                };
                 let kind = if kind == JoinKind::Single && is_unique(&plan, &conditions) {
                     JoinKind::Left
                 } else {
                     kind
                 };
                 self.has_alternative |= !matches!(strip(&plan), LogicalPlan::Scan { .. });
+                let outer = output(source);
                 let on = on.into_iter().chain(conditions).collect();
                 super::join(source, kind, plan, on);
+                if let Some((found, computed)) = computed {
+                    let items = outer
+                        .into_iter()
+                        .map(|(id, data_type)| (id, column(id, data_type, true)))
+                        .chain(
+                            computed
+                                .into_iter()
+                                .map(|(id, expr)| (id, where_found(&found, expr))),
+                        )
+                        .collect();
+                    *source = LogicalPlan::Project {
+                        input: Box::new(take(source)),
+                        items,
+                    };
+                }
             }
             Some(values) => {
                 if !matches!(kind, JoinKind::Single | JoinKind::Left | JoinKind::Inner)
@@ -101,8 +131,14 @@ impl Extractor {
         Ok(())
     }
 
-    /// Lifts the conjuncts with references to columns that are not among `made`.
-    fn lift(&mut self, mut plan: LogicalPlan, made: &HashSet<ColumnId>) -> Option<Lifted> {
+    /// Lifts the conjuncts with references to columns that are not among `made`. `ordered`: what
+    /// reads the plan takes its rows in their order.
+    fn lift(
+        &mut self,
+        mut plan: LogicalPlan,
+        made: &HashSet<ColumnId>,
+        ordered: bool,
+    ) -> Option<Lifted> {
         if !refers(&mut plan, made) {
             return Some(Lifted {
                 plan,
@@ -113,7 +149,7 @@ impl Extractor {
         let foreign = |expr: &Expr| !columns_of(expr).is_subset(made);
         match plan {
             LogicalPlan::Filter { input, predicates } => {
-                let mut lifted = self.lift(*input, made)?;
+                let mut lifted = self.lift(*input, made, ordered)?;
                 if lifted.always.is_some() {
                     return None;
                 }
@@ -130,7 +166,7 @@ impl Extractor {
                 Some(lifted)
             }
             LogicalPlan::Project { input, mut items } => {
-                let lifted = self.lift(*input, made)?;
+                let lifted = self.lift(*input, made, ordered)?;
                 if items.iter().any(|(_, expr)| is_volatile(expr)) {
                     return None;
                 }
@@ -186,19 +222,23 @@ impl Extractor {
                 if own.into_iter().any(foreign) {
                     return None;
                 }
-                let lifted = self.lift(*input, made)?;
+                // With an order of its own an aggregate does not need that of its input.
+                let ordered = aggregates
+                    .iter()
+                    .any(|(_, call)| call.function.depends_on_order() && call.order_by.is_empty());
+                let lifted = self.lift(*input, made, ordered)?;
                 if lifted.always.is_some() {
                     return None;
                 }
-                let always = keys.is_empty().then(|| {
-                    aggregates
-                        .iter()
-                        .map(|(id, call)| {
-                            let value = column(*id, call.data_type, true);
-                            (*id, over_no_rows(call.function, value))
-                        })
-                        .collect()
-                });
+                let always = if keys.is_empty() {
+                    let values = aggregates.iter().map(|(id, call)| {
+                        let value = column(*id, call.data_type, true);
+                        Some((*id, over_no_rows(call, value)?))
+                    });
+                    Some(values.collect::<Option<Vec<_>>>()?)
+                } else {
+                    None
+                };
                 let mut conditions = Vec::with_capacity(lifted.conditions.len());
                 for condition in lifted.conditions {
                     let (inner, outer) = equality(condition, made)?;
@@ -224,7 +264,7 @@ impl Extractor {
                 })
             }
             LogicalPlan::Distinct { input, on: None } => {
-                let lifted = self.lift(*input, made)?;
+                let lifted = self.lift(*input, made, ordered)?;
                 if lifted.always.is_some() {
                     return Some(lifted);
                 }
@@ -259,7 +299,7 @@ impl Extractor {
                 if own || of_calls {
                     return None;
                 }
-                let lifted = self.lift(*input, made)?;
+                let lifted = self.lift(*input, made, ordered || order.is_empty())?;
                 if lifted.always.is_some() {
                     return None;
                 }
@@ -277,16 +317,32 @@ impl Extractor {
                     ..lifted
                 })
             }
-            // Without a limit the order of a subquery does not matter.
-            LogicalPlan::Sort { input, .. } => self.lift(*input, made),
+            LogicalPlan::Sort { input, keys } if ordered => {
+                if keys.iter().any(|key| foreign(&key.expr)) {
+                    return None;
+                }
+                let lifted = self.lift(*input, made, false)?;
+                if lifted.always.is_some() {
+                    return Some(lifted);
+                }
+                Some(Lifted {
+                    plan: LogicalPlan::Sort {
+                        input: Box::new(lifted.plan),
+                        keys,
+                    },
+                    ..lifted
+                })
+            }
+            // Without a limit the order of a subquery does not matter to others.
+            LogicalPlan::Sort { input, .. } => self.lift(*input, made, false),
             LogicalPlan::Join {
                 kind: JoinKind::Inner,
                 left,
                 right,
                 on,
             } => {
-                let left = self.lift(*left, made)?;
-                let right = self.lift(*right, made)?;
+                let left = self.lift(*left, made, ordered)?;
+                let right = self.lift(*right, made, false)?;
                 if left.always.is_some() || right.always.is_some() || on.iter().any(is_volatile) {
                     return None;
                 }
@@ -311,7 +367,7 @@ impl Extractor {
                 if on.iter().any(foreign) || refers(&mut right, made) {
                     return None;
                 }
-                let left = self.lift(*left, made)?;
+                let left = self.lift(*left, made, ordered)?;
                 if left.always.is_some() {
                     return None;
                 }
@@ -368,20 +424,22 @@ fn equal(left: Expr, right: Expr) -> Expr {
     }
 }
 
-/// The value of an aggregate, given one that is NULL where there were no rows.
-fn over_no_rows(function: AggregateFunction, value: Expr) -> Expr {
-    match function {
-        AggregateFunction::Count | AggregateFunction::CountStar => Expr {
-            data_type: value.data_type,
-            nullable: false,
-            span: value.span,
-            kind: ExprKind::Function(
-                ScalarFunction::Coalesce,
-                vec![value, literal(Value::Int8(0), DataType::Int8)],
-            ),
-        },
-        _ => value,
+/// The value of an aggregate, given one that is NULL where there were no rows; `None` where that
+/// cannot be told.
+fn over_no_rows(call: &AggregateCall, value: Expr) -> Option<Expr> {
+    let none = Accumulator::new(call).and_then(Accumulator::finish).ok()?;
+    if none.is_null() {
+        return Some(value);
     }
+    Some(Expr {
+        data_type: value.data_type,
+        nullable: false,
+        span: value.span,
+        kind: ExprKind::Function(
+            ScalarFunction::Coalesce,
+            vec![value, literal(none, call.data_type)],
+        ),
+    })
 }
 
 /// The plan below filters and projections.
@@ -416,6 +474,116 @@ fn is_unique(plan: &LogicalPlan, conditions: &[Expr]) -> bool {
     covered(&table.primary_key)
         || table.indexes.iter().any(|index| {
             let key: Vec<usize> = index.columns.iter().map(|column| column.ordinal).collect();
-            index.unique && covered(&key)
+            // One of some rows only, or over expressions, is no key.
+            index.unique && index.is_plain() && covered(&key)
         })
+}
+
+/// Whether a subquery is known to give at most one row for each row of the query around it.
+pub(super) fn has_at_most_one_row(plan: &LogicalPlan) -> bool {
+    fn below<'p>(plan: &'p LogicalPlan, conditions: &mut Vec<Expr>) -> &'p LogicalPlan {
+        match plan {
+            LogicalPlan::Filter { input, predicates } => {
+                for predicate in predicates {
+                    split_conjuncts(predicate.clone(), conditions);
+                }
+                below(input, conditions)
+            }
+            LogicalPlan::Project { input, .. } | LogicalPlan::Sort { input, .. } => {
+                below(input, conditions)
+            }
+            other => other,
+        }
+    }
+    let mut conditions = Vec::new();
+    match below(plan, &mut conditions) {
+        LogicalPlan::Aggregate {
+            keys, sets: None, ..
+        } => keys.is_empty(),
+        LogicalPlan::Limit {
+            limit: Some(limit), ..
+        } => matches!(limit.kind, ExprKind::Literal(Value::Int8(..=1))),
+        LogicalPlan::Values { rows, .. } => rows.len() <= 1,
+        scan => is_unique(scan, &conditions),
+    }
+}
+
+/// Takes the projections from the top of a plan where something in them can fail; gives the
+/// columns that they make, over those of what is left. It still gives what `conditions` read.
+fn take_computed(
+    plan: LogicalPlan,
+    conditions: &[Expr],
+) -> (LogicalPlan, Option<Vec<(ColumnId, Expr)>>) {
+    let mut read = HashSet::new();
+    for condition in conditions {
+        collect_columns(condition, &mut read);
+    }
+    let mut computed: Vec<(ColumnId, Expr)> = output(&plan)
+        .into_iter()
+        .map(|(id, data_type)| (id, column(id, data_type, true)))
+        .collect();
+    let mut can_fail = false;
+    let mut below = &plan;
+    while let LogicalPlan::Project { input, items } = below {
+        let given = output_ids(input);
+        let stays = items
+            .iter()
+            .any(|(id, expr)| read.contains(id) && !given.contains(id) || is_volatile(expr));
+        if stays {
+            break;
+        }
+        can_fail |= items.iter().any(|(_, expr)| !cannot_fail(expr));
+        for (_, expr) in &mut computed {
+            substitute(expr, &|id| {
+                items
+                    .iter()
+                    .find(|(known, _)| *known == id)
+                    .map(|(_, expr)| expr.clone())
+            });
+        }
+        below = input;
+    }
+    if can_fail {
+        (below.clone(), Some(computed))
+    } else {
+        (plan, None)
+    }
+}
+
+/// A column of `plan` that is NULL in no row of which `conditions` are true.
+fn never_null(plan: &LogicalPlan, conditions: &[Expr]) -> Option<Expr> {
+    output(plan)
+        .into_iter()
+        .find(|(id, _)| {
+            let only = HashSet::from([*id]);
+            conditions
+                .iter()
+                .any(|condition| rejects_null(condition, &only))
+        })
+        .map(|(id, data_type)| column(id, data_type, true))
+}
+
+/// The value of `expr` in rows of which `found` is not NULL; NULL in others.
+fn where_found(found: &Expr, expr: Expr) -> Expr {
+    if matches!(expr.kind, ExprKind::Column(_)) {
+        return expr;
+    }
+    let condition = Expr {
+        data_type: DataType::Boolean,
+        nullable: false,
+        span: expr.span,
+        kind: ExprKind::IsNull {
+            operand: Box::new(found.clone()),
+            negated: true,
+        },
+    };
+    Expr {
+        data_type: expr.data_type,
+        nullable: true,
+        span: expr.span,
+        kind: ExprKind::Case {
+            branches: vec![(condition, expr)],
+            otherwise: None,
+        },
+    }
 }

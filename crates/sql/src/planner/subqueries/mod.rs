@@ -4,7 +4,8 @@
 //!   before the statement, its value a parameter of it.
 //! - Every other subquery becomes the right side of a join with the rows of the node it stands
 //!   in: a semi or anti join where it is a condition of its own, a mark, exists or single join
-//!   where its value is used. Conditions in an `EXISTS` that read the outer query alone become
+//!   where its value is used, evaluated only where it is asked for if it can fail ([`guarded`]).
+//!   Conditions in an `EXISTS` that read the outer query alone become
 //!   conditions beside it first ([`lifted`]).
 //! - Where the right side refers to the left, [`decorrelate`] takes the references out if it can
 //!   (after Galindo-Legaria and Joshi, "Orthogonal Optimization of Subqueries and Aggregation",
@@ -14,6 +15,7 @@
 //! LATERAL items of FROM are such joins from the beginning.
 
 mod decorrelate;
+mod guarded;
 mod lifted;
 mod unread;
 
@@ -132,7 +134,7 @@ impl Extractor {
                 let mut failure = None;
                 for_each_expr_mut(plan, |expr| {
                     if failure.is_none() {
-                        failure = self.replace(expr, Some(&mut source)).err();
+                        failure = self.replace(expr, Some(&mut source), &[]).err();
                     }
                 });
                 if let Some(input) = inputs_mut(plan).into_iter().next() {
@@ -144,7 +146,7 @@ impl Extractor {
                 let mut failure = None;
                 for_each_expr_mut(plan, |expr| {
                     if failure.is_none() {
-                        failure = self.replace(expr, None).err();
+                        failure = self.replace(expr, None, &[]).err();
                     }
                 });
                 failure.map_or(Ok(()), Err)
@@ -276,7 +278,7 @@ impl Extractor {
             ExprKind::Exists { subquery, negated } => {
                 let mut subquery = existence(*subquery);
                 if negated {
-                    self.settle_conditions_of_outer(&mut subquery, source)?;
+                    self.settle_conditions_of_outer(&mut subquery, source, &[])?;
                 } else {
                     for condition in lifted::conditions_of_outer(&mut subquery) {
                         self.condition(condition, source, kept)?;
@@ -304,14 +306,14 @@ impl Extractor {
                 let mut subquery = *subquery;
                 self.extract(&mut subquery)?;
                 for operand in &mut operands {
-                    self.replace(operand, Some(source))?;
+                    self.replace(operand, Some(source), &[])?;
                 }
                 let mut on = Vec::new();
                 split_conjuncts(comparison(operands, operator, &subquery, span), &mut on);
                 self.attach(source, JoinKind::Semi, subquery, on);
             }
             _ => {
-                self.replace(&mut conjunct, Some(source))?;
+                self.replace(&mut conjunct, Some(source), &[])?;
                 kept.push(conjunct);
             }
         }
@@ -324,21 +326,28 @@ impl Extractor {
         &mut self,
         subquery: &mut LogicalPlan,
         source: &mut LogicalPlan,
+        guard: &[Expr],
     ) -> Result<()> {
         let mut conditions = lifted::conditions_of_outer(subquery);
         for condition in &mut conditions {
-            self.replace(condition, Some(source))?;
+            self.replace(condition, Some(source), guard)?;
         }
         *subquery = filtered(take(subquery), conditions);
         Ok(())
     }
 
     /// Replaces the subqueries within `expr`; those that are not the same for all rows need the
-    /// `source` of the rows.
-    fn replace(&mut self, expr: &mut Expr, mut source: Option<&mut LogicalPlan>) -> Result<()> {
-        for operand in expr.operands_mut() {
-            self.replace(operand, source.as_deref_mut())?;
+    /// `source` of the rows. The expression is evaluated where all of `guard` is true.
+    fn replace(
+        &mut self,
+        expr: &mut Expr,
+        mut source: Option<&mut LogicalPlan>,
+        guard: &[Expr],
+    ) -> Result<()> {
+        if !has_subquery(expr) {
+            return Ok(());
         }
+        self.replace_operands(expr, source.as_deref_mut(), guard)?;
         let span = expr.span;
         let Some(subquery) = expr.subquery_mut() else {
             return Ok(());
@@ -347,7 +356,7 @@ impl Extractor {
         if matches!(expr.kind, ExprKind::Exists { .. }) {
             subquery = existence(subquery);
             if let Some(source) = source.as_deref_mut() {
-                self.settle_conditions_of_outer(&mut subquery, source)?;
+                self.settle_conditions_of_outer(&mut subquery, source, guard)?;
             }
         }
         self.extract(&mut subquery)?;
@@ -361,6 +370,7 @@ impl Extractor {
                     return Err(internal("a scalar subquery without column"));
                 };
                 let source = source.ok_or_else(|| misplaced(span))?;
+                let subquery = guarded::guarded(subquery, guard);
                 self.attach(source, JoinKind::Single, subquery, Vec::new());
                 column(id, data_type, true)
             }

@@ -9,18 +9,20 @@ use std::collections::HashSet;
 use crate::{
     bound::{ColumnId, Expr, LogicalPlan, plan_walk::for_each_expr_deep},
     planner::{
-        expr_tools::{collect_columns, has_subquery},
+        expr_tools::{collect_columns, has_subquery, is_volatile},
         plan_tools::{for_each_expr_mut, inputs_mut},
     },
 };
 
-/// Drops items with subqueries from projections where none of the plan's readers wants them.
-/// `wanted` are the columns read of the plan; `None`: perhaps all.
+/// Drops items with subqueries from projections where none of the plan's readers wants them,
+/// unless they are volatile. `wanted` are the columns read of the plan; `None`: perhaps all.
 pub(super) fn drop_unread(plan: &mut LogicalPlan, wanted: Option<&HashSet<ColumnId>>) {
     let below: Option<HashSet<ColumnId>> = match plan {
         LogicalPlan::Project { items, .. } => {
             if let Some(wanted) = wanted {
-                items.retain(|(id, expr)| wanted.contains(id) || !has_subquery(expr));
+                items.retain_mut(|(id, expr)| {
+                    wanted.contains(id) || !has_subquery(expr) || is_volatile_deep(expr)
+                });
             }
             let mut read = HashSet::new();
             for (_, expr) in items {
@@ -72,4 +74,13 @@ fn collect_deep(expr: &mut Expr, read: &mut HashSet<ColumnId>) {
     if let Some(subquery) = expr.subquery_mut() {
         for_each_expr_deep(subquery, &mut |inner| collect_columns(inner, read));
     }
+}
+
+/// Whether an expression is volatile, its subqueries included.
+fn is_volatile_deep(expr: &mut Expr) -> bool {
+    let mut found = is_volatile(expr);
+    if let Some(subquery) = expr.subquery_mut() {
+        for_each_expr_deep(subquery, &mut |inner| found |= is_volatile(inner));
+    }
+    found || expr.operands_mut().into_iter().any(is_volatile_deep)
 }

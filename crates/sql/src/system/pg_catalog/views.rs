@@ -60,9 +60,7 @@ pub(super) const RELATIONS: &[SystemRelation] = &[
         increment_by: Int8 = sequence.increment,
         cycle: Bool = sequence.cycle,
         cache_size: Int8 = sequence.cache,
-        last_value: Int8 = view
-            .sequence_state(&sequence)?
-            .and_then(|(last, called)| called.then_some(last)),
+        last_value: Int8 = view.last_value(&sequence)?,
     },
     relation! {
         pg_rules 12025;

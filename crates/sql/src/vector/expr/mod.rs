@@ -73,51 +73,17 @@ enum Kind {
     Rows,
 }
 
+/// The columns that the row evaluator reads, each once. It walks with [`Expr::operands`], which
+/// names every form of expression: one that were passed over would read NULL for its columns.
 fn collect_columns(expr: &Expr, found: &mut Vec<ColumnId>) {
-    if let ExprKind::Column(id) = &expr.kind
-        && !found.contains(id)
-    {
-        found.push(*id);
-    }
-    for operand in operands(expr) {
-        collect_columns(operand, found);
-    }
-}
-
-/// The direct operands of an expression (subqueries have been replaced by the planner).
-fn operands(expr: &Expr) -> Vec<&Expr> {
-    match &expr.kind {
-        ExprKind::Unary(_, operand)
-        | ExprKind::IsNull { operand, .. }
-        | ExprKind::IsTruth { operand, .. }
-        | ExprKind::Cast(operand) => vec![operand],
-        ExprKind::Binary(_, left, right) | ExprKind::IsDistinct { left, right, .. } => {
-            vec![left, right]
+    expr.visit(&mut |part| {
+        if let ExprKind::Column(id) = &part.kind
+            && !found.contains(id)
+        {
+            found.push(*id);
         }
-        ExprKind::And(operands) | ExprKind::Or(operands) | ExprKind::Function(_, operands) => {
-            operands.iter().collect()
-        }
-        ExprKind::InList { operand, list, .. } => std::iter::once(&**operand).chain(list).collect(),
-        ExprKind::Like {
-            operand,
-            pattern,
-            escape,
-            ..
-        } => [Some(operand), Some(pattern), escape.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|operand| &**operand)
-            .collect(),
-        ExprKind::Case {
-            branches,
-            otherwise,
-        } => branches
-            .iter()
-            .flat_map(|(condition, result)| [condition, result])
-            .chain(otherwise.as_deref())
-            .collect(),
-        _ => Vec::new(),
-    }
+        true
+    });
 }
 
 impl VectorExpr {
