@@ -1,7 +1,9 @@
 //! What the server sends, written straight into the output buffer.
 
 use bytes::{BufMut, BytesMut};
-use rustling_sql::{Error, Notice, NoticeSeverity, Result, ResultColumn, Value, types::TextStyle};
+use rustling_sql::{
+    Error, Notice, NoticeSeverity, Result, ResultColumn, SqlState, Value, types::TextStyle,
+};
 
 use crate::{
     frontend::ProtocolError,
@@ -19,18 +21,55 @@ pub(crate) enum Status {
     Failed,
 }
 
+/// Bytes that a message with data may have: as many as PostgreSQL builds and its clients take.
+const MAX_MESSAGE: usize = 0x3fff_ffff;
+
 /// Writes a message: its kind, its length, and the body that `body` writes.
 fn message<R>(out: &mut BytesMut, kind: u8, body: impl FnOnce(&mut BytesMut) -> R) -> R {
     out.put_u8(kind);
     let start = out.len();
     out.put_i32(0);
     let result = body(out);
-    // A body is bounded by the memory budget, far below what the length can say.
+    // Bodies of any length are written by `bounded`; others are far below what the length can say.
     let length = i32::try_from(out.len() - start).unwrap_or(i32::MAX);
     if let Some(place) = out.get_mut(start..start + 4) {
         place.copy_from_slice(&length.to_be_bytes());
     }
     result
+}
+
+/// Writes a message of at most `limit` bytes.
+///
+/// # Errors
+/// Where its body cannot be written or is longer; what was written of the message is taken back.
+fn bounded<R>(
+    out: &mut BytesMut,
+    kind: u8,
+    limit: usize,
+    body: impl FnOnce(&mut BytesMut) -> Result<R>,
+) -> Result<R> {
+    let start = out.len();
+    let result = message(out, kind, body).and_then(|result| {
+        within(out.len() - start, limit)?;
+        Ok(result)
+    });
+    if result.is_err() {
+        out.truncate(start);
+    }
+    result
+}
+
+/// Fails where a message of so many bytes is too long.
+fn within(length: usize, limit: usize) -> Result<()> {
+    if length <= limit {
+        return Ok(());
+    }
+    Err(Error::new(
+        SqlState::PROGRAM_LIMIT_EXCEEDED,
+        "a row is too long for a message of the protocol",
+    )
+    .detail(format!("A message has at most {limit} bytes."))
+    .hint("Ask for fewer columns, or for parts of the long values."))
 }
 
 /// Text with its terminating zero. A zero inside would end it early: it is left out.
@@ -184,7 +223,8 @@ pub(crate) fn row_description(
 /// A row.
 ///
 /// # Errors
-/// Where a value cannot be written; what was written of the row is taken back.
+/// Where a value cannot be written, and 54000 where the row is too long for a message; what was
+/// written of the row is taken back.
 pub(crate) fn data_row(
     out: &mut BytesMut,
     row: &[Value],
@@ -192,20 +232,29 @@ pub(crate) fn data_row(
     formats: &[Format],
     style: &TextStyle,
 ) -> Result<()> {
+    data_row_within(out, row, columns, formats, style, MAX_MESSAGE)
+}
+
+fn data_row_within(
+    out: &mut BytesMut,
+    row: &[Value],
+    columns: &[ResultColumn],
+    formats: &[Format],
+    style: &TextStyle,
+    limit: usize,
+) -> Result<()> {
     let start = out.len();
-    let result = message(out, b'D', |out| {
+    bounded(out, b'D', limit, |out| {
         count(out, row.len());
         row.iter()
             .zip(columns)
             .zip(formats)
             .try_for_each(|((value, column), format)| {
-                write_value(out, value, column.data_type, *format, style)
+                write_value(out, value, column.data_type, *format, style)?;
+                // What is too long already need not be written to its end.
+                within(out.len() - start, limit)
             })
-    });
-    if result.is_err() {
-        out.truncate(start);
-    }
-    result
+    })
 }
 
 /// COPY begins: `kind` G for data from the client, H for data to it.
@@ -220,8 +269,14 @@ pub(crate) fn copy_response(out: &mut BytesMut, kind: u8, binary: bool, columns:
 }
 
 /// A part of COPY's data.
-pub(crate) fn copy_data<R>(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut) -> R) -> R {
-    message(out, b'd', body)
+///
+/// # Errors
+/// As `body`, and 54000 where the part is too long for a message; nothing of it is left then.
+pub(crate) fn copy_data<R>(
+    out: &mut BytesMut,
+    body: impl FnOnce(&mut BytesMut) -> Result<R>,
+) -> Result<R> {
+    bounded(out, b'd', MAX_MESSAGE, body)
 }
 
 /// A message of another session.
@@ -323,10 +378,11 @@ impl From<ProtocolError> for Error {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-    use rustling_sql::{Error, Span, SqlState};
+    use bytes::{BufMut, BytesMut};
+    use rustling_sql::{DataType, Error, ResultColumn, Span, SqlState, Value, types::TextStyle};
 
-    use super::{Severity, Status, command_complete, ready, report};
+    use super::{Severity, Status, bounded, command_complete, data_row_within, ready, report};
+    use crate::values::Format;
 
     #[test]
     fn messages_have_their_length() {
@@ -334,6 +390,38 @@ mod tests {
         ready(&mut out, Status::Failed);
         command_complete(&mut out, "SEL\0ECT 1");
         assert_eq!(&out[..], b"Z\0\0\0\x05EC\0\0\0\x0dSELECT 1\0");
+    }
+
+    /// Whoever is told a length that is not the message's own takes what follows for messages.
+    #[test]
+    fn messages_that_are_too_long_leave_nothing_behind() {
+        let value = Value::Text("x".repeat(60).as_str().into());
+        let row = [value.clone(), value.clone(), value];
+        let columns = ["a", "b", "c"].map(|name| ResultColumn {
+            name: name.to_owned(),
+            data_type: DataType::Text,
+            nullable: false,
+        });
+        let formats = [Format::Text; 3];
+        // The kind, the length, the count, and three values behind their lengths.
+        let whole = 1 + 4 + 2 + 3 * (4 + 60);
+        let mut out = BytesMut::from(&b"before"[..]);
+        let write = |out: &mut BytesMut, limit| {
+            data_row_within(out, &row, &columns, &formats, &TextStyle::DEFAULT, limit)
+        };
+        for limit in [10, 100, whole - 1] {
+            let error = write(&mut out, limit).unwrap_err();
+            assert_eq!(error.state(), SqlState::PROGRAM_LIMIT_EXCEEDED);
+            assert_eq!(&out[..], b"before");
+            let error = bounded(&mut out, b'd', limit, |out| {
+                out.put_bytes(b'x', limit);
+                Ok(true)
+            });
+            assert_eq!(error.unwrap_err().state(), SqlState("54000"));
+            assert_eq!(&out[..], b"before");
+        }
+        write(&mut out, whole).unwrap();
+        assert_eq!(out.len(), b"before".len() + whole);
     }
 
     #[test]

@@ -27,8 +27,8 @@ use crate::{
 
 /// How long a session keeps its thread when nothing comes.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How often a session whose client takes nothing looks whether the server ends.
-const STALLED: Duration = Duration::from_secs(1);
+/// How often a session whose client takes nothing looks whether it is to end.
+pub(crate) const STALLED: Duration = Duration::from_secs(1);
 /// Bytes read at a time.
 const READ_BYTES: usize = 32 << 10;
 
@@ -118,15 +118,19 @@ impl Socket {
         }
     }
 
-    /// Writes all of it, unless the server ends while the client takes nothing.
-    fn write_all(&mut self, mut bytes: &[u8], phase: &watch::Receiver<Phase>) -> io::Result<()> {
+    /// Writes all of it. A client that takes nothing, or little at a time, is waited for unless
+    /// the session is to end.
+    fn write_all(&mut self, mut bytes: &[u8], ends: impl Fn() -> bool) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.write(bytes) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if waits(&error) && *phase.borrow() != Phase::Closing => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted || waits(&error) => {}
                 Err(error) => return Err(error),
+            }
+            // What is left was not taken for as long as a write waits.
+            if !bytes.is_empty() && ends() {
+                return Err(io::ErrorKind::TimedOut.into());
             }
         }
         Ok(())
@@ -149,10 +153,12 @@ pub(crate) fn run(
     phase: &watch::Receiver<Phase>,
 ) -> Left {
     let mut buffer = vec![0; READ_BYTES];
+    let token = session.dispatcher.cancel_token();
+    let ends = || *phase.borrow() == Phase::Closing || token.is_terminated();
     loop {
         let Session { dispatcher, input } = &mut *session;
         let progress = dispatcher.run(input);
-        if socket.write_all(&dispatcher.out, phase).is_err() || progress == Progress::Closed {
+        if socket.write_all(&dispatcher.out, ends).is_err() || progress == Progress::Closed {
             socket.close();
             return Left::Ended;
         }
@@ -160,7 +166,7 @@ pub(crate) fn run(
         if is_over(*phase.borrow(), progress, &session) {
             session.dispatcher.disconnect(&shutting_down());
             // The peer may be gone already.
-            drop(socket.write_all(&session.dispatcher.out, phase));
+            drop(socket.write_all(&session.dispatcher.out, ends));
             socket.close();
             return Left::Ended;
         }
@@ -201,6 +207,7 @@ pub(crate) fn is_over(phase: Phase, progress: Progress, session: &Session) -> bo
             progress == Progress::NeedsInput
                 && session.input.is_empty()
                 && !session.dispatcher.in_transaction()
+                && !session.dispatcher.is_copying()
         }
         Phase::Closing => true,
     }

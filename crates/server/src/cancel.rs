@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustling_sql::CancelToken;
 
 /// Bytes of a secret for clients of protocol 3.2 and later.
-const LONG_SECRET: usize = 32;
+pub(crate) const LONG_SECRET: usize = 32;
 /// Bytes of a secret for clients of protocol 3.0.
 const SHORT_SECRET: usize = 4;
 

@@ -1,6 +1,7 @@
 //! One connection, from its first byte to its last.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -14,14 +15,14 @@ use rustling_sql::{Database, Error as SqlError, FileAccess, SqlState};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{Notify, Semaphore, watch},
-    task::{block_in_place, spawn_blocking},
+    task::{JoinHandle, block_in_place, spawn_blocking},
     time::{sleep, timeout},
 };
 
 use crate::{
     authentication::Decoys,
-    busy::{self, Left, Session, Socket, is_over},
-    cancel::CancelRegistry,
+    busy::{self, Left, STALLED, Session, Socket, is_over},
+    cancel::{CancelRegistry, LONG_SECRET},
     dispatch::{Dispatcher, Progress},
     metrics::{self, Metrics},
     options::ServerOptions,
@@ -36,9 +37,8 @@ const KEPT_BYTES: usize = 16 << 10;
 /// How long a client that is turned away may take to hear why.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// Requests to cancel that are looked at a time, and how long one with a wrong key takes up its
-/// place: short keys (protocol 3.0) would be found by trying otherwise.
-static CANCELLING: Semaphore = Semaphore::const_new(64);
+/// How long a request to cancel with a wrong key takes up its place: short keys (protocol 3.0)
+/// would be found by trying otherwise.
 const WRONG_KEY: Duration = Duration::from_secs(1);
 
 /// Who is at the other end, as far as the system knows.
@@ -48,6 +48,8 @@ pub(crate) struct Peer {
     pub(crate) address: Option<SocketAddr>,
     /// Whether it is the user that runs this process.
     pub(crate) is_owner: bool,
+    /// Whether its place is one that is kept for superusers.
+    pub(crate) is_reserved: bool,
 }
 
 /// Whether the server goes on.
@@ -72,10 +74,30 @@ pub(crate) struct Shared {
     pub(crate) decoys: Decoys,
     /// Who can be cancelled.
     pub(crate) cancels: Arc<CancelRegistry>,
+    /// Places for requests to cancel.
+    pub(crate) cancelling: Cancelling,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// Connections at the moment.
     pub(crate) connections: Arc<AtomicUsize>,
+}
+
+/// Places for requests to cancel.
+#[derive(Debug)]
+pub(crate) struct Cancelling {
+    /// Of those that are looked at.
+    places: Semaphore,
+    /// Of those that wait for a place too: what comes on top of a flood is passed over.
+    requests: Semaphore,
+}
+
+impl Default for Cancelling {
+    fn default() -> Cancelling {
+        Cancelling {
+            places: Semaphore::new(64),
+            requests: Semaphore::new(128),
+        }
+    }
 }
 
 impl Shared {
@@ -90,26 +112,54 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     stream: Stream,
     peer: Peer,
-    phase: watch::Receiver<Phase>,
+    mut phase: watch::Receiver<Phase>,
 ) {
-    let wanted = timeout(
-        shared.options.limits.startup_time,
-        start(stream, &shared, peer),
-    );
-    match wanted.await {
+    let begun = tokio::select! {
+        begun = begin(&shared, stream, peer) => begun,
+        // Who has not begun has nothing to lose.
+        () = closing(&mut phase) => None,
+    };
+    if let Some(startup) = begun {
+        session(&shared, startup, peer, phase).await;
+    }
+}
+
+/// Learns what a connection wants, and does that unless it is a session.
+async fn begin(shared: &Shared, stream: Stream, peer: Peer) -> Option<Startup> {
+    let limit = shared.options.limits.startup_time;
+    match timeout(limit, start(stream, shared, peer)).await {
         // Whoever takes too long to say who he is is not told anything.
         Err(_) => metrics::count(&shared.metrics.refused),
         Ok(Wanted::Nothing) => {}
-        Ok(Wanted::Cancel { process, secret }) => {
-            metrics::count(&shared.metrics.cancels);
-            if let Ok(_place) = CANCELLING.acquire().await
-                && !shared.cancels.cancel(process, &secret)
-            {
-                sleep(WRONG_KEY).await;
-            }
-        }
-        Ok(Wanted::Session(startup)) => session(&shared, startup, peer, phase).await,
+        Ok(Wanted::Cancel { process, secret }) => cancel(shared, process, &secret).await,
+        Ok(Wanted::Session(startup)) => return Some(startup),
     }
+    None
+}
+
+/// Follows a request to cancel.
+async fn cancel(shared: &Shared, process: u32, secret: &[u8]) {
+    metrics::count(&shared.metrics.cancels);
+    if secret.len() >= LONG_SECRET {
+        // Nobody finds such a key by trying.
+        shared.cancels.cancel(process, secret);
+        return;
+    }
+    let Ok(_request) = shared.cancelling.requests.try_acquire() else {
+        return metrics::count(&shared.metrics.refused);
+    };
+    let limit = shared.options.limits.startup_time;
+    if let Ok(Ok(_place)) = timeout(limit, shared.cancelling.places.acquire()).await
+        && !shared.cancels.cancel(process, secret)
+    {
+        sleep(WRONG_KEY).await;
+    }
+}
+
+/// Waits until sessions are to end at once.
+async fn closing(phase: &mut watch::Receiver<Phase>) {
+    // An error means that the server is gone: that is the end as well.
+    drop(phase.wait_for(|phase| *phase == Phase::Closing).await);
 }
 
 /// Serves a session.
@@ -132,7 +182,8 @@ async fn session(
     if !peer.is_owner {
         session.set_file_access(FileAccess::Beneath(shared.options.file_directories.clone()));
     }
-    let registration = shared.cancels.register(session.cancel_token(), long_secret);
+    let token = session.cancel_token();
+    let registration = shared.cancels.register(token.clone(), long_secret);
     let news = Arc::new(Notify::new());
     let waker = Arc::clone(&news);
     session.on_notification(Arc::new(move || waker.notify_one()));
@@ -140,7 +191,14 @@ async fn session(
     dispatcher.out = out;
     let let_in = dispatcher
         .log_in(&user, as_owner)
-        .and_then(|()| dispatcher.limit());
+        .and_then(|()| dispatcher.limit())
+        .and_then(|()| {
+            if peer.is_reserved {
+                dispatcher.take_reserved()
+            } else {
+                Ok(())
+            }
+        });
     let refused = let_in.err().or_else(|| {
         settings
             .iter()
@@ -162,9 +220,12 @@ async fn session(
         stream = if matches!(stream, Stream::Tls(_)) {
             // Statements read files and wait for locks: the other tasks of this thread move on.
             let progress = block_in_place(|| session.dispatcher.run(&mut session.input));
-            if stream.write_all(&session.dispatcher.out).await.is_err()
-                || progress == Progress::Closed
-            {
+            let sent = tokio::select! {
+                biased;
+                sent = send(&mut stream, &session.dispatcher.out) => sent.is_ok(),
+                () = given_up(|| *phase.borrow() == Phase::Closing || token.is_terminated()) => false,
+            };
+            if !sent || progress == Progress::Closed {
                 break;
             }
             session.dispatcher.out.clear();
@@ -174,12 +235,10 @@ async fn session(
             if progress == Progress::HasOutput {
                 continue;
             }
-            if stream.flush().await.is_err() {
-                break;
-            }
             stream
         } else {
             let Ok(socket) = Socket::of(stream) else {
+                drop(forget(session).await);
                 return;
             };
             let watched = phase.clone();
@@ -199,7 +258,8 @@ async fn session(
         give_back(&mut dispatcher.out);
         give_back(input);
         input.reserve(READ_BYTES);
-        let bounded = !idle_limit.is_zero() && dispatcher.in_transaction();
+        let bounded =
+            !idle_limit.is_zero() && (dispatcher.in_transaction() || dispatcher.is_copying());
         tokio::select! {
             read = stream.read_buf(input) => match read {
                 Ok(count) if count > 0 => {}
@@ -216,15 +276,42 @@ async fn session(
             changed = phase.changed() => if changed.is_err() { break },
         }
     }
+    let gone = forget(session);
     // The peer may be gone already.
     drop(timeout(PARTING, stream.shutdown()).await);
+    drop(gone.await);
 }
 
 /// Says why, and ends.
 async fn part(mut stream: Stream, mut dispatcher: Dispatcher, error: &SqlError) {
     dispatcher.disconnect(error);
-    drop(timeout(PARTING, stream.write_all(&dispatcher.out)).await);
+    let out = std::mem::take(&mut dispatcher.out);
+    let gone = forget(dispatcher);
+    drop(timeout(PARTING, stream.write_all(&out)).await);
     drop(timeout(PARTING, stream.shutdown()).await);
+    drop(gone.await);
+}
+
+/// Drops a session, or what is left of one, on a thread that may wait: its temporary tables go
+/// under the lock of the catalog, which a transaction may hold for long.
+fn forget(session: impl Send + 'static) -> JoinHandle<()> {
+    spawn_blocking(move || drop(session))
+}
+
+/// Writes all of it.
+async fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await
+}
+
+/// Comes back once a client was waited for and the session is to end.
+async fn given_up(ends: impl Fn() -> bool) {
+    loop {
+        sleep(STALLED).await;
+        if ends() {
+            return;
+        }
+    }
 }
 
 /// What a client is told when the server ends.

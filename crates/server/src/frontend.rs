@@ -128,6 +128,11 @@ pub(crate) fn peek_frame(input: &[u8]) -> Option<(u8, i32)> {
     Some((*kind, i32::from_be_bytes(*length)))
 }
 
+/// Whether clients send messages of that kind once they are known.
+pub(crate) fn is_kind(kind: u8) -> bool {
+    b"QPBDECHSXdcfp".contains(&kind)
+}
+
 /// Decodes a message.
 ///
 /// # Errors

@@ -98,6 +98,9 @@ impl ServerOptions {
 pub struct Limits {
     /// Connections at a time, those that are still proving who they are included.
     pub connections: usize,
+    /// The last of them, which are kept for superusers; never more than a tenth. Over the Unix
+    /// socket the system's user that runs the server gets so many on top.
+    pub reserved_connections: usize,
     /// Time to prove who one is.
     pub startup_time: Duration,
     /// Bytes of a message.
@@ -115,12 +118,20 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 5_000,
+            reserved_connections: 3,
             startup_time: Duration::from_secs(10),
             message_bytes: 64 << 20,
             statement_time: Duration::ZERO,
             idle_transaction_time: Duration::ZERO,
             session_memory: 0,
         }
+    }
+}
+
+impl Limits {
+    /// The connections that are kept for superusers.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved_connections.min(self.connections / 10)
     }
 }
 

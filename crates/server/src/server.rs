@@ -3,7 +3,10 @@
 use std::{
     io,
     net::{self, SocketAddr, ToSocketAddrs},
-    os::unix::net as unix,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::net as unix,
+    },
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,12 +16,13 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustling_sql::Database;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, UnixListener},
     runtime::{Builder, Handle, Runtime},
-    sync::watch,
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 
@@ -26,7 +30,7 @@ use crate::{
     authentication::Decoys,
     backend::{self, Severity},
     cancel::CancelRegistry,
-    connection::{Peer, Phase, Shared, serve},
+    connection::{Cancelling, Peer, Phase, Shared, serve},
     error::{Error, Result},
     metrics::{self, Metrics},
     options::ServerOptions,
@@ -38,8 +42,13 @@ use crate::{
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that the system keeps waiting.
 const BACKLOG: u32 = 1024;
-/// How long an end waits for work that nothing can cancel.
+/// Clients that are told at a time that there are too many; others are just hung up on.
+static TURNING_AWAY: Semaphore = Semaphore::const_new(64);
+/// Files that connections leave to the database and to whoever is turned away.
+const KEPT_FILES: u64 = 256;
+/// How long an end waits for sessions that nothing can cancel, and then for what else runs.
 const END_WAIT: Duration = Duration::from_secs(5);
+const LAST_WAIT: Duration = Duration::from_secs(1);
 /// How often a shutdown looks whether everybody has gone.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
@@ -151,7 +160,13 @@ impl Server {
             .enable_time()
             .thread_name("rustling-server")
             // One for each session at work, and some for the rest.
-            .max_blocking_threads(options.limits.connections.saturating_add(16));
+            .max_blocking_threads(
+                options
+                    .limits
+                    .connections
+                    .saturating_add(options.limits.reserved())
+                    .saturating_add(16),
+            );
         if options.threads > 0 {
             builder.worker_threads(options.threads);
         }
@@ -176,7 +191,7 @@ impl Server {
     fn serve_on(
         runtime: &Runtime,
         database: Database,
-        options: ServerOptions,
+        mut options: ServerOptions,
         inherited: Inherited,
     ) -> Result<Server> {
         let decoys = Decoys::new()?;
@@ -235,6 +250,23 @@ impl Server {
                 })?,
             );
         }
+        // The system gives the lowest number that is free: a new one tells how many there are.
+        let known = tcp.first().map(AsFd::as_fd);
+        let open = known
+            .or(unix.first().map(AsFd::as_fd))
+            .and_then(|known| known.try_clone_to_owned().ok())
+            .and_then(|newest| u64::try_from(newest.as_raw_fd()).ok())
+            .unwrap_or_default();
+        let room = socket_room(raise_file_limit(), open);
+        if room < options.limits.connections {
+            tracing::warn!(
+                wanted = options.limits.connections,
+                room,
+                "the limit of open files leaves room for fewer connections: raise it (ulimit -n, \
+                 LimitNOFILE under systemd), or ask for fewer (server.connections)"
+            );
+            options.limits.connections = room;
+        }
         let cancels = Arc::new(CancelRegistry::default());
         let connections = Arc::new(AtomicUsize::new(0));
         let (phase, watched) = watch::channel(Phase::Serving);
@@ -243,6 +275,7 @@ impl Server {
             options,
             decoys,
             cancels: Arc::clone(&cancels),
+            cancelling: Cancelling::default(),
             metrics: Metrics::default(),
             connections: Arc::clone(&connections),
         });
@@ -363,7 +396,20 @@ impl Ending {
             runtime.block_on(self.drained(grace));
         }
         self.close();
-        runtime.shutdown_timeout(END_WAIT);
+        runtime.block_on(self.gone());
+        runtime.shutdown_timeout(LAST_WAIT);
+    }
+
+    /// Waits for the sessions, which have been told to end.
+    async fn gone(&self) {
+        let gone = async {
+            while self.connections.load(Ordering::Relaxed) > 0 {
+                sleep(DRAIN_LOOK).await;
+                // Statements that have only begun since are not to go on either.
+                self.cancels.cancel_all();
+            }
+        };
+        drop(timeout(END_WAIT, gone).await);
     }
 
     /// Tells all sessions to end now.
@@ -425,6 +471,8 @@ fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     } else {
         tokio::net::TcpSocket::new_v6()?
     };
+    // Clients that have gone without a word are found out; accepted sockets are as this one is.
+    socket.set_keepalive(true)?;
     // A restarted server shall not wait for old connections to time out.
     socket.set_reuseaddr(true)?;
     if reuse_port {
@@ -432,6 +480,31 @@ fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     }
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Lets the process open as many files as the system allows it; gives the limit, if there is one.
+fn raise_file_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // Some systems allow less than they say.
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised.current,
+        Err(_) => limit.current,
+    }
+}
+
+/// How many sockets there can be beside so many files that are open: a database that cannot open
+/// a file of its own takes no more writes.
+fn socket_room(limit: Option<u64>, open: u64) -> usize {
+    let Some(limit) = limit else {
+        return usize::MAX;
+    };
+    let free = limit.saturating_sub(open);
+    let room = free.saturating_sub(KEPT_FILES).max(free / 2).max(1);
+    usize::try_from(room).unwrap_or(usize::MAX)
 }
 
 /// Listens on a Unix socket. One left behind by a process that has died is replaced: that it is
@@ -464,6 +537,7 @@ impl Drop for Counted {
 impl Acceptor {
     async fn accept_tcp(self, listener: TcpListener) {
         let mut phase = self.phase.clone();
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -471,21 +545,24 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, address)) => {
+                    failing = false;
                     // Answers are written whole: waiting for more would only delay them.
                     drop(stream.set_nodelay(true));
                     let peer = Peer {
                         address: Some(address),
                         is_owner: false,
+                        is_reserved: false,
                     };
                     self.admit(Stream::Tcp(stream), peer);
                 }
-                Err(_) => sleep(ACCEPT_PAUSE).await,
+                Err(error) => pause(&error, &mut failing).await,
             }
         }
     }
 
     async fn accept_unix(self, listener: UnixListener) {
         let mut phase = self.phase.clone();
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -493,34 +570,57 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, _)) => {
+                    failing = false;
                     let peer = stream.peer_cred().map(|peer| peer.uid());
                     let peer = Peer {
                         address: None,
                         is_owner: matches!(peer, Ok(uid) if uid == own_user()),
+                        is_reserved: false,
                     };
                     self.admit(Stream::Unix(stream), peer);
                 }
-                Err(_) => sleep(ACCEPT_PAUSE).await,
+                Err(error) => pause(&error, &mut failing).await,
             }
         }
     }
 
-    fn admit(&self, stream: Stream, peer: Peer) {
+    fn admit(&self, stream: Stream, mut peer: Peer) {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
         let counted = Counted(Arc::clone(&self.connections));
         let (shared, phase) = (Arc::clone(&self.shared), self.phase.clone());
-        let limit = shared.options.limits.connections;
-        tokio::spawn(async move {
-            let _counted = counted;
-            if before < limit {
-                metrics::count(&shared.metrics.accepted);
+        let limits = shared.options.limits;
+        let (limit, reserved) = (limits.connections, limits.reserved());
+        peer.is_reserved = !peer.is_owner && before >= limit - reserved;
+        let room = if peer.is_owner {
+            limit + reserved
+        } else {
+            limit
+        };
+        if before < room {
+            metrics::count(&shared.metrics.accepted);
+            tokio::spawn(async move {
+                let _counted = counted;
                 serve(shared, stream, peer, phase).await;
-            } else {
-                metrics::count(&shared.metrics.turned_away);
+            });
+            return;
+        }
+        metrics::count(&shared.metrics.turned_away);
+        drop(counted);
+        if let Ok(place) = TURNING_AWAY.try_acquire() {
+            tokio::spawn(async move {
+                let _place = place;
                 turn_away(stream, limit).await;
-            }
-        });
+            });
+        }
     }
+}
+
+/// Waits a moment after a connection could not be accepted; of failures in a row the first is told.
+async fn pause(error: &io::Error, failing: &mut bool) {
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(%error, "cannot accept connections");
+    }
+    sleep(ACCEPT_PAUSE).await;
 }
 
 /// Waits until the server takes no more connections.
@@ -542,4 +642,23 @@ async fn turn_away(mut stream: Stream, limit: usize) {
 
 fn own_user() -> u32 {
     rustix::process::getuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::socket_room;
+
+    #[test]
+    fn sockets_leave_files_to_the_database() {
+        for (limit, open, room) in [
+            (None, 20, usize::MAX),
+            (Some(20_000), 24, 19_720),
+            (Some(1_024), 24, 744),
+            // Where there are few, half of them.
+            (Some(100), 20, 40),
+            (Some(20), 20, 1),
+        ] {
+            assert_eq!(socket_room(limit, open), room, "{limit:?}");
+        }
+    }
 }

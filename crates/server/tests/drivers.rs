@@ -241,6 +241,29 @@ fn a_portal_gives_its_rows_in_portions() {
 }
 
 #[test]
+fn a_transaction_ends_whatever_its_portals_have_left() {
+    let place = Place::new("CREATE TABLE t (id int PRIMARY KEY)");
+    let mut client = place.client();
+    for id in 0..25 {
+        client.execute("INSERT INTO t VALUES ($1)", &[&id]).unwrap();
+    }
+    for commits in [true, false] {
+        let mut block = client.transaction().unwrap();
+        block.execute("INSERT INTO t VALUES (100)", &[]).unwrap();
+        let portal = block.bind("SELECT id FROM t ORDER BY id", &[]).unwrap();
+        assert_eq!(block.query_portal(&portal, 10).unwrap().len(), 10);
+        if commits {
+            block.commit().unwrap();
+        } else {
+            block.rollback().unwrap();
+        }
+        drop(portal);
+        let deleted = client.execute("DELETE FROM t WHERE id = 100", &[]);
+        assert_eq!(deleted.unwrap(), u64::from(commits));
+    }
+}
+
+#[test]
 fn errors_say_where_and_what_to_do() {
     let place = Place::new("CREATE TABLE flights (carrier text)");
     let mut client = place.client();

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
-use crate::wire::{connect, contains, database, drain, message, read_ready, session, startup};
+use crate::wire::{
+    connect, contains, database, drain, kinds, message, read_ready, session, startup,
+};
 use rustling_server::{Limits, Server, ServerOptions};
 
 fn server(limits: Limits, trust: bool) -> Server {
@@ -224,6 +226,69 @@ fn keys_to_cancel_cannot_be_tried_fast() {
     }
     assert!(server.connections() > 0, "nobody is kept waiting");
     assert_alive(&server);
+}
+
+/// However many there are, they take up only so many places.
+#[test]
+fn floods_of_requests_to_cancel_are_bounded() {
+    let server = server(Limits::default(), true);
+    for process in 0..500u32 {
+        let mut stream = connect(&server);
+        let mut bytes = 16u32.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&80_877_102u32.to_be_bytes());
+        bytes.extend_from_slice(&process.to_be_bytes());
+        bytes.extend_from_slice(&7u32.to_be_bytes());
+        stream.write_all(&bytes).unwrap();
+        drop(drain(stream));
+    }
+    // The last ones may be about to go.
+    assert!(server.connections() <= 140, "{}", server.connections());
+    assert_alive(&server);
+}
+
+/// Where a message ends is known even where it says nothing: the session goes on behind it.
+#[test]
+fn messages_without_sense_are_answered_and_passed_over() {
+    let server = server(Limits::default(), true);
+    let mut stream = session(&server);
+    let mut answer = |bytes: &[u8]| {
+        stream.write_all(bytes).unwrap();
+        read_ready(&mut stream)
+    };
+    answer(&message(b'Q', b"CREATE TABLE t (n int)\0"));
+    for (body, state) in [
+        (&b"SELECT '\xff'\0"[..], "22021"),
+        (b"SELECT 1\0x", "08P01"),
+        (b"SELECT 1", "08P01"),
+    ] {
+        let answer = answer(&message(b'Q', body));
+        assert_eq!(kinds(&answer), "EZ", "{body:?}");
+        assert!(contains(&answer, state), "{answer:?}");
+    }
+    for part in [
+        message(b'P', b"\0SELECT '\xff'\0\0\0"),
+        message(b'P', b"\0SELECT 1\0\0\0x"),
+        message(b'B', b"\0\0\0\x01"),
+        message(b'E', b"\0"),
+        message(b'D', b"?\0"),
+    ] {
+        // What follows is passed over up to Sync, whatever it is.
+        let series = [part.clone(), message(b'B', b"?"), message(b'S', b"")];
+        assert_eq!(kinds(&answer(&series.concat())), "EZ", "{part:?}");
+    }
+    assert_eq!(kinds(&answer(&message(b'S', b"x"))), "EZ");
+    let copy = [
+        message(b'Q', b"COPY t FROM STDIN\0"),
+        message(b'd', b"1\n"),
+        message(b'c', b"x"),
+    ];
+    let failed = answer(&copy.concat());
+    assert_eq!(kinds(&failed), "GEZ");
+    let counted = answer(&message(b'Q', b"SELECT count(*) || ' rows' FROM t\0"));
+    assert!(contains(&counted, "0 rows"), "{counted:?}");
+    // In a block they are errors like others.
+    answer(&message(b'Q', b"BEGIN\0"));
+    assert!(answer(&message(b'Q', b"SELECT 1")).ends_with(b"Z\0\0\0\x05E"));
 }
 
 fn parse(sql: &str, types: &[u32]) -> Vec<u8> {

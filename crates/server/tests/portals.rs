@@ -320,3 +320,150 @@ fn enumerated_types_are_known_by_their_numbers() {
     let answer = query(&mut stream, "SELECT 1");
     assert_eq!(kinds(&answer), "TDCZ");
 }
+
+/// Binds a portal of that name to a statement without parameters.
+fn bind_portal(portal: &str, statement: &str) -> Vec<u8> {
+    let body = [
+        portal.as_bytes(),
+        b"\0",
+        statement.as_bytes(),
+        b"\0\0\0\0\0\0\0",
+    ];
+    message(b'B', &body.concat())
+}
+
+/// What prepares a statement without parameters and runs it.
+fn run(sql: &str) -> Vec<u8> {
+    [parse("", sql), bind(""), execute("", 0)].concat()
+}
+
+fn is_idle(answer: &[u8]) -> bool {
+    answer.ends_with(b"Z\0\0\0\x05I")
+}
+
+#[test]
+fn rows_of_a_cursor_are_sent_as_they_are_taken() {
+    let server = server();
+    let mut stream = session(&server);
+    query(
+        &mut stream,
+        "BEGIN; DECLARE c CURSOR FOR SELECT repeat('x', 70000) FROM generate_series(1, 30)",
+    );
+    let answer = series(&mut stream, &[execute("c", 10), execute("c", 0)]);
+    let (first, rest) = ("D".repeat(10), "D".repeat(20));
+    assert_eq!(kinds(&answer), format!("{first}s{rest}CZ"));
+    assert!(contains(&answer, "SELECT 20"));
+}
+
+#[test]
+fn the_end_of_a_transaction_ends_its_portals() {
+    let server = server();
+    let mut stream = session(&server);
+    query(
+        &mut stream,
+        "CREATE TABLE t (n int); INSERT INTO t SELECT n FROM generate_series(1, 100) n",
+    );
+    let half_read = [
+        parse("rows", "SELECT n FROM t"),
+        bind_portal("half", "rows"),
+        execute("half", 1),
+        message(b'C', b"Srows\0"),
+    ];
+    for end in ["COMMIT", "ROLLBACK", "-- enough\nEND"] {
+        query(&mut stream, "BEGIN");
+        assert_eq!(kinds(&series(&mut stream, &half_read)), "12Ds3Z");
+        let answer = series(&mut stream, &[run(end)]);
+        assert_eq!(kinds(&answer), "12CZ", "{end}: {answer:?}");
+        assert!(is_idle(&answer), "{end}");
+        let answer = series(&mut stream, &[execute("half", 1)]);
+        assert!(contains(&answer, "34000"), "{end}");
+
+        query(&mut stream, "BEGIN");
+        assert_eq!(kinds(&series(&mut stream, &half_read)), "12Ds3Z");
+        let answer = query(&mut stream, end);
+        assert_eq!(kinds(&answer), "CZ", "{end}: {answer:?}");
+        assert!(is_idle(&answer), "{end}");
+    }
+    // Going back within it leaves portals as they are.
+    query(&mut stream, "BEGIN; SAVEPOINT s");
+    series(&mut stream, &half_read);
+    series(&mut stream, &[run("ROLLBACK TO s")]);
+    assert_eq!(kinds(&series(&mut stream, &[execute("half", 1)])), "DsZ");
+}
+
+#[test]
+fn begin_makes_a_block_of_what_came_before_it() {
+    let server = server();
+    let mut stream = session(&server);
+    query(&mut stream, "CREATE TABLE t (n int)");
+    let insert = || run("INSERT INTO t VALUES (1)");
+    let begin = run("BEGIN /* a comment */");
+    let answer = series(&mut stream, &[insert(), begin, insert()]);
+    assert_eq!(kinds(&answer), "12C12C12CZ", "{answer:?}");
+    assert!(answer.ends_with(b"Z\0\0\0\x05T"));
+    query(&mut stream, "ROLLBACK");
+    assert_eq!(number(&mut stream, "SELECT count(*) FROM t"), 0);
+
+    let answer = series(&mut stream, &[insert(), run("START TRANSACTION READ ONLY")]);
+    assert!(contains(&answer, "START TRANSACTION"));
+    assert!(contains(
+        &query(&mut stream, "INSERT INTO t VALUES (2)"),
+        "25006"
+    ));
+    query(&mut stream, "ROLLBACK");
+    let too_late = run("BEGIN ISOLATION LEVEL SERIALIZABLE");
+    let answer = series(&mut stream, &[insert(), too_late]);
+    assert!(contains(&answer, "25001"), "{answer:?}");
+    assert!(is_idle(&answer));
+    assert_eq!(number(&mut stream, "SELECT count(*) FROM t"), 0);
+}
+
+#[test]
+fn nothing_is_prepared_in_a_failed_block_but_its_end() {
+    let server = server();
+    let mut stream = session(&server);
+    query(&mut stream, "BEGIN; SAVEPOINT s");
+    query(&mut stream, "SELECT 1 / 0");
+    let answer = series(&mut stream, &[parse("", "SELECT 1")]);
+    assert_eq!(kinds(&answer), "EZ");
+    assert!(contains(&answer, "25P02"));
+    assert_eq!(kinds(&series(&mut stream, &[parse("", " ;")])), "1Z");
+    let answer = series(&mut stream, &[run("ROLLBACK TO SAVEPOINT s")]);
+    assert_eq!(kinds(&answer), "12CZ");
+    query(&mut stream, "SELECT 1 / 0");
+    let answer = series(&mut stream, &[run("ROLLBACK")]);
+    assert_eq!(kinds(&answer), "12CZ");
+    assert!(is_idle(&answer));
+}
+
+#[test]
+fn rows_of_other_types_than_were_told_are_not_sent() {
+    let server = server();
+    let mut stream = session(&server);
+    query(
+        &mut stream,
+        "CREATE TABLE t (n int); INSERT INTO t VALUES (7)",
+    );
+    let prepared = [
+        parse("read", "SELECT n FROM t"),
+        parse("change", "INSERT INTO t VALUES (8) RETURNING n"),
+        parse("same", "SELECT count(*) FROM t"),
+    ];
+    assert_eq!(kinds(&series(&mut stream, &prepared)), "111Z");
+    query(&mut stream, "ALTER TABLE t ADD COLUMN more int");
+    let answer = series(&mut stream, &[bind("read"), execute("", 0)]);
+    assert_eq!(kinds(&answer), "2DCZ");
+    query(&mut stream, "ALTER TABLE t ALTER COLUMN n TYPE bigint");
+    for name in ["read", "change"] {
+        let answer = series(&mut stream, &[bind(name), execute("", 0)]);
+        assert_eq!(kinds(&answer), "2EZ", "{name}: {answer:?}");
+        assert!(contains(&answer, "0A000"));
+        assert!(contains(&answer, "cached plan must not change result type"));
+    }
+    // What could not be told was not done either.
+    assert_eq!(number(&mut stream, "SELECT count(*) FROM t"), 1);
+    let answer = series(&mut stream, &[bind("same"), execute("", 0)]);
+    assert_eq!(kinds(&answer), "2DCZ");
+    let answer = series(&mut stream, &[run("SELECT n FROM t")]);
+    assert_eq!(kinds(&answer), "12DCZ");
+}

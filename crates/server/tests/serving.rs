@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::wire;
 use fallible_iterator::FallibleIterator;
 use postgres::{Client, Config, NoTls, error::SqlState};
 use rustling_server::{Rules, Serve, Server, ServerOptions};
@@ -288,6 +289,221 @@ fn arrays_and_json_travel_as_themselves() {
         .collect();
     assert_eq!(types, ["jsonb", "json"]);
     client.query_one(&statement, &[]).unwrap();
+}
+
+fn query(stream: &mut TcpStream, sql: &str) -> Vec<u8> {
+    let body = [sql.as_bytes(), b"\0"].concat();
+    stream.write_all(&wire::message(b'Q', &body)).unwrap();
+    wire::read_ready(stream)
+}
+
+/// Whether there are `count` connections before long.
+fn comes_down_to(server: &Server, count: usize) -> bool {
+    let end = Instant::now() + Duration::from_secs(20);
+    while server.connections() > count {
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
+/// A session's temporary tables go under the lock of the catalog: nobody but their own session
+/// waits for that.
+#[test]
+fn sessions_that_go_hold_up_nobody() {
+    let mut narrow = options().trusting();
+    narrow.threads = 1;
+    let server = Server::start(database(), narrow).unwrap();
+    let mut leaving: Vec<TcpStream> = (0..4).map(|_| wire::session(&server)).collect();
+    for stream in &mut leaving {
+        let answer = query(stream, "CREATE TEMP TABLE mine (n int)");
+        assert_eq!(wire::kinds(&answer), "CZ");
+    }
+    let mut holder = wire::session(&server);
+    query(&mut holder, "BEGIN; CREATE TABLE held (n int)");
+    // They rest by now, on no thread of their own.
+    thread::sleep(Duration::from_millis(500));
+    drop(leaving);
+    thread::sleep(Duration::from_millis(200));
+    let mut other = wire::session(&server);
+    assert_eq!(wire::kinds(&query(&mut other, "SELECT 1")), "TDCZ");
+    query(&mut holder, "ROLLBACK");
+    assert!(comes_down_to(&server, 2));
+    let answer = query(
+        &mut other,
+        "SELECT 'left: ' || count(*) FROM pg_class WHERE relname = 'mine'",
+    );
+    assert!(wire::contains(&answer, "left: 0"), "{answer:?}");
+}
+
+/// Rows on their way hold a transaction and its locks, which the end of their own session needs.
+#[test]
+fn a_session_that_goes_waits_not_for_itself() {
+    let server = Server::start(database(), options().trusting()).unwrap();
+    let mut leaving = wire::session(&server);
+    query(
+        &mut leaving,
+        "CREATE TABLE t (n int); INSERT INTO t SELECT n FROM generate_series(1, 100) n",
+    );
+    query(&mut leaving, "CREATE TEMP TABLE mine (n int)");
+    query(&mut leaving, "BEGIN; CREATE TABLE held (n int)");
+    let half_read = [
+        wire::message(b'P', b"\0SELECT n FROM t\0\0\0"),
+        wire::message(b'B', b"half\0\0\0\0\0\0\0\0"),
+        wire::message(b'E', b"half\0\0\0\0\x01"),
+        wire::message(b'S', b""),
+    ];
+    leaving.write_all(&half_read.concat()).unwrap();
+    assert_eq!(wire::kinds(&wire::read_ready(&mut leaving)), "12DsZ");
+    drop(leaving);
+    let mut other = wire::session(&server);
+    query(&mut other, "SET lock_timeout = '15s'");
+    let answer = query(&mut other, "CREATE TABLE free (n int)");
+    assert_eq!(wire::kinds(&answer), "CZ", "{answer:?}");
+    assert!(comes_down_to(&server, 1));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_ended_all_the_same() {
+    let server = Server::start(database(), options().trusting()).unwrap();
+    let mut deaf = wire::session(&server);
+    let much = b"SELECT repeat('x', 1000) FROM generate_series(1, 1000000)\0";
+    deaf.write_all(&wire::message(b'Q', much)).unwrap();
+    // There is soon no room for more of it.
+    thread::sleep(Duration::from_secs(3));
+    let mut other = wire::session(&server);
+    let answer = query(
+        &mut other,
+        "SELECT 'ended: ' || count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+         WHERE state = 'active' AND pid <> pg_backend_pid()",
+    );
+    assert!(wire::contains(&answer, "ended: 1"), "{answer:?}");
+    assert!(comes_down_to(&server, 1));
+    drop(deaf);
+}
+
+#[test]
+fn a_shutdown_lets_copies_finish() {
+    let database = database();
+    database.execute("CREATE TABLE t (n int)", ()).unwrap();
+    let server = Server::start(database.clone(), options().trusting()).unwrap();
+    let idle = wire::session(&server);
+    let mut stream = wire::session(&server);
+    let copy = wire::message(b'Q', b"COPY t FROM STDIN\0");
+    stream.write_all(&copy).unwrap();
+    let mut begun = [0];
+    stream.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"G");
+    stream.write_all(&wire::message(b'd', b"1\n")).unwrap();
+    let ending = thread::spawn(move || server.shutdown(Duration::from_secs(20)));
+    // Others are told to go by then.
+    assert!(wire::contains(&wire::drain(idle), "57P01"));
+    thread::sleep(Duration::from_millis(500));
+    stream.write_all(&wire::message(b'd', b"2\n")).unwrap();
+    stream.write_all(&wire::message(b'c', b"")).unwrap();
+    let answer = wire::drain(stream);
+    assert!(wire::contains(&answer, "COPY 2"), "{answer:?}");
+    ending.join().unwrap();
+    let rows = database.query("SELECT count(*) FROM t", ()).unwrap();
+    assert_eq!(rows.read_all::<(i64,)>().unwrap(), [(2,)]);
+}
+
+#[test]
+fn a_copy_may_rest_no_longer_than_a_transaction() {
+    let mut limited = options().trusting();
+    limited.limits.idle_transaction_time = Duration::from_millis(300);
+    let server = Server::start(database(), limited).unwrap();
+    let mut stream = wire::session(&server);
+    query(&mut stream, "CREATE TABLE t (n int)");
+    let copy = wire::message(b'Q', b"COPY t FROM STDIN\0");
+    stream.write_all(&copy).unwrap();
+    let answer = wire::drain(stream);
+    assert!(wire::contains(&answer, "25P03"), "{answer:?}");
+}
+
+#[test]
+fn the_last_places_are_kept_for_superusers() {
+    // Whoever they are is not proven: that takes long where the machine is busy.
+    let mut few = options().trusting();
+    few.limits.connections = 10;
+    few.limits.reserved_connections = 1;
+    let server = Server::start(database(), few).unwrap();
+    let held: Vec<Client> = (0..9).map(|_| client(&server, "bob")).collect();
+    let refused = |user: &str| {
+        let error = connect(&server, user).map(drop).unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::TOO_MANY_CONNECTIONS));
+        error.as_db_error().unwrap().message().to_owned()
+    };
+    assert!(refused("bob").contains("reserved for superusers"));
+    assert!(comes_down_to(&server, 9));
+    let ann = client(&server, "ann");
+    assert!(refused("ann").contains("too many clients"));
+    drop((held, ann));
+}
+
+#[test]
+fn a_server_opens_as_many_files_as_it_may() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let lower = Rlimit {
+        current: Some(limit.maximum.map_or(1 << 20, |most| most - 1)),
+        ..limit
+    };
+    setrlimit(Resource::Nofile, lower).unwrap();
+    let _server = Server::start(database(), options()).unwrap();
+    assert_eq!(getrlimit(Resource::Nofile).current, limit.maximum);
+}
+
+/// The system asks clients that say nothing whether they are still there.
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_that_have_gone_without_a_word_are_found_out() {
+    let server = Server::start(database(), options()).unwrap();
+    let silent = TcpStream::connect(server.addresses()[0]).unwrap();
+    while server.connections() == 0 {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let ends = (
+        port(server.addresses()[0]),
+        port(silent.local_addr().unwrap()),
+    );
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let timer = table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_it = fields.get(1)?.ends_with(&ends.0) && fields.get(2)?.ends_with(&ends.1);
+        is_it.then(|| fields[5].to_owned())
+    });
+    // Timer 2 is the one that keeps connections alive.
+    assert!(timer.unwrap().starts_with("02:"), "{table}");
+}
+
+#[test]
+fn stalled_connections_keep_nobody_from_the_figures() {
+    let mut with_metrics = options();
+    with_metrics.metrics = Some("127.0.0.1:0".parse().unwrap());
+    let server = Server::start(database(), with_metrics).unwrap();
+    let address = server.metrics_address().unwrap();
+    let stalled: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"GET /met").unwrap();
+            stream
+        })
+        .collect();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    stream
+        .write_all(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("serving\n"), "{answer}");
+    drop(stalled);
 }
 
 /// A program's own runtime waits for the server's threads no less than other code does.

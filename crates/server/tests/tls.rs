@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use crate::wire;
@@ -202,4 +203,32 @@ fn connections_in_the_clear_are_refused_where_tls_is_required() {
         "secret",
     );
     assert!(result.is_ok());
+}
+
+#[test]
+fn a_client_that_does_not_read_is_ended_under_tls_too() {
+    let place = Place::new(false);
+    let mut deaf = place.encrypted();
+    let (_, result) = log_in(&mut deaf, SCRAM_SHA_256_PLUS, place.binding(), "secret");
+    result.unwrap();
+    let much = b"SELECT repeat('x', 1000) FROM generate_series(1, 1000000)\0";
+    deaf.write_all(&wire::message(b'Q', much)).unwrap();
+    deaf.flush().unwrap();
+    // There is soon no room for more of it.
+    std::thread::sleep(Duration::from_secs(3));
+    let mut other = wire::connect(&place.server);
+    let unbound = ChannelBinding::unsupported();
+    let (_, result) = log_in(&mut other, SCRAM_SHA_256, unbound, "secret");
+    result.unwrap();
+    let terminate = b"SELECT 'ended: ' || count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                      WHERE state = 'active' AND pid <> pg_backend_pid()\0";
+    other.write_all(&wire::message(b'Q', terminate)).unwrap();
+    let answer = wire::read_ready(&mut other);
+    assert!(wire::contains(&answer, "ended: 1"), "{answer:?}");
+    let end = Instant::now() + Duration::from_secs(20);
+    while place.server.connections() > 1 {
+        assert!(Instant::now() < end, "the session goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(deaf);
 }

@@ -100,7 +100,7 @@ impl Dispatcher {
     }
 
     /// Tells how it ended.
-    fn copy_is_over(&mut self, result: Result<u64, Error>, asker: Asker) {
+    pub(super) fn copy_is_over(&mut self, result: Result<u64, Error>, asker: Asker) {
         match (result, asker) {
             (Ok(count), asker) => {
                 let tag = format!("COPY {count}");

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustling_sql::{DataType, Error, Result, SqlState, Statement, StatementResult, Value};
+use rustling_sql::{
+    DataType, Error, Result, ResultColumn, SqlState, Statement, StatementResult, Value,
+};
 
 use super::{
-    Dispatcher, MAX_NAMED, controls_transactions,
+    Control, Dispatcher, MAX_NAMED, control_of,
     copy::Asker,
+    first_word, modes_of,
     result::{Sending, Sent, write_done},
     watch::{Watched, class_of},
 };
@@ -24,14 +27,50 @@ pub(super) struct Prepared {
     statement: Option<Statement>,
     text: Arc<str>,
     class: Class,
-    /// Whether it begins or ends transaction blocks.
-    controls: bool,
+    /// What it has to do with transaction blocks.
+    control: Control,
     /// The parameters' type numbers: as the client declared them, or as they were found.
     types: Vec<u32>,
-    /// How many columns its result has, as the client is told.
-    columns: usize,
+    /// The types of its result's columns, as the client is told.
+    columns: Vec<DataType>,
+    /// Whether it does nothing before its first row is asked for.
+    is_lazy: bool,
     /// Whether the session knows it too, by the same name.
     shared: bool,
+}
+
+impl Prepared {
+    /// Whether rows of these columns are what the client was told of.
+    fn gives(&self, columns: &[ResultColumn]) -> bool {
+        let same = |column: &ResultColumn, told: DataType| {
+            column.data_type == told || wire_type(column.data_type) == wire_type(told)
+        };
+        columns.len() == self.columns.len()
+            && columns
+                .iter()
+                .zip(&self.columns)
+                .all(|(column, told)| same(column, *told))
+    }
+}
+
+/// Whether a statement is a query that changes nothing itself, by its first word.
+fn is_lazy(sql: &str) -> bool {
+    let word = first_word(sql);
+    word.is_empty()
+        || ["SELECT", "VALUES", "TABLE"]
+            .iter()
+            .any(|known| word.eq_ignore_ascii_case(known))
+}
+
+fn types_of(columns: &[ResultColumn]) -> Vec<DataType> {
+    columns.iter().map(|column| column.data_type).collect()
+}
+
+/// Rows of a cursor that SQL has declared, on their way.
+pub(super) struct Fetching {
+    sending: Sending,
+    /// How many were asked for; `None`: all.
+    asked: Option<u64>,
 }
 
 /// A statement with its parameters.
@@ -56,6 +95,15 @@ enum State {
 impl Dispatcher {
     /// Prepares a statement.
     pub(super) fn parse(&mut self, name: String, text: &str, declared: &[u32]) -> Result<()> {
+        let is_empty = text.trim().trim_end_matches(';').trim().is_empty();
+        let control = control_of(text);
+        let leaves = matches!(control, Control::Ends | Control::GoesBack);
+        if self.session.transaction_failed() && !is_empty && !leaves {
+            return Err(Error::new(
+                SqlState::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ));
+        }
         if !name.is_empty() && self.prepared(&name).is_ok() {
             return Err(Error::new(
                 SqlState("42P05"),
@@ -63,8 +111,8 @@ impl Dispatcher {
             ));
         }
         check_count(self.statements.len(), "prepared statements")?;
-        let (statement, found, columns) = if text.trim().trim_end_matches(';').trim().is_empty() {
-            (None, Vec::new(), 0)
+        let (statement, found, columns) = if is_empty {
+            (None, Vec::new(), Vec::new())
         } else {
             // What the client says of its parameters decides what the statement means.
             let said: Vec<DataType> = declared
@@ -73,7 +121,8 @@ impl Dispatcher {
                 .collect();
             let statement = self.session.prepare_with(text, &said)?;
             let found = self.session.describe(&statement)?;
-            (Some(statement), found.parameters, found.columns.len())
+            let columns = types_of(&found.columns);
+            (Some(statement), found.parameters, columns)
         };
         let count = declared.len().max(found.len());
         let types = (0..count)
@@ -92,7 +141,8 @@ impl Dispatcher {
             Arc::new(Prepared {
                 statement,
                 class: class_of(text),
-                controls: controls_transactions(text),
+                control,
+                is_lazy: is_lazy(text),
                 text: text.into(),
                 types,
                 columns,
@@ -213,7 +263,26 @@ impl Dispatcher {
                 backend::empty_query(&mut self.out);
                 return Ok(());
             };
-            if !alone && !self.session.in_transaction() && !prepared.controls {
+            if self.implicit && prepared.control == Control::Begins && self.session.in_transaction()
+            {
+                return self.begin_around(&name, &prepared, statement);
+            }
+            if prepared.control == Control::Ends {
+                // Rows on their way would keep the transaction from ending.
+                self.portals.retain(|known, _| *known == name);
+            }
+            // What changes something is not to be told only then that its rows cannot be sent.
+            if !prepared.is_lazy
+                && !prepared.columns.is_empty()
+                && !self.session.transaction_failed()
+                && self
+                    .session
+                    .result_columns(statement)
+                    .is_ok_and(|now| !prepared.gives(&now))
+            {
+                return Err(changed_result());
+            }
+            if !alone && !self.session.in_transaction() && prepared.control == Control::None {
                 self.session.begin()?;
                 self.implicit = true;
             }
@@ -224,13 +293,9 @@ impl Dispatcher {
                     self.fail(&error, Some(&prepared.text));
                     return Ok(());
                 }
-                // The client reads rows by the columns that it was told: others it would mistake.
-                Ok(StatementResult::Rows(rows)) if rows.columns().len() != prepared.columns => {
-                    return Err(Error::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "the columns of this statement's result are not known before it runs",
-                    )
-                    .hint("Prepare it again, or send it by the simple protocol."));
+                Ok(StatementResult::Rows(rows)) if !prepared.gives(rows.columns()) => {
+                    self.watched(running, 0, true);
+                    return Err(changed_result());
                 }
                 Ok(StatementResult::Rows(rows)) => {
                     let style = self.session.text_style();
@@ -274,13 +339,58 @@ impl Dispatcher {
         let rows = (max_rows > 0).then_some(i64::from(max_rows));
         let fetched = self.session.fetch_forward(name, rows)?;
         let formats = vec![Format::Text; fetched.columns().len()];
-        let mut sending = Sending::new(fetched, formats, self.session.text_style());
-        while sending.send(&mut None, &mut self.out)? == Sent::Enough {}
-        if rows == i64::try_from(sending.sent()).ok() {
-            backend::portal_suspended(&mut self.out);
-        } else {
-            backend::command_complete(&mut self.out, &format!("SELECT {}", sending.sent()));
+        self.fetching = Some(Box::new(Fetching {
+            sending: Sending::new(fetched, formats, self.session.text_style()),
+            asked: (max_rows > 0).then_some(u64::from(max_rows)),
+        }));
+        Ok(())
+    }
+
+    /// Sends more of the rows of a cursor.
+    pub(super) fn continue_fetching(&mut self) {
+        let Some(mut fetching) = self.fetching.take() else {
+            return;
+        };
+        match fetching.sending.send(&mut None, &mut self.out) {
+            Ok(Sent::Enough) => self.fetching = Some(fetching),
+            Ok(Sent::Limit | Sent::All) => {
+                let sent = fetching.sending.sent();
+                if fetching.asked == Some(sent) {
+                    backend::portal_suspended(&mut self.out);
+                } else {
+                    backend::command_complete(&mut self.out, &format!("SELECT {sent}"));
+                }
+            }
+            Err(error) => self.fail(&error, None),
         }
+    }
+
+    /// BEGIN behind other statements of a series: the transaction around the series becomes the
+    /// block, with what they have done.
+    fn begin_around(
+        &mut self,
+        name: &str,
+        prepared: &Prepared,
+        statement: &Statement,
+    ) -> Result<()> {
+        let running = self.watch(&prepared.text, prepared.class, statement);
+        let modes = modes_of(&prepared.text);
+        if !modes.is_empty() {
+            let set = self.session.run(&format!("SET TRANSACTION {modes}"), ());
+            if let Err(error) = set {
+                self.watched(running, 0, true);
+                return Err(error);
+            }
+        }
+        self.implicit = false;
+        self.watched(running, 0, false);
+        let tag = if first_word(&prepared.text).eq_ignore_ascii_case("START") {
+            "START TRANSACTION"
+        } else {
+            "BEGIN"
+        };
+        backend::command_complete(&mut self.out, tag);
+        self.portal_is_done(name, tag.to_owned());
         Ok(())
     }
 
@@ -391,14 +501,15 @@ impl Dispatcher {
         let found = self.session.describe(&statement)?;
         let prepared = Arc::new(Prepared {
             class: class_of(statement.text()),
-            controls: false,
+            control: Control::None,
+            is_lazy: is_lazy(statement.text()),
             text: Arc::clone(statement.sql()),
             types: found
                 .parameters
                 .iter()
                 .map(|of| wire_type(*of).oid)
                 .collect(),
-            columns: found.columns.len(),
+            columns: types_of(&found.columns),
             shared: true,
             statement: Some(statement),
         });
@@ -407,6 +518,15 @@ impl Dispatcher {
             .insert(name.to_owned(), Arc::clone(&prepared));
         Ok(prepared)
     }
+}
+
+/// The client reads rows by the columns that it was told: others it would mistake.
+fn changed_result() -> Error {
+    Error::new(
+        SqlState::FEATURE_NOT_SUPPORTED,
+        "cached plan must not change result type",
+    )
+    .hint("Prepare the statement again, or send it by the simple protocol.")
 }
 
 fn check_count(count: usize, what: &str) -> Result<()> {

@@ -16,15 +16,15 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use hashbrown::HashMap;
-use rustling_sql::{Error, Result, Session, SqlState};
+use rustling_sql::{CancelToken, Error, Result, Session, SqlState};
 
 use crate::{
     backend::{self, Severity, Status},
     connection::Shared,
-    frontend::{Frontend, decode, peek_frame, take_frame},
+    frontend::{Frontend, decode, is_kind, peek_frame, take_frame},
 };
 use copy::Copying;
-use extended::{Portal, Prepared};
+use extended::{Fetching, Portal, Prepared};
 use reported::Reported;
 use script::Script;
 use watch::Watched;
@@ -48,7 +48,6 @@ pub(crate) enum Progress {
 
 /// A connection's session.
 pub(crate) struct Dispatcher {
-    session: Session,
     /// Answers not yet sent.
     pub(crate) out: BytesMut,
     statements: HashMap<String, Arc<Prepared>>,
@@ -57,6 +56,8 @@ pub(crate) struct Dispatcher {
     script: Option<Script>,
     /// The portal being executed: its name and how many rows the client wants yet; `None`: all.
     executing: Option<(String, Option<u64>)>,
+    /// Rows of a cursor of SQL that are being sent.
+    fetching: Option<Box<Fetching>>,
     /// The COPY under way.
     copying: Option<Copying>,
     /// After an error in the extended protocol: everything up to Sync is passed over.
@@ -69,18 +70,20 @@ pub(crate) struct Dispatcher {
     /// The session's number.
     process: u32,
     shared: Arc<Shared>,
+    /// Dropped last: rows on their way hold its transaction, whose locks its own end may need.
+    session: Session,
 }
 
 impl Dispatcher {
     /// A dispatcher for a new session of a server.
     pub(crate) fn new(session: Session, shared: Arc<Shared>) -> Dispatcher {
         Dispatcher {
-            session,
             out: BytesMut::new(),
             statements: HashMap::new(),
             portals: HashMap::new(),
             script: None,
             executing: None,
+            fetching: None,
             copying: None,
             skipping: false,
             implicit: false,
@@ -88,6 +91,7 @@ impl Dispatcher {
             running: None,
             process: 0,
             shared,
+            session,
         }
     }
 
@@ -113,6 +117,20 @@ impl Dispatcher {
             return Ok(());
         }
         self.session.log_in(user)
+    }
+
+    /// Keeps the last places for superusers.
+    ///
+    /// # Errors
+    /// 53300 where the session's user is none.
+    pub(crate) fn take_reserved(&self) -> Result<()> {
+        if self.session.is_superuser() {
+            return Ok(());
+        }
+        Err(Error::new(
+            SqlState("53300"),
+            "remaining connection slots are reserved for superusers",
+        ))
     }
 
     /// Bounds what the session may take.
@@ -172,25 +190,40 @@ impl Dispatcher {
                 self.continue_execution();
                 continue;
             }
-            let message = match take_frame(input, self.shared.options.limits.message_bytes) {
+            if self.fetching.is_some() {
+                self.continue_fetching();
+                continue;
+            }
+            let (kind, body) = match take_frame(input, self.shared.options.limits.message_bytes) {
                 Ok(None) => {
                     self.copying = copying.map(|(copy, asker)| Copying::In(copy, asker));
                     return Progress::NeedsInput;
                 }
-                Ok(Some((kind, body))) => decode(kind, body),
-                Err(error) => Err(error),
-            };
-            let message = match message {
-                Ok(message) => message,
+                Ok(Some(frame)) => frame,
                 // Where the next message begins is not known any more.
                 Err(error) => return self.disconnect(&error.into()),
             };
-            if let Some((copy, asker)) = copying {
-                if self.copy_message(copy, asker, message) {
+            let message = match (decode(kind, body), copying) {
+                (Ok(message), None) => message,
+                (Ok(message), Some((copy, asker))) => {
+                    if self.copy_message(copy, asker, message) {
+                        continue;
+                    }
+                    return Progress::Closed;
+                }
+                // What is to follow it is not known.
+                (Err(error), _) if !is_kind(kind) => return self.disconnect(&error.into()),
+                (Err(_), _) if kind == b'X' => return Progress::Closed,
+                (Err(error), Some((copy, asker))) => {
+                    drop(copy);
+                    self.copy_is_over(Err(error.into()), asker);
                     continue;
                 }
-                return Progress::Closed;
-            }
+                (Err(error), None) => {
+                    self.garbled(kind, &error.into());
+                    continue;
+                }
+            };
             match message {
                 Frontend::Terminate => return Progress::Closed,
                 Frontend::Sync => self.sync(),
@@ -210,15 +243,38 @@ impl Dispatcher {
         self.session.in_transaction()
     }
 
+    /// Whether a COPY waits for the client's data.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copying.is_some()
+    }
+
+    /// What other sessions end this one and its statements by.
+    pub(crate) fn cancel_token(&self) -> CancelToken {
+        self.session.cancel_token()
+    }
+
     /// Whether another session has ended this one.
     pub(crate) fn is_terminated(&self) -> bool {
-        self.session.cancel_token().is_terminated()
+        self.cancel_token().is_terminated()
     }
 
     /// Tells the client why the connection ends.
     pub(crate) fn disconnect(&mut self, error: &Error) -> Progress {
         backend::report(&mut self.out, Severity::Fatal, error, None);
         Progress::Closed
+    }
+
+    /// Answers a message that is none. Its frame is whole: the next one is found behind it.
+    fn garbled(&mut self, kind: u8, error: &Error) {
+        match kind {
+            b'S' => {
+                self.fail(error, None);
+                self.sync();
+            }
+            _ if self.skipping => {}
+            b'Q' => self.end_script(Some((error, ""))),
+            _ => self.fail(error, None),
+        }
     }
 
     /// Handles a message; `alone`: Sync follows.
@@ -313,17 +369,74 @@ impl Dispatcher {
     }
 }
 
-/// Whether a statement begins or ends transaction blocks: such a one is not wrapped in another.
-fn controls_transactions(sql: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "VACUUM", "DISCARD", "PREPARE",
+/// What a statement has to do with transaction blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Control {
+    /// It is run in one as well as outside.
+    None,
+    /// It begins one.
+    Begins,
+    /// It ends one.
+    Ends,
+    /// It goes back to a savepoint of one.
+    GoesBack,
+    /// It is not to be wrapped in one.
+    Outside,
+}
+
+/// What a statement has to do with transaction blocks, by its first words.
+fn control_of(sql: &str) -> Control {
+    const WORDS: [(&str, Control); 9] = [
+        ("BEGIN", Control::Begins),
+        ("START", Control::Begins),
+        ("COMMIT", Control::Ends),
+        ("END", Control::Ends),
+        ("ABORT", Control::Ends),
+        ("ROLLBACK", Control::Ends),
+        ("VACUUM", Control::Outside),
+        ("DISCARD", Control::Outside),
+        ("PREPARE", Control::Outside),
     ];
-    let word = first_word(sql);
-    WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+    let (word, rest) = next_word(sql);
+    let found = WORDS
+        .iter()
+        .find(|(known, _)| word.eq_ignore_ascii_case(known));
+    match found {
+        None => Control::None,
+        Some((_, Control::Ends)) if next_word(after_noise(rest)).0.eq_ignore_ascii_case("TO") => {
+            Control::GoesBack
+        }
+        Some((_, control)) => *control,
+    }
+}
+
+/// What stands behind BEGIN, START or ROLLBACK and the word that may follow and says nothing.
+fn after_noise(rest: &str) -> &str {
+    let (word, after) = next_word(rest);
+    let says_nothing = ["WORK", "TRANSACTION"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known));
+    if says_nothing { after } else { rest }
+}
+
+/// The modes that BEGIN or START TRANSACTION names.
+fn modes_of(begin: &str) -> &str {
+    let (_, rest) = next_word(begin);
+    let modes = after_noise(rest);
+    if next_word(modes).0.is_empty() {
+        // At most comments.
+        return "";
+    }
+    modes.trim().trim_end_matches(';').trim_end()
 }
 
 /// The first word of a statement, comments passed over.
 fn first_word(sql: &str) -> &str {
+    next_word(sql).0
+}
+
+/// The first word, comments passed over, and what stands behind it.
+fn next_word(sql: &str) -> (&str, &str) {
     let mut rest = sql.trim_start();
     loop {
         if let Some(comment) = rest.strip_prefix("--") {
@@ -340,21 +453,42 @@ fn first_word(sql: &str) -> &str {
             let end = rest
                 .find(|c: char| !c.is_ascii_alphabetic())
                 .unwrap_or(rest.len());
-            return rest.get(..end).unwrap_or_default();
+            return rest.split_at_checked(end).unwrap_or_default();
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{controls_transactions, first_word};
+    use super::{Control, control_of, first_word, modes_of};
 
     #[test]
     fn first_words_stand_behind_comments() {
         assert_eq!(first_word("  -- a\n /* b */ Select 1"), "Select");
         assert_eq!(first_word("(SELECT 1)"), "");
         assert_eq!(first_word("/* open"), "");
-        assert!(controls_transactions("begin;"));
-        assert!(!controls_transactions("SELECT 1"));
+    }
+
+    #[test]
+    fn words_tell_what_begins_and_ends_transactions() {
+        for (sql, control) in [
+            ("begin;", Control::Begins),
+            ("START TRANSACTION READ ONLY", Control::Begins),
+            ("SELECT 1", Control::None),
+            ("-- all\ncommit and chain", Control::Ends),
+            ("ROLLBACK", Control::Ends),
+            ("Rollback Work;", Control::Ends),
+            ("rollback /* back */ to s", Control::GoesBack),
+            ("ROLLBACK TRANSACTION TO SAVEPOINT s", Control::GoesBack),
+            ("VACUUM", Control::Outside),
+            ("", Control::None),
+        ] {
+            assert_eq!(control_of(sql), control, "{sql}");
+        }
+        assert_eq!(modes_of("BEGIN;"), "");
+        assert_eq!(modes_of("begin work"), "");
+        assert_eq!(modes_of("BEGIN /* of an app */; -- so"), "");
+        assert_eq!(modes_of("START TRANSACTION READ ONLY ;"), "READ ONLY");
+        assert_eq!(modes_of("BEGIN ISOLATION LEVEL x"), "ISOLATION LEVEL x");
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, vec};
 use rustling_sql::{Error, Result, Span, StatementResult, split_statements};
 
 use super::{
-    Dispatcher, controls_transactions,
+    Control, Dispatcher, control_of,
     copy::Asker,
     result::{Sending, Sent, write_done},
     watch::class_of,
@@ -52,7 +52,9 @@ impl Dispatcher {
         }
         let wraps = spans.len() > 1
             && !self.session.in_transaction()
-            && !spans.iter().any(|span| controls_transactions(body(span)));
+            && spans
+                .iter()
+                .all(|span| control_of(body(span)) == Control::None);
         if wraps {
             if let Err(error) = self.session.begin() {
                 return self.end_script(Some((&error, "")));
@@ -109,6 +111,10 @@ impl Dispatcher {
             .session
             .statement(sql)
             .map_err(|error| error.shifted(span.start))?;
+        if !self.portals.is_empty() && control_of(sql) == Control::Ends {
+            // Rows on their way would keep the transaction from ending.
+            self.portals.clear();
+        }
         let text: Arc<str> = sql.into();
         self.running = Some(self.watch(&text, class_of(sql), &statement));
         let result = self

@@ -7,6 +7,9 @@ use rustling_sql::Statement;
 use super::{Dispatcher, first_word};
 use crate::metrics::Class;
 
+/// Bytes of a statement's text that `pg_stat_activity` shows.
+const SHOWN_BYTES: usize = 16 << 10;
+
 /// A statement that runs.
 pub(super) struct Watched {
     text: Arc<str>,
@@ -24,10 +27,19 @@ pub(super) fn class_of(text: &str) -> Class {
     })
 }
 
+/// The text as far as it is shown: a session keeps that for as long as it rests.
+fn shown(text: &Arc<str>) -> Arc<str> {
+    if text.len() <= SHOWN_BYTES {
+        return Arc::clone(text);
+    }
+    let end = text.floor_char_boundary(SHOWN_BYTES);
+    text.get(..end).unwrap_or_default().into()
+}
+
 impl Dispatcher {
     /// A statement begins.
     pub(super) fn watch(&self, text: &Arc<str>, class: Class, statement: &Statement) -> Watched {
-        self.session.statement_begins(text);
+        self.session.statement_begins(&shown(text));
         Watched {
             text: Arc::clone(text),
             class,
@@ -61,5 +73,22 @@ impl Dispatcher {
                 "slow statement"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{SHOWN_BYTES, shown};
+
+    #[test]
+    fn no_more_of_a_text_is_kept_than_is_shown() {
+        let short: Arc<str> = "SELECT 1".into();
+        assert!(Arc::ptr_eq(&short, &shown(&short)));
+        let long: Arc<str> = format!("x{}", "ü".repeat(SHOWN_BYTES)).into();
+        let kept = shown(&long);
+        assert_eq!(kept.len(), SHOWN_BYTES - 1);
+        assert!(long.starts_with(&*kept));
     }
 }

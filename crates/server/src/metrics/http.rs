@@ -1,7 +1,7 @@
 //! The HTTP port that Prometheus asks: `GET /metrics`, and `GET /health` for whoever restarts what
 //! does not answer.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -10,12 +10,13 @@ use hyper::{
     server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{net::TcpListener, task::AbortHandle, time::timeout};
 
 use super::exposition;
 use crate::connection::Shared;
 
-/// Requests that are answered at a time.
+/// Connections at a time: the oldest makes room for one more, since a request takes no time
+/// unless whoever sends it stalls.
 const CONNECTIONS: usize = 32;
 /// Time that a request and its answer may take.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -24,19 +25,21 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Answers until the server ends.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
         let accepted: io::Result<_> = listener.accept().await;
         let Ok((stream, _)) = accepted else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
-            let _permit = permit;
+        let connection = tokio::spawn(async move {
             let service = service_fn(|request| {
                 let response = answer(&shared, &request);
                 async move { Ok::<_, Infallible>(response) }
@@ -48,6 +51,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
             // Whoever is too slow or has gone is told nothing.
             drop(timeout(LIMIT, connection).await);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 
