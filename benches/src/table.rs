@@ -1,5 +1,6 @@
-//! Figures of all engines, side by side. What begins with the name of the first one is a kind of it,
-//! and the last column compares the best of these with the best of the others.
+//! Figures of all engines, side by side. What begins with the name of the first one is a kind of it.
+//! The last column compares the best of these with the best of the others, and a second table with
+//! each of the others.
 
 use std::{collections::HashMap, fmt};
 
@@ -51,6 +52,47 @@ impl Table {
         figures.sort_by(f64::total_cmp);
         figures.get(figures.len() / 2).copied()
     }
+
+    /// The best median of those engines.
+    fn best(&self, workload: &str, among: impl Fn(&str) -> bool) -> Option<f64> {
+        let chosen = self.engines.iter().filter(|engine| among(engine));
+        let figures = chosen.filter_map(|engine| self.median(workload, engine));
+        match is_cost(workload) {
+            true => figures.min_by(f64::total_cmp),
+            false => figures.max_by(f64::total_cmp),
+        }
+    }
+
+    /// The best of ours as a multiple of each other engine's figure.
+    fn write_ratios(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rivals = || self.engines.iter().filter(|engine| !self.is_ours(engine));
+        let (Some(first), true) = (self.engines.first(), rivals().count() > 1) else {
+            return Ok(());
+        };
+        write!(f, "\n| best {first} / |")?;
+        rivals().try_for_each(|rival| write!(f, " {rival} |"))?;
+        writeln!(f, "\n|---|{}", "---|".repeat(rivals().count()))?;
+        for workload in &self.workloads {
+            let ours = self.best(workload, |engine| self.is_ours(engine));
+            if rivals().all(|rival| self.median(workload, rival).is_none()) {
+                continue;
+            }
+            write!(f, "| {workload} |")?;
+            for rival in rivals() {
+                write!(f, " {} |", ratio(ours, self.median(workload, rival)))?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// One figure as a multiple of another.
+fn ratio(of: Option<f64>, other: Option<f64>) -> String {
+    match (of, other) {
+        (Some(of), Some(other)) => format!("{:.2}", of / other),
+        _ => "–".into(),
+    }
 }
 
 /// A figure with three significant digits or more.
@@ -85,28 +127,15 @@ impl fmt::Display for Table {
         writeln!(f, "|---|{}---|", "---|".repeat(self.engines.len()))?;
         for workload in &self.workloads {
             write!(f, "| {workload} |")?;
-            let medians: Vec<Option<f64>> = self
-                .engines
-                .iter()
-                .map(|engine| self.median(workload, engine))
-                .collect();
-            for median in &medians {
+            for engine in &self.engines {
+                let median = self.median(workload, engine);
                 write!(f, " {} |", median.map_or("–".into(), short))?;
             }
-            let best = |ours: bool| {
-                let columns = self.engines.iter().zip(&medians);
-                let chosen = columns.filter(|(engine, _)| self.is_ours(engine) == ours);
-                let figures = chosen.filter_map(|(_, median)| *median);
-                match is_cost(workload) {
-                    true => figures.min_by(f64::total_cmp),
-                    false => figures.max_by(f64::total_cmp),
-                }
-            };
-            match (best(true), best(false)) {
-                (Some(ours), Some(best)) => writeln!(f, " {:.2} |", ours / best)?,
-                _ => writeln!(f, " – |")?,
-            }
+            let ours = self.best(workload, |engine| self.is_ours(engine));
+            let best = self.best(workload, |engine| !self.is_ours(engine));
+            writeln!(f, " {} |", ratio(ours, best))?;
         }
+        self.write_ratios(f)?;
         self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
     }
 }

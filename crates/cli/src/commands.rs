@@ -359,10 +359,11 @@ fn check(path: &Path) -> Result<()> {
     }
     let _ = writeln!(
         text,
-        "{} pages, {} of them in trees, {} versions of keys: {}",
-        group(report.pages),
-        group(report.tree_pages),
-        group(report.versions),
+        "{}, {}, {}, {}: {}",
+        counted(report.pages, "page image", "page images"),
+        counted(report.tree_pages, "tree page", "tree pages"),
+        counted(report.tables, "sorted table", "sorted tables"),
+        counted(report.versions, "version of keys", "versions of keys"),
         if report.is_clean() {
             "all sound"
         } else {
