@@ -257,7 +257,9 @@ impl Server {
             .and_then(|known| known.try_clone_to_owned().ok())
             .and_then(|newest| u64::try_from(newest.as_raw_fd()).ok())
             .unwrap_or_default();
-        let room = socket_room(raise_file_limit(), open);
+        let wanted = u64::try_from(options.limits.connections).unwrap_or(u64::MAX);
+        let wanted = wanted.saturating_add(open).saturating_add(KEPT_FILES);
+        let room = socket_room(raise_file_limit(wanted), open);
         if room < options.limits.connections {
             tracing::warn!(
                 wanted = options.limits.connections,
@@ -482,17 +484,23 @@ fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Lets the process open as many files as the system allows it; gives the limit, if there is one.
-fn raise_file_limit() -> Option<u64> {
+/// Lets the process open so many files where the system allows it, and no more: the limit is also
+/// that of the program around the server, and of what it starts. Gives the limit, if there is one.
+fn raise_file_limit(wanted: u64) -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
+    let current = limit.current?;
+    let possible = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    if current >= possible {
+        return Some(current);
+    }
     let raised = Rlimit {
-        current: limit.maximum,
+        current: Some(possible),
         ..limit
     };
     // Some systems allow less than they say.
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
-        Err(_) => limit.current,
+        Err(_) => Some(current),
     }
 }
 

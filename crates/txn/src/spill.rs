@@ -129,8 +129,11 @@ impl State {
             self.escalate(writer);
             self.settle_memory(writer);
         }
-        if self.make_room(writer, more).is_ok() {
-            return Ok(());
+        match self.make_room(writer, more) {
+            Ok(()) => return Ok(()),
+            // The changes are gone with a spill that has failed: nothing may be read without them.
+            Err(error) if writer.failed.is_some() => return Err(error),
+            Err(_) => {}
         }
         self.escalate(writer);
         self.settle_memory(writer);

@@ -273,6 +273,8 @@ impl Dispatcher {
             }
             _ if self.skipping => {}
             b'Q' => self.end_script(Some((error, ""))),
+            // Of a COPY that is over, as what makes sense of it is passed over.
+            b'd' | b'c' | b'f' => {}
             _ => self.fail(error, None),
         }
     }

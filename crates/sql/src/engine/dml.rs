@@ -207,7 +207,7 @@ impl Session {
                 let mut parts = Vec::with_capacity(changes.len() + 1);
                 for (slot, change) in changes {
                     let work = prepare(self, change, &mut taken, context)?;
-                    let (work, rows) = returned_before(self, change, work, context)?;
+                    let (work, rows) = returned_before(self, change, work, &mut taken, context)?;
                     context.put_aside(*slot, rows.unwrap_or_default());
                     parts.push((change, work));
                 }
@@ -223,7 +223,7 @@ impl Session {
                     parts.push((change, work));
                     return carry_out(self, parts, true, context);
                 }
-                let (work, rows) = returned_before(self, change, work, context)?;
+                let (work, rows) = returned_before(self, change, work, &mut taken, context)?;
                 parts.push((change, work));
                 let affected = carry_out(self, parts, false, context)?.affected;
                 Ok(Applied { affected, rows })

@@ -147,6 +147,32 @@ impl Work {
         }
     }
 
+    /// The rows that RETURNING speaks of, where that is known before they are written.
+    fn returned(&self, change: &ChangeAction) -> Vec<RowBuffer> {
+        let width = change.table.table.columns.len();
+        match self {
+            Work::Insert(rows) => rows.clone(),
+            Work::Update(changes, others) => changes
+                .iter()
+                .enumerate()
+                .map(|(at, change)| {
+                    let others = others.get(at).map(Vec::as_slice).unwrap_or_default();
+                    change.new.iter().chain(others).cloned().collect()
+                })
+                .collect(),
+            Work::Delete(rows) => rows
+                .iter()
+                .map(|(_, row)| {
+                    let others = row.get(width + 1..).unwrap_or_default();
+                    row.iter().take(width).chain(others).cloned().collect()
+                })
+                .collect(),
+            Work::Family(steps) => family::returned(steps),
+            // MERGE has no RETURNING.
+            Work::Mixed(_) | Work::Upsert(_) | Work::Direct => Vec::new(),
+        }
+    }
+
     /// Leaves out the rows that another part of the statement has taken, and takes the others.
     fn take_rows(&mut self, change: &ChangeAction, taken: &mut TakenRows) {
         let keyspace = change.table.keyspace;
@@ -213,11 +239,12 @@ pub(crate) fn apply(
         _ => gather(session, change, context)?,
     };
     if returns_first {
-        let (work, rows) = returned_before(session, change, work, context)?;
-        let affected = carry_out(session, vec![(change, work)], false, context)?.affected;
+        let mut taken = TakenRows::default();
+        let (work, rows) = returned_before(session, change, work, &mut taken, context)?;
+        let affected = carry_out_alone(session, change, work, false, context)?.affected;
         return Ok(Applied { affected, rows });
     }
-    carry_out(session, vec![(change, work)], true, context)
+    carry_out_alone(session, change, work, true, context)
 }
 
 /// Whether rows can be changed while later ones are still being found: they come from a walk
@@ -270,7 +297,7 @@ fn in_portions(
             Some(ordinals) => updates(change, ordinals, rows, context)?,
             None => Work::Delete(rows),
         };
-        affected += carry_out(session, vec![(change, work)], false, context)?.affected;
+        affected += carry_out_alone(session, change, work, false, context)?.affected;
     }
     Ok(Applied {
         affected,
@@ -295,54 +322,28 @@ pub(crate) fn prepare(
 /// What RETURNING makes of the rows of a change before they are written. Where only writing shows
 /// what becomes of them, they are written and taken back, and what became of them is to be
 /// written then.
+///
+/// # Errors
+/// 21000 where that changes a row which another part of the statement has `taken`.
 pub(crate) fn returned_before(
     session: &mut Session,
     change: &ChangeAction,
     work: Work,
+    taken: &mut TakenRows,
     context: &mut ExecContext,
 ) -> Result<(Work, Option<Vec<RowBuffer>>)> {
-    if change.returning.is_none() {
+    let Some(returning) = &change.returning else {
         return Ok((work, None));
-    }
-    let work = match work {
-        Work::Upsert(_) => try_out(session, change, work, context)?,
-        work => work,
     };
-    let rows = match &change.returning {
-        None => None,
-        Some(returning) => {
-            let width = change.table.table.columns.len();
-            let rows = match &work {
-                Work::Insert(rows) => rows.clone(),
-                Work::Update(changes, others) => changes
-                    .iter()
-                    .enumerate()
-                    .map(|(at, change)| {
-                        let others = others.get(at).map(Vec::as_slice).unwrap_or_default();
-                        change.new.iter().chain(others).cloned().collect()
-                    })
-                    .collect(),
-                Work::Delete(rows) => rows
-                    .iter()
-                    .map(|(_, row)| {
-                        let others = row.get(width + 1..).unwrap_or_default();
-                        row.iter().take(width).chain(others).cloned().collect()
-                    })
-                    .collect(),
-                Work::Family(steps) => family::returned(steps),
-                Work::Mixed(mixed) => mixed
-                    .updates
-                    .iter()
-                    .map(|change| &change.new)
-                    .chain(&mixed.inserts)
-                    .cloned()
-                    .collect(),
-                Work::Upsert(_) | Work::Direct => Vec::new(),
-            };
-            Some(returned_rows(returning, rows, context)?)
+    let (work, rows) = match work {
+        Work::Upsert(_) => try_out(session, change, work, taken, context)?,
+        work => {
+            let rows = work.returned(change);
+            (work, rows)
         }
     };
-    Ok((work, rows))
+    let rows = returned_rows(returning, rows, context)?;
+    Ok((work, Some(rows)))
 }
 
 /// The key of a row before it was changed, which is under `key` now.
@@ -355,23 +356,26 @@ pub(super) fn key_before(table: &TableHandle, key: &[u8], old: &[Value]) -> Resu
     Ok(before)
 }
 
-/// Writes rows, notes what became of them, and takes it back; locks stay.
+/// Writes rows, notes what became of them, and takes it back; locks stay. Gives what is to be
+/// written then, and the rows that RETURNING speaks of.
 fn try_out(
     session: &mut Session,
     change: &ChangeAction,
     work: Work,
+    taken: &mut TakenRows,
     context: &mut ExecContext,
-) -> Result<Work> {
+) -> Result<(Work, Vec<RowBuffer>)> {
     let transaction = Arc::clone(&context.transaction);
     let before = transaction.savepoint();
     let mut written = WrittenRows::new();
     let done = write(session, change, work, Keep::Written, &mut written, context);
     let undone = transaction.rollback_to(&before).map_err(txn_error);
     transaction.release(before);
-    done?;
+    let Done { returned, .. } = done?;
     undone?;
     if family::concerns(change) {
-        return family::again(change, written).map(Work::Family);
+        let steps = family::again(change, written, taken)?;
+        return Ok((Work::Family(steps), returned));
     }
     let table = &change.table;
     let mut mixed = Mixed::default();
@@ -379,13 +383,23 @@ fn try_out(
         match (row.old, row.new) {
             (Some(old), Some(new)) => {
                 let key = key_before(table, &row.key, &old)?;
+                take_changed(taken, table, &key)?;
                 mixed.updates.push(RowChange::new(key, old, new));
             }
             (None, Some(new)) => mixed.inserts.push(new),
             (_, None) => {}
         }
     }
-    Ok(Work::Mixed(mixed))
+    Ok((Work::Mixed(mixed), returned))
+}
+
+/// Takes a row that ON CONFLICT changes: what it becomes rests on what it was before the
+/// statement, so that no other part may change it.
+pub(super) fn take_changed(taken: &mut TakenRows, table: &TableHandle, key: &[u8]) -> Result<()> {
+    if taken.insert((table.keyspace, key.to_vec())) {
+        return Ok(());
+    }
+    Err(super::upsert::affected_again())
 }
 
 /// Reads the rows of a change and locks those that are there already.
@@ -448,6 +462,26 @@ fn updates(
     Ok(Work::Update(changes, others))
 }
 
+/// Writes what was read for a statement of one part, and then looks at its foreign keys.
+fn carry_out_alone(
+    session: &mut Session,
+    change: &ChangeAction,
+    work: Work,
+    returns: bool,
+    context: &mut ExecContext,
+) -> Result<Applied> {
+    let mut written = WrittenRows::new();
+    let done = write(
+        session,
+        change,
+        work,
+        Keep::returned(returns),
+        &mut written,
+        context,
+    )?;
+    settle(session, change, done, written, returns, context)
+}
+
 /// Writes what was read for the parts of a statement, and then looks at their foreign keys. What
 /// comes of the last part is what comes of the statement: with what RETURNING makes of its rows
 /// where `returns`.
@@ -464,11 +498,7 @@ pub(crate) fn carry_out(
     let mut of_statement = None;
     let mut held = Vec::new();
     for (at, (change, work)) in parts {
-        let keep = if at == statement && returns {
-            Keep::Returned
-        } else {
-            Keep::Nothing
-        };
+        let keep = Keep::returned(at == statement && returns);
         let done = write(session, change, work, keep, &mut written, context)?;
         if at == statement {
             of_statement = Some((change, done));
@@ -476,12 +506,24 @@ pub(crate) fn carry_out(
             held.push(done.memory);
         }
     }
+    match of_statement {
+        Some((change, done)) => settle(session, change, done, written, returns, context),
+        None => Ok(Applied::default()),
+    }
+}
+
+/// Looks at the foreign keys of all that was written, and gives what comes of a change.
+fn settle(
+    session: &mut Session,
+    change: &ChangeAction,
+    done: Done,
+    written: WrittenRows,
+    returns: bool,
+    context: &mut ExecContext,
+) -> Result<Applied> {
     for (table, rows) in written {
         foreign_keys::after_change(session, &table, rows, context)?;
     }
-    let Some((change, done)) = of_statement else {
-        return Ok(Applied::default());
-    };
     let rows = match &change.returning {
         Some(returning) if returns => Some(returned_rows(returning, done.returned, context)?),
         _ => None,
@@ -498,8 +540,18 @@ enum Keep {
     Nothing,
     /// What RETURNING wants.
     Returned,
-    /// The rows themselves.
+    /// That, and the rows themselves.
     Written,
+}
+
+impl Keep {
+    fn returned(returns: bool) -> Keep {
+        if returns {
+            Keep::Returned
+        } else {
+            Keep::Nothing
+        }
+    }
 }
 
 /// Writes what [`gather`] has read. Foreign keys are to be looked at later.
@@ -512,7 +564,7 @@ fn write(
     context: &mut ExecContext,
 ) -> Result<Done> {
     let memory = MemoryMeter::new(context, "changed rows")?;
-    let wants_returned = keep == Keep::Returned && change.returning.is_some();
+    let wants_returned = keep != Keep::Nothing && change.returning.is_some();
     let work = match work {
         Work::Family(steps) => {
             let returned = if wants_returned {

@@ -18,7 +18,7 @@ use crate::{
         catalog::CatalogSnapshot,
         change::{
             ChangeAction, ChangeKind, ConflictAction,
-            apply::{Applied, TakenRows, WrittenRows, key_before},
+            apply::{Applied, TakenRows, WrittenRows, key_before, take_changed},
             locking::lock_to_set,
             upsert::Upsert,
         },
@@ -189,7 +189,11 @@ pub(super) fn take_rows(steps: &mut Vec<Step>, taken: &mut TakenRows) {
 }
 
 /// Steps that write again what was written into partitions and taken back.
-pub(super) fn again(change: &ChangeAction, written: WrittenRows) -> Result<Vec<Step>> {
+pub(super) fn again(
+    change: &ChangeAction,
+    written: WrittenRows,
+    taken: &mut TakenRows,
+) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
     for (table, rows) in written {
         let members = change.partitions.as_ref().map(|of| &of.members);
@@ -201,6 +205,7 @@ pub(super) fn again(change: &ChangeAction, written: WrittenRows) -> Result<Vec<S
                 None => None,
                 Some(old) => {
                     let key = key_before(&table, &row.key, &old)?;
+                    take_changed(taken, &table, &key)?;
                     Some((Arc::clone(member), key, old))
                 }
             };

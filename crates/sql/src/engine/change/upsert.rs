@@ -4,11 +4,12 @@
 //! that nobody else can add or remove them until the transaction's end; then the newest
 //! committed state says whether one is there. So of two sessions that insert one key at once,
 //! the second waits for the first and then sees its row (PostgreSQL: speculative insertion).
-//! DO NOTHING does without the lock where a row is there already: it leaves it alone.
+//! DO NOTHING locks a row that is there already only so far that it cannot go away.
 
 use std::{borrow::Cow, sync::Arc};
 
 use hashbrown::HashSet;
+use rustling_storage::KeyspaceId;
 use rustling_txn::{LockMode, LockWait};
 
 use crate::{
@@ -119,14 +120,7 @@ impl<'a> Upsert<'a> {
                 return Ok(None);
             };
             if self.written.contains(&key) {
-                return Err(Error::new(
-                    SqlState::CARDINALITY_VIOLATION,
-                    "ON CONFLICT DO UPDATE command cannot affect row a second time",
-                )
-                .hint(
-                    "Ensure that no rows proposed for insertion within the same command have \
-                     duplicate constrained values.",
-                ));
+                return Err(affected_again());
             }
             let table = &self.table;
             let set: Vec<usize> = update
@@ -213,10 +207,7 @@ impl<'a> Upsert<'a> {
                 }
             };
             if self.update.is_none()
-                && let Some(value) = context
-                    .transaction
-                    .get_latest(keyspace, &key)
-                    .map_err(txn_error)?
+                && let Some(value) = remaining(keyspace, &key, context)?
             {
                 let key = match arbiter {
                     ArbiterKey::PrimaryKey => key,
@@ -261,6 +252,32 @@ impl<'a> Upsert<'a> {
         )
         .hint("Run the transaction again."))
     }
+}
+
+/// A statement would change a row that it has changed already.
+pub(super) fn affected_again() -> Error {
+    Error::new(
+        SqlState::CARDINALITY_VIOLATION,
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+    )
+    .hint(
+        "Ensure that no rows proposed for insertion within the same command have \
+         duplicate constrained values.",
+    )
+}
+
+/// What there is under a key once whoever is about to remove it has done so or not. It stays then,
+/// but may be locked and changed by others.
+fn remaining(keyspace: KeyspaceId, key: &[u8], context: &ExecContext) -> Result<Option<Vec<u8>>> {
+    let transaction = &context.transaction;
+    let latest = || transaction.get_latest(keyspace, key).map_err(txn_error);
+    if latest()?.is_none() {
+        return Ok(None);
+    }
+    transaction
+        .lock_row(keyspace, key, LockMode::KeyShare, LockWait::Wait)
+        .map_err(txn_error)?;
+    latest()
 }
 
 /// The values that DO UPDATE sets; `None` where its condition is not true.
