@@ -5,7 +5,9 @@ use std::path::Path;
 use crate::{
     engines::{Engine, Result, SCANNED},
     keys::{key, value},
-    workloads::{Size, disk_bytes, found, peak_memory, random_batch, rate},
+    workloads::{
+        GETS, PEAK_MEMORY, SCANS, Size, disk_bytes, found, peak_memory, random_batch, rate,
+    },
 };
 
 /// Loads rows, reads, overwrites and scans them for a while each, and reports what that took.
@@ -19,14 +21,16 @@ pub fn measure(
     let mut random = fastrand::Rng::with_seed(8);
     engine.load(&mut (0..rows).map(|number| (key(number), value(&mut random))))?;
     report("peak memory after the load, MiB", peak_memory()?);
-    let gets = rate(2, size.time, |random| {
+    let [_, (threads, name)] = GETS;
+    let gets = rate(threads, size.time, |random| {
         found(engine.get(&key(random.u64(..rows)))?)
     })?;
-    report("get, random, 2 threads", gets);
-    let scans = rate(2, size.time, |random| {
+    report(name, gets);
+    let [_, (threads, name)] = SCANS;
+    let scans = rate(threads, size.time, |random| {
         engine.scan(&key(random.u64(..rows)), SCANNED).map(|_| ())
     })?;
-    report("scan of 100, 2 threads", scans);
+    report(name, scans);
     let batches = rate(2, size.time, |random| {
         engine.write(&random_batch(random, rows))
     })?;
@@ -39,7 +43,7 @@ pub fn measure(
         return Err(format!("{scanned} rows were scanned where {rows} were loaded").into());
     }
     engine.settle()?;
-    report("peak memory, MiB", peak_memory()?);
+    report(PEAK_MEMORY, peak_memory()?);
     let logical = size.logical_bytes();
     report("disk / logical", disk_bytes(path)? / logical);
     Ok(())

@@ -1,6 +1,7 @@
 //! Key-value and SQL workloads on RustlingDB and its rivals, in interleaved runs, each in a process of
 //! its own. See `README.md` for the method.
 
+mod bars;
 mod engines;
 mod footprint;
 mod keys;
@@ -20,10 +21,14 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use crate::{
+    bars::Bars,
     engines::{Result, Settings},
     table::Table,
     workloads::Size,
 };
+
+/// How long a database takes to open whose writer was killed.
+const OPEN_AFTER_KILL: &str = "open after kill, ms";
 
 #[derive(Parser)]
 #[command(about = "Workloads on RustlingDB and its rivals")]
@@ -102,11 +107,11 @@ enum What {
 
 fn main() -> Result<()> {
     match Arguments::parse().task {
-        Task::Kv(kv) => compare(&kv, measure),
-        Task::Stalls(kv) => compare(&kv, |kv, engine, directory, table| {
+        Task::Kv(kv) => compare(&kv, true, measure),
+        Task::Stalls(kv) => compare(&kv, false, |kv, engine, directory, table| {
             measure_one(kv, "stalls", engine, directory, table)
         }),
-        Task::Footprint(kv) => compare(&kv, |kv, engine, directory, table| {
+        Task::Footprint(kv) => compare(&kv, false, |kv, engine, directory, table| {
             measure_one(kv, "footprint", engine, directory, table)
         }),
         Task::Run(run) => run_one(&run),
@@ -149,7 +154,7 @@ fn run_one(run: &Run) -> Result<()> {
         }
         What::WriteForEver => workloads::write_for_ever(&*engine, run.rows),
         What::Open => {
-            report("open after kill, ms", opened.as_secs_f64() * 1e3);
+            report(OPEN_AFTER_KILL, opened.as_secs_f64() * 1e3);
             Ok(())
         }
         What::Footprint => footprint::measure(&*engine, path, size, &mut report),
@@ -160,7 +165,9 @@ fn run_one(run: &Run) -> Result<()> {
 /// How an engine is measured once, in an empty directory.
 type Measure = fn(&Kv, &str, &Path, &mut Table) -> Result<()>;
 
-fn compare(kv: &Kv, measure: Measure) -> Result<()> {
+/// Measures the engines in turns and prints the medians, and the bars: `all` of them, or those of
+/// which something was measured.
+fn compare(kv: &Kv, all: bool, measure: Measure) -> Result<()> {
     let engines: Vec<String> = if kv.engines.is_empty() {
         engines::names().into_iter().map(String::from).collect()
     } else {
@@ -188,11 +195,19 @@ fn compare(kv: &Kv, measure: Measure) -> Result<()> {
         kv.memory
     );
     print!("{table}");
+    let bars = Bars {
+        table: &table,
+        rows: kv.rows,
+        seconds: kv.seconds,
+        memory: kv.memory,
+        all,
+    };
+    print!("{bars}");
     Ok(())
 }
 
-/// One run of one engine: everything on one database, random inserts into another, and how long
-/// the first takes to open after its writer was killed.
+/// One run of one engine: everything on one database, random inserts into another, how long the
+/// first takes to open after its writer was killed, and what transactions cost where there are any.
 fn measure(kv: &Kv, engine: &str, directory: &Path, table: &mut Table) -> Result<()> {
     let (main, other) = (directory.join("main"), directory.join("other"));
     std::fs::create_dir_all(&main)?;
@@ -216,10 +231,10 @@ fn measure(kv: &Kv, engine: &str, directory: &Path, table: &mut Table) -> Result
     }
     read(command(kv, "open", engine, &main)?, engine, table)?;
     remove(&main)?;
+    let place = directory.join("transactions");
+    measure_one(kv, "transactions", engine, &place, table)?;
     if engines::is_ours(engine) {
-        for what in ["transactions", "stalls"] {
-            measure_one(kv, what, engine, &directory.join(what), table)?;
-        }
+        measure_one(kv, "stalls", engine, &directory.join("stalls"), table)?;
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ use crate::{
     workloads::{Size, random_batch},
 };
 
+/// The longest that a writer was held up.
+pub const LONGEST_STALL: &str = "stall of a writer, longest, ms";
 /// Operations that took longest, kept for the report.
 const LONGEST: usize = 5;
 
@@ -112,7 +114,7 @@ pub fn measure(
     report("rows written at full load", rows as f64 / seconds);
     let longest = longest.into_inner().map_err(|_| "a thread panicked")?;
     let worst = longest.first().map_or(Duration::ZERO, |stall| stall.took);
-    report("stall of a writer, longest, ms", worst.as_secs_f64() * 1e3);
+    report(LONGEST_STALL, worst.as_secs_f64() * 1e3);
     for stall in &longest {
         let waited = match stall.wait {
             Some((wait, waited)) => format!("{wait} ({:.0} ms)", waited.as_secs_f64() * 1e3),

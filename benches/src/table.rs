@@ -46,7 +46,8 @@ impl Table {
             .is_some_and(|first| engine.starts_with(first.as_str()))
     }
 
-    fn median(&self, workload: &str, engine: &str) -> Option<f64> {
+    /// The median of a workload's figures.
+    pub fn median(&self, workload: &str, engine: &str) -> Option<f64> {
         let place = (workload.to_owned(), engine.to_owned());
         let mut figures = self.figures.get(&place)?.clone();
         figures.sort_by(f64::total_cmp);
@@ -96,7 +97,7 @@ fn ratio(of: Option<f64>, other: Option<f64>) -> String {
 }
 
 /// A figure with three significant digits or more.
-fn short(figure: f64) -> String {
+pub fn short(figure: f64) -> String {
     match figure {
         _ if figure >= 1e6 => format!("{:.2} M", figure / 1e6),
         _ if figure >= 1e4 => format!("{:.0} k", figure / 1e3),

@@ -1,4 +1,4 @@
-//! Figures of the transaction layer above each of RustlingDB's engines.
+//! Figures of transactions: small ones on every engine that has them, and more of RustlingDB's.
 
 use std::{
     path::Path,
@@ -9,29 +9,70 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustling_storage::{Durability, Env};
-use rustling_txn::{IsolationLevel, TransactionManager, TransactionOptions};
+use rustling_storage::Durability;
+use rustling_txn::{TransactionManager, TransactionOptions};
 
 use crate::{
-    engines::{Engine, Result, Rustling, Settings},
+    engines::{
+        self, Isolation, Result, Rustling, Settings, Transactions, is_ours, transaction_options,
+    },
     keys::{key, value},
-    workloads::{Size, rate},
+    workloads::{Size, found, rate},
 };
 
 /// Rows that are loaded at most: transactions cost the same on more.
 const MOST_ROWS: u64 = 1_000_000;
-/// Rows of a transaction that is rolled back: a typical one, and a large one.
-const ROLLED_BACK: [u64; 2] = [1_000, 1_000_000];
 /// Deadlocks made, of which the one found last counts.
 const DEADLOCKS: usize = 20;
 
-fn options(isolation: IsolationLevel, durability: Durability) -> TransactionOptions {
-    let mut options = TransactionOptions::isolation(isolation);
-    options.durability = durability;
-    options
-}
+/// Transactions that read one row, with the number of threads.
+pub const READS: [(u64, &str); 2] = [
+    (1, "transactions of one read, 1 thread"),
+    (2, "transactions of one read, 2 threads"),
+];
+/// Transactions that read one row and write another, with their isolation and the number of
+/// threads.
+pub const READS_AND_WRITES: [(Isolation, u64, &str); 6] = [
+    (
+        Isolation::ReadCommitted,
+        1,
+        "transactions of a read and a write, read committed, 1 thread",
+    ),
+    (
+        Isolation::ReadCommitted,
+        2,
+        "transactions of a read and a write, read committed, 2 threads",
+    ),
+    (
+        Isolation::Snapshot,
+        1,
+        "transactions of a read and a write, snapshot, 1 thread",
+    ),
+    (
+        Isolation::Snapshot,
+        2,
+        "transactions of a read and a write, snapshot, 2 threads",
+    ),
+    (
+        Isolation::Serializable,
+        1,
+        "transactions of a read and a write, serializable, 1 thread",
+    ),
+    (
+        Isolation::Serializable,
+        2,
+        "transactions of a read and a write, serializable, 2 threads",
+    ),
+];
+/// The longest until one of two transactions that wait for each other is told.
+pub const DEADLOCK: &str = "deadlock until it is found, ms";
+/// Giving up a typical transaction and a large one, with the rows that each has written.
+pub const ROLLBACKS: [(u64, &str); 2] = [
+    (1_000, "rollback of 1,000 rows, ms"),
+    (1_000_000, "rollback of 1,000,000 rows, ms"),
+];
 
-/// Measures transactions on the engine called `name`, in an empty directory.
+/// Measures transactions on the engine called `name`, where it has any, in an empty directory.
 pub fn measure(
     name: &str,
     path: &Path,
@@ -39,69 +80,72 @@ pub fn measure(
     size: Size,
     report: &mut dyn FnMut(&str, f64),
 ) -> Result<()> {
-    let engine = Rustling::named(name, path, settings)?;
     let rows = size.rows.min(MOST_ROWS);
+    if is_ours(name) {
+        let engine = Rustling::named(name, path, settings)?;
+        small(&engine, rows, size.time, report)?;
+        return ours(&engine, rows, size.time, report);
+    }
+    match engines::open(name, path, settings)?.transactions() {
+        Some(engine) => small(engine, rows, size.time, report),
+        None => Ok(()),
+    }
+}
+
+/// Loads `rows` rows, and measures transactions of one row or two.
+fn small(
+    engine: &dyn Transactions,
+    rows: u64,
+    time: Duration,
+    report: &mut dyn FnMut(&str, f64),
+) -> Result<()> {
     let mut random = fastrand::Rng::with_seed(4);
     engine.load(&mut (0..rows).map(|number| (key(number), value(&mut random))))?;
-    let manager = TransactionManager::new(engine.store().clone(), Env::system());
-    let table = engine.keyspace();
-    for threads in [1, 2] {
-        let reads = rate(threads, size.time, |random| {
-            let mut options = options(IsolationLevel::Snapshot, Durability::None);
-            options.read_only = true;
-            let transaction = manager.begin(options)?;
-            let row = key(random.u64(..rows));
-            std::hint::black_box(transaction.get_with(table, &row, <[u8]>::len)?);
-            transaction.commit()?;
-            Ok(())
+    for (threads, name) in READS {
+        let reads = rate(threads, time, |random| {
+            found(engine.read(&key(random.u64(..rows)))?)
         })?;
-        report(
-            &format!("transactions of one read, {threads} thread(s)"),
-            reads,
-        );
+        report(name, reads);
     }
-    let levels = [
-        ("read committed", IsolationLevel::ReadCommitted),
-        ("snapshot", IsolationLevel::Snapshot),
-        ("serializable", IsolationLevel::Serializable),
-    ];
-    for (level, isolation) in levels {
-        for threads in [1, 2] {
-            let both = rate(threads, size.time, |random| {
-                let (read, written) = (key(random.u64(..rows)), key(random.u64(..rows)));
-                let value = value(random);
-                let options = options(isolation, Durability::Async);
-                manager.transaction(options, |transaction| {
-                    std::hint::black_box(transaction.get_with(table, &read, <[u8]>::len)?);
-                    transaction.put(table, &written, &value)
-                })?;
-                Ok(())
-            })?;
-            let name = format!("transactions of a read and a write, {level}, {threads} thread(s)");
-            report(&name, both);
+    for (isolation, threads, name) in READS_AND_WRITES {
+        if !engine.levels().contains(&isolation) {
+            continue;
         }
+        let both = rate(threads, time, |random| {
+            let (read, written) = (key(random.u64(..rows)), key(random.u64(..rows)));
+            engine.read_and_write(isolation, &read, &written, &value(random))
+        })?;
+        report(name, both);
     }
-    let durable = rate(8, size.time, |random| {
+    Ok(())
+}
+
+/// Measures what RustlingDB alone is asked for, on `rows` rows.
+fn ours(
+    engine: &Rustling,
+    rows: u64,
+    time: Duration,
+    report: &mut dyn FnMut(&str, f64),
+) -> Result<()> {
+    let (manager, table) = (engine.manager(), engine.keyspace());
+    let mut random = fastrand::Rng::with_seed(9);
+    let durable = rate(8, time, |random| {
         let (row, value) = (key(random.u64(..rows)), value(random));
-        let options = options(IsolationLevel::ReadCommitted, Durability::Sync);
+        let options = transaction_options(Isolation::ReadCommitted, Durability::Sync);
         manager.transaction(options, |transaction| transaction.put(table, &row, &value))?;
         Ok(())
     })?;
     report("transactions of a write, durable, 8 threads", durable);
-    let found = deadlocks(&manager, table)?;
-    report("deadlock until it is found, ms", found.as_secs_f64() * 1e3);
-    for count in ROLLED_BACK {
+    let found = deadlocks(manager, table)?;
+    report(DEADLOCK, found.as_secs_f64() * 1e3);
+    for (count, name) in ROLLBACKS {
         let transaction = manager.begin(TransactionOptions::default())?;
         for number in 0..count {
             transaction.put(table, &key(number % rows), &value(&mut random))?;
         }
         let start = Instant::now();
         transaction.rollback();
-        let took = start.elapsed();
-        report(
-            &format!("rollback of {count} rows, ms"),
-            took.as_secs_f64() * 1e3,
-        );
+        report(name, start.elapsed().as_secs_f64() * 1e3);
     }
     Ok(())
 }

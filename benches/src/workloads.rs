@@ -25,6 +25,49 @@ pub struct Size {
 
 /// Rows of a batch.
 const BATCH: usize = 1000;
+
+// Names of figures, which the bars in `bars.rs` speak of too; where there are several of a kind,
+// with the number of threads.
+
+/// All rows in order into an empty engine.
+pub const LOAD: &str = "load, sorted";
+/// Rows in no order into an empty engine.
+pub const INSERTS: &str = "insert, random batches of 1,000, rows";
+/// Reads of one row.
+pub const GETS: [(u64, &str); 2] = [(1, "get, random, 1 thread"), (2, "get, random, 2 threads")];
+/// Reads of [`SCANNED`] rows.
+pub const SCANS: [(u64, &str); 2] = [(1, "scan of 100, 1 thread"), (2, "scan of 100, 2 threads")];
+/// A read of all rows.
+pub const FULL_SCAN: &str = "full scan, rows";
+/// Writes of one row that are answered before it is durable.
+pub const ASYNC_PUTS: [(u64, &str); 2] = [
+    (1, "put, asynchronous, 1 thread"),
+    (2, "put, asynchronous, 2 threads"),
+];
+/// Writes of one row that are answered when it is durable.
+pub const DURABLE_PUTS: [(u64, &str); 2] = [
+    (1, "put, durable, 1 thread"),
+    (8, "put, durable, 8 threads"),
+];
+/// Half reads, half writes.
+pub const YCSB_A: &str = "YCSB A";
+/// Reads, and a twentieth writes.
+pub const YCSB_B: &str = "YCSB B";
+/// Reads.
+pub const YCSB_C: &str = "YCSB C";
+/// Reads of what was inserted last, and a twentieth inserts.
+pub const YCSB_D: &str = "YCSB D";
+/// Scans, and a twentieth inserts.
+pub const YCSB_E: &str = "YCSB E";
+/// Half reads, half reads and writes of what was read.
+pub const YCSB_F: &str = "YCSB F";
+/// Bytes on the disk for each byte of the rows, after [`LOAD`].
+pub const DISK_LOADED: &str = "disk after load / logical";
+/// The same after half as many overwrites as there are rows.
+pub const DISK_OVERWRITTEN: &str = "disk after overwrites / logical";
+/// The most memory that the process had resident.
+pub const PEAK_MEMORY: &str = "peak memory, MiB";
+
 impl Size {
     /// Bytes of keys and values of all rows.
     pub fn logical_bytes(&self) -> f64 {
@@ -43,41 +86,41 @@ pub fn all(
     let mut random = fastrand::Rng::with_seed(1);
     let start = Instant::now();
     engine.load(&mut (0..size.rows).map(|number| (key(number), value(&mut random))))?;
-    report(
-        "load, sorted",
-        size.rows as f64 / start.elapsed().as_secs_f64(),
-    );
+    report(LOAD, size.rows as f64 / start.elapsed().as_secs_f64());
     engine.settle()?;
-    report("disk after load / logical", disk_bytes(path)? / logical);
+    report(DISK_LOADED, disk_bytes(path)? / logical);
 
     let rows = size.rows;
-    for threads in [1, 2] {
+    for (threads, name) in GETS {
         let gets = rate(threads, size.time, |random| {
             found(engine.get(&key(random.u64(..rows)))?)
         })?;
-        report(&format!("get, random, {threads} thread(s)"), gets);
+        report(name, gets);
     }
-    for threads in [1, 2] {
+    for (threads, name) in SCANS {
         let scans = rate(threads, size.time, |random| {
             engine.scan(&key(random.u64(..rows)), SCANNED).map(|_| ())
         })?;
-        report(&format!("scan of {SCANNED}, {threads} thread(s)"), scans);
+        report(name, scans);
     }
     let start = Instant::now();
     let scanned = engine.scan(&key(0), usize::MAX)?;
     if scanned as u64 != rows {
         return Err(format!("{scanned} rows were scanned where {rows} were loaded").into());
     }
-    report(
-        "full scan, rows",
-        scanned as f64 / start.elapsed().as_secs_f64(),
-    );
+    report(FULL_SCAN, scanned as f64 / start.elapsed().as_secs_f64());
     ycsb(engine, size, report)?;
-    for threads in [1, 8] {
+    for (threads, name) in ASYNC_PUTS {
+        let puts = rate(threads, size.time, |random| {
+            engine.put_async(&key(random.u64(..rows)), &value(random))
+        })?;
+        report(name, puts);
+    }
+    for (threads, name) in DURABLE_PUTS {
         let puts = rate(threads, size.time, |random| {
             engine.put_durable(&key(random.u64(..rows)), &value(random))
         })?;
-        report(&format!("put, durable, {threads} thread(s)"), puts);
+        report(name, puts);
     }
     let overwritten = rows / 2;
     for _ in 0..overwritten / BATCH as u64 {
@@ -86,11 +129,8 @@ pub fn all(
     engine.settle()?;
     let inserted = engine.scan(&key(rows), usize::MAX)? as f64;
     let logical = logical + inserted * (KEY_BYTES + VALUE_BYTES) as f64;
-    report(
-        "disk after overwrites / logical",
-        disk_bytes(path)? / logical,
-    );
-    report("peak memory, MiB", peak_memory()?);
+    report(DISK_OVERWRITTEN, disk_bytes(path)? / logical);
+    report(PEAK_MEMORY, peak_memory()?);
     Ok(())
 }
 
@@ -114,10 +154,7 @@ pub fn random_inserts(
             .collect();
         engine.write(&batch)?;
     }
-    report(
-        "insert, random batches of 1,000, rows",
-        rows as f64 / start.elapsed().as_secs_f64(),
-    );
+    report(INSERTS, rows as f64 / start.elapsed().as_secs_f64());
     engine.settle()?;
     let logical = rows as f64 * (KEY_BYTES + VALUE_BYTES) as f64;
     report(
@@ -170,8 +207,8 @@ fn ycsb(engine: &dyn Engine, size: Size, report: &mut dyn FnMut(&str, f64)) -> R
             false => other(random),
         })
     };
-    report("YCSB C", rate(2, size.time, read)?);
-    report("YCSB B", mixed(0.95, &read, &update)?);
+    report(YCSB_C, rate(2, size.time, read)?);
+    report(YCSB_B, mixed(0.95, &read, &update)?);
     let latest = |random: &mut fastrand::Rng| {
         let newest = next.load(Ordering::Relaxed) - 1;
         let number = newest.saturating_sub(draw.rank(random));
@@ -181,16 +218,16 @@ fn ycsb(engine: &dyn Engine, size: Size, report: &mut dyn FnMut(&str, f64)) -> R
             other => found(other),
         }
     };
-    report("YCSB D", mixed(0.95, &latest, &insert)?);
+    report(YCSB_D, mixed(0.95, &latest, &insert)?);
     let scan = |random: &mut fastrand::Rng| {
         let count = random.usize(1..=SCANNED);
         engine.scan(&key(draw.scattered(random)), count).map(|_| ())
     };
-    report("YCSB E", mixed(0.95, &scan, &insert)?);
-    report("YCSB A", mixed(0.5, &read, &update)?);
+    report(YCSB_E, mixed(0.95, &scan, &insert)?);
+    report(YCSB_A, mixed(0.5, &read, &update)?);
     let modify =
         |random: &mut fastrand::Rng| engine.modify(&key(draw.scattered(random)), &value(random));
-    report("YCSB F", mixed(0.5, &read, &modify)?);
+    report(YCSB_F, mixed(0.5, &read, &modify)?);
     Ok(())
 }
 

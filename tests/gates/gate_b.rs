@@ -1,6 +1,7 @@
-//! Gate B: many readers and writers over a page cache far smaller than the data, with random
-//! eviction and checkpoints in between, against a model. (The latch and pin protocol itself is
-//! checked exhaustively by the loom model in the storage crate.)
+//! Gate B: many readers and writers over caches of pages and blocks far smaller than the data, with
+//! random eviction and checkpoints in between, against a model: keyspaces of every engine, and
+//! transactions across all of them. (The latch and pin protocol itself is checked exhaustively by the
+//! loom model in the storage crate.)
 
 #![expect(
     clippy::panic,
@@ -14,7 +15,7 @@ use std::{
 };
 
 use rustling_storage::{
-    Batch, Direction, Durability, Env, KeyRange, KeyspaceId, KeyspaceOptions, Snapshot, Store,
+    Batch, Direction, Durability, EngineKind, Env, KeyRange, KeyspaceId, Snapshot, Store,
     StoreOptions,
 };
 use rustling_testkit::{
@@ -23,12 +24,17 @@ use rustling_testkit::{
 };
 use rustling_tests::gate::{
     Mode,
+    crossing::{self, Scenario},
     mode::seed,
-    options::{eviction, for_threads},
-    pool::{GROUPS, GroupModel, check_group, group_batch, group_prefix},
+    options::{ENGINES, eviction, for_threads, of_engine},
+    pool::{GROUPS, GroupModel, Pressure, check_group, group_batch, read_group},
 };
 
+/// An entry: key and value.
+type Entry = (Vec<u8>, Vec<u8>);
+
 struct World {
+    engine: EngineKind,
     options: StoreOptions,
     commits: u64,
     writers: u64,
@@ -85,7 +91,7 @@ impl Storm<'_> {
     /// before the snapshot was taken, and never newer than what had begun after.
     fn read(&self, who: u64) {
         let mut rng = fastrand::Rng::with_seed(!(self.seed + who));
-        let mut held: Option<(Snapshot, u64, Vec<u8>)> = None;
+        let mut held: Option<(Snapshot, u64, Vec<Entry>)> = None;
         while !self.done.load(Ordering::Relaxed) {
             let group = rng.u64(..GROUPS);
             let least = self.acked[group as usize].load(Ordering::SeqCst);
@@ -127,20 +133,17 @@ impl Storm<'_> {
     }
 }
 
-fn dump(snapshot: &Snapshot, id: KeyspaceId, group: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut cursor = snapshot
-        .scan(
-            id,
-            KeyRange::prefix(&group_prefix(group)),
-            Direction::Forward,
-        )
-        .unwrap();
-    while let Some((key, value)) = cursor.next().unwrap() {
-        bytes.extend_from_slice(key);
-        bytes.extend_from_slice(value);
-    }
-    bytes
+fn dump(snapshot: &Snapshot, id: KeyspaceId, group: u64) -> Vec<Entry> {
+    read_group(snapshot, id, group, Direction::Forward).unwrap()
+}
+
+/// A keyspace of this engine.
+fn create(store: &Store, engine: EngineKind) -> KeyspaceId {
+    let id = store.allocate_keyspace_id();
+    let mut batch = Batch::new();
+    batch.create_keyspace(id, of_engine(engine));
+    store.commit(&batch, Durability::Sync).unwrap();
+    id
 }
 
 fn check_all(store: &Store, id: KeyspaceId, models: &[(u64, GroupModel)]) {
@@ -163,13 +166,10 @@ fn check_all(store: &Store, id: KeyspaceId, models: &[(u64, GroupModel)]) {
     assert_eq!(store.verify().unwrap().findings, []);
 }
 
-fn storm(seed: u64, world: &World, env: &Env, tally: &Tally) {
+fn storm(seed: u64, world: &World, env: &Env, tally: &Tally) -> Pressure {
     let directory = Path::new("/pool");
     let store = Store::open(env.clone(), directory, world.options.clone()).unwrap();
-    let id = store.allocate_keyspace_id();
-    let mut batch = Batch::new();
-    batch.create_keyspace(id, KeyspaceOptions::default());
-    store.commit(&batch, Durability::Sync).unwrap();
+    let id = create(&store, world.engine);
     let counters = || (0..GROUPS).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
     let storm = Storm {
         world,
@@ -203,46 +203,136 @@ fn storm(seed: u64, world: &World, env: &Env, tally: &Tally) {
             .collect()
     });
     check_all(&store, id, &models);
+    let pressure = Pressure::of(&store);
     store.close().unwrap();
     let store = Store::open(env.clone(), directory, world.options.clone()).unwrap();
     check_all(&store, id, &models);
+    pressure
 }
 
-#[test]
-fn readers_and_writers_over_a_tiny_cache_agree_with_the_model() {
+/// Storms over stores with one keyspace of `engine`; how scarce memory was in them.
+#[expect(clippy::print_stdout, reason = "says what was tried, as tests do")]
+fn storms(engine: EngineKind, first_seed: u64) -> Pressure {
     let mode = Mode::from_environment();
     let tally = Tally::default();
-    let worlds = mode.pick(3, 18, 120);
+    let mut pressure = Pressure::default();
+    let worlds = mode.pick(2, 12, 40);
     for number in 0..worlds {
-        let seed = seed() + number;
+        let seed = seed() + first_seed + number;
         let options = StoreOptions {
             eviction: eviction(number),
             ..for_threads(seed)
         };
         let world = World {
+            engine,
             options,
-            commits: mode.pick(2_000, 10_000, 30_000),
-            writers: 1 + seed % 4,
-            readers: 1 + seed % 3,
+            commits: mode.pick(1_200, 10_000, 30_000),
+            writers: 2 + seed % 3,
+            readers: 1 + seed / 3 % 3,
         };
-        if seed.is_multiple_of(2) {
-            storm(seed, &world, &Env::in_memory(), &tally);
-        } else {
-            storm(seed, &world, &SimEnv::new(seed).env_with_threads(), &tally);
-        }
+        let env = match number % 2 {
+            0 => Env::in_memory(),
+            _ => SimEnv::new(seed).env_with_threads(),
+        };
+        pressure.merge(storm(seed, &world, &env, &tally));
     }
     println!(
-        "gate B: {worlds} stores with a cache of 512 KiB, {} commits, {} snapshots read, {} checkpoints",
+        "gate B: {engine:?}: {worlds} stores with 1 MiB of memory, {} commits, {} snapshots read, {} checkpoints, {pressure}",
         tally.commits.load(Ordering::Relaxed),
         tally.reads.load(Ordering::Relaxed),
         tally.checkpoints.load(Ordering::Relaxed)
     );
+    pressure
+}
+
+#[test]
+fn readers_and_writers_over_a_tiny_page_cache_agree_with_the_model() {
+    let pressure = storms(EngineKind::BTree, 0);
+    assert!(pressure.pages_evicted > 0);
+}
+
+#[test]
+fn readers_and_writers_over_a_tiny_block_cache_agree_with_the_model() {
+    let pressure = storms(EngineKind::Lsm, 200);
+    assert!(pressure.blocks_missed > 0 && pressure.compactions > 0);
+}
+
+#[test]
+fn readers_and_writers_over_tiny_caches_of_both_agree_with_the_model() {
+    let pressure = storms(EngineKind::Hybrid, 400);
+    assert!(pressure.blocks_missed > 0 && pressure.pages_evicted > 0);
+}
+
+#[test]
+fn transactions_across_engines_over_tiny_caches_agree_with_the_model() {
+    let mode = Mode::from_environment();
+    let mut total = crossing::Tally::default();
+    let worlds = mode.pick(2, 12, 40);
+    for number in 0..worlds {
+        let seed = seed() + 600 + number;
+        let scenario = Scenario {
+            seed,
+            options: StoreOptions {
+                eviction: eviction(number),
+                ..for_threads(seed)
+            },
+            // Every other time most transactions outgrow their share of the memory.
+            write_set_bytes: (number % 2 == 1).then_some(8 << 10),
+            writers: 2 + seed % 2,
+            readers: 1 + seed % 2,
+            commits: mode.pick(120, 1_500, 5_000),
+        };
+        let env = match number % 4 {
+            0 | 1 => Env::in_memory(),
+            _ => SimEnv::new(seed).env_with_threads(),
+        };
+        let tally = crossing::play(&env, &scenario)
+            .unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
+        total.merge(&tally);
+    }
+    println!(
+        "gate B: transactions across engines: {worlds} stores with 1 MiB of memory, {} commits, {} given up, {} run again, {} bytes spilled, {} reads, {}",
+        total.commits,
+        total.given_up,
+        total.retried,
+        total.spilled_bytes,
+        total.reads,
+        total.pressure
+    );
+    let Pressure {
+        pages_evicted,
+        blocks_missed,
+        ..
+    } = total.pressure;
+    assert!(pages_evicted > 0 && blocks_missed > 0 && total.spilled_bytes > 0);
+}
+
+#[test]
+fn a_power_failure_amid_transactions_across_engines_leaves_each_whole() {
+    let mode = Mode::from_environment();
+    let worlds = mode.pick(2, 40, 400);
+    let images: u64 = in_parallel(worlds, threads().div_ceil(2), |number| {
+        let seed = seed() + 800 + number as u64;
+        let scenario = Scenario {
+            seed,
+            options: for_threads(seed),
+            write_set_bytes: (number % 2 == 1).then_some(8 << 10),
+            writers: 3,
+            readers: 0,
+            commits: 40,
+        };
+        crossing::crash(&scenario, 30).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"))
+    })
+    .into_iter()
+    .sum();
+    println!("gate B: {images} crash images taken under three threads of transactions");
+    assert!(images > 0);
 }
 
 #[test]
 fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
     let mode = Mode::from_environment();
-    let worlds = mode.pick(6, 200, 2000);
+    let worlds = mode.pick(3, 200, 2000);
     let images: u64 = in_parallel(worlds, threads().div_ceil(2), |number| {
         let seed = seed() + 100 + number as u64;
         let world = SimEnv::new(seed);
@@ -253,10 +343,8 @@ fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
             options.clone(),
         )
         .unwrap();
-        let id = store.allocate_keyspace_id();
-        let mut batch = Batch::new();
-        batch.create_keyspace(id, KeyspaceOptions::default());
-        store.commit(&batch, Durability::Sync).unwrap();
+        let engine = ENGINES[number % ENGINES.len()];
+        let id = create(&store, engine);
         let acked: Vec<AtomicU64> = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
         let begun: Vec<AtomicU64> = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
         let mut images = Vec::new();
@@ -310,11 +398,11 @@ fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
             let snapshot = store.snapshot();
             for group in 0..GROUPS {
                 let version = check_group(&snapshot, id, group, Direction::Forward)
-                    .unwrap_or_else(|reason| panic!("seed {seed}, {policy:?}: {reason}"));
+                    .unwrap_or_else(|reason| panic!("{engine:?}, seed {seed}, {policy:?}: {reason}"));
                 let range = promised[group as usize]..=possible[group as usize];
                 assert!(
                     range.contains(&version),
-                    "seed {seed}, {policy:?}: group {group} is at {version}, {range:?} expected"
+                    "{engine:?}, seed {seed}, {policy:?}: group {group} is at {version}, {range:?} expected"
                 );
             }
             assert_eq!(store.verify().unwrap().findings, []);

@@ -23,9 +23,10 @@ pub enum Bench {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
-    /// Key-value workloads beside other engines; see `benches/README.md`.
+    /// Key-value workloads beside other engines, and the bars set for them; see
+    /// `benches/README.md`.
     Kv {
-        /// Compile RocksDB too, which takes minutes the first time.
+        /// Compile RocksDB too, which takes long the first time.
         #[arg(long)]
         with_rocksdb: bool,
         /// What the comparison is told: `--rows`, `--runs`, `--seconds`, `--memory`, `--engines`,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode,
+    CompressionType, Database, Iter, Keyspace, KeyspaceCreateOptions, PersistMode,
     config::CompressionPolicy,
 };
 
@@ -21,22 +21,48 @@ impl Fjall {
         let database = Database::builder(path)
             .cache_size(settings.memory as u64 / 2)
             .open()?;
-        let rows = database.keyspace("rows", || {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(64 << 20)
-                .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
-        })?;
+        let rows = database.keyspace("rows", keyspace_options)?;
         Ok(Fjall { database, rows })
     }
 }
 
+/// How the keyspace is made.
+pub fn keyspace_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(64 << 20)
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
+}
+
+/// Loads rows in ascending order into an empty keyspace.
+pub fn ingest(keyspace: &Keyspace, rows: &mut dyn Iterator<Item = (Key, Value)>) -> Result<()> {
+    let mut ingestion = keyspace.start_ingestion()?;
+    for (key, value) in rows {
+        ingestion.write(key.as_slice(), value.as_slice())?;
+    }
+    ingestion.finish()?;
+    Ok(())
+}
+
+/// Reads up to `count` rows; how many there were.
+pub fn take(rows: Iter, count: usize) -> Result<usize> {
+    let mut found = 0;
+    for row in rows.take(count) {
+        std::hint::black_box(row.into_inner()?);
+        found += 1;
+    }
+    Ok(found)
+}
+
+/// Lets the background work of a keyspace come to its end.
+pub fn compact(keyspace: &Keyspace) -> Result<()> {
+    keyspace.rotate_memtable_and_wait()?;
+    keyspace.major_compact()?;
+    Ok(())
+}
+
 impl Engine for Fjall {
     fn load(&self, rows: &mut dyn Iterator<Item = (Key, Value)>) -> Result<()> {
-        let mut ingestion = self.rows.start_ingestion()?;
-        for (key, value) in rows {
-            ingestion.write(key.as_slice(), value.as_slice())?;
-        }
-        ingestion.finish()?;
+        ingest(&self.rows, rows)?;
         self.database.persist(PersistMode::SyncAll)?;
         Ok(())
     }
@@ -66,17 +92,11 @@ impl Engine for Fjall {
     }
 
     fn scan(&self, from: &Key, count: usize) -> Result<usize> {
-        let mut found = 0;
-        for row in self.rows.range(from.as_slice()..).take(count) {
-            std::hint::black_box(row.into_inner()?);
-            found += 1;
-        }
-        Ok(found)
+        take(self.rows.range(from.as_slice()..), count)
     }
 
     fn settle(&self) -> Result<()> {
-        self.rows.rotate_memtable_and_wait()?;
-        self.rows.major_compact()?;
+        compact(&self.rows)?;
         self.database.persist(PersistMode::SyncAll)?;
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::{Engine, Key, Result, Settings, Value};
+use super::{Engine, Isolation, Key, Result, Settings, Transactions, Value};
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 
@@ -78,5 +78,31 @@ impl Engine for Redb {
 
     fn settle(&self) -> Result<()> {
         self.put(&mut std::iter::empty(), Durability::Immediate)
+    }
+
+    fn transactions(&self) -> Option<&dyn Transactions> {
+        Some(self)
+    }
+}
+
+/// All its writes are transactions, one at a time.
+impl Transactions for Redb {
+    fn read_and_write(
+        &self,
+        _isolation: Isolation,
+        read: &Key,
+        written: &Key,
+        value: &Value,
+    ) -> Result<()> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_durability(Durability::None)?;
+        {
+            let mut table = transaction.open_table(TABLE)?;
+            let found = table.get(&read[..])?;
+            std::hint::black_box(found.map(|value| value.value().len()));
+            table.insert(&written[..], &value[..])?;
+        }
+        transaction.commit()?;
+        Ok(())
     }
 }

@@ -1,13 +1,18 @@
-//! RustlingDB's storage.
+//! RustlingDB: its storage, and the transactions above it.
 
-use std::{ops::Bound, path::Path};
+use std::{
+    ops::{Bound, ControlFlow},
+    path::Path,
+};
 
 use rustling_storage::{
     Batch, Direction, Durability, EngineKind, Env, KeyRange, KeyspaceId, KeyspaceOptions, Store,
     StoreOptions,
 };
 
-use super::{Engine, Key, Result, Settings, VALUE_BYTES, Value};
+use rustling_txn::{IsolationLevel, TransactionManager, TransactionOptions};
+
+use super::{Engine, Isolation, Key, Result, Settings, Transactions, VALUE_BYTES, Value};
 
 /// Rows of a load that are ingested at a time.
 const LOADED_AT_ONCE: usize = 10_000;
@@ -17,6 +22,7 @@ const STAGED_PUT: u8 = 1;
 /// A store with one keyspace.
 pub struct Rustling {
     store: Store,
+    manager: TransactionManager,
     keyspace: KeyspaceId,
     engine: EngineKind,
 }
@@ -36,6 +42,11 @@ impl Rustling {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The transactions above the store.
+    pub fn manager(&self) -> &TransactionManager {
+        &self.manager
     }
 
     /// The keyspace that holds all rows.
@@ -60,12 +71,34 @@ impl Rustling {
                 id
             }
         };
+        let manager = TransactionManager::new(store.clone(), Env::system());
         Ok(Rustling {
             store,
+            manager,
             keyspace,
             engine,
         })
     }
+
+    fn commit(&self, rows: &[(Key, Value)], durability: Durability) -> Result<()> {
+        let mut batch = Batch::new();
+        for (key, value) in rows {
+            batch.put(self.keyspace, *key, *value);
+        }
+        self.store.commit(&batch, durability)?;
+        Ok(())
+    }
+}
+
+/// The level that the transaction layer calls so, and when the commit answers.
+pub fn transaction_options(isolation: Isolation, durability: Durability) -> TransactionOptions {
+    let mut options = TransactionOptions::isolation(match isolation {
+        Isolation::ReadCommitted => IsolationLevel::ReadCommitted,
+        Isolation::Snapshot => IsolationLevel::Snapshot,
+        Isolation::Serializable => IsolationLevel::Serializable,
+    });
+    options.durability = durability;
+    options
 }
 
 impl Engine for Rustling {
@@ -109,23 +142,19 @@ impl Engine for Rustling {
     }
 
     fn write(&self, rows: &[(Key, Value)]) -> Result<()> {
-        let mut batch = Batch::new();
-        for (key, value) in rows {
-            batch.put(self.keyspace, *key, *value);
-        }
-        self.store.commit(&batch, Durability::None)?;
-        Ok(())
+        self.commit(rows, Durability::None)
+    }
+
+    fn put_async(&self, key: &Key, value: &Value) -> Result<()> {
+        self.commit(&[(*key, *value)], Durability::Async)
     }
 
     fn put_durable(&self, key: &Key, value: &Value) -> Result<()> {
-        let mut batch = Batch::new();
-        batch.put(self.keyspace, *key, *value);
-        self.store.commit(&batch, Durability::Sync)?;
-        Ok(())
+        self.commit(&[(*key, *value)], Durability::Sync)
     }
 
     fn get(&self, key: &Key) -> Result<Option<usize>> {
-        let snapshot = self.store.snapshot();
+        let snapshot = self.store.snapshot_ref();
         Ok(snapshot.get_with(self.keyspace, key, |value| {
             std::hint::black_box(value).len()
         })?)
@@ -137,17 +166,63 @@ impl Engine for Rustling {
         let snapshot = self.store.snapshot();
         let mut cursor = snapshot.scan(self.keyspace, range, Direction::Forward)?;
         let mut found = 0;
-        while found < count
-            && let Some(row) = cursor.next()?
-        {
-            std::hint::black_box(row);
-            found += 1;
+        if count == 0 {
+            return Ok(0);
         }
+        let _ = cursor.visit(|key, value| {
+            std::hint::black_box((key, value));
+            found += 1;
+            if found < count {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
         Ok(found)
     }
 
     fn settle(&self) -> Result<()> {
         self.store.vacuum()?;
+        Ok(())
+    }
+
+    fn transactions(&self) -> Option<&dyn Transactions> {
+        Some(self)
+    }
+}
+
+impl Transactions for Rustling {
+    fn levels(&self) -> &'static [Isolation] {
+        &[
+            Isolation::ReadCommitted,
+            Isolation::Snapshot,
+            Isolation::Serializable,
+        ]
+    }
+
+    fn read(&self, key: &Key) -> Result<Option<usize>> {
+        let mut options = transaction_options(Isolation::Snapshot, Durability::None);
+        options.read_only = true;
+        let transaction = self.manager.begin(options)?;
+        let found = transaction.get_with(self.keyspace, key, |value| {
+            std::hint::black_box(value).len()
+        })?;
+        transaction.commit()?;
+        Ok(found)
+    }
+
+    fn read_and_write(
+        &self,
+        isolation: Isolation,
+        read: &Key,
+        written: &Key,
+        value: &Value,
+    ) -> Result<()> {
+        let options = transaction_options(isolation, Durability::Async);
+        self.manager.transaction(options, |transaction| {
+            std::hint::black_box(transaction.get_with(self.keyspace, read, <[u8]>::len)?);
+            transaction.put(self.keyspace, written, value)
+        })?;
         Ok(())
     }
 }

@@ -24,6 +24,9 @@ pub const OPENING_BALANCE: i64 = 1000;
 
 const PROBE: &[u8] = b"probe";
 
+/// Rows of a load that come together.
+const LOADED_AT_ONCE: usize = 7;
+
 /// A step of a script. `who` is 0 or 1: which of the two transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -60,6 +63,13 @@ pub enum Step {
         who: usize,
         /// The key.
         key: Vec<u8>,
+    },
+    /// Sets keys of the transaction's journal in bulk: a sorted run for each branch.
+    Load {
+        /// Which.
+        who: usize,
+        /// The keys, ascending, with their values.
+        rows: Vec<(Vec<u8>, Vec<u8>)>,
     },
     /// Marks a place to come back to.
     Savepoint {
@@ -108,6 +118,8 @@ pub struct BankSubject {
     pub options: StoreOptions,
     /// Bytes after which a transaction's changes spill into the store.
     pub write_set_bytes: usize,
+    /// Bytes of a sorted run after which it goes past the log.
+    pub logged_load_bytes: usize,
 }
 
 /// A bank that is open.
@@ -126,6 +138,11 @@ pub struct OpenBank {
 #[must_use]
 pub fn account(number: u8) -> Vec<u8> {
     vec![b'a', number]
+}
+
+/// The key of an entry in a transaction's journal.
+fn journal_key(who: usize, number: u32) -> Vec<u8> {
+    [&b"j"[..], &[who as u8], &number.to_be_bytes()].concat()
 }
 
 /// The balance that an account's value says.
@@ -175,6 +192,7 @@ impl OpenBank {
             Step::Add { who, .. }
             | Step::Put { who, .. }
             | Step::Delete { who, .. }
+            | Step::Load { who, .. }
             | Step::Savepoint { who }
             | Step::RollbackTo { who }
             | Step::Rollback { who }
@@ -202,6 +220,14 @@ impl OpenBank {
             Step::Delete { who, key } => {
                 if let Some(transaction) = &self.transactions[*who] {
                     transaction.delete(branches.keyspace(key), key)?;
+                }
+            }
+            Step::Load { who, rows } => {
+                if let Some(transaction) = &self.transactions[*who] {
+                    transaction.begin_statement();
+                    let result = load(transaction, branches, rows);
+                    transaction.end_statement();
+                    result?;
                 }
             }
             Step::Savepoint { who } => {
@@ -265,6 +291,25 @@ fn add(
     transaction.put(keyspace, key, &(before + amount).to_le_bytes())
 }
 
+/// Loads rows, those of each branch on their own.
+fn load(
+    transaction: &Transaction,
+    branches: Branches,
+    rows: &[(Vec<u8>, Vec<u8>)],
+) -> Result<(), Error> {
+    for branch in branches.all() {
+        let rows = rows
+            .iter()
+            .filter(|(key, _)| branches.keyspace(key) == branch);
+        let rows: Vec<_> = rows.cloned().collect();
+        let writer = transaction.bulk_writer(branch)?;
+        rows.chunks(LOADED_AT_ONCE)
+            .try_for_each(|some| writer.write(some))?;
+        writer.finish()?;
+    }
+    Ok(())
+}
+
 impl Subject for BankSubject {
     type Step = Step;
     type Instance = OpenBank;
@@ -275,6 +320,7 @@ impl Subject for BankSubject {
         let branches = Branches::of(&store);
         let options = ManagerOptions {
             write_set_bytes: Some(self.write_set_bytes),
+            logged_load_bytes: self.logged_load_bytes,
             ..ManagerOptions::default()
         };
         let manager = TransactionManager::with_options(store, env, options);
@@ -299,6 +345,7 @@ impl Subject for BankSubject {
                 if let Step::Add { who, .. }
                 | Step::Put { who, .. }
                 | Step::Delete { who, .. }
+                | Step::Load { who, .. }
                 | Step::Savepoint { who }
                 | Step::RollbackTo { who } = step
                 {
@@ -494,6 +541,22 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
                 // Journal entries; so many and so long that the write set spills where this
                 // transaction is alone.
                 plan.is_big |= is_alone && rng.u8(..3) == 0;
+                if plan.is_big && rng.bool() {
+                    // Over what is there, or behind it.
+                    let first = rng.u32(1..=journal + 1);
+                    let rows: Vec<_> = (first..first + rng.u32(40..120))
+                        .map(|number| {
+                            let key = journal_key(who, number);
+                            (key, vec![rng.u8(..); rng.usize(..300)])
+                        })
+                        .collect();
+                    journal = journal.max(first + rows.len() as u32);
+                    let changes = rows.iter().cloned();
+                    plan.changes
+                        .extend(changes.map(|(key, value)| (key, Change::Set(Some(value)))));
+                    actions.push(Action::Step(Step::Load { who, rows }));
+                    continue;
+                }
                 let (count, longest) = if plan.is_big {
                     (rng.usize(60..120), 900)
                 } else {
@@ -501,7 +564,7 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
                 };
                 for _ in 0..count {
                     journal += 1;
-                    let key = [&b"j"[..], &[who as u8], &journal.to_be_bytes()].concat();
+                    let key = journal_key(who, journal);
                     let value = vec![journal as u8; rng.usize(..longest)];
                     plan.changes
                         .insert(key.clone(), Change::Set(Some(value.clone())));

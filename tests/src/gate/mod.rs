@@ -5,6 +5,7 @@ pub mod bank;
 pub mod branches;
 pub mod children;
 pub mod counters;
+pub mod crossing;
 pub mod mode;
 pub mod options;
 pub mod pool;
