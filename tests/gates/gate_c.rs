@@ -23,6 +23,12 @@ fn subject(seed: u64) -> BankSubject {
     BankSubject {
         options: for_crashes(seed),
         write_set_bytes: 24 << 10,
+        // A third of the worlds log what is loaded, but for the largest runs.
+        logged_load_bytes: if seed.is_multiple_of(3) {
+            8 << 10
+        } else {
+            1 << 10
+        },
     }
 }
 

@@ -7,6 +7,8 @@
 mod collect;
 mod merge;
 
+use std::ops::ControlFlow;
+
 pub(crate) use self::{collect::VersionCollector, merge::MergeCursor};
 use crate::{error::Result, lsn::Lsn};
 
@@ -62,6 +64,30 @@ pub(crate) trait VersionCursor {
             }
         }
         Ok(false)
+    }
+
+    /// Shows `visit` what a snapshot at `at` sees, key by key, until it breaks off, which is
+    /// answered, or the end is reached; the next step goes on behind the last key that it was shown.
+    /// A latch may be held meanwhile: `visit` must not use the store.
+    ///
+    /// # Errors
+    /// Whatever reading the engine's files answers.
+    #[inline]
+    fn visit_visible(
+        &mut self,
+        at: Lsn,
+        decided: &mut DecidedKey,
+        mut visit: impl FnMut(VersionRef<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>>
+    where
+        Self: Sized,
+    {
+        while self.advance_visible(at, decided)? {
+            if visit(self.version()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// The next version.
@@ -129,6 +155,33 @@ impl<C: VersionCursor> SnapshotCursor<C> {
         Ok(Some((version.key, version.value.unwrap_or_default())))
     }
 
+    /// The next keys and their values, by a step where `most` is 1 and else by a visit that breaks
+    /// off after `most` of them; none at the end.
+    ///
+    /// # Errors
+    /// Whatever reading the engine's files answers.
+    pub(crate) fn next_entries(&mut self, most: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        if most == 1 {
+            let entry = self.next_entry()?;
+            return Ok(entry
+                .map(|(key, value)| (key.to_vec(), value.to_vec()))
+                .into_iter()
+                .collect());
+        }
+        let mut entries = Vec::new();
+        let _ = self
+            .versions
+            .visit_visible(self.at, &mut self.decided, |version| {
+                let value = version.value.unwrap_or_default();
+                entries.push((version.key.to_vec(), value.to_vec()));
+                match entries.len() < most {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
+        Ok(entries)
+    }
+
     /// Goes to the first key at or after (backward: at or before) `key`.
     ///
     /// # Errors
@@ -153,8 +206,17 @@ mod tests {
 
     impl Listed {
         pub(super) fn new(versions: &[(u8, u64, Option<u8>)], direction: Direction) -> Listed {
+            Listed::spelled(versions, direction, |key| vec![key])
+        }
+
+        /// With other keys, in the same order.
+        pub(super) fn spelled(
+            versions: &[(u8, u64, Option<u8>)],
+            direction: Direction,
+            spell: fn(u8) -> Vec<u8>,
+        ) -> Listed {
             let version = |(key, lsn, value): &(u8, u64, Option<u8>)| {
-                (vec![*key], *lsn, value.map(|value| vec![value]))
+                (spell(*key), *lsn, value.map(|value| vec![value]))
             };
             Listed {
                 versions: versions.iter().map(version).collect(),

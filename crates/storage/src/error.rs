@@ -66,7 +66,10 @@ pub enum Error {
     /// A keyspace of this id exists already.
     #[error("keyspace {0} exists already")]
     KeyspaceExists(KeyspaceId),
-    /// Another engine is being given to the keyspace already. Retry when that has ended.
+    /// Another engine is being given to the keyspace already, by this transaction maybe; or the engine
+    /// has changed since a large load for the keyspace was staged, or is changing now, so that all of
+    /// the load would have to go through memory at once. Nothing has happened. Retry, a load from its
+    /// beginning, when that has ended.
     #[error("the engine of keyspace {0} is being changed")]
     EngineChanging(KeyspaceId),
     /// A key or value is longer than the store takes.

@@ -13,6 +13,7 @@ use crate::{
     error::Result,
     lsn::{KeyspaceId, Lsn},
     manifest::KeyspaceRecord,
+    pins::Watermark,
     staging,
     store::Engine,
 };
@@ -36,6 +37,9 @@ pub(crate) struct Keyspace {
     created: AtomicU64,
     adopted: AtomicU64,
     dropped: AtomicU64,
+    /// Held by whoever ingests: whether keys ascend is looked up, and must stay so until they are
+    /// in.
+    pub(crate) ingesting: Mutex<()>,
     /// How often something was added to it that neither the log nor a checkpoint held, and how many
     /// of these additions a durable checkpoint holds.
     unlogged: AtomicU64,
@@ -59,6 +63,7 @@ impl Keyspace {
             created: AtomicU64::new(NEVER),
             adopted: AtomicU64::new(0),
             dropped: AtomicU64::new(NEVER),
+            ingesting: Mutex::new(()),
             unlogged: AtomicU64::new(0),
             settled: AtomicU64::new(0),
         }
@@ -282,7 +287,12 @@ impl Keyspace {
     /// Adds a version at `lsn` of each entry's key, here and to the replacement; see
     /// [`Engine::apply`].
     #[inline]
-    pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn, watermark: Lsn) -> Result<()> {
+    pub(crate) fn apply(
+        &self,
+        entries: &[TreeEntry<'_>],
+        lsn: Lsn,
+        watermark: Watermark<'_>,
+    ) -> Result<()> {
         self.engine.apply(entries, lsn, watermark)?;
         match &self.replacement {
             Some(replacement) => replacement.engine.apply(entries, lsn, watermark),

@@ -70,10 +70,12 @@ pub(crate) mod lsm;
 pub mod lsn;
 mod manifest;
 pub mod memory;
+mod owed;
 pub(crate) mod page;
 mod pins;
 pub(crate) mod poison;
 pub(crate) mod sequencer;
+mod shared;
 pub mod staging;
 pub mod store;
 pub mod verify;
@@ -102,7 +104,7 @@ pub use crate::{
     pins::PinStatistics,
     store::{
         Cursor, Direction, EngineChange, KeyRange, KeyspaceEstimate, OpenStatistics,
-        PageStatistics, Snapshot, Store, StoreOptions, StoreStatistics, check,
+        PageStatistics, Snapshot, SnapshotRef, Store, StoreOptions, StoreStatistics, check,
     },
     verify::{Finding, VerifyReport},
     vfs::{OpenMode, Vfs, VfsFile, VfsLock},

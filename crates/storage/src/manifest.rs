@@ -16,7 +16,9 @@ use crate::{
 };
 
 /// The version that this code writes, and the newest it reads.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
+/// The oldest that it reads: in it whole runs were staged, in front of the levels only.
+const STAGED_RUNS: u32 = 1;
 
 /// No level has a higher number.
 const LEVEL_LIMIT: u32 = 32;
@@ -92,6 +94,8 @@ struct StoredTable {
     salt: u64,
     #[prost(uint64, tag = "3")]
     length: u64,
+    #[prost(uint64, tag = "4")]
+    staged_lsn: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -192,7 +196,7 @@ impl Manifest {
     pub(crate) fn decode(bytes: &[u8], file: &Path) -> Result<Manifest> {
         let corrupt = |reason: &str| Error::corrupt(file, 0, format!("manifest: {reason}"));
         let stored = Stored::decode(bytes).map_err(|error| corrupt(&error.to_string()))?;
-        if stored.format_version != FORMAT_VERSION {
+        if !(STAGED_RUNS..=FORMAT_VERSION).contains(&stored.format_version) {
             let (path, found) = (file.to_path_buf(), stored.format_version);
             return Err(Error::Version {
                 path,
@@ -227,8 +231,10 @@ impl Manifest {
                 None => options.engine_kind(),
             };
             let root = kind.has_tree().then(|| check_root(keyspace.root_page));
-            let runs = keyspace.runs.iter().map(StoredRun::record);
-            let runs: Vec<RunRecord> = runs.collect();
+            let runs = keyspace.runs.iter();
+            let runs: Option<Vec<RunRecord>> =
+                runs.map(|run| run.record(stored.format_version)).collect();
+            let runs = runs.ok_or_else(|| corrupt("a run is staged that cannot be"))?;
             if !kind.has_tables() && !runs.is_empty() {
                 return Err(corrupt("an engine without tables lists some"));
             }
@@ -334,9 +340,9 @@ impl Manifest {
 
 /// Runs in front come first, then at most one run per level.
 fn levels_are_in_order(runs: &[RunRecord]) -> bool {
-    let within = runs.iter().all(|run| {
-        run.level <= LEVEL_LIMIT && !run.tables.is_empty() && (run.level == 0 || run.staged.0 == 0)
-    });
+    let within = runs
+        .iter()
+        .all(|run| run.level <= LEVEL_LIMIT && !run.tables.is_empty());
     within && runs.is_sorted_by(|a, b| a.level < b.level || (a.level, b.level) == (0, 0))
 }
 
@@ -346,25 +352,36 @@ impl StoredRun {
             number: table.number,
             salt: table.salt,
             length: table.len,
+            staged_lsn: table.staged.0,
         });
         StoredRun {
             level: run.level,
-            staged_lsn: run.staged.0,
+            staged_lsn: 0,
             tables: tables.collect(),
         }
     }
 
-    fn record(&self) -> RunRecord {
-        let tables = self.tables.iter().map(|table| TableRecord {
-            number: table.number,
-            salt: table.salt,
-            len: table.length,
-        });
-        RunRecord {
-            level: self.level,
-            staged: Lsn(self.staged_lsn),
-            tables: tables.collect(),
+    /// The run, or `None` where it says of itself what its format does not.
+    fn record(&self, version: u32) -> Option<RunRecord> {
+        let of_run = version == STAGED_RUNS && self.level == 0;
+        if self.staged_lsn != 0 && !of_run {
+            return None;
         }
+        let tables = self.tables.iter().map(|table| {
+            if table.staged_lsn != 0 && version == STAGED_RUNS {
+                return None;
+            }
+            Some(TableRecord {
+                number: table.number,
+                salt: table.salt,
+                len: table.length,
+                staged: Lsn(self.staged_lsn.max(table.staged_lsn)),
+            })
+        });
+        Some(RunRecord {
+            level: self.level,
+            tables: tables.collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -425,15 +442,17 @@ mod tests {
     }
 
     fn with_tables() -> Manifest {
-        let table = |number| TableRecord {
-            number,
-            salt: number << 40,
-            len: 1000 + number,
-        };
-        let run = |level, staged, tables: &[u64]| RunRecord {
-            level,
-            staged: Lsn(staged),
-            tables: tables.iter().copied().map(table).collect(),
+        let run = |level, staged, tables: &[u64]| {
+            let table = |number| TableRecord {
+                number,
+                salt: number << 40,
+                len: 1000 + number,
+                staged: Lsn(staged),
+            };
+            RunRecord {
+                level,
+                tables: tables.iter().copied().map(table).collect(),
+            }
         };
         let mut manifest = manifest();
         for (at, kind) in [(0, EngineKind::Lsm), (1, EngineKind::Hybrid)] {
@@ -446,7 +465,7 @@ mod tests {
             keyspace.engine.runs = vec![
                 run(0, 0, &[number + 3]),
                 run(0, 17, &[number + 1, number + 2]),
-                run(2, 0, &[number + 4]),
+                run(2, 19 * at as u64, &[number + 4]),
             ];
         }
         manifest.next_table = 30;
@@ -464,7 +483,6 @@ mod tests {
         };
         refused(|runs| runs.swap(0, 2));
         refused(|runs| runs[2].level = 99);
-        refused(|runs| runs[2].staged = Lsn(4));
         refused(|runs| runs[1].tables.clear());
         refused(|runs| runs[1].tables[0].number = 30);
         refused(|runs| runs[1].tables[0].number = 13);
@@ -480,10 +498,42 @@ mod tests {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
-            "080112100303030303030303030303030303030318\
+            "080212100303030303030303030303030303030318\
              8080f9c0c1c4820320092a130804114d000000000000001880202505000000\
              320808011001200a2801320a080810011801205028083a0408011003"
         );
+    }
+
+    #[test]
+    fn the_first_format_opens() {
+        let mut stored = Stored::decode(with_tables().encode().as_slice()).unwrap();
+        stored.format_version = STAGED_RUNS;
+        let decode = |stored: &Stored| Manifest::decode(&stored.encode_to_vec(), Path::new("m"));
+        // It has no tables that were staged one by one.
+        assert!(matches!(decode(&stored), Err(Error::Corrupt { .. })));
+        let mut expected = with_tables();
+        for (stored, keyspace) in stored.keyspaces.iter_mut().zip(&mut expected.keyspaces) {
+            let records = &mut keyspace.engine.runs;
+            for (run, record) in stored.runs.iter_mut().zip(records) {
+                for (table, record) in run.tables.iter_mut().zip(&mut record.tables) {
+                    run.staged_lsn = std::mem::take(&mut table.staged_lsn);
+                    if run.level > 0 {
+                        (run.staged_lsn, record.staged) = (0, Lsn::ZERO);
+                    }
+                }
+            }
+        }
+        assert_eq!(decode(&stored).unwrap(), expected);
+        let level = stored.keyspaces[0].runs.last_mut().unwrap();
+        level.staged_lsn = 4;
+        assert!(matches!(decode(&stored), Err(Error::Corrupt { .. })));
+        // Nor does the second have whole runs that were.
+        stored.format_version = FORMAT_VERSION;
+        assert!(matches!(decode(&stored), Err(Error::Corrupt { .. })));
+        for version in [0, FORMAT_VERSION + 1] {
+            stored.format_version = version;
+            assert!(matches!(decode(&stored), Err(Error::Version { .. })));
+        }
     }
 
     #[test]

@@ -8,12 +8,20 @@
 //! watermark, and starts again where that is newer than its LSN. Who computes the watermark
 //! announces a published LSN first and then reads the slots. All of it is sequentially
 //! consistent, so either the reader sees the announcement and moves on to a newer LSN, or the
-//! slots are read after the pin was written and the pin is counted.
+//! slots are read after the pin was written and the pin is counted. A pin that found no slot is
+//! the same: it counts itself into the *crowd* first, and then reads the announced watermark.
+//!
+//! **Who pays.** Reading all slots is for those who have much to drop. A commit goes by the
+//! watermark that somebody has computed lately ([`PinRegistry::lately`]): what was a watermark once
+//! stays one, as nothing below it is ever pinned again.
 
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
+    sync::atomic::{
+        AtomicU64, AtomicUsize,
+        Ordering::{Acquire, Relaxed, SeqCst},
+    },
 };
 
 use crossbeam_utils::CachePadded;
@@ -24,6 +32,9 @@ use crate::lsn::Lsn;
 /// Pins beyond this number share a locked map.
 const SLOTS: usize = 128;
 const FREE: u64 = 0;
+/// Commits that may be published before one of them computes the watermark again. Each key that is
+/// overwritten all the time has as many versions more than it needs, until its page is full.
+const STRIDE: u64 = 32;
 
 /// The register of pins.
 #[derive(Debug)]
@@ -33,6 +44,8 @@ pub(crate) struct PinRegistry {
     /// Slots from here on have never been used.
     used: AtomicUsize,
     crowd: Mutex<BTreeMap<u64, usize>>,
+    /// Pins in the crowd, and those on their way there.
+    crowded: AtomicUsize,
     announced: CachePadded<AtomicU64>,
     watermark: CachePadded<AtomicU64>,
 }
@@ -45,6 +58,40 @@ pub(crate) struct PinRegistry {
 pub(crate) struct Pin {
     lsn: Lsn,
     slot: Option<usize>,
+}
+
+/// Below what nobody reads, for who applies a commit: known roughly for nothing, and exactly for
+/// the price of a look at all pins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watermark<'a> {
+    lately: Lsn,
+    /// Who knows it exactly, and a commit that is published.
+    exactly: Option<(&'a PinRegistry, Lsn)>,
+}
+
+impl From<Lsn> for Watermark<'_> {
+    fn from(exactly: Lsn) -> Self {
+        Watermark {
+            lately: exactly,
+            exactly: None,
+        }
+    }
+}
+
+impl Watermark<'_> {
+    /// What was the watermark a few commits ago.
+    #[inline]
+    pub(crate) fn lately(&self) -> Lsn {
+        self.lately
+    }
+
+    /// The watermark, computed once.
+    pub(crate) fn exactly(&mut self) -> Lsn {
+        if let Some((registry, published)) = self.exactly.take() {
+            self.lately = registry.advance(published);
+        }
+        self.lately
+    }
 }
 
 /// What is pinned.
@@ -84,6 +131,7 @@ impl PinRegistry {
                 .collect(),
             used: AtomicUsize::new(0),
             crowd: Mutex::default(),
+            crowded: AtomicUsize::new(0),
             announced: CachePadded::new(AtomicU64::new(watermark.0)),
             watermark: CachePadded::new(AtomicU64::new(watermark.0)),
         }
@@ -121,7 +169,9 @@ impl PinRegistry {
     #[cold]
     fn pin_in_crowd(&self, published: impl Fn() -> Lsn) -> Pin {
         let mut crowd = self.crowd.lock();
-        // Whoever announces from now on waits for this lock before reading the crowd.
+        // Whoever announces from now on sees that there is a crowd, and waits for this lock before
+        // reading it.
+        self.crowded.fetch_add(1, SeqCst);
         let lsn = loop {
             let lsn = published();
             if self.announced.load(SeqCst) <= lsn.0 {
@@ -146,6 +196,7 @@ impl PinRegistry {
             if *count == 0 {
                 crowd.remove(&pin.lsn.0);
             }
+            self.crowded.fetch_sub(1, SeqCst);
         }
     }
 
@@ -159,6 +210,22 @@ impl PinRegistry {
         Lsn(self.watermark.fetch_max(oldest, SeqCst).max(oldest))
     }
 
+    /// The watermark for a commit, which must not pay for it: the exact one again after
+    /// [`STRIDE`] commits. `published` as in [`PinRegistry::advance`].
+    #[inline]
+    pub(crate) fn lately(&self, published: Lsn) -> Watermark<'_> {
+        let mut watermark = Watermark {
+            lately: Lsn(self.watermark.load(Acquire)),
+            exactly: Some((self, published)),
+        };
+        // The announced commit is where the watermark was computed last, however far back a pin has
+        // held it.
+        if self.announced.load(Relaxed).saturating_add(STRIDE) <= published.0 {
+            watermark.exactly();
+        }
+        watermark
+    }
+
     fn oldest(&self) -> Option<Lsn> {
         let used = self.used.load(SeqCst);
         let slots = self.slots.iter().take(used).map(|slot| slot.load(SeqCst));
@@ -166,7 +233,10 @@ impl PinRegistry {
             .filter(|value| *value != FREE)
             .map(|value| value - 1)
             .min();
-        let crowd = self.crowd.lock().keys().next().copied();
+        let crowd = match self.crowded.load(SeqCst) {
+            0 => None,
+            _ => self.crowd.lock().keys().next().copied(),
+        };
         oldest.into_iter().chain(crowd).min().map(Lsn)
     }
 
@@ -221,6 +291,51 @@ mod tests {
         assert_eq!(registry.statistics(), PinStatistics::default());
     }
 
+    /// A commit reads two numbers, most of the time.
+    #[test]
+    fn commits_go_by_what_was_the_watermark_lately() {
+        let registry = PinRegistry::new(Lsn(5));
+        for published in 5..5 + STRIDE {
+            let watermark = registry.lately(Lsn(published));
+            assert_eq!(watermark.lately(), Lsn(5));
+        }
+        assert_eq!(registry.announced.load(SeqCst), 5, "nobody has looked");
+        let now = Lsn(5 + STRIDE);
+        assert_eq!(registry.lately(now).lately(), now);
+        // Who needs it exactly may have it.
+        let old = registry.pin(|| now);
+        let newer = Lsn(now.0 + 3);
+        assert_eq!(registry.lately(newer).exactly(), now);
+        registry.unpin(&old);
+        let mut watermark = registry.lately(newer);
+        assert_eq!(watermark.lately(), now);
+        assert_eq!(watermark.exactly(), newer);
+        assert_eq!(watermark.lately(), newer);
+        assert_eq!(Watermark::from(Lsn(3)).exactly(), Lsn(3));
+    }
+
+    /// The lock of the crowd is for those who find no slot.
+    #[test]
+    fn without_a_crowd_nobody_takes_its_lock() {
+        let registry = PinRegistry::new(Lsn(5));
+        let many: Vec<Pin> = (0..SLOTS).map(|_| registry.pin(|| Lsn(7))).collect();
+        let crowd = registry.crowd.lock();
+        std::thread::scope(|scope| {
+            let advanced = scope.spawn(|| registry.advance(Lsn(9)));
+            while !advanced.is_finished() {
+                std::thread::yield_now();
+            }
+            assert_eq!(advanced.join().unwrap(), Lsn(7));
+        });
+        drop(crowd);
+        let last = registry.pin(|| Lsn(9));
+        many.iter().for_each(|pin| registry.unpin(pin));
+        assert_eq!(registry.advance(Lsn(12)), Lsn(9));
+        registry.unpin(&last);
+        assert_eq!(registry.crowded.load(SeqCst), 0);
+        assert_eq!(registry.advance(Lsn(12)), Lsn(12));
+    }
+
     #[test]
     fn no_pin_is_ever_below_the_watermark() {
         let registry = PinRegistry::new(Lsn(0));
@@ -243,7 +358,10 @@ mod tests {
             }
             for _ in 0..20_000 {
                 let now = published.fetch_add(1, SeqCst) + 1;
-                assert!(registry.advance(Lsn(now)) <= Lsn(now));
+                assert!(registry.lately(Lsn(now)).lately() <= Lsn(now));
+                if now.is_multiple_of(3) {
+                    assert!(registry.advance(Lsn(now)) <= Lsn(now));
+                }
             }
             done.store(true, SeqCst);
         });

@@ -10,9 +10,14 @@ const DELETE: u8 = 0;
 #[must_use]
 pub fn encode_put(value: &[u8]) -> Vec<u8> {
     let mut staged = Vec::with_capacity(value.len() + 1);
+    append_put(value, &mut staged);
+    staged
+}
+
+/// Appends the staged form of "set to `value`".
+pub fn append_put(value: &[u8], staged: &mut Vec<u8>) {
     staged.push(PUT);
     staged.extend_from_slice(value);
-    staged
 }
 
 /// The staged form of "delete".

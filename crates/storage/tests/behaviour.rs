@@ -15,6 +15,7 @@ use rustling_storage::{
 };
 use rustling_testkit::sim::SimEnv;
 
+mod commits;
 mod compaction;
 mod engine_change;
 #[cfg(target_os = "linux")]
@@ -22,6 +23,7 @@ mod io_uring;
 mod log;
 mod memory;
 mod reads;
+mod slow_disk;
 
 use crate::common::{ENGINES, create_keyspace, of, staged};
 

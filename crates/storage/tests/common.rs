@@ -54,6 +54,7 @@ pub(crate) fn until(done: impl Fn() -> bool) {
 pub(crate) enum Operation {
     Create,
     Open,
+    Read,
     Write,
     Sync,
     SyncDirectory,
@@ -64,6 +65,8 @@ struct Orders {
     held: Option<(Operation, &'static str)>,
     waiting: usize,
     refused: Option<(Operation, &'static str, i32)>,
+    counted: Option<(Operation, &'static str)>,
+    count: usize,
 }
 
 /// Files in memory. Operations of a kind, on paths with a part, wait until the test lets them go
@@ -82,7 +85,12 @@ impl HookedVfs {
 
     /// Waits until an operation is held up.
     pub(crate) fn until_held(&self) {
-        until(|| self.orders.0.lock().unwrap().waiting > 0);
+        until(|| self.is_held());
+    }
+
+    /// Whether an operation is held up.
+    pub(crate) fn is_held(&self) -> bool {
+        self.orders.0.lock().unwrap().waiting > 0
     }
 
     pub(crate) fn release(&self) {
@@ -95,6 +103,18 @@ impl HookedVfs {
         self.orders.0.lock().unwrap().refused = refused;
     }
 
+    /// Counts operations from now on.
+    pub(crate) fn count(&self, operation: Operation, part: &'static str) {
+        let mut orders = self.orders.0.lock().unwrap();
+        orders.counted = Some((operation, part));
+        orders.count = 0;
+    }
+
+    /// How many there have been.
+    pub(crate) fn counted(&self) -> usize {
+        self.orders.0.lock().unwrap().count
+    }
+
     fn meet(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let concerns = |wanted: Operation, part: &str| {
             wanted == operation && path.to_string_lossy().contains(part)
@@ -102,6 +122,12 @@ impl HookedVfs {
         let (orders, released) = &*self.orders;
         let mut orders = orders.lock().unwrap();
         orders.waiting += 1;
+        if orders
+            .counted
+            .is_some_and(|(counted, part)| concerns(counted, part))
+        {
+            orders.count += 1;
+        }
         while orders.held.is_some_and(|(held, part)| concerns(held, part)) {
             orders = released.wait(orders).unwrap();
         }
@@ -168,6 +194,7 @@ struct HookedFile {
 
 impl VfsFile for HookedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.vfs.meet(Operation::Read, &self.path)?;
         self.file.read_at(buf, offset)
     }
 

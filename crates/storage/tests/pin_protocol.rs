@@ -1,7 +1,8 @@
 //! The protocol by which snapshots pin their LSN while versions below the watermark are dropped,
 //! in every interleaving of a few threads. This is a model: the steps are those of
 //! `crates/storage/src/pins.rs`. What it must show: no version that a pinned snapshot reads is ever
-//! dropped, and the watermark never goes back.
+//! dropped, and the watermark never goes back. Nor is it when a commit goes by a watermark that
+//! somebody else has computed.
 //!
 //! The code's accesses are sequentially consistent; here each is followed by a fence that is,
 //! because that is how the checker knows such an order.
@@ -30,8 +31,12 @@ struct Registry {
     slots: Vec<AtomicU64>,
     /// Pins that found no slot.
     crowd: Mutex<Vec<u64>>,
+    /// Pins in the crowd, and those on their way there.
+    crowded: AtomicU64,
     announced: AtomicU64,
     watermark: AtomicU64,
+    /// The highest watermark that anybody has dropped versions by.
+    dropped: AtomicU64,
 }
 
 /// A pin: where it is, and what it keeps.
@@ -46,8 +51,10 @@ impl Registry {
             published: AtomicU64::new(1),
             slots: (0..slots).map(|_| AtomicU64::new(FREE)).collect(),
             crowd: Mutex::new(Vec::new()),
+            crowded: AtomicU64::new(0),
             announced: AtomicU64::new(1),
             watermark: AtomicU64::new(1),
+            dropped: AtomicU64::new(1),
         }
     }
 
@@ -88,6 +95,7 @@ impl Registry {
             };
         }
         let mut crowd = self.crowd.lock().unwrap();
+        self.crowded.fetch_add(1, AcqRel);
         let lsn = loop {
             let lsn = self.published();
             if self.announced() <= lsn {
@@ -109,6 +117,8 @@ impl Registry {
                 let mut crowd = self.crowd.lock().unwrap();
                 let at = crowd.iter().position(|lsn| *lsn == pin.lsn).unwrap();
                 crowd.remove(at);
+                self.crowded.fetch_sub(1, AcqRel);
+                fence(SeqCst);
             }
         }
     }
@@ -129,10 +139,21 @@ impl Registry {
                 oldest = oldest.min(value - 1);
             }
         }
-        for lsn in self.crowd.lock().unwrap().iter() {
-            oldest = oldest.min(*lsn);
+        if self.crowded.load(Acquire) != 0 {
+            for lsn in self.crowd.lock().unwrap().iter() {
+                oldest = oldest.min(*lsn);
+            }
         }
         self.watermark.fetch_max(oldest, AcqRel).max(oldest)
+    }
+
+    /// A commit drops versions by the watermark as somebody has left it.
+    fn drop_lately(&self) -> u64 {
+        let lately = self.watermark.load(Acquire);
+        fence(SeqCst);
+        self.dropped.fetch_max(lately, AcqRel);
+        fence(SeqCst);
+        lately
     }
 
     /// A snapshot's life: what it reads must be there until it is gone.
@@ -142,6 +163,10 @@ impl Registry {
         assert!(
             pin.lsn >= self.watermark.load(Acquire),
             "versions of a pinned snapshot may be dropped"
+        );
+        assert!(
+            pin.lsn >= self.dropped.load(Acquire),
+            "versions of a pinned snapshot are dropped"
         );
         self.unpin(&pin);
     }
@@ -183,6 +208,59 @@ fn a_pin_in_the_crowd_is_counted_too() {
         registry.publish(2);
         assert_eq!(registry.advance(), 1, "the old snapshot reads on");
         registry.unpin(&old);
+        registry.advance();
+        reader.join().unwrap();
+    });
+}
+
+/// What was the watermark once is one for ever: a commit need not compute it.
+#[test]
+fn a_commit_may_go_by_a_watermark_of_lately() {
+    explore(|| {
+        let registry = Arc::new(Registry::new(1));
+        let reader = {
+            let registry = Arc::clone(&registry);
+            thread::spawn(move || registry.read())
+        };
+        let committer = {
+            let registry = Arc::clone(&registry);
+            thread::spawn(move || {
+                let first = registry.drop_lately();
+                assert!(first <= registry.drop_lately());
+            })
+        };
+        registry.publish(2);
+        registry.advance();
+        reader.join().unwrap();
+        committer.join().unwrap();
+    });
+}
+
+/// The model can fail: who counts himself into the crowd only once he is there is missed.
+#[test]
+#[should_panic(expected = "may be dropped")]
+fn a_pin_that_joins_the_crowd_uncounted_is_caught() {
+    explore(|| {
+        let registry = Arc::new(Registry::new(0));
+        let reader = {
+            let registry = Arc::clone(&registry);
+            thread::spawn(move || {
+                let mut crowd = registry.crowd.lock().unwrap();
+                let mut lsn = registry.published();
+                if registry.announced() > lsn {
+                    lsn = registry.published();
+                }
+                crowd.push(lsn);
+                registry.crowded.fetch_add(1, AcqRel);
+                drop(crowd);
+                fence(SeqCst);
+                assert!(
+                    lsn >= registry.watermark.load(Acquire),
+                    "versions of a pinned snapshot may be dropped"
+                );
+            })
+        };
+        registry.publish(2);
         registry.advance();
         reader.join().unwrap();
     });

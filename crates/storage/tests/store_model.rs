@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::{collections::BTreeMap, ops::Bound, path::Path};
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, ControlFlow},
+    path::Path,
+};
 
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use rustling_storage::{
@@ -602,8 +606,20 @@ fn scan(
         });
     }
     let mut found = Vec::new();
+    // Steps and visits take turns, and each goes on where the other has ended.
     while let Some((key, value)) = cursor.next().unwrap() {
         found.push((key.to_vec(), value.to_vec()));
+        let until = found.len() + usize::from(to % 7);
+        if found.len() < until {
+            let end = cursor.visit(|key, value| {
+                found.push((key.to_vec(), value.to_vec()));
+                match found.len() < until {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            });
+            assert_eq!(end.unwrap().is_break(), found.len() == until);
+        }
     }
     assert_eq!(found.len(), expected.len());
     assert_eq!(found, expected);

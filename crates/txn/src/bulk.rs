@@ -2,26 +2,20 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use parking_lot::Mutex;
-use rustling_storage::{
-    Batch, Direction, Durability, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,
-    staging,
-};
+use rustling_storage::{Direction, Error as StorageError, KeyRange, KeyspaceId};
 
 use crate::{
     error::{Error, Result},
     lock::{LockWait, mode::Mode},
     spill::{StagingBatch, options_of},
+    staged::Staged,
     state::{State, Writer},
     write_set::Layer,
 };
-
-/// The first bytes of a load are logged; those after them, as long as their keys ascend, are
-/// written past the log and made durable by a checkpoint, which costs a few flushes of the disk.
-const LOGGED_BYTES: u64 = 8 << 20;
 
 /// Writes entries past the transaction's memory, from any number of threads. The entries join
 /// the transaction with [`BulkWriter::finish`], and become visible to others with its commit;
@@ -33,16 +27,14 @@ const LOGGED_BYTES: u64 = 8 << 20;
 pub struct BulkWriter {
     state: Arc<State>,
     keyspace: KeyspaceId,
-    staging: KeyspaceId,
+    /// Whether the transaction creates the keyspace.
+    private: bool,
     /// Whether each key must be checked for a newer version (SNAPSHOT: the first updater wins).
     check_conflicts: bool,
     /// Whether nobody has ever committed anything to the keyspace that is still there.
     starts_empty: bool,
     entries: AtomicU64,
-    /// Bytes of keys and values written so far.
-    bytes: AtomicU64,
-    /// Whether the keys of all entries ascend, as far as is known.
-    ascends: AtomicBool,
+    staged: Mutex<Staged>,
     /// Held by each insert, from its look for equal keys until its entries are there.
     inserted: Mutex<Inserted>,
     finished: bool,
@@ -79,25 +71,14 @@ impl BulkWriter {
                 .scan(keyspace, KeyRange::all(), Direction::Forward)?
                 .next()?
                 .is_none();
-        let staging = store.allocate_keyspace_id();
-        let mut batch = Batch::new();
-        batch.create_keyspace(
-            staging,
-            KeyspaceOptions {
-                staging: true,
-                ..target
-            },
-        );
-        store.commit(&batch, Durability::None)?;
         Ok(BulkWriter {
             state: Arc::clone(state),
             keyspace,
-            staging,
+            private,
             check_conflicts: !private && state.isolation.keeps_snapshot(),
             starts_empty,
             entries: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            ascends: AtomicBool::new(true),
+            staged: Mutex::new(Staged::new(store, target)),
             inserted: Mutex::default(),
             finished: false,
         })
@@ -172,8 +153,24 @@ impl BulkWriter {
             .largest
             .as_deref()
             .is_some_and(|largest| key <= largest);
-        let store = &self.state.manager.store;
-        Ok(known || (before && store.latest_version(self.staging, key)?.is_some()))
+        Ok(known || (before && self.is_staged(key)?))
+    }
+
+    fn is_staged(&self, key: &[u8]) -> Result<bool> {
+        let keyspaces = {
+            let staged = self.staged.lock();
+            if let Some(is_in_memory) = staged.is_in_memory(key)? {
+                return Ok(is_in_memory);
+            }
+            staged.keyspaces()
+        };
+        for keyspace in keyspaces {
+            let version = self.state.manager.store.latest_version(keyspace, key)?;
+            if version.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn has_no_own_entries(&self) -> Result<bool> {
@@ -190,58 +187,34 @@ impl BulkWriter {
     }
 
     fn stage(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
-        let sizes = entries.iter().map(|(key, value)| key.len() + value.len());
-        let bytes: usize = sizes.sum();
-        let before = self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if before < LOGGED_BYTES || !self.ingest(entries, bytes)? {
-            self.log(entries)?;
+        let manager = &self.state.manager;
+        let staged_to = {
+            let mut staged = self.staged.lock();
+            staged.check()?;
+            let taken = staged.take(entries, manager.logged_load_bytes, || self.is_untouched());
+            taken.inspect_err(|error| staged.fail(error))?
+        };
+        if let Some(staging) = staged_to {
+            let logged = self.log(staging, entries).map_err(Error::from);
+            logged.inspect_err(|error| self.staged.lock().fail(error))?;
         }
         self.entries
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Stages entries past the log, where all entries so far have ascended; false where these do
-    /// not, and nothing has happened.
-    fn ingest(&self, entries: &[(Vec<u8>, Vec<u8>)], bytes: usize) -> Result<bool> {
-        let ascend = &self.ascends;
-        if !ascend.load(Ordering::Relaxed) || !entries.is_sorted_by(|a, b| a.0 < b.0) {
-            return Ok(false);
-        }
-        let mut values = Vec::with_capacity(bytes + entries.len());
-        let mut ends = Vec::with_capacity(entries.len());
-        for (_, value) in entries {
-            values.extend_from_slice(&staging::encode_put(value));
-            ends.push(values.len());
-        }
-        let mut start = 0;
-        let staged: Vec<(&[u8], &[u8])> = entries
-            .iter()
-            .zip(ends)
-            .map(|((key, _), end)| {
-                let value = &values[start..end];
-                start = end;
-                (key.as_slice(), value)
-            })
-            .collect();
-        match self.state.manager.store.ingest(self.staging, &staged) {
-            Ok(()) => Ok(true),
-            Err(StorageError::InvalidOption(_)) => {
-                // Another call has been ahead of this one, and will be again.
-                ascend.store(false, Ordering::Relaxed);
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+    /// Whether there is nothing that the load comes to lie upon.
+    fn is_untouched(&self) -> Result<bool> {
+        let store = &self.state.manager.store;
+        Ok(self.has_no_own_entries()? && (self.private || store.is_empty(self.keyspace)?))
     }
 
-    fn log(&self, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<()> {
-        let mut batch = StagingBatch::new(&self.state.manager.store, self.staging);
+    fn log(&self, staging: KeyspaceId, entries: &[(Vec<u8>, Vec<u8>)]) -> Result<(), StorageError> {
+        let mut batch = StagingBatch::new(&self.state.manager.store, staging);
         for (key, value) in entries {
             batch.push(key.clone(), Some(value))?;
         }
-        batch.flush()?;
-        Ok(())
+        batch.flush()
     }
 
     /// Entries written so far.
@@ -262,23 +235,37 @@ impl BulkWriter {
             writes.check_not_dropped(self.keyspace)?;
             writes.creates(self.keyspace)
         };
-        if !private && !state.manager.store.contains_keyspace(self.keyspace) {
+        let store = &state.manager.store;
+        if !private && !store.contains_keyspace(self.keyspace) {
             return Err(Error::Storage(StorageError::UnknownKeyspace(self.keyspace)));
         }
-        if self.entries() == 0 {
+        let entries = self.entries();
+        let staged = self.staged.get_mut();
+        staged.check()?;
+        if entries == 0 {
             return Ok(());
         }
+        staged.end()?;
         // What memory holds was written before and must lie below.
         state.spill(&mut writer)?;
-        let snapshot = state.manager.store.snapshot();
-        let layer = Layer {
-            keyspace: self.keyspace,
-            staging: self.staging,
-            snapshot,
-            bytes: u64::MAX,
-        };
-        state.with_writes(|writes| writes.push_layer(layer));
-        state.count_changes(self.entries());
+        if state
+            .read_writes()?
+            .layers_of(self.keyspace)
+            .next()
+            .is_some()
+        {
+            state.discard(staged.move_above()?);
+        }
+        for staging in staged.keyspaces() {
+            let layer = Layer {
+                keyspace: self.keyspace,
+                staging,
+                snapshot: store.snapshot(),
+                bytes: u64::MAX,
+            };
+            state.with_writes(|writes| writes.push_layer(layer));
+        }
+        state.count_changes(entries);
         self.finished = true;
         Ok(())
     }
@@ -287,7 +274,7 @@ impl BulkWriter {
 impl Drop for BulkWriter {
     fn drop(&mut self) {
         if !self.finished {
-            self.state.discard([self.staging]);
+            self.state.discard(self.staged.get_mut().keyspaces());
         }
     }
 }

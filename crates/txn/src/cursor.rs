@@ -1,6 +1,10 @@
 //! Scanning a transaction's view: the snapshot with the own changes laid over it.
 
-use std::{collections::VecDeque, ops::Bound, sync::Arc};
+use std::{
+    collections::VecDeque,
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use rustling_storage::{Cursor, Direction, KeyRange, KeyspaceId, staging};
 
@@ -106,6 +110,28 @@ impl TransactionCursor {
             tracker.reached(entry.map(|(key, _)| key))?;
         }
         Ok(entry)
+    }
+
+    /// Shows `visit` the next entries in scan direction until it breaks off, which is answered, or
+    /// there are none; this and [`TransactionCursor::next`] go on where the other has ended. `visit`
+    /// must neither use the database nor wait for anything: where there is nothing to lay over
+    /// the snapshot, and nothing to track, it sees the entries where they are stored.
+    ///
+    /// # Errors
+    /// As [`TransactionCursor::next`].
+    pub fn visit(
+        &mut self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        if let (View::Snapshot(cursor), None) = (&mut self.view, &self.tracker) {
+            return Ok(cursor.visit(visit)?);
+        }
+        while let Some((key, value)) = self.next()? {
+            if visit(key, value).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     fn tracked_by(mut self, tracker: Option<ScanTracker>) -> TransactionCursor {

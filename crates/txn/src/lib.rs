@@ -54,6 +54,7 @@ mod options;
 mod retry;
 mod serializable;
 mod spill;
+mod staged;
 mod state;
 mod stats;
 mod sync;

@@ -312,7 +312,10 @@ impl State {
         let store = &self.manager.store;
         // Most inserted keys have never been there; only of the others is a tombstone possible.
         Ok(store.latest_version(keyspace, key)?.is_some()
-            && store.snapshot().get_with(keyspace, key, |_| ())?.is_some())
+            && store
+                .snapshot_ref()
+                .get_with(keyspace, key, |_| ())?
+                .is_some())
     }
 
     /// Whether `key` is there among the own changes.

@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) env: Env,
     /// The bytes that one write set may hold in memory.
     pub(crate) write_set_bytes: usize,
+    /// The bytes of a sorted load that are logged at most.
+    pub(crate) logged_load_bytes: usize,
     attempts: u32,
     pub(crate) locks: LockManager,
     pub(crate) serializability: Serializability,
@@ -89,6 +91,7 @@ impl TransactionManager {
                 store.waits().point("transaction.safe_snapshot"),
             ),
             write_set_bytes: options.write_set_bytes.unwrap_or_else(share),
+            logged_load_bytes: options.logged_load_bytes,
             attempts: options.attempts,
             store,
             locks: LockManager::new(Arc::clone(&env.clock)),

@@ -89,6 +89,11 @@ pub struct ManagerOptions {
     /// Bytes of keys, values and row locks that one transaction keeps in memory before its
     /// write set spills into the store. `None`: an eighth of the store's memory budget.
     pub write_set_bytes: Option<usize>,
+    /// Bytes of a load ([`crate::BulkWriter`]) whose keys ascend that wait in memory, as long as
+    /// there is room, and are logged with its end. A larger one goes past the log, into the pages
+    /// or tables where it stays: that logs a few bytes, and costs a checkpoint. With
+    /// [`rustling_storage::StoreOptions::wal_archive`] it is logged all the same.
+    pub logged_load_bytes: usize,
     /// Bytes that tracking the reads and writes of all serializable transactions may take; the
     /// nearer, the coarser it becomes. `None`: a sixteenth of the store's memory budget.
     pub tracking_bytes: Option<usize>,
@@ -104,6 +109,7 @@ impl Default for ManagerOptions {
     fn default() -> ManagerOptions {
         ManagerOptions {
             write_set_bytes: None,
+            logged_load_bytes: 4 << 20,
             tracking_bytes: None,
             tracking_entries: 1024,
             attempts: 32,

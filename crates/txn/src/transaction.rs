@@ -176,7 +176,7 @@ impl Transaction {
                     self.state.track_read(keyspace, key)?;
                     self.state.check_conflict(keyspace, key)?;
                 }
-                let newest = self.state.manager.store.snapshot();
+                let newest = self.state.manager.store.snapshot_ref();
                 Ok(newest.get_with(keyspace, key, read)?)
             }
         }
@@ -418,7 +418,9 @@ impl Transaction {
     ///
     /// # Errors
     /// [`Error::Storage`]: everything is rolled back, unless the error says
-    /// [`rustling_storage::Error::Poisoned`], where only reopening the store tells.
+    /// [`rustling_storage::Error::Poisoned`], where only reopening the store tells. Under
+    /// [`rustling_storage::Error::EngineChanging`] the transaction holds a large load for a
+    /// keyspace whose engine changes, or has changed since: run it again when that has ended.
     pub fn commit(self) -> Result<Lsn> {
         self.state.commit()
     }

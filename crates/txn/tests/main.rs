@@ -8,6 +8,7 @@ mod crashes;
 mod deadlocks;
 mod hermitage;
 mod histories;
+mod loads;
 mod model;
 mod savepoints;
 mod serializable;

@@ -4,7 +4,10 @@
 
 #![expect(clippy::panic, reason = "a model that disagrees ends the test")]
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, ControlFlow},
+};
 
 use crate::common::{begin, manager_with};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
@@ -297,9 +300,22 @@ impl Model {
                     .scan(table, range, direction)
                     .expect("scan");
                 let mut rows = Vec::new();
+                // A step and a visit of some rows take turns.
                 while let Some((key, value)) = cursor.next().expect("next") {
                     assert_eq!(value.len(), self.value_len);
                     rows.push((key[0], value[0]));
+                    let until = rows.len() + usize::from(from % 3);
+                    if rows.len() == until {
+                        continue;
+                    }
+                    let left = cursor.visit(|key, value| {
+                        rows.push((key[0], value[0]));
+                        match rows.len() < until {
+                            true => ControlFlow::Continue(()),
+                            false => ControlFlow::Break(()),
+                        }
+                    });
+                    assert_eq!(left.expect("visit").is_break(), rows.len() == until);
                 }
                 let mut expected: Vec<_> = (*from..*to)
                     .filter_map(|key| Some((key, self.seen(&open, key)?)))

@@ -10,7 +10,7 @@
 //! cursor gets to it. A version that was pruned in between, which no snapshot can see then, is
 //! left out. Tails of long keys are copied along, as they are needed for comparing.
 
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 
 use super::{
     cell::{CellValue, LeafCell},
@@ -57,7 +57,7 @@ enum Step {
 
 /// What a step may stop at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Everything,
     VisibleAt(Lsn),
 }
@@ -65,32 +65,32 @@ enum Wanted {
 /// A cursor over the versions of a tree. See [`VersionCursor`].
 #[derive(Debug)]
 pub(crate) struct TreeCursor {
-    tree: TreePages,
-    direction: Direction,
-    lower: OwnedPlace,
+    pub(super) tree: TreePages,
+    pub(super) direction: Direction,
+    pub(super) lower: OwnedPlace,
     /// Exclusive.
-    upper: Option<OwnedPlace>,
+    pub(super) upper: Option<OwnedPlace>,
     /// The copy of a leaf, and where it was copied from.
     leaf: Vec<u8>,
-    leaf_id: PageId,
-    header: Option<Header>,
+    pub(super) leaf_id: PageId,
+    pub(super) header: Option<Header>,
     /// Whether the copy has more than the slots that were to be visited.
     is_whole: bool,
     /// Whether somebody has gone to a key, and may go to others nearby.
     seeks: bool,
-    tails: LoadedTails,
+    pub(super) tails: LoadedTails,
     /// The slots of the copy that are still to be visited.
-    start: usize,
-    end: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
     /// Backward: the versions of one key, to be visited in ascending order.
     group: (usize, usize),
-    next: Next,
-    ahead: LeavesAhead,
+    pub(super) next: Next,
+    pub(super) ahead: LeavesAhead,
     /// The memory of a key that the next place may have.
-    spare: Vec<u8>,
+    pub(super) spare: Vec<u8>,
     /// Backward: the versions of a key that lie in more than one leaf.
     span: Option<Box<TreeCursor>>,
-    key: Vec<u8>,
+    pub(super) key: Vec<u8>,
     value: Vec<u8>,
     lsn: Lsn,
     current: Current,
@@ -159,7 +159,7 @@ impl TreeCursor {
     }
 
     #[inline]
-    fn step(&mut self, wanted: Wanted) -> Result<bool> {
+    pub(super) fn step(&mut self, wanted: Wanted) -> Result<bool> {
         match self.direction {
             Direction::Forward => self.step_forward(wanted),
             Direction::Backward => self.step_backward(wanted),
@@ -363,7 +363,7 @@ impl TreeCursor {
     }
 
     /// Copies the next leaf; false at the end.
-    fn load_next(&mut self) -> Result<bool> {
+    pub(super) fn load_next(&mut self) -> Result<bool> {
         let next = std::mem::replace(&mut self.next, Next::Nothing);
         self.load(next)
     }
@@ -472,7 +472,7 @@ impl TreeCursor {
 
 /// The slot behind the versions of the key in slot `index`, or `end` where they go on there.
 #[inline(never)]
-fn end_of_key(
+pub(super) fn end_of_key(
     leaf: &[u8],
     header: &Header,
     index: usize,
@@ -493,7 +493,7 @@ fn end_of_key(
 
 /// Where the next leaf begins with older versions of the key in slot `index`: goes on after them.
 #[cold]
-fn skip_rest_of_key(
+pub(super) fn skip_rest_of_key(
     leaf: &[u8],
     header: &Header,
     index: usize,
@@ -567,5 +567,15 @@ impl VersionCursor for TreeCursor {
     #[inline]
     fn advance_visible(&mut self, at: Lsn, _decided: &mut DecidedKey) -> Result<bool> {
         self.step(Wanted::VisibleAt(at))
+    }
+
+    #[inline]
+    fn visit_visible(
+        &mut self,
+        at: Lsn,
+        _decided: &mut DecidedKey,
+        mut visit: impl FnMut(VersionRef<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        self.visit_in_place(at, &mut visit)
     }
 }

@@ -122,7 +122,7 @@ impl BTree {
     /// Merges underfull nodes on the way to `place` with their neighbours; answers whether there
     /// were any.
     pub(super) fn merge(&self, place: Place<'_>) -> Result<bool> {
-        let _structure = self.structure.lock();
+        let _structure = self.lock_structure();
         let mut any = false;
         // Each success frees a page or fills an empty node; the bound only guards against
         // damage.

@@ -49,6 +49,7 @@ mod rebuild;
 mod split;
 mod tree;
 mod verify;
+mod visit;
 
 #[cfg(test)]
 mod tests;

@@ -105,7 +105,7 @@ impl BTree {
         let tree = &self.tree;
         let mut freed = Vec::new();
         let result = {
-            let _structure = self.structure.lock();
+            let _structure = self.lock_structure();
             loop {
                 match self.fill_once(at.place(), watermark, &mut freed) {
                     Ok(Merged::Yes) => {}

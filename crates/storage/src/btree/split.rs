@@ -94,7 +94,7 @@ impl BTree {
             return Ok(0);
         };
         let place = Place::at(first.key, lsn);
-        let _structure = self.structure.lock();
+        let _structure = self.lock_structure();
         for _ in 0..MAX_ATTEMPTS {
             let path = self.path(place)?;
             let Some(parent) = path.steps.last() else {

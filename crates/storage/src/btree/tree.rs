@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     build::{self, Builder},
@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Result},
     lsn::Lsn,
     page::{PageId, PageMut, PageRef, PageStore},
+    pins::Watermark,
 };
 
 /// One change of a batch for one tree.
@@ -304,6 +305,17 @@ impl BTree {
         }
     }
 
+    /// The structure lock, waited for where somebody else has it.
+    pub(super) fn lock_structure(&self) -> MutexGuard<'_, ()> {
+        match self.structure.try_lock() {
+            Some(held) => held,
+            None => {
+                let waits = self.tree.pages.waits();
+                waits.time(|waits| &waits.structure, || self.structure.lock())
+            }
+        }
+    }
+
     /// Where the root is, for the tree's whole life.
     pub(crate) fn root(&self) -> PageId {
         self.tree.root
@@ -343,11 +355,17 @@ impl BTree {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Corrupt`], [`Error::Io`], [`Error::Poisoned`]. The entries
     /// before the one that failed have been applied then.
-    pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn, watermark: Lsn) -> Result<()> {
+    pub(crate) fn apply<'w>(
+        &self,
+        entries: &[TreeEntry<'_>],
+        lsn: Lsn,
+        watermark: impl Into<Watermark<'w>>,
+    ) -> Result<()> {
         debug_assert!(
             entries.is_sorted_by(|a, b| a.key < b.key),
             "entries ascend by key"
         );
+        let mut watermark = watermark.into();
         self.written
             .fetch_add(entries.len() as u64, Ordering::Relaxed);
         let mut prepared = None;
@@ -364,7 +382,7 @@ impl BTree {
             let step = self.apply_some(
                 entries,
                 &mut next,
-                (lsn, watermark),
+                (lsn, &mut watermark),
                 &mut prepared,
                 &mut freed,
                 &mut scratch,
@@ -394,7 +412,7 @@ impl BTree {
         &self,
         entries: &[TreeEntry<'_>],
         next: &mut usize,
-        (lsn, watermark): (Lsn, Lsn),
+        (lsn, watermark): (Lsn, &mut Watermark<'_>),
         prepared: &mut Option<Prepared>,
         freed: &mut Vec<Chain>,
         scratch: &mut Vec<u8>,
@@ -500,11 +518,11 @@ impl BTree {
 }
 
 /// Puts entries into one leaf, held exclusively.
-struct LeafFiller<'a> {
+struct LeafFiller<'a, 'w> {
     tree: &'a BTree,
     leaf: &'a mut [u8],
     lsn: Lsn,
-    watermark: Lsn,
+    watermark: &'a mut Watermark<'w>,
     freed: &'a mut Vec<Chain>,
     /// Whether anything was dropped.
     pruned: bool,
@@ -512,7 +530,7 @@ struct LeafFiller<'a> {
     buried: bool,
 }
 
-impl LeafFiller<'_> {
+impl LeafFiller<'_, '_> {
     /// Puts entries from `next` on into the leaf while they belong here, in the way that suits
     /// them; the first one does.
     fn put(
@@ -588,7 +606,8 @@ impl LeafFiller<'_> {
         let Some(run) = rest.get(..run).filter(|run| run.len() >= LEAST_RUN) else {
             return Ok(false);
         };
-        let at = (self.lsn, self.watermark);
+        // The leaf is made anew: what has become garbage with the last commits makes room too.
+        let at = (self.lsn, self.watermark.exactly());
         let merged = rebuild::merge_run(self.leaf, run, at, &tails, scratch, self.freed)?;
         if let Some(dropped) = merged {
             self.pruned |= dropped;
@@ -676,7 +695,9 @@ impl LeafFiller<'_> {
             }
             let (old_prunable, prefix_len) = (node.header.extra, node.header.prefix_len);
             if !build::insert_leaf(self.leaf, index, &new)? {
-                let freed = prune::prune_leaf(self.leaf, self.watermark, &tails, self.freed)?;
+                // What the last commits have replaced may be all that spares a split.
+                let watermark = self.watermark.exactly();
+                let freed = prune::prune_leaf(self.leaf, watermark, &tails, self.freed)?;
                 if freed {
                     self.pruned = true;
                     continue;
@@ -688,9 +709,9 @@ impl LeafFiller<'_> {
             if prunable != old_prunable {
                 build::set_prune_lsn(self.leaf, prunable)?;
             }
-            if older && prunable <= self.watermark.0 {
-                self.pruned |=
-                    prune::prune_key(self.leaf, place, self.watermark, &tails, self.freed)?;
+            let watermark = self.watermark.lately();
+            if older && prunable <= watermark.0 {
+                self.pruned |= prune::prune_key(self.leaf, place, watermark, &tails, self.freed)?;
             }
             return Ok(None);
         }
@@ -723,7 +744,8 @@ impl LeafFiller<'_> {
     fn settle(&mut self) -> NodeResult<bool> {
         if self.buried {
             let tails = self.tree.tree.tails();
-            self.pruned |= prune::prune_leaf(self.leaf, self.watermark, &tails, self.freed)?;
+            let watermark = self.watermark.lately();
+            self.pruned |= prune::prune_leaf(self.leaf, watermark, &tails, self.freed)?;
         }
         Ok(self.pruned && super::merge::is_underfull(&Node::parse_leaf(self.leaf)?))
     }

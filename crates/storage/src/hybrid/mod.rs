@@ -34,7 +34,8 @@ pub(crate) type WithRoom<'a> = dyn FnMut(usize, &mut dyn FnMut() -> Result<()>) 
 #[derive(Debug)]
 pub(crate) struct HybridTree {
     pub(crate) front: LsmTree,
-    pub(crate) base: BTree,
+    /// Shared with the staging keyspace whose tree it was, if it was one's.
+    pub(crate) base: Arc<BTree>,
 }
 
 /// Entries on their way down: keys and values one after the other.
@@ -80,11 +81,11 @@ impl HybridTree {
     /// As [`BTree::create`].
     pub(crate) fn create(pages: &Arc<PageStore>, space: &Arc<TableSpace>) -> Result<HybridTree> {
         let base = BTree::create(Arc::clone(pages))?;
-        Ok(HybridTree::new(LsmTree::create(space), base))
+        Ok(HybridTree::new(LsmTree::create(space), Arc::new(base)))
     }
 
     /// An LSM tree above a B+ tree.
-    pub(crate) fn new(front: LsmTree, base: BTree) -> HybridTree {
+    pub(crate) fn new(front: LsmTree, base: Arc<BTree>) -> HybridTree {
         HybridTree {
             front: front.in_front(),
             base,

@@ -12,10 +12,16 @@
 
 use std::{cmp::Ordering, ops::Range, sync::Arc};
 
+use smallvec::SmallVec;
+
+use super::format::TRAILER;
 use crate::{btree::MAX_KEY, lsn::Lsn};
 
 /// Entries from one restart point to the next.
 const RESTART_INTERVAL: usize = 16;
+
+/// Bytes of a key for which a cursor allocates nothing.
+const SHORT_KEY: usize = 48;
 
 /// Bytes of a restart offset.
 const RESTART: usize = 4;
@@ -150,10 +156,52 @@ pub(super) struct Malformed(pub(super) &'static str);
 
 type BlockResult<T> = Result<T, Malformed>;
 
+/// The bytes of a block where they were read or decompressed to, which may be a part of something
+/// larger. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Payload {
+    buffer: Arc<[u8]>,
+    range: Range<usize>,
+}
+
+impl Payload {
+    /// A part of a buffer; `None` where it is not.
+    pub(super) fn new(buffer: &Arc<[u8]>, range: Range<usize>) -> Option<Payload> {
+        buffer.get(range.clone())?;
+        Some(Payload {
+            buffer: Arc::clone(buffer),
+            range,
+        })
+    }
+
+    /// All of a buffer.
+    pub(super) fn whole(buffer: Arc<[u8]>) -> Payload {
+        Payload {
+            range: 0..buffer.len(),
+            buffer,
+        }
+    }
+
+    /// The same bytes, which hold on to no others.
+    pub(super) fn alone(self) -> Payload {
+        // A trailer is no reason to copy.
+        if self.buffer.len() <= self.range.len() + TRAILER {
+            self
+        } else {
+            Payload::whole(Arc::from(self.bytes()))
+        }
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
 /// A block in memory: versions, or a filter.
 #[derive(Debug)]
 pub(super) struct Block {
-    bytes: Box<[u8]>,
+    payload: Payload,
     /// Where the restart offsets begin; 0 for a filter.
     entries_end: usize,
     restarts: usize,
@@ -179,13 +227,17 @@ pub(super) struct Found {
     pub(super) lsn: Lsn,
     /// Where the value is in the block's bytes; `None` for a tombstone.
     pub(super) value: Option<Range<usize>>,
+    /// A restart point before it, and how many entries it is behind that.
+    pub(super) restart: usize,
+    pub(super) behind: usize,
 }
 
 impl Block {
     /// A block of versions.
-    pub(super) fn entries(bytes: Vec<u8>) -> BlockResult<Block> {
+    pub(super) fn entries(payload: Payload) -> BlockResult<Block> {
+        let bytes = payload.bytes();
         let count_at = bytes.len().checked_sub(RESTART);
-        let count = count_at.and_then(|at| read_u32(&bytes, at));
+        let count = count_at.and_then(|at| read_u32(bytes, at));
         let restarts = count.ok_or(Malformed("a block without restart points"))? as usize;
         let entries_end = restarts
             .checked_add(1)
@@ -193,7 +245,7 @@ impl Block {
             .and_then(|tail| bytes.len().checked_sub(tail));
         match entries_end {
             Some(entries_end) if restarts > 0 && entries_end > 0 => Ok(Block {
-                bytes: bytes.into_boxed_slice(),
+                payload,
                 entries_end,
                 restarts,
             }),
@@ -202,9 +254,9 @@ impl Block {
     }
 
     /// A filter, whose bytes are for [`super::filter`] to read.
-    pub(super) fn filter(bytes: Vec<u8>) -> Block {
+    pub(super) fn filter(payload: Payload) -> Block {
         Block {
-            bytes: bytes.into_boxed_slice(),
+            payload,
             entries_end: 0,
             restarts: 0,
         }
@@ -213,17 +265,22 @@ impl Block {
     /// All bytes.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.payload.bytes()
+    }
+
+    /// Bytes of memory that it holds on to.
+    pub(super) fn memory(&self) -> usize {
+        self.payload.buffer.len()
     }
 
     /// A part of the bytes, from a [`Found`].
     #[inline]
     pub(super) fn slice(&self, range: &Range<usize>) -> &[u8] {
-        self.bytes.get(range.clone()).unwrap_or_default()
+        self.bytes().get(range.clone()).unwrap_or_default()
     }
 
     fn restart(&self, index: usize) -> BlockResult<usize> {
-        let at = read_u32(&self.bytes, self.entries_end + index * RESTART);
+        let at = read_u32(self.bytes(), self.entries_end + index * RESTART);
         match at {
             Some(at) if (at as usize) < self.entries_end => Ok(at as usize),
             _ => Err(Malformed("a restart point is outside of its block")),
@@ -233,7 +290,7 @@ impl Block {
     #[inline]
     fn entry(&self, at: usize) -> BlockResult<Entry> {
         let malformed = Malformed("an entry runs over its block's end");
-        let mut rest = self.bytes.get(at..self.entries_end).ok_or(malformed)?;
+        let mut rest = self.bytes().get(at..self.entries_end).ok_or(malformed)?;
         let mut number = || take_varint(&mut rest).ok_or(malformed);
         let shared = number()?;
         let rest_len = number()?;
@@ -276,7 +333,7 @@ impl Block {
 
     #[inline]
     fn part(&self, range: (usize, usize)) -> &[u8] {
-        self.bytes.get(range.0..range.1).unwrap_or_default()
+        self.bytes().get(range.0..range.1).unwrap_or_default()
     }
 
     /// The last restart entry before (`key`, `lsn`), or the first one.
@@ -304,9 +361,13 @@ impl Block {
         if self.restarts == 0 {
             return Err(Malformed("a filter where entries should be"));
         }
-        let mut at = self.restart(self.restart_before(key, lsn)?)?;
+        let restart = self.restart_before(key, lsn)?;
+        let mut at = self.restart(restart)?;
         let mut matched = 0;
-        while at < self.entries_end {
+        for behind in 0.. {
+            if at >= self.entries_end {
+                break;
+            }
             let entry = self.entry(at)?;
             at = entry.next;
             let mut order = Ordering::Less;
@@ -329,6 +390,8 @@ impl Block {
                     same_key,
                     lsn: entry.lsn,
                     value: entry.value.map(|(start, end)| start..end),
+                    restart,
+                    behind,
                 }));
             }
         }
@@ -345,7 +408,7 @@ fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
 #[derive(Debug)]
 pub(super) struct BlockCursor {
     block: Arc<Block>,
-    key: Vec<u8>,
+    key: SmallVec<[u8; SHORT_KEY]>,
     lsn: Lsn,
     value: Option<(usize, usize)>,
     /// Where the current entry begins and ends; beyond the entries where there is none.
@@ -362,7 +425,7 @@ impl BlockCursor {
             at: block.entries_end,
             next: block.entries_end,
             block,
-            key: Vec::new(),
+            key: SmallVec::new(),
             lsn: Lsn::ZERO,
             value: None,
             restart: 0,
@@ -375,6 +438,11 @@ impl BlockCursor {
         self.next = block.entries_end;
         self.block = block;
         self.restart = 0;
+    }
+
+    /// Whether the cursor is on a version at a restart point.
+    pub(super) fn is_at_restart(&self) -> BlockResult<bool> {
+        Ok(self.block.restart(self.restart)? == self.at)
     }
 
     /// Whether the cursor is on a version.
@@ -498,6 +566,10 @@ mod tests {
 
     type Listed = Vec<(Vec<u8>, u64, Option<Vec<u8>>)>;
 
+    fn payload(bytes: Vec<u8>) -> Payload {
+        Payload::whole(bytes.into())
+    }
+
     fn sample(count: usize, seed: u64) -> Listed {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut listed: Listed = (0..count)
@@ -521,7 +593,7 @@ mod tests {
         let size = builder.size();
         let bytes = builder.finish().to_vec();
         assert_eq!(bytes.len(), size);
-        Arc::new(Block::entries(bytes).unwrap())
+        Arc::new(Block::entries(payload(bytes)).unwrap())
     }
 
     fn current(cursor: &BlockCursor) -> (Vec<u8>, u64, Option<Vec<u8>>) {
@@ -530,6 +602,21 @@ mod tests {
             cursor.lsn().0,
             cursor.value().map(<[u8]>::to_vec),
         )
+    }
+
+    #[test]
+    fn a_payload_that_is_alone_holds_on_to_nothing_else() {
+        let window: Arc<[u8]> = (0..200).collect();
+        let part = Payload::new(&window, 50..100).unwrap();
+        assert_eq!(part.bytes(), &window[50..100]);
+        assert_eq!(Arc::strong_count(&window), 2);
+        let block = Block::filter(part.alone());
+        assert_eq!(block.bytes(), &window[50..100]);
+        assert_eq!((Arc::strong_count(&window), block.memory()), (1, 50));
+        let almost = Payload::new(&window, 0..200 - TRAILER).unwrap().alone();
+        assert_eq!((Arc::strong_count(&window), almost.bytes().len()), (2, 191));
+        assert!(Payload::new(&window, 100..201).is_none());
+        assert!(Payload::new(&window, 201..201).is_none());
     }
 
     #[test]
@@ -599,7 +686,7 @@ mod tests {
                 bytes[at] = random.u8(..);
             }
             bytes.truncate(random.usize(..=bytes.len()));
-            let Ok(block) = Block::entries(bytes) else {
+            let Ok(block) = Block::entries(payload(bytes)) else {
                 continue;
             };
             let block = Arc::new(block);

@@ -1,23 +1,27 @@
 //! Leveled compaction: which tables to merge next, and merging them.
 //!
 //! Memtables are written to runs in front of the levels. When there are enough of them, all are
-//! merged into level 1. A level that holds more than it should gives a table to the next one,
-//! taking turns through the keys; where nothing there overlaps, the table moves as it is. So a
-//! level is at most ten times as large as the one above it, and an entry is rewritten a number
-//! of times that grows with the logarithm of the whole (O'Neil et al., "The log-structured
-//! merge-tree", 1996, and the leveling that LevelDB made of it).
+//! merged into level 1. A level that holds more than it should gives a table to the next one: the
+//! one for which the least has to be written again there, those that are equal taking turns through
+//! the keys; where nothing there overlaps, the table moves as it is. What is furthest beyond its
+//! measure goes first, front or level: if the front always did, each merge of it would write an
+//! ever larger level 1 again. So a level is at most ten times as large as the one above it, and an
+//! entry is rewritten a number of times that grows with the logarithm of the whole (O'Neil et al.,
+//! "The log-structured merge-tree", 1996, and the leveling that LevelDB made of it). How far a tree
+//! is from that is its [`super::debt`].
 
 use std::{ops::Range as IndexRange, sync::Arc};
 
 use super::{
+    debt::{Debt, Excess},
     merge::Merge,
-    run::{Run, RunContent, Tables},
+    run::{ListedTable, Run, Tables},
     space::{TableCounters, TableOptions},
     table::Table,
     tree::LsmTree,
     version::Version,
 };
-use crate::{error::Result, lsn::Lsn};
+use crate::{error::Result, lsn::Lsn, owed::Owed};
 
 /// Runs in front of the levels that are merged into level 1.
 pub(super) const FRONT_TRIGGER: usize = 4;
@@ -31,7 +35,8 @@ const WORTHWHILE: u64 = 8;
 /// Where the turns through the keys of each level are.
 #[derive(Debug, Default)]
 pub(crate) struct Picker {
-    /// Per level the last key of the table that was given to the next one last.
+    /// Per level the last key of the table that was given to the next one last: where the turns of
+    /// those begin that are equally good.
     turns: Vec<Vec<u8>>,
 }
 
@@ -41,7 +46,7 @@ struct Job {
     /// Runs in front, the oldest ones, the newest of them first.
     runs: Vec<Run>,
     /// A table of a level, with the level.
-    table: Option<(usize, Arc<Table>)>,
+    table: Option<(usize, ListedTable)>,
     /// Where the result goes.
     target: usize,
     /// The tables there that overlap, by index.
@@ -59,7 +64,7 @@ pub(crate) enum Compacted {
     Stopped,
 }
 
-fn level(version: &Version, level: usize) -> &[Arc<Table>] {
+fn level(version: &Version, level: usize) -> &[ListedTable] {
     let tables = level.checked_sub(1).and_then(|at| version.levels.get(at));
     tables.map(Tables::as_slice).unwrap_or_default()
 }
@@ -80,21 +85,40 @@ pub(super) fn level_limit(options: &TableOptions, level: usize) -> u64 {
     options.level_bytes.saturating_mul(ratio).max(1)
 }
 
+/// How urgent it is to merge the front; from 1 on it is due.
+pub(super) fn front_score(version: &Version, options: &TableOptions) -> f64 {
+    let front = settled_front(version);
+    let bytes: u64 = front
+        .iter()
+        .filter_map(Run::tables)
+        .map(Tables::bytes)
+        .sum();
+    let by_runs = front.len() as f64 / FRONT_TRIGGER as f64;
+    by_runs.max(bytes as f64 / level_limit(options, 1) as f64)
+}
+
+/// The first level from `least` on that so many bytes fit into.
+pub(super) fn roomy_level(options: &TableOptions, least: usize, bytes: u64) -> usize {
+    let roomy = |level: &usize| level_limit(options, *level) >= bytes;
+    (least.max(1)..MAX_LEVELS)
+        .find(roomy)
+        .unwrap_or(MAX_LEVELS.max(least))
+}
+
 impl Picker {
     /// The part of the tree that needs it most.
     fn pick(&self, version: &Version, options: &TableOptions) -> Option<Job> {
-        let front = settled_front(version);
-        let mut best = (front.len() as f64 / FRONT_TRIGGER as f64, 0);
+        let mut best = (front_score(version, options), 0);
         for (number, tables) in (1..MAX_LEVELS).zip(&version.levels) {
             let score = tables.bytes() as f64 / level_limit(options, number) as f64;
-            // A level over its limit only costs space; runs in front cost every read.
-            if score > best.0 && best.0 < 1.0 {
+            // Of equals the upper one: runs in front cost every read, levels only space.
+            if score > best.0 {
                 best = (score, number);
             }
         }
         match best {
             (score, _) if score < 1.0 => None,
-            (_, 0) => pick_front(version, front),
+            (_, 0) => pick_front(version, settled_front(version)),
             (_, number) => self.pick_table(version, number),
         }
     }
@@ -113,23 +137,36 @@ impl Picker {
             .flatten()
     }
 
+    /// The table of a level for which the fewest bytes of the next one have to be written again,
+    /// as a part of its own; of equals the one whose turn it is.
     fn pick_table(&self, version: &Version, number: usize) -> Option<Job> {
         let tables = level(version, number);
         let turn = self.turns.get(number).map(Vec::as_slice);
         let after = turn.map_or(0, |turn| {
             tables.partition_point(|table| table.properties().first_key.as_slice() <= turn)
         });
-        let table = tables.get(after).or_else(|| tables.first())?;
-        let properties = table.properties();
-        let overlapping = overlap(
-            version,
-            number + 1,
-            &properties.first_key,
-            &properties.last_key,
-        );
+        let (before, behind) = tables.split_at(after);
+        let below = level(version, number + 1);
+        let mut best: Option<(f64, &ListedTable, IndexRange<usize>)> = None;
+        for table in behind.iter().chain(before) {
+            let properties = table.properties();
+            let overlapping = overlap(
+                version,
+                number + 1,
+                &properties.first_key,
+                &properties.last_key,
+            );
+            let lower = below.get(overlapping.clone()).unwrap_or_default();
+            let bytes: u64 = lower.iter().map(|table| table.len()).sum();
+            let ratio = bytes as f64 / table.len().max(1) as f64;
+            if best.as_ref().is_none_or(|(least, ..)| ratio < *least) {
+                best = Some((ratio, table, overlapping));
+            }
+        }
+        let (_, table, overlapping) = best?;
         Some(Job {
             runs: Vec::new(),
-            table: Some((number, Arc::clone(table))),
+            table: Some((number, table.clone())),
             target: number + 1,
             overlapping,
         })
@@ -154,7 +191,7 @@ fn pick_front(version: &Version, front: &[Run]) -> Option<Job> {
     let oldest = front.last()?;
     let (first, last) = oldest.tables()?.span()?;
     let overlapping = overlap(version, 1, first, last);
-    if oldest.staged == Lsn::ZERO && overlapping.is_empty() {
+    if overlapping.is_empty() {
         return Some(Job {
             runs: vec![oldest.clone()],
             table: None,
@@ -176,13 +213,11 @@ fn pick_front(version: &Version, front: &[Run]) -> Option<Job> {
 impl Job {
     /// Whether the tables can go to the target level as they are.
     fn is_move(&self) -> bool {
-        self.overlapping.is_empty()
-            && self.runs.iter().all(|run| run.staged == Lsn::ZERO)
-            && self.runs.len() + usize::from(self.table.is_some()) == 1
+        self.overlapping.is_empty() && self.runs.len() + usize::from(self.table.is_some()) == 1
     }
 
     /// The tables that are not in the target level.
-    fn upper(&self) -> Vec<Arc<Table>> {
+    fn upper(&self) -> Vec<ListedTable> {
         let runs = self.runs.iter().filter_map(Run::tables);
         let runs = runs.flat_map(|tables| tables.as_slice());
         let table = self.table.iter().map(|(_, table)| table);
@@ -247,6 +282,7 @@ impl LsmTree {
         } else {
             match self.merge(version, &job, watermark)? {
                 Some(outputs) => {
+                    let outputs = ListedTable::all_plain(outputs);
                     let lower = level(version, job.target)[job.overlapping.clone()].to_vec();
                     self.finish_merge(&job, &lower, outputs)
                 }
@@ -265,21 +301,32 @@ impl LsmTree {
 
     /// Whether [`LsmTree::compact`] would find something to do.
     pub(crate) fn wants_compaction(&self) -> bool {
-        // Whoever holds the picker is compacting, and looks again afterwards.
+        // Whoever holds the picker looks again afterwards: who compacts, until there is nothing left
+        // to do, and the store for those that have added tables.
         let Some(picker) = self.picker.try_lock() else {
             return false;
         };
         picker.pick(&self.version(), &self.space.options).is_some()
     }
 
-    /// Runs in front beyond those that trigger a compaction.
-    pub(crate) fn front_debt(&self) -> usize {
-        self.version().front.len().saturating_sub(FRONT_TRIGGER)
+    /// What is owed to compactions now.
+    pub(crate) fn debt(&self) -> Debt {
+        self.ledger.get()
     }
 
-    fn finish_merge(&self, job: &Job, lower: &[Arc<Table>], outputs: Vec<Arc<Table>>) -> bool {
+    /// How far that is beyond what may be, if it is.
+    pub(crate) fn debt_excess(&self) -> Option<Excess> {
+        self.debt().excess(&self.space.options)
+    }
+
+    /// What writers have yet to sleep for it.
+    pub(crate) fn owed(&self) -> &Owed {
+        &self.ledger.owed
+    }
+
+    fn finish_merge(&self, job: &Job, lower: &[ListedTable], outputs: Vec<ListedTable>) -> bool {
         let counters = &self.space.counters;
-        let bytes = |tables: &[Arc<Table>]| tables.iter().map(|table| table.len()).sum();
+        let bytes = |tables: &[ListedTable]| tables.iter().map(|table| table.len()).sum();
         let upper = job.upper();
         let (read, written): (u64, u64) = (bytes(&upper), bytes(&outputs));
         TableCounters::add(&counters.compactions, 1);
@@ -294,7 +341,7 @@ impl LsmTree {
     }
 
     /// Replaces a job's tables by its result.
-    fn install(&self, job: &Job, lower: &[Arc<Table>], outputs: Vec<Arc<Table>>) -> bool {
+    fn install(&self, job: &Job, lower: &[ListedTable], outputs: Vec<ListedTable>) -> bool {
         self.change(|version| {
             version.front.retain(|run| {
                 let tables = run.tables();
@@ -304,10 +351,7 @@ impl LsmTree {
                 };
                 !tables.is_some_and(merged)
             });
-            while version.levels.len() < job.target {
-                version.levels.push(Tables::new(Vec::new()));
-            }
-            let is_one_of = |some: &[Arc<Table>], table: &Arc<Table>| {
+            let is_one_of = |some: &[ListedTable], table: &Arc<Table>| {
                 some.iter().any(|one| Arc::ptr_eq(one, table))
             };
             if let Some((number, table)) = &job.table {
@@ -317,9 +361,8 @@ impl LsmTree {
             }
             let stay = level(version, job.target).iter();
             let stay = stay.filter(|table| !is_one_of(lower, table)).cloned();
-            let mut tables: Vec<Arc<Table>> = stay.chain(outputs).collect();
-            tables.sort_by(|a, b| a.properties().first_key.cmp(&b.properties().first_key));
-            version.levels[job.target - 1] = Tables::new(tables);
+            let tables = stay.chain(outputs).collect();
+            *version.level_mut(job.target) = Tables::sorted(tables);
             self.space.note_change();
         })
     }
@@ -331,10 +374,10 @@ impl LsmTree {
         job: &Job,
         watermark: Lsn,
     ) -> Result<Option<Vec<Arc<Table>>>> {
-        let tables = |tables: Vec<Arc<Table>>| Run::plain(RunContent::Tables(Tables::new(tables)));
+        let tables = |tables: Vec<ListedTable>| Run::Tables(Tables::new(tables));
         let mut sources = job.runs.clone();
         if let Some((_, table)) = &job.table {
-            sources.push(tables(vec![Arc::clone(table)]));
+            sources.push(tables(vec![table.clone()]));
         }
         if !job.overlapping.is_empty() {
             let lower = level(version, job.target)[job.overlapping.clone()].to_vec();
@@ -350,5 +393,138 @@ impl LsmTree {
             level: job.target,
         };
         merge.run()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        codec::Codec,
+        cursor::VersionRef,
+        lsm::{space::TableSpace, tests::space, writer::TableWriter},
+        vfs_memory::MemoryVfs,
+    };
+
+    /// A table with two keys, whose file is about as long as said.
+    fn table(space: &Arc<TableSpace>, first: u32, last: u32, bytes: usize) -> ListedTable {
+        let mut writer = TableWriter::create(space, 1).unwrap();
+        for (key, len) in [(first, bytes), (last, 0)] {
+            let version = VersionRef {
+                key: &key.to_be_bytes(),
+                lsn: Lsn(1),
+                value: Some(&vec![7; len]),
+            };
+            writer.add(version).unwrap();
+        }
+        ListedTable::plain(writer.finish().unwrap())
+    }
+
+    fn run(space: &Arc<TableSpace>, random: &mut fastrand::Rng, most: usize) -> Tables {
+        let mut bounds: Vec<u32> = (0..2 * random.usize(0..=most))
+            .map(|_| random.u32(..10_000))
+            .collect();
+        bounds.sort_unstable();
+        bounds.dedup();
+        let pairs = bounds.as_chunks::<2>().0.iter();
+        let tables = pairs.map(|[first, last]| table(space, *first, *last, random.usize(..900)));
+        Tables::new(tables.collect())
+    }
+
+    fn ratio(version: &Version, number: usize, table: &ListedTable) -> f64 {
+        let (own, below) = (table.properties(), level(version, number + 1).iter());
+        let overlapping = below.filter(|below| {
+            let other = below.properties();
+            other.first_key <= own.last_key && own.first_key <= other.last_key
+        });
+        let bytes: u64 = overlapping.map(|table| table.len()).sum();
+        bytes as f64 / table.len() as f64
+    }
+
+    /// What is furthest beyond its measure is picked, and of a level the table for which the least
+    /// is to be written again.
+    #[test]
+    fn the_picker_takes_what_needs_it_most_and_costs_least() {
+        let (mut fronts, mut levels, mut nothing) = (0, 0, 0);
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let space = space(&MemoryVfs::new(), Codec::None);
+            let mut version = Version::empty(&space);
+            for _ in 0..random.usize(..5) {
+                let run = run(&space, &mut random, 2);
+                if !run.as_slice().is_empty() {
+                    version.front.push(Run::Tables(run));
+                }
+            }
+            for number in 1..=random.usize(1..4) {
+                *version.level_mut(number) = run(&space, &mut random, 9);
+            }
+            let options = TableOptions {
+                level_bytes: random.u64(300..6000),
+                ..space.options
+            };
+            let front: u64 = version.tables().map(|table| table.len()).sum::<u64>()
+                - version.levels.iter().map(Tables::bytes).sum::<u64>();
+            let front = front as f64 / options.level_bytes as f64;
+            let mut scores = vec![front.max(version.front.len() as f64 / 4.0)];
+            for (at, tables) in version.levels.iter().enumerate() {
+                let limit = options.level_bytes * 10_u64.pow(at as u32);
+                scores.push(tables.bytes() as f64 / limit as f64);
+            }
+            let most = scores.iter().copied().fold(0.0, f64::max);
+            let debt = Debt::of(&version, &options).bytes;
+            let Some(job) = Picker::default().pick(&version, &options) else {
+                assert!(most < 1.0, "seed {seed}: {scores:?}");
+                assert_eq!(debt, 0, "seed {seed}: where nothing is due nothing is owed");
+                nothing += 1;
+                continue;
+            };
+            assert!(most >= 1.0, "seed {seed}: {scores:?}");
+            match &job.table {
+                None => {
+                    assert_eq!(scores[0], most, "seed {seed}: {scores:?}");
+                    assert_eq!(job.target, 1);
+                    fronts += 1;
+                }
+                Some((number, picked)) => {
+                    assert_eq!(scores[*number], most, "seed {seed}: {scores:?}");
+                    assert_eq!(job.target, number + 1);
+                    let cost = ratio(&version, *number, picked);
+                    let all = level(&version, *number).iter();
+                    let least = all
+                        .map(|table| ratio(&version, *number, table))
+                        .fold(f64::INFINITY, f64::min);
+                    assert_eq!(cost, least, "seed {seed}");
+                    levels += 1;
+                }
+            }
+        }
+        assert!(
+            fronts > 30 && levels > 30 && nothing > 10,
+            "{fronts} {levels} {nothing}"
+        );
+    }
+
+    #[test]
+    fn tables_that_cost_the_same_take_turns() {
+        let space = space(&MemoryVfs::new(), Codec::None);
+        let mut version = Version::empty(&space);
+        let tables = (0..5).map(|at| table(&space, 10 * at, 10 * at + 5, 100));
+        *version.level_mut(1) = Tables::new(tables.collect());
+        let options = TableOptions {
+            level_bytes: 1,
+            ..space.options
+        };
+        let mut picker = Picker::default();
+        let picked: Vec<u32> = (0..7)
+            .map(|_| {
+                let job = picker.pick(&version, &options).unwrap();
+                let (number, table) = job.table.unwrap();
+                let properties = table.properties();
+                picker.note_turn(number, &properties.last_key);
+                u32::from_be_bytes(*properties.first_key.first_chunk().unwrap())
+            })
+            .collect();
+        assert_eq!(picked, [0, 10, 20, 30, 40, 0, 10]);
     }
 }

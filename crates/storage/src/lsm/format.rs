@@ -1,12 +1,15 @@
 //! The parts of a table file other than the entries in its blocks: block trailers, handles,
 //! properties and footer. `docs/formats/tables.md` draws the file.
 
+use std::{ops::Range, sync::Arc};
+
 use prost::Message;
 
-use super::block::{put_varint, take_varint};
+use super::block::{Payload, put_varint, take_varint};
 use crate::{
     codec::{self, CODEC_NONE, Codec},
     lsn::Lsn,
+    shared,
 };
 
 /// The last bytes of every table.
@@ -54,6 +57,11 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    /// Where the block ends; untrusted, as the rest.
+    pub(super) fn end(self) -> u64 {
+        self.offset.saturating_add(self.len)
+    }
+
     /// Appends the handle.
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         put_varint(out, self.offset);
@@ -113,12 +121,17 @@ pub(super) fn append_block(
     }
 }
 
-/// Checks a block that was read from `offset` and answers its payload, decompressed.
+/// Checks a block that was read from `offset` and lies in a part of `buffer`, and answers its payload
+/// there, or decompressed.
 pub(super) fn open_block(
     identity: TableIdentity,
     offset: u64,
-    mut bytes: Vec<u8>,
-) -> Result<Vec<u8>, String> {
+    buffer: &Arc<[u8]>,
+    range: Range<usize>,
+) -> Result<Payload, String> {
+    let start = range.start;
+    let outside = || "a block is outside of what was read".to_owned();
+    let bytes = buffer.get(range).ok_or_else(outside)?;
     let too_short = || "a block is shorter than its trailer".to_owned();
     let stored = bytes.len().checked_sub(TRAILER).ok_or_else(too_short)?;
     let (covered, found) = bytes.split_last_chunk::<4>().ok_or_else(too_short)?;
@@ -129,15 +142,15 @@ pub(super) fn open_block(
     let [a, b, c, d, number] = *trailer.ok_or_else(too_short)?;
     let raw = u32::from_le_bytes([a, b, c, d]) as usize;
     if number == CODEC_NONE && raw == stored {
-        bytes.truncate(stored);
-        return Ok(bytes);
+        return Payload::new(buffer, start..start + stored).ok_or_else(outside);
     }
     if raw > MAX_BLOCK {
         return Err(format!("a block of {raw} bytes"));
     }
-    let mut payload = vec![0; raw];
-    codec::decompress(number, &bytes[..stored], &mut payload).map_err(|error| error.to_string())?;
-    Ok(payload)
+    let mut payload = shared::zeroed(raw);
+    let into = Arc::make_mut(&mut payload);
+    codec::decompress(number, &bytes[..stored], into).map_err(|error| error.to_string())?;
+    Ok(Payload::whole(payload))
 }
 
 /// What a table says about itself; see [`Properties`].
@@ -312,16 +325,25 @@ mod tests {
             let (mut file, mut scratch) = (b"before".to_vec(), Vec::new());
             let handle = append_block(ME, codec, &payload, 0, &mut file, &mut scratch);
             let stored = file[handle.offset as usize..][..handle.len as usize].to_vec();
-            assert_eq!(open_block(ME, 6, stored.clone()), Ok(payload));
-            assert!(open_block(ME, 7, stored.clone()).is_err());
+            let open = |identity, offset, bytes: &[u8]| {
+                let opened = open_block(identity, offset, &bytes.into(), 0..bytes.len());
+                opened.map(|payload| payload.bytes().to_vec())
+            };
+            assert_eq!(open(ME, 6, &stored), Ok(payload.clone()));
+            let file = file.into();
+            let end = 6 + stored.len();
+            let within = open_block(ME, 6, &file, 6..end).unwrap();
+            assert_eq!(within.bytes(), payload);
+            assert!(open_block(ME, 6, &file, 6..end + 1).is_err());
+            assert!(open(ME, 7, &stored).is_err());
             let other = TableIdentity { salt: 1, ..ME };
-            assert!(open_block(other, 6, stored.clone()).is_err());
-            assert!(open_block(ME, 6, stored[1..].to_vec()).is_err());
-            assert!(open_block(ME, 6, Vec::new()).is_err());
+            assert!(open(other, 6, &stored).is_err());
+            assert!(open(ME, 6, &stored[1..]).is_err());
+            assert!(open(ME, 6, &[]).is_err());
             for bit in 0..stored.len() * 8 {
                 let mut damaged = stored.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
-                assert!(open_block(ME, 6, damaged).is_err(), "bit {bit}");
+                assert!(open(ME, 6, &damaged).is_err(), "bit {bit}");
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    block::{Block, BlockCursor},
+    block::{Block, BlockCursor, Payload},
     filter,
     format::{FOOTER, Footer, Properties},
-    table::Partition,
+    hash::hash,
+    partitions::{PartitionHandles, Partitions},
 };
 use crate::{fuzzing::take_piece, lsn::Lsn};
 
@@ -16,15 +17,19 @@ pub(crate) fn blocks(data: &[u8]) {
         let _ = Footer::decode(footer);
     }
     let _ = Properties::decode(data);
-    let _ = Partition::decode(data);
+    let _ = PartitionHandles::decode(data);
     let mut rest = data;
     let key = take_piece(&mut rest).unwrap_or_default();
     for kind in 0..3 {
-        let _ = filter::may_contain(kind, rest, key);
+        let _ = filter::may_contain(kind, rest, hash(key));
     }
-    let Ok(block) = Block::entries(rest.to_vec()) else {
+    let payload = Payload::whole(rest.into());
+    let Ok(block) = Block::entries(payload.clone()) else {
         return;
     };
+    if let Ok(partitions) = Block::entries(payload).and_then(Partitions::read) {
+        let _ = partitions.reaching(key, Lsn(5));
+    }
     if let Ok(Some(found)) = block.find(key, Lsn(5)) {
         let _ = found.value.map(|value| block.slice(&value).len());
     }

@@ -1,9 +1,9 @@
 //! Laying a tree's oldest versions below what it holds already.
 
 use super::{
-    compaction::{MAX_LEVELS, level_limit},
+    compaction::{MAX_LEVELS, roomy_level},
     outputs::Outputs,
-    run::Tables,
+    run::{ListedTable, Tables},
     tree::LsmTree,
 };
 use crate::{
@@ -42,14 +42,11 @@ impl LsmTree {
         let _picker = self.picker.lock();
         let bytes: u64 = tables.iter().map(|table| table.len()).sum();
         let installed = self.change(|version| {
-            let roomy = |level: &usize| level_limit(&self.space.options, *level) >= bytes;
-            let roomy = (1..MAX_LEVELS).find(roomy).unwrap_or(MAX_LEVELS);
-            let level = roomy.max(version.levels.len() + 1);
             if !tables.is_empty() {
-                version
-                    .levels
-                    .resize_with(level, || Tables::new(Vec::new()));
-                version.levels[level - 1] = Tables::new(tables.clone());
+                let least = version.levels.len() + 1;
+                let level = roomy_level(&self.space.options, least, bytes);
+                let tables = ListedTable::all_plain(tables.clone());
+                *version.level_mut(level) = Tables::new(tables);
             }
             self.space.note_change();
         });

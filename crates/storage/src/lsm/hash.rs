@@ -26,6 +26,23 @@ pub(super) fn hash(key: &[u8]) -> u64 {
     fold(state ^ SEED, FINISH)
 }
 
+/// A key that is looked for in table after table, and its hash, which is the same in all of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) hash: u64,
+}
+
+impl<'a> Sought<'a> {
+    #[inline]
+    pub(super) fn new(key: &'a [u8]) -> Sought<'a> {
+        Sought {
+            key,
+            hash: hash(key),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,6 @@
 use std::{
     borrow::Borrow,
     cmp::Ordering,
-    collections::VecDeque,
     fmt,
     ops::Bound,
     sync::{
@@ -15,19 +14,10 @@ use std::{
     },
 };
 
-use crossbeam_skiplist::SkipMap;
+use crossbeam_skiplist::{SkipMap, map::Entry};
 
-use super::{
-    range::{Range, Start},
-    space::TableSpace,
-};
-use crate::{
-    btree::TreeEntry,
-    cursor::{VersionCursor, VersionRef},
-    error::Result,
-    lsn::Lsn,
-    store::Direction,
-};
+use super::space::TableSpace;
+use crate::{btree::TreeEntry, cursor::VersionRef, lsn::Lsn, shared};
 
 /// Bytes counted for a version besides key and value: its node in the skip list.
 const NODE: usize = 96;
@@ -53,39 +43,120 @@ fn head_of(key: &[u8]) -> Head {
 }
 
 /// A version in a memtable. Key and value lie in a buffer that the versions of a batch share, so
-/// that putting one in allocates its node only. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct MemoryVersion {
+/// that putting one in allocates its node only.
+struct KeptVersion {
     /// Short keys are compared without a look at the buffer, and most long ones.
     head: Head,
     lsn: Lsn,
     buffer: Arc<[u8]>,
-    key: (u32, u32),
-    /// Where the value ends; it begins behind the key. 0 for a tombstone.
+    place: KeptPlace,
+}
+
+/// Where a version lies in a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KeptPlace {
+    key: u32,
+    key_end: u32,
+    /// Where the value ends, which begins behind the key; [`TOMBSTONE`] where there is none.
     end: u32,
 }
 
-impl fmt::Debug for MemoryVersion {
+/// No value.
+const TOMBSTONE: u32 = u32::MAX;
+
+impl KeptPlace {
+    /// The place at `start` of a version of that key and value. A buffer is shorter than 4 GiB: it
+    /// holds one version, or little.
+    #[inline]
+    pub(super) fn at(start: usize, key: &[u8], value: Option<&[u8]>) -> KeptPlace {
+        let key_end = start + key.len();
+        KeptPlace {
+            key: start as u32,
+            key_end: key_end as u32,
+            end: value.map_or(TOMBSTONE, |value| (key_end + value.len()) as u32),
+        }
+    }
+
+    #[inline]
+    pub(super) fn key_in(self, buffer: &[u8]) -> &[u8] {
+        &buffer[self.key as usize..self.key_end as usize]
+    }
+
+    /// The value, or `None` for a tombstone.
+    #[inline]
+    pub(super) fn value_in(self, buffer: &[u8]) -> Option<&[u8]> {
+        (self.end != TOMBSTONE).then(|| &buffer[self.key_end as usize..self.end as usize])
+    }
+}
+
+impl fmt::Debug for KeptVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}@{}", self.key(), self.lsn)
     }
 }
 
-impl MemoryVersion {
+impl KeptVersion {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        self.place.key_in(&self.buffer)
+    }
+
+    /// The value, or `None` for a tombstone.
+    #[inline]
+    fn value(&self) -> Option<&[u8]> {
+        self.place.value_in(&self.buffer)
+    }
+}
+
+/// A version where it lies in a memtable: who reads it there need not count as one who holds the
+/// buffer of its batch, at which all readers of the batch would meet.
+#[derive(Debug)]
+pub(super) struct MemoryVersion<'a>(Entry<'a, KeptVersion, ()>);
+
+impl MemoryVersion<'_> {
     #[inline]
     pub(super) fn key(&self) -> &[u8] {
-        &self.buffer[self.key.0 as usize..self.key.1 as usize]
+        self.0.key().key()
     }
 
     #[inline]
     pub(super) fn lsn(&self) -> Lsn {
-        self.lsn
+        self.0.key().lsn
     }
 
     /// The value, or `None` for a tombstone.
     #[inline]
     pub(super) fn value(&self) -> Option<&[u8]> {
-        (self.end != 0).then(|| &self.buffer[self.key.1 as usize..self.end as usize])
+        self.0.key().value()
+    }
+
+    /// As all engines show it.
+    #[inline]
+    pub(super) fn version(&self) -> VersionRef<'_> {
+        let kept = self.0.key();
+        VersionRef {
+            key: kept.key(),
+            lsn: kept.lsn,
+            value: kept.value(),
+        }
+    }
+
+    /// The buffer that it lies in, and where.
+    pub(super) fn shared(&self) -> (Arc<[u8]>, KeptPlace) {
+        let kept = self.0.key();
+        (Arc::clone(&kept.buffer), kept.place)
+    }
+
+    /// The next version of the memtable.
+    #[inline]
+    pub(super) fn next(self) -> Option<Self> {
+        self.0.next().map(MemoryVersion)
+    }
+
+    /// The one before.
+    #[inline]
+    pub(super) fn previous(self) -> Option<Self> {
+        self.0.prev().map(MemoryVersion)
     }
 }
 
@@ -127,7 +198,7 @@ trait Placed {
     fn place(&self) -> Place<'_>;
 }
 
-impl Placed for MemoryVersion {
+impl Placed for KeptVersion {
     #[inline]
     fn place(&self) -> Place<'_> {
         Place {
@@ -166,28 +237,28 @@ impl Ord for dyn Placed + '_ {
     }
 }
 
-impl PartialEq for MemoryVersion {
+impl PartialEq for KeptVersion {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for MemoryVersion {}
+impl Eq for KeptVersion {}
 
-impl PartialOrd for MemoryVersion {
+impl PartialOrd for KeptVersion {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for MemoryVersion {
+impl Ord for KeptVersion {
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.place().order(other.place())
     }
 }
 
-impl<'a> Borrow<dyn Placed + 'a> for MemoryVersion {
+impl<'a> Borrow<dyn Placed + 'a> for KeptVersion {
     #[inline]
     fn borrow(&self) -> &(dyn Placed + 'a) {
         self
@@ -196,7 +267,7 @@ impl<'a> Borrow<dyn Placed + 'a> for MemoryVersion {
 
 /// Versions in memory. All methods may be called from any number of threads.
 pub(crate) struct Memtable {
-    versions: SkipMap<MemoryVersion, ()>,
+    versions: SkipMap<KeptVersion, ()>,
     bytes: AtomicUsize,
     /// Whether it counts no more: it is in a table, or its keyspace is gone, and only readers that
     /// began before that still hold it.
@@ -277,27 +348,22 @@ impl Memtable {
         let parts = entries
             .iter()
             .flat_map(|entry| [entry.key, entry.value.unwrap_or_default()]);
-        let bytes: Vec<u8> = match entries {
-            [one] if one.value.is_none() => one.key.to_vec(),
-            _ => {
-                let mut bytes = Vec::with_capacity(parts.clone().map(<[u8]>::len).sum());
-                parts.for_each(|part| bytes.extend_from_slice(part));
-                bytes
-            }
-        };
-        let buffer: Arc<[u8]> = Arc::from(bytes);
-        let mut start = 0_u32;
+        let mut buffer = shared::zeroed(parts.clone().map(<[u8]>::len).sum());
+        let mut rest = Arc::make_mut(&mut buffer);
+        for part in parts {
+            let (place, behind) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = behind;
+        }
+        let mut start = 0;
         for entry in entries {
-            let key_end = start + entry.key.len() as u32;
-            let end = key_end + entry.value.map_or(0, <[u8]>::len) as u32;
-            let version = MemoryVersion {
+            let version = KeptVersion {
                 head: head_of(entry.key),
                 lsn,
                 buffer: Arc::clone(&buffer),
-                key: (start, key_end),
-                end: if entry.value.is_some() { end } else { 0 },
+                place: KeptPlace::at(start, entry.key, entry.value),
             };
-            start = end;
+            start += entry.key.len() + entry.value.map_or(0, <[u8]>::len);
             self.versions.get_or_insert(version, ());
         }
         buffer.len() + entries.len() * NODE
@@ -305,147 +371,44 @@ impl Memtable {
 
     /// The newest version of `key` at or below `at`.
     #[inline]
-    pub(super) fn find(&self, key: &[u8], at: Lsn) -> Option<MemoryVersion> {
+    pub(super) fn find(&self, key: &[u8], at: Lsn) -> Option<MemoryVersion<'_>> {
         let place = Place::new(key, at);
         let start: Bound<&dyn Placed> = Bound::Included(&place);
         let found = self.versions.lower_bound::<dyn Placed + '_>(start)?;
         let version = found.key();
-        (version.head == place.head && version.key() == key).then(|| version.clone())
+        (version.head == place.head && version.key() == key).then(|| MemoryVersion(found))
     }
 
-    /// The versions from a place on, that one included or not.
-    fn from(&self, place: Bound<(&[u8], Lsn)>, wanted: usize, into: &mut VecDeque<MemoryVersion>) {
+    /// The first version.
+    pub(super) fn first(&self) -> Option<MemoryVersion<'_>> {
+        self.versions.front().map(MemoryVersion)
+    }
+
+    /// Whether it has keys from `first` to `last`.
+    pub(super) fn overlaps(&self, first: &[u8], last: &[u8]) -> bool {
+        let place = Place::new(first, Lsn::MAX);
+        let start: Bound<&dyn Placed> = Bound::Included(&place);
+        let found = self.versions.lower_bound::<dyn Placed + '_>(start);
+        found.is_some_and(|found| found.key().key() <= last)
+    }
+
+    /// The first version from a place on, that one included or not.
+    pub(super) fn from(&self, place: Bound<(&[u8], Lsn)>) -> Option<MemoryVersion<'_>> {
         let place = place.map(|(key, lsn)| Place::new(key, lsn));
         let start = place.as_ref().map(|place| place as &dyn Placed);
-        let mut next = self.versions.lower_bound::<dyn Placed + '_>(start);
-        while let Some(entry) = next
-            && into.len() < wanted
-        {
-            into.push_back(entry.key().clone());
-            next = entry.next();
-        }
+        let found = self.versions.lower_bound::<dyn Placed + '_>(start);
+        found.map(MemoryVersion)
     }
 
-    /// The versions before a place, backward by key, the newest first within a key; whole keys,
-    /// at least `wanted` versions if there are.
-    fn before(
-        &self,
-        place: Option<(&[u8], Lsn)>,
-        wanted: usize,
-        into: &mut VecDeque<MemoryVersion>,
-    ) {
+    /// The last version before a place, or of all.
+    pub(super) fn before(&self, place: Option<(&[u8], Lsn)>) -> Option<MemoryVersion<'_>> {
         let place = place.map(|(key, lsn)| Place::new(key, lsn));
         let end: Bound<&dyn Placed> = match &place {
             None => Bound::Unbounded,
             Some(place) => Bound::Excluded(place),
         };
-        let mut next = self.versions.upper_bound::<dyn Placed + '_>(end);
-        let mut group: Vec<MemoryVersion> = Vec::new();
-        while let Some(entry) = next {
-            let version = entry.key();
-            if group.last().is_some_and(|last| last.key() != version.key()) {
-                into.extend(group.drain(..).rev());
-                if into.len() >= wanted {
-                    return;
-                }
-            }
-            group.push(version.clone());
-            next = entry.prev();
-        }
-        into.extend(group.drain(..).rev());
-    }
-}
-
-/// Versions that a cursor takes out of the skip list at once.
-const FETCH: usize = 32;
-
-/// Walks the versions of a memtable.
-#[derive(Debug)]
-pub(super) struct MemoryCursor {
-    memtable: Arc<Memtable>,
-    range: Range,
-    fetched: VecDeque<MemoryVersion>,
-    current: Option<MemoryVersion>,
-    begun: bool,
-    exhausted: bool,
-}
-
-impl MemoryCursor {
-    pub(super) fn new(memtable: &Arc<Memtable>, range: Range) -> MemoryCursor {
-        MemoryCursor {
-            memtable: Arc::clone(memtable),
-            range,
-            fetched: VecDeque::new(),
-            current: None,
-            begun: false,
-            exhausted: false,
-        }
-    }
-
-    fn fetch(&mut self) {
-        let from = match &self.current {
-            Some(last) => Start::Behind(last.key(), last.lsn()),
-            None => self.range.start(),
-        };
-        match self.range.direction {
-            Direction::Forward => {
-                let place = match from {
-                    Start::Beginning => Bound::Unbounded,
-                    Start::At(key, lsn) => Bound::Included((key, lsn)),
-                    Start::Behind(key, lsn) => Bound::Excluded((key, lsn)),
-                };
-                self.memtable.from(place, FETCH, &mut self.fetched);
-            }
-            Direction::Backward => {
-                let place = match from {
-                    Start::Beginning => None,
-                    Start::At(key, lsn) => Some((key, lsn)),
-                    // Whole keys are fetched: the next one is before all versions of this.
-                    Start::Behind(key, _) => Some((key, Lsn::MAX)),
-                };
-                self.memtable.before(place, FETCH, &mut self.fetched);
-            }
-        }
-        self.exhausted = self.fetched.is_empty();
-    }
-}
-
-impl VersionCursor for MemoryCursor {
-    fn advance(&mut self) -> Result<bool> {
-        self.begun = true;
-        if self.fetched.is_empty() && !self.exhausted {
-            self.fetch();
-        }
-        match self.fetched.pop_front() {
-            Some(version) if self.range.holds(version.key()) => {
-                self.current = Some(version);
-                Ok(true)
-            }
-            _ => {
-                self.fetched.clear();
-                self.exhausted = true;
-                Ok(false)
-            }
-        }
-    }
-
-    fn version(&self) -> VersionRef<'_> {
-        match &self.current {
-            Some(version) => VersionRef {
-                key: version.key(),
-                lsn: version.lsn(),
-                value: version.value(),
-            },
-            None => VersionRef::NOTHING,
-        }
-    }
-
-    fn seek(&mut self, key: &[u8]) -> Result<()> {
-        self.range.seek(key);
-        self.fetched.clear();
-        self.current = None;
-        self.exhausted = false;
-        Ok(())
+        let found = self.versions.upper_bound::<dyn Placed + '_>(end);
+        found.map(MemoryVersion)
     }
 }
 
@@ -454,7 +417,13 @@ mod tests {
     use quickcheck::quickcheck;
 
     use super::*;
-    use crate::{codec::Codec, lsm::tests::space, store::KeyRange, vfs_memory::MemoryVfs};
+    use crate::{
+        codec::Codec,
+        cursor::VersionCursor,
+        lsm::{memory_cursor::MemoryCursor, range::Range, tests::space},
+        store::{Direction, KeyRange},
+        vfs_memory::MemoryVfs,
+    };
 
     quickcheck! {
         /// Keys around the length of a head, of few different bytes, so that heads are often alike.
@@ -473,11 +442,123 @@ mod tests {
         }
     }
 
+    fn memtable() -> Arc<Memtable> {
+        Arc::new(Memtable::new(&space(&MemoryVfs::new(), Codec::None)))
+    }
+
+    /// Who holds the buffer that the versions of the first batch share.
+    fn holders(memtable: &Memtable) -> usize {
+        let first = memtable.versions.front().unwrap();
+        Arc::strong_count(&first.key().buffer)
+    }
+
+    /// Readers of a batch do not meet at a count of who reads it.
+    #[test]
+    fn small_versions_are_read_without_counting_readers() {
+        let memtable = memtable();
+        let keys: Vec<[u8; 2]> = (0..100_u8).map(|number| [7, number]).collect();
+        let entries: Vec<_> = keys
+            .iter()
+            .map(|key| TreeEntry {
+                key,
+                value: Some(&[1; 100]),
+            })
+            .collect();
+        memtable.apply(&entries, Lsn(1));
+        assert_eq!(holders(&memtable), 100);
+        let found = memtable.find(&[7, 50], Lsn(9)).unwrap();
+        let range = Range::new(KeyRange::all(), Direction::Forward);
+        let mut cursor = MemoryCursor::new(&memtable, range);
+        assert!(cursor.advance().unwrap());
+        assert_eq!(holders(&memtable), 100);
+        assert_eq!(found.value(), Some(&[1; 100][..]));
+        assert_eq!(cursor.version().value, found.value());
+    }
+
+    #[test]
+    fn nothing_is_a_key_and_a_value() {
+        let memtable = memtable();
+        let (put, deletion) = (Some(&[][..]), None);
+        memtable.apply(
+            &[TreeEntry {
+                key: &[],
+                value: put,
+            }],
+            Lsn(1),
+        );
+        memtable.apply(
+            &[TreeEntry {
+                key: &[],
+                value: deletion,
+            }],
+            Lsn(2),
+        );
+        assert_eq!(memtable.find(&[], Lsn(1)).unwrap().value(), put);
+        assert_eq!(memtable.find(&[], Lsn(2)).unwrap().value(), None);
+        let range = Range::new(KeyRange::all(), Direction::Forward);
+        let mut cursor = MemoryCursor::new(&memtable, range);
+        assert_eq!(cursor.next_version().unwrap().unwrap().value, None);
+        assert_eq!(cursor.next_version().unwrap().unwrap().value, put);
+        assert!(cursor.next_version().unwrap().is_none());
+    }
+
+    /// Small and large versions, keys with many of them, more than are fetched at once.
+    #[test]
+    fn cursors_show_what_a_sorted_list_does() {
+        let mut random = fastrand::Rng::with_seed(5);
+        for round in 0..20_u64 {
+            let memtable = memtable();
+            let keys = 1 + random.u64(..400);
+            let mut listed: Vec<(Vec<u8>, u64, Option<Vec<u8>>)> = Vec::new();
+            for lsn in 1..=random.u64(1..2500) {
+                let key = match random.u8(..4) {
+                    0 => b"popular".to_vec(),
+                    _ => random.u64(..keys).to_be_bytes().to_vec(),
+                };
+                let len = [0, 9, 300, 1500][random.usize(..4)];
+                let value = (random.u8(..5) > 0).then(|| vec![lsn as u8; len]);
+                let entry = TreeEntry {
+                    key: &key,
+                    value: value.as_deref(),
+                };
+                memtable.apply(&[entry], Lsn(lsn));
+                listed.push((key, lsn, value));
+            }
+            for direction in [Direction::Forward, Direction::Backward] {
+                listed.sort_by(|a, b| {
+                    let keys = match direction {
+                        Direction::Forward => a.0.cmp(&b.0),
+                        Direction::Backward => b.0.cmp(&a.0),
+                    };
+                    keys.then(b.1.cmp(&a.1))
+                });
+                let range = Range::new(KeyRange::all(), direction);
+                let mut cursor = MemoryCursor::new(&memtable, range);
+                let mut from = 0;
+                for _ in 0..3 {
+                    for (key, lsn, value) in &listed[from..] {
+                        let found = cursor.next_version().unwrap().unwrap();
+                        let expected = VersionRef {
+                            key,
+                            lsn: Lsn(*lsn),
+                            value: value.as_deref(),
+                        };
+                        assert_eq!(found, expected, "round {round}");
+                    }
+                    assert!(cursor.next_version().unwrap().is_none());
+                    let sought = listed[random.usize(..listed.len())].0.clone();
+                    cursor.seek(&sought).unwrap();
+                    from = listed.iter().position(|(key, ..)| *key == sought).unwrap();
+                }
+            }
+        }
+    }
+
     /// Small, because an interpreter that looks for undefined behaviour runs it too.
     #[test]
     fn readers_see_whole_versions_while_others_arrive() {
         const KEYS: u8 = 12;
-        let memtable = Arc::new(Memtable::new(&space(&MemoryVfs::new(), Codec::None)));
+        let memtable = memtable();
         let write = |lsn: u64| {
             for key in 0..KEYS {
                 let value = [lsn as u8; 9];

@@ -11,12 +11,12 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
+    block_reader::Access,
     outputs::Outputs,
     range::Range,
-    run::{Run, Tables},
+    run::{ListedTable, Run, Tables},
     space::{TableCounters, TableSpace},
     table::Table,
-    table_cursor::Access,
 };
 use crate::{
     cursor::{MergeCursor, VersionCollector, VersionCursor},
@@ -109,7 +109,7 @@ impl Merge {
     /// it is too little: first keys of tables, the only ones known without reading.
     fn bounds(&self) -> Vec<Vec<u8>> {
         let tables = self.sources.iter().filter_map(Run::tables);
-        let mut tables: Vec<&Arc<Table>> = tables.flat_map(|tables| tables.as_slice()).collect();
+        let mut tables: Vec<&ListedTable> = tables.flat_map(|tables| tables.as_slice()).collect();
         tables.sort_by(|a, b| a.properties().first_key.cmp(&b.properties().first_key));
         let total: u64 = tables.iter().map(|table| table.len()).sum();
         let options = &self.space.options;

@@ -22,23 +22,32 @@
 //! The format is described in `docs/formats/tables.md`.
 
 mod block;
+mod block_reader;
 mod cache;
 mod compaction;
+mod current;
+mod debt;
 mod filter;
 mod format;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod ground;
 mod hash;
+mod heads;
+mod ingest;
+mod memory_cursor;
 mod memtable;
 mod merge;
 mod outputs;
+mod partitions;
+mod place;
 mod range;
 mod run;
 mod settled;
 mod space;
 mod table;
 mod table_cursor;
+mod tables_cursor;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -48,6 +57,7 @@ mod writer;
 pub use self::space::{TableReads, TableStatistics};
 pub(crate) use self::{
     compaction::Compacted,
+    debt::{Excess, Measure},
     run::RunCursor,
     space::{TableOptions, TableSpace},
     table::TableRecord,

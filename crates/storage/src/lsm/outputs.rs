@@ -6,18 +6,19 @@ use super::{space::TableSpace, table::Table, writer::TableWriter};
 use crate::{cursor::VersionRef, error::Result};
 
 /// Tables being written for a level, one after the other. Dropping it gives them up.
-pub(super) struct Outputs<'a> {
-    space: &'a Arc<TableSpace>,
+#[derive(Debug)]
+pub(super) struct Outputs {
+    space: Arc<TableSpace>,
     level: usize,
     tables: Vec<Arc<Table>>,
     writer: Option<TableWriter>,
 }
 
-impl<'a> Outputs<'a> {
+impl Outputs {
     /// No table yet.
-    pub(super) fn new(space: &'a Arc<TableSpace>, level: usize) -> Outputs<'a> {
+    pub(super) fn new(space: &Arc<TableSpace>, level: usize) -> Outputs {
         Outputs {
-            space,
+            space: Arc::clone(space),
             level,
             tables: Vec::new(),
             writer: None,
@@ -38,7 +39,7 @@ impl<'a> Outputs<'a> {
         }
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            none => none.insert(TableWriter::create(self.space, self.level)?),
+            none => none.insert(TableWriter::create(&self.space, self.level)?),
         };
         writer.add(version)
     }
@@ -63,7 +64,7 @@ impl<'a> Outputs<'a> {
     }
 }
 
-impl Drop for Outputs<'_> {
+impl Drop for Outputs {
     fn drop(&mut self) {
         self.tables.iter().for_each(|table| table.retire());
     }

@@ -1,6 +1,6 @@
 //! The range and direction of a cursor over versions, and where it begins.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use crate::{
     lsn::Lsn,
@@ -18,11 +18,12 @@ pub(super) enum Start<'a> {
     Behind(&'a [u8], Lsn),
 }
 
-/// A range of keys, walked in a direction.
+/// A range of keys, walked in a direction. Cheap to clone: every part of a tree is walked by a cursor
+/// of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Range {
     pub(super) direction: Direction,
-    keys: KeyRange,
+    keys: Arc<KeyRange>,
     /// Where a seek has moved the beginning.
     sought: Option<Vec<u8>>,
 }
@@ -31,7 +32,7 @@ impl Range {
     pub(super) fn new(keys: KeyRange, direction: Direction) -> Range {
         Range {
             direction,
-            keys,
+            keys: Arc::new(keys),
             sought: None,
         }
     }

@@ -1,11 +1,11 @@
 //! For the hybrid tree: the runs that may leave the front for good.
 
 use super::{
+    block_reader::Access,
     compaction::{FRONT_TRIGGER, settled_front},
     range::Range,
-    run::{Run, RunContent, RunCursor, Tables},
+    run::{ListedTable, Run, RunCursor, Tables},
     space::TableCounters,
-    table_cursor::Access,
     tree::LsmTree,
     version::Version,
 };
@@ -19,23 +19,19 @@ pub(crate) struct SettledRuns {
     newest: Lsn,
 }
 
+fn listed(run: &Run) -> &[ListedTable] {
+    run.tables().map(Tables::as_slice).unwrap_or_default()
+}
+
 /// The newest commit in a run of tables.
 fn newest_of(run: &Run) -> Lsn {
-    if run.staged != Lsn::ZERO {
-        return run.staged;
-    }
-    let tables = run.tables().map(Tables::as_slice).unwrap_or_default();
-    let newest = tables.iter().map(|table| table.properties().newest);
+    let newest = listed(run).iter().map(ListedTable::newest);
     newest.max().unwrap_or_default()
 }
 
 /// The oldest commit in a run of tables.
 fn oldest_of(run: &Run) -> Lsn {
-    if run.staged != Lsn::ZERO {
-        return run.staged;
-    }
-    let tables = run.tables().map(Tables::as_slice).unwrap_or_default();
-    let oldest = tables.iter().map(|table| table.properties().oldest);
+    let oldest = listed(run).iter().map(ListedTable::oldest);
     oldest.min().unwrap_or(Lsn::MAX)
 }
 
@@ -49,7 +45,10 @@ fn is_clean_cut(all: &[Run], from: usize, is_newest: bool) -> bool {
     };
     match staying.iter().map(oldest_of).min() {
         Some(oldest) => oldest > newest,
-        None => is_newest || going.iter().all(|run| run.staged != newest),
+        None => {
+            let mut going = going.iter().flat_map(listed);
+            is_newest || going.all(|table| table.staged() != newest)
+        }
     }
 }
 
@@ -59,7 +58,7 @@ impl SettledRuns {
             .levels
             .iter()
             .filter(|level| !level.as_slice().is_empty());
-        let levels = levels.map(|level| Run::plain(RunContent::Tables(level.clone())));
+        let levels = levels.map(|level| Run::Tables(level.clone()));
         let settled = settled_front(version);
         let all: Vec<Run> = settled.iter().cloned().chain(levels).collect();
         let too_new = all.iter().rposition(|run| newest_of(run) > watermark);
@@ -105,7 +104,7 @@ impl LsmTree {
                 .retain(|run| !run.tables().is_some_and(is_gone));
             for level in &mut version.levels {
                 if is_gone(level) {
-                    *level = Tables::new(Vec::new());
+                    *level = Tables::none();
                 }
             }
         });

@@ -36,6 +36,10 @@ pub(crate) struct TableOptions {
     pub(crate) table_bytes: u64,
     /// Bytes of tables that level 1 should not exceed; every next level may have ten times more.
     pub(crate) level_bytes: u64,
+    /// Bytes that compactions have yet to write for a tree ([`super::debt`]) from which on its writers
+    /// are slowed down, and at which they wait.
+    pub(crate) debt_soft_bytes: u64,
+    pub(crate) debt_hard_bytes: u64,
     /// The codec of the deepest levels. Young levels, which are rewritten soon, have a fast one.
     pub(crate) codec: Codec,
     /// Bytes of a data block.
@@ -99,6 +103,10 @@ pub struct TableStatistics {
     pub compaction_read_bytes: u64,
     /// Bytes of tables written by merges.
     pub compaction_written_bytes: u64,
+    /// Bytes that merges have yet to write, about, until no level holds more than it should.
+    pub compaction_debt_bytes: u64,
+    /// The most runs in front of the levels of any keyspace.
+    pub front_runs: usize,
     /// Point reads that a filter has spared a look into a table.
     pub filtered: u64,
     /// Blocks found in the block cache.
@@ -144,8 +152,8 @@ pub(crate) struct TableSpace {
     trash: Arc<Mutex<Vec<PathBuf>>>,
     /// How often compactions have changed which tables there are.
     changes: AtomicU64,
-    /// The most runs in front of any tree, beyond those that trigger a compaction.
-    front_debt: AtomicUsize,
+    /// Whether there may be trees whose compactions have fallen behind.
+    has_debtors: AtomicBool,
     /// Whether the directory is known to exist.
     has_dir: Mutex<bool>,
     /// Set when the store closes: background work on tables ends early.
@@ -171,7 +179,7 @@ impl TableSpace {
             next_number: AtomicU64::new(1),
             trash: Arc::default(),
             changes: AtomicU64::new(0),
-            front_debt: AtomicUsize::new(0),
+            has_debtors: AtomicBool::new(false),
             has_dir: Mutex::new(false),
             closing: AtomicBool::new(false),
         }
@@ -291,19 +299,24 @@ impl TableSpace {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The most runs in front of any tree, beyond those that trigger a compaction, as it was
-    /// stated last.
+    /// Whether there may be trees whose compactions have fallen behind, beyond a soft limit of
+    /// their debt.
     #[inline]
-    pub(crate) fn front_debt(&self) -> usize {
-        self.front_debt.load(Ordering::Relaxed)
+    pub(crate) fn has_debtors(&self) -> bool {
+        self.has_debtors.load(Ordering::Relaxed)
     }
 
-    /// States the most runs in front of any tree.
-    pub(crate) fn set_front_debt(&self, runs: usize) {
-        self.front_debt.store(runs, Ordering::Relaxed);
+    /// Says that there is such a tree.
+    pub(super) fn note_debtor(&self) {
+        self.has_debtors.store(true, Ordering::Relaxed);
     }
 
-    /// Counters so far; which tables there are is for the trees to say.
+    /// Says whether there are such trees.
+    pub(crate) fn set_debtors(&self, any: bool) {
+        self.has_debtors.store(any, Ordering::Relaxed);
+    }
+
+    /// Counters so far; which tables there are, and what they owe, is for the trees to say.
     pub(crate) fn statistics(&self) -> TableStatistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
@@ -319,6 +332,8 @@ impl TableSpace {
             moves: read(&counters.moves),
             compaction_read_bytes: read(&counters.compaction_read_bytes),
             compaction_written_bytes: read(&counters.compaction_written_bytes),
+            compaction_debt_bytes: 0,
+            front_runs: 0,
             filtered: cache.filtered,
             cache_hits: cache.hits,
             cache_misses: cache.misses,

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    ops::Range,
+    ops::{Deref, Range},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,17 +13,20 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    block::{Block, Malformed},
-    cache::BlockCache,
+    block::{Block, Malformed, Payload},
+    cache::{BlockCache, Loan},
     filter,
     format::{
         self, FOOTER, FORMAT_VERSION, Footer, FooterError, Handle, Properties, TableIdentity,
     },
+    hash::Sought,
+    partitions::{Keepable, Partitions},
     space::{TableReads, TableSpace},
 };
 use crate::{
     error::{Error, Result},
     lsn::Lsn,
+    shared,
     vfs::{OpenMode, VfsFile},
 };
 
@@ -36,17 +39,19 @@ pub(crate) struct TableRecord {
     pub(crate) salt: u64,
     /// Its length in bytes.
     pub(crate) len: u64,
+    /// The commit that made its versions visible, where they were staged; zero for others.
+    pub(crate) staged: Lsn,
 }
 
-/// A table. Its top index and its properties are in memory; filters, index partitions and data
-/// go through the block cache.
+/// A table. Its top index and its properties are in memory, and so are filters and index partitions
+/// as far as there is room; what else there is goes through the block cache.
 pub(crate) struct Table {
     pub(super) space: Arc<TableSpace>,
     identity: TableIdentity,
     path: PathBuf,
     file: Arc<dyn VfsFile>,
     len: u64,
-    top: Arc<Block>,
+    partitions: Partitions,
     properties: Properties,
     /// Whether no version lists it any more.
     obsolete: AtomicBool,
@@ -64,6 +69,9 @@ impl fmt::Debug for Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
+        for block in self.partitions.kept() {
+            self.space.cache.note_released(block);
+        }
         if *self.obsolete.get_mut() {
             self.trash.lock().push(std::mem::take(&mut self.path));
         }
@@ -86,27 +94,22 @@ impl TableVersion {
     }
 }
 
-/// The handles in an entry of the top index.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Partition {
-    pub(super) index: Handle,
-    pub(super) filter: Handle,
+/// A block that its table keeps, or its reader.
+#[derive(Debug)]
+enum HeldBlock<'a> {
+    Table(&'a Block),
+    Reader(Arc<Block>),
 }
 
-impl Partition {
-    pub(super) fn encode(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(24);
-        self.index.encode(&mut bytes);
-        self.filter.encode(&mut bytes);
-        bytes
-    }
+impl Deref for HeldBlock<'_> {
+    type Target = Block;
 
-    pub(super) fn decode(mut bytes: &[u8]) -> Option<Partition> {
-        let partition = Partition {
-            index: Handle::decode(&mut bytes)?,
-            filter: Handle::decode(&mut bytes)?,
-        };
-        bytes.is_empty().then_some(partition)
+    #[inline]
+    fn deref(&self) -> &Block {
+        match self {
+            HeldBlock::Table(block) => block,
+            HeldBlock::Reader(block) => block,
+        }
     }
 }
 
@@ -163,9 +166,10 @@ impl Table {
         }
         let read = |handle: Handle| read_block(&*file, &path, footer_at, identity, handle);
         let top_at = footer.top.offset;
-        let top = Block::entries(read(footer.top)?)
+        let partitions = Block::entries(read(footer.top)?)
+            .and_then(Partitions::read)
             .map_err(|Malformed(reason)| Error::corrupt(&path, top_at, reason))?;
-        let properties = Properties::decode(&read(footer.properties)?)
+        let properties = Properties::decode(read(footer.properties)?.bytes())
             .map_err(|reason| Error::corrupt(&path, footer.properties.offset, reason))?;
         Ok(Table {
             space: Arc::clone(space),
@@ -174,18 +178,20 @@ impl Table {
             path,
             file,
             len,
-            top: Arc::new(top),
+            partitions,
             properties,
             obsolete: AtomicBool::new(false),
         })
     }
 
-    /// How a manifest lists the table.
-    pub(super) fn record(&self) -> TableRecord {
+    /// How a manifest lists the table, whose versions commit `staged` has made visible, if it is
+    /// not zero.
+    pub(super) fn record(&self, staged: Lsn) -> TableRecord {
         TableRecord {
             number: self.identity.number,
             salt: self.identity.salt,
             len: self.len,
+            staged,
         }
     }
 
@@ -209,21 +215,15 @@ impl Table {
         &self.properties
     }
 
-    /// The top index.
-    pub(super) fn top(&self) -> &Arc<Block> {
-        &self.top
+    /// Its parts.
+    pub(super) fn partitions(&self) -> &Partitions {
+        &self.partitions
     }
 
     /// Says that no version lists the table any more: when its last reader and the durable
     /// checkpoint let go of it, its file goes.
     pub(super) fn retire(&self) {
         self.obsolete.store(true, Ordering::Release);
-    }
-
-    /// Whether `key` is between the first and the last.
-    #[inline]
-    pub(super) fn spans(&self, key: &[u8]) -> bool {
-        self.properties.first_key.as_slice() <= key && key <= self.properties.last_key.as_slice()
     }
 
     /// An error for damage in the block at `handle`.
@@ -235,39 +235,80 @@ impl Table {
     fn cached(
         &self,
         handle: Handle,
-        parse: impl FnOnce(Vec<u8>) -> Result<Block, Malformed>,
+        parse: impl FnOnce(Payload) -> Result<Block, Malformed>,
     ) -> Result<Arc<Block>> {
         let cache: &BlockCache = &self.space.cache;
         let key = (self.identity.number, handle.offset);
         if let Some(block) = cache.get(key) {
             return Ok(block);
         }
-        let bytes = self.read(handle)?;
-        let block = parse(bytes).map_err(|Malformed(reason)| self.damaged(handle, reason))?;
+        let payload = self.read(handle)?;
+        let block = parse(payload).map_err(|Malformed(reason)| self.damaged(handle, reason))?;
         let block = Arc::new(block);
         cache.insert(key, &block);
         Ok(block)
     }
 
+    /// A block of versions, from its payload.
+    pub(super) fn parse(&self, handle: Handle, payload: Payload) -> Result<Arc<Block>> {
+        let block = Block::entries(payload);
+        block
+            .map(Arc::new)
+            .map_err(|Malformed(reason)| self.damaged(handle, reason))
+    }
+
+    /// A block that the cache holds.
+    pub(super) fn cached_block(&self, handle: Handle) -> Option<Arc<Block>> {
+        self.space.cache.get((self.identity.number, handle.offset))
+    }
+
+    /// As [`Table::parse`], of a part of something larger. The block is cached, for which others may
+    /// have to leave or not.
+    pub(super) fn offer(
+        &self,
+        handle: Handle,
+        payload: Payload,
+        may_evict: bool,
+    ) -> Result<Arc<Block>> {
+        let cache = &self.space.cache;
+        let key = (self.identity.number, handle.offset);
+        if !may_evict && !cache.has_room(key, payload.bytes().len()) {
+            return self.parse(handle, payload);
+        }
+        let block = self.parse(handle, payload.alone())?;
+        cache.insert(key, &block);
+        Ok(block)
+    }
+
+    /// Memory for what is read ahead, if there is any.
+    pub(super) fn lend(&self, bytes: usize) -> Option<Loan> {
+        BlockCache::lend(&self.space.cache, bytes)
+    }
+
     /// Reads a block from the file.
-    pub(super) fn read(&self, handle: Handle) -> Result<Vec<u8>> {
+    pub(super) fn read(&self, handle: Handle) -> Result<Payload> {
         let end = self.len - FOOTER as u64;
         read_block(&*self.file, &self.path, end, self.identity, handle)
     }
 
     /// Reads bytes that are not one block, up to the footer; for [`Table::open_block`].
-    pub(super) fn read_ahead(&self, offset: u64, wanted: usize) -> Result<Vec<u8>> {
+    pub(super) fn read_ahead(&self, offset: u64, wanted: usize) -> Result<Arc<[u8]>> {
         let left = (self.len - FOOTER as u64).saturating_sub(offset);
-        let mut bytes = vec![0; left.min(wanted as u64) as usize];
+        let mut bytes = shared::zeroed(left.min(wanted as u64) as usize);
         self.file
-            .read_exact_at(&mut bytes, offset)
+            .read_exact_at(Arc::make_mut(&mut bytes), offset)
             .map_err(|error| read_error(&self.path, offset, error))?;
         Ok(bytes)
     }
 
-    /// The payload of a block whose bytes have been read.
-    pub(super) fn open_block(&self, handle: Handle, bytes: &[u8]) -> Result<Vec<u8>> {
-        format::open_block(self.identity, handle.offset, bytes.to_vec())
+    /// The payload of a block that lies in a part of what has been read.
+    pub(super) fn open_block(
+        &self,
+        handle: Handle,
+        bytes: &Arc<[u8]>,
+        range: Range<usize>,
+    ) -> Result<Payload> {
+        format::open_block(self.identity, handle.offset, bytes, range)
             .map_err(|reason| Error::corrupt(&self.path, handle.offset, reason))
     }
 
@@ -277,41 +318,68 @@ impl Table {
         self.cached(handle, Block::entries)
     }
 
-    /// A filter, through the cache.
-    #[inline]
-    pub(super) fn filter(&self, handle: Handle) -> Result<Arc<Block>> {
-        self.cached(handle, |bytes| Ok(Block::filter(bytes)))
+    /// An index partition, for a cursor.
+    pub(super) fn index(&self, index: &Keepable) -> Result<Arc<Block>> {
+        match index.kept.get() {
+            Some(kept) => Ok(Arc::clone(kept)),
+            None => self.block(index.handle),
+        }
     }
 
-    /// The newest version of `key` at or below `at`.
+    /// A block that is kept from now on, if there is room.
+    #[inline]
+    fn kept<'a>(
+        &'a self,
+        block: &'a Keepable,
+        parse: impl FnOnce(Payload) -> Result<Block, Malformed>,
+    ) -> Result<HeldBlock<'a>> {
+        match block.kept.get() {
+            Some(kept) => Ok(HeldBlock::Table(kept)),
+            None => self.keep(block, parse).map(HeldBlock::Reader),
+        }
+    }
+
+    fn keep(
+        &self,
+        block: &Keepable,
+        parse: impl FnOnce(Payload) -> Result<Block, Malformed>,
+    ) -> Result<Arc<Block>> {
+        let found = self.cached(block.handle, parse)?;
+        let key = (self.identity.number, block.handle.offset);
+        if self.space.cache.may_keep(key, &found) && block.kept.set(Arc::clone(&found)).is_err() {
+            // Somebody else was faster.
+            self.space.cache.note_released(&found);
+        }
+        Ok(found)
+    }
+
+    /// The newest version of a key at or below `at`.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Io`].
-    pub(super) fn find(&self, key: &[u8], at: Lsn) -> Result<Option<TableVersion>> {
+    pub(super) fn find(&self, sought: Sought<'_>, at: Lsn) -> Result<Option<TableVersion>> {
+        let Sought { key, hash } = sought;
         let place = |handle: Handle| move |Malformed(reason)| (handle, reason);
         let damaged = |(handle, reason): (Handle, &str)| self.damaged(handle, reason);
         let nowhere = Handle::default();
-        let top = &self.top;
-        let found = top.find(key, at).map_err(place(nowhere)).map_err(damaged)?;
-        let Some(partition) = found.and_then(|found| found.value) else {
+        let number = self.partitions.reaching(key, at);
+        let number = number.map_err(place(nowhere)).map_err(damaged)?;
+        let Some(partition) = self.partitions.get(number) else {
             return Ok(None);
         };
-        let partition = Partition::decode(top.slice(&partition));
-        let partition =
-            partition.ok_or_else(|| self.damaged(nowhere, "an entry of the top index is none"))?;
-        let filter = self.filter(partition.filter)?;
-        match filter::may_contain(self.properties.filter_kind, filter.bytes(), key) {
+        let filter = self.kept(&partition.filter, |payload| Ok(Block::filter(payload)))?;
+        match filter::may_contain(self.properties.filter_kind, filter.bytes(), hash) {
             Some(true) => {}
             Some(false) => {
-                let key = (self.identity.number, partition.filter.offset);
-                self.space.cache.note_filtered(key);
+                self.space.cache.note_filtered();
                 return Ok(None);
             }
-            None => return Err(self.damaged(partition.filter, "a filter is none")),
+            None => return Err(self.damaged(partition.filter.handle, "a filter is none")),
         }
-        let index = self.block(partition.index)?;
+        let index = self.kept(&partition.index, Block::entries)?;
+        let index_at = partition.index.handle;
         let found = index.find(key, at);
-        let found = found.map_err(place(partition.index)).map_err(damaged)?;
+        let found = found.map_err(place(index_at)).map_err(damaged)?;
         let Some(mut handle) = found
             .as_ref()
             .and_then(|found| found.value.as_ref())
@@ -320,7 +388,7 @@ impl Table {
             return Ok(None);
         };
         let handle = Handle::decode(&mut handle)
-            .ok_or_else(|| self.damaged(partition.index, "an index entry is none"))?;
+            .ok_or_else(|| self.damaged(index_at, "an index entry is none"))?;
         let block = self.block(handle)?;
         let found = block
             .find(key, at)
@@ -351,7 +419,7 @@ fn read_block(
     end: u64,
     identity: TableIdentity,
     handle: Handle,
-) -> Result<Vec<u8>> {
+) -> Result<Payload> {
     let fits = handle
         .offset
         .checked_add(handle.len)
@@ -361,9 +429,9 @@ fn read_block(
         let reason = "a block runs over the table's end";
         return Err(Error::corrupt(path, handle.offset, reason));
     };
-    let mut bytes = vec![0; len];
-    file.read_exact_at(&mut bytes, handle.offset)
+    let mut bytes = shared::zeroed(len);
+    file.read_exact_at(Arc::make_mut(&mut bytes), handle.offset)
         .map_err(|error| read_error(path, handle.offset, error))?;
-    format::open_block(identity, handle.offset, bytes)
+    format::open_block(identity, handle.offset, &bytes, 0..len)
         .map_err(|reason| Error::corrupt(path, handle.offset, reason))
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    block::{Block, BlockCursor, Malformed},
+    block::{BlockCursor, Malformed},
+    block_reader::BlockReader,
     format::Handle,
-    table::{Partition, Table},
+    table::Table,
 };
 use crate::{
     cursor::VersionRef,
@@ -13,48 +14,35 @@ use crate::{
     lsn::Lsn,
 };
 
-/// Bytes that a streaming cursor reads at once.
-const READ_AHEAD: usize = 256 << 10;
-
-/// How a cursor reads blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Through the block cache.
-    Cached,
-    /// Past it, many at once: for work that reads whole tables once.
-    Streaming,
-}
-
-/// A part of the file that has been read ahead.
-#[derive(Debug, Default)]
-struct Window {
-    start: u64,
-    bytes: Vec<u8>,
-}
-
 /// Walks the versions of a table in their order or in reverse.
 #[derive(Debug)]
 pub(super) struct TableCursor {
     table: Arc<Table>,
-    access: Access,
-    window: Window,
-    top: BlockCursor,
+    reader: BlockReader,
+    /// The number of the partition that `index` is on.
+    partition: usize,
     /// On the partition and the block that `data` is from.
     index: Option<BlockCursor>,
     data: Option<BlockCursor>,
 }
 
 impl TableCursor {
-    /// On no version yet.
-    pub(super) fn new(table: &Arc<Table>, access: Access) -> TableCursor {
+    /// On no version yet. Blocks come from `reader`.
+    pub(super) fn new(table: &Arc<Table>, reader: BlockReader) -> TableCursor {
         TableCursor {
-            top: BlockCursor::new(Arc::clone(table.top())),
             table: Arc::clone(table),
-            access,
-            window: Window::default(),
+            reader,
+            partition: 0,
             index: None,
             data: None,
         }
+    }
+
+    /// Its reader, for the next table on the way.
+    pub(super) fn into_reader(self) -> BlockReader {
+        let mut reader = self.reader;
+        reader.leave_table();
+        reader
     }
 
     /// The version that the cursor is on; `None` beyond the ends.
@@ -70,8 +58,9 @@ impl TableCursor {
 
     /// Goes to the first version at or after (`key`, `lsn`).
     pub(super) fn seek(&mut self, key: &[u8], lsn: Lsn) -> Result<()> {
-        self.on_top(|top| top.seek(key, lsn))?;
-        if !self.enter_partition(|index| index.seek(key, lsn))? {
+        let partition = self.table.partitions().reaching(key, lsn);
+        let partition = partition.map_err(|error| damaged(&self.table, error))?;
+        if !self.enter_partition(Some(partition), |index| index.seek(key, lsn))? {
             return Ok(());
         }
         self.enter_block(|data| data.seek(key, lsn))?;
@@ -91,8 +80,7 @@ impl TableCursor {
 
     /// Goes to the first version.
     pub(super) fn first(&mut self) -> Result<()> {
-        self.on_top(BlockCursor::first)?;
-        if self.enter_partition(BlockCursor::first)? {
+        if self.enter_partition(Some(0), BlockCursor::first)? {
             self.enter_block(BlockCursor::first)?;
         }
         Ok(())
@@ -100,8 +88,8 @@ impl TableCursor {
 
     /// Goes to the last version.
     pub(super) fn last(&mut self) -> Result<()> {
-        self.on_top(BlockCursor::last)?;
-        if self.enter_partition(BlockCursor::last)? {
+        let last = self.table.partitions().len().checked_sub(1);
+        if self.enter_partition(last, BlockCursor::last)? {
             self.enter_block(BlockCursor::last)?;
         }
         Ok(())
@@ -131,9 +119,8 @@ impl TableCursor {
         if index.previous().map_err(|error| damaged(table, error))? {
             return self.enter_block(BlockCursor::last);
         }
-        if self.top.previous().map_err(|error| damaged(table, error))?
-            && self.enter_partition(BlockCursor::last)?
-        {
+        let before = self.partition.checked_sub(1);
+        if self.enter_partition(before, BlockCursor::last)? {
             return self.enter_block(BlockCursor::last);
         }
         self.data = None;
@@ -158,35 +145,29 @@ impl TableCursor {
         if index.next().map_err(|error| damaged(table, error))? {
             return self.enter_block(BlockCursor::first);
         }
-        if self.top.next().map_err(|error| damaged(table, error))?
-            && self.enter_partition(BlockCursor::first)?
-        {
+        let next = self.partition + 1;
+        if self.enter_partition(Some(next), BlockCursor::first)? {
             return self.enter_block(BlockCursor::first);
         }
         self.data = None;
         Ok(())
     }
 
-    fn on_top(
-        &mut self,
-        place: impl FnOnce(&mut BlockCursor) -> Result<(), Malformed>,
-    ) -> Result<()> {
-        place(&mut self.top).map_err(|error| damaged(&self.table, error))
-    }
-
-    /// Opens the partition that the top index is on; false where it is on none.
+    /// Opens the partition of a number; false where there is none.
     fn enter_partition(
         &mut self,
+        number: Option<usize>,
         place: impl FnOnce(&mut BlockCursor) -> Result<(), Malformed>,
     ) -> Result<bool> {
-        let entry = self.top.is_valid().then(|| self.top.value()).flatten();
-        let Some(entry) = entry else {
+        let table = &self.table;
+        let found = number.and_then(|number| Some((number, table.partitions().get(number)?)));
+        let Some((number, partition)) = found else {
             self.data = None;
             return Ok(false);
         };
-        let partition = Partition::decode(entry)
-            .ok_or_else(|| damaged(&self.table, Malformed("an entry of the top index is none")))?;
-        let block = self.table.block(partition.index)?;
+        let handle = partition.index.handle;
+        let block = table.index(&partition.index)?;
+        self.partition = number;
         let index = match &mut self.index {
             Some(index) => {
                 index.reset(block);
@@ -194,7 +175,7 @@ impl TableCursor {
             }
             none => none.insert(BlockCursor::new(block)),
         };
-        place(index).map_err(|Malformed(reason)| self.table.damaged(partition.index, reason))?;
+        place(index).map_err(|Malformed(reason)| table.damaged(handle, reason))?;
         if !index.is_valid() {
             self.data = None;
         }
@@ -213,10 +194,7 @@ impl TableCursor {
         };
         let handle = Handle::decode(&mut entry)
             .ok_or_else(|| damaged(&self.table, Malformed("an index entry is none")))?;
-        let block = match self.access {
-            Access::Cached => self.table.block(handle)?,
-            Access::Streaming => self.stream(handle)?,
-        };
+        let block = self.reader.read(&self.table, handle)?;
         let data = match &mut self.data {
             Some(data) => {
                 data.reset(block);
@@ -225,40 +203,6 @@ impl TableCursor {
             none => none.insert(BlockCursor::new(block)),
         };
         place(data).map_err(|Malformed(reason)| self.table.damaged(handle, reason))
-    }
-
-    /// Reads a block, and what follows it in the file.
-    fn stream(&mut self, handle: Handle) -> Result<Arc<Block>> {
-        let window = &mut self.window;
-        let len = usize::try_from(handle.len).unwrap_or(usize::MAX);
-        let within = |window: &Window| {
-            let skip = usize::try_from(handle.offset.checked_sub(window.start)?).ok()?;
-            Some(skip..skip.checked_add(len)?)
-        };
-        let have =
-            |window: &Window| within(window).is_some_and(|range| window.bytes.get(range).is_some());
-        if len > READ_AHEAD {
-            let bytes = self.table.read(handle)?;
-            return self.parse(handle, bytes);
-        }
-        if !have(window) {
-            window.bytes = self.table.read_ahead(handle.offset, READ_AHEAD)?;
-            window.start = handle.offset;
-        }
-        let bytes = within(window).and_then(|range| window.bytes.get(range));
-        let bytes = bytes.ok_or_else(|| {
-            self.table
-                .damaged(handle, "a block runs over the table's end")
-        })?;
-        let bytes = self.table.open_block(handle, bytes)?;
-        self.parse(handle, bytes)
-    }
-
-    fn parse(&self, handle: Handle, bytes: Vec<u8>) -> Result<Arc<Block>> {
-        let block = Block::entries(bytes);
-        block
-            .map(Arc::new)
-            .map_err(|Malformed(reason)| self.table.damaged(handle, reason))
     }
 }
 

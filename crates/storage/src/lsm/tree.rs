@@ -1,27 +1,27 @@
 //! The LSM tree's face: point reads, applying a batch, cursors, and the changes of its version.
 
 use std::sync::{
-    Arc, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use parking_lot::Mutex;
 
 use super::{
     compaction::Picker,
+    current::Current,
+    debt::{Debt, Ledger},
+    ingest::GrowingRun,
     memtable::Memtable,
-    range::Range,
-    run::{Run, RunContent, RunCursor, Tables},
+    run::{ListedTable, Run, RunCursor, Tables},
     space::{TableCounters, TableSpace},
     table::Table,
-    table_cursor::Access,
     version::{RunRecord, Version},
     writer::TableWriter,
 };
 use crate::{
     btree::TreeEntry,
-    cursor::{VersionCollector, VersionCursor},
+    cursor::VersionCollector,
     error::Result,
     lsn::Lsn,
     store::{Direction, KeyRange},
@@ -32,19 +32,24 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct LsmTree {
     pub(super) space: Arc<TableSpace>,
-    /// Readers lock a shard of their own for the time of a point read; cursors clone it.
-    current: ShardedLock<Arc<Version>>,
+    current: Current,
+    /// What is owed to compactions, and by writers for that.
+    pub(super) ledger: Ledger,
     /// Held by whoever replaces the version.
-    change: Mutex<Ownership>,
+    pub(super) change: Mutex<Ownership>,
     /// Held by whoever compacts.
     pub(super) picker: Mutex<Picker>,
     /// Whether older versions may lie below this tree: in another one, or yet to come.
     is_front: AtomicBool,
+    /// What has been ingested and is not part of the tree yet. Held by whoever ingests or seals.
+    pub(super) growing: Mutex<GrowingRun>,
+    /// Whether there is such a thing, for those who may not wait for the lock.
+    pub(super) is_growing: AtomicBool,
 }
 
 /// Whose the tables are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ownership {
+pub(super) enum Ownership {
     Own,
     /// Another tree has taken everything over. This one stays readable and changes no more.
     GivenAway,
@@ -101,10 +106,13 @@ impl LsmTree {
     fn with_version(space: &Arc<TableSpace>, version: Version) -> LsmTree {
         LsmTree {
             space: Arc::clone(space),
-            current: ShardedLock::new(Arc::new(version)),
+            ledger: Ledger::new(Debt::of(&version, &space.options)),
+            current: Current::new(version),
             change: Mutex::new(Ownership::Own),
             picker: Mutex::default(),
             is_front: AtomicBool::new(false),
+            growing: Mutex::default(),
+            is_growing: AtomicBool::new(false),
         }
     }
 
@@ -118,24 +126,10 @@ impl LsmTree {
         self.is_front.store(false, Ordering::Release);
     }
 
-    #[inline]
-    fn read(&self) -> ShardedLockReadGuard<'_, Arc<Version>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The version now.
     #[inline]
     pub(super) fn version(&self) -> Arc<Version> {
-        Arc::clone(&self.read())
-    }
-
-    /// Replaces the version; the change's lock is held.
-    fn set(&self, version: Version) {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *current, Arc::new(version));
-        drop(current);
-        // The last one to hold a memtable frees every node of it: without the lock.
-        drop(before);
+        self.current.get()
     }
 
     /// Changes the version, unless it is another tree's by now. Answers whether it has.
@@ -144,9 +138,14 @@ impl LsmTree {
         if *ownership == Ownership::GivenAway {
             return false;
         }
-        let mut version = Version::clone(&self.read());
+        let mut version = self.current.with(Version::clone);
         change(&mut version);
-        self.set(version);
+        let debt = Debt::of(&version, &self.space.options);
+        self.current.set(version);
+        self.ledger.set(debt);
+        if debt.excess(&self.space.options).is_some() {
+            self.space.note_debtor();
+        }
         true
     }
 
@@ -162,7 +161,13 @@ impl LsmTree {
         at: Lsn,
         read: F,
     ) -> Result<std::result::Result<R, F>> {
-        self.read().get(key, at, read)
+        let found = self
+            .current
+            .with_or_keep(|version| version.get_in_memory(key, at, read));
+        match found {
+            Ok(found) => Ok(Ok(found)),
+            Err((read, version)) => version.get_below(key, at, read),
+        }
     }
 
     /// Adds a version at `lsn` of each entry's key; one that is there already stays. The caller
@@ -170,7 +175,7 @@ impl LsmTree {
     pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn) {
         // Not under the lock: who replaces the version meanwhile would wait for a large batch, and
         // all readers would wait behind.
-        let active = Arc::clone(&self.read().active);
+        let active = self.current.with(|version| Arc::clone(&version.active));
         active.apply(entries, lsn);
     }
 
@@ -181,7 +186,7 @@ impl LsmTree {
 
     /// Whether there is no version of anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.read().is_empty()
+        self.current.with(Version::is_empty)
     }
 
     /// How large the tree is.
@@ -216,9 +221,7 @@ impl LsmTree {
             if !version.active.is_empty() {
                 let active = Arc::new(Memtable::new(&self.space));
                 let full = std::mem::replace(&mut version.active, active);
-                version
-                    .front
-                    .insert(0, Run::plain(RunContent::Memory(full)));
+                version.front.insert(0, Run::memory(full));
             }
         });
         FrozenVersion(self.version())
@@ -237,11 +240,11 @@ impl LsmTree {
     ) -> Result<WrittenVersion> {
         let version = Arc::make_mut(&mut frozen.0);
         for run in &mut version.front {
-            if let RunContent::Memory(memtable) = &run.content {
-                let table = self.write_memtable(memtable, run.staged, watermark)?;
-                let memtable = Arc::clone(memtable);
-                let tables = Tables::new(vec![Arc::clone(&table)]);
-                run.content = RunContent::Tables(tables.clone());
+            if let Run::Memory { memtable, staged } = run {
+                let (memtable, staged) = (Arc::clone(memtable), *staged);
+                let table = self.write_memtable(&memtable, staged, watermark)?;
+                let tables = Tables::new(vec![ListedTable::new(Arc::clone(&table), staged)]);
+                *run = Run::Tables(tables.clone());
                 if self.install_flushed(&memtable, tables) {
                     memtable.count_out();
                 } else {
@@ -258,8 +261,8 @@ impl LsmTree {
     fn install_flushed(&self, memtable: &Arc<Memtable>, tables: Tables) -> bool {
         self.change(|version| {
             for run in &mut version.front {
-                if matches!(&run.content, RunContent::Memory(one) if Arc::ptr_eq(one, memtable)) {
-                    run.content = RunContent::Tables(tables.clone());
+                if matches!(run, Run::Memory { memtable: one, .. } if Arc::ptr_eq(one, memtable)) {
+                    *run = Run::Tables(tables.clone());
                 }
             }
         })
@@ -271,8 +274,6 @@ impl LsmTree {
         staged: Lsn,
         watermark: Lsn,
     ) -> Result<Arc<Table>> {
-        let run = Run::plain(RunContent::Memory(Arc::clone(memtable)));
-        let mut cursor = run.cursor(Range::everything(), Access::Streaming);
         // Of a staged key only the newest version counts.
         let watermark = if staged == Lsn::ZERO {
             watermark
@@ -281,50 +282,19 @@ impl LsmTree {
         };
         let mut collector = VersionCollector::new(watermark);
         let mut writer = TableWriter::create(&self.space, 0)?;
-        while let Some(version) = cursor.next_version()? {
+        let mut next = memtable.first();
+        while let Some(found) = next {
+            let version = found.version();
             if collector.keeps(version, |_| false) {
                 writer.add(version)?;
             }
+            next = found.next();
         }
         let table = writer.finish()?;
         let counters = &self.space.counters;
         TableCounters::add(&counters.flushes, 1);
         TableCounters::add(&counters.flushed_bytes, table.len());
         Ok(table)
-    }
-
-    /// Takes over everything of a staging tree as the newest there is, visible with commit
-    /// `staged`. The caller holds the store's barrier alone.
-    pub(crate) fn attach(&self, from: &LsmTree, staged: Lsn) {
-        let source = {
-            let mut ownership = from.change.lock();
-            *ownership = Ownership::GivenAway;
-            from.version()
-        };
-        let mut runs = Vec::new();
-        let mut add = |content: RunContent| runs.push(Run { content, staged });
-        if !source.active.is_empty() {
-            add(RunContent::Memory(Arc::clone(&source.active)));
-        }
-        for run in &source.front {
-            add(run.content.clone());
-        }
-        for level in source
-            .levels
-            .iter()
-            .filter(|level| !level.as_slice().is_empty())
-        {
-            add(RunContent::Tables(level.clone()));
-        }
-        self.change(|version| {
-            if !version.active.is_empty() {
-                let active = Arc::new(Memtable::new(&self.space));
-                let full = std::mem::replace(&mut version.active, active);
-                runs.push(Run::plain(RunContent::Memory(full)));
-            }
-            runs.append(&mut version.front);
-            version.front = runs;
-        });
     }
 
     /// Says that no checkpoint will write the memtables out any more, as the tree's keyspace is
@@ -341,6 +311,7 @@ impl LsmTree {
 
     /// Gives all tables back. Nobody else may use the tree any more.
     pub(crate) fn destroy(&self) {
+        drop(std::mem::take(&mut *self.growing.lock()));
         let mut ownership = self.change.lock();
         if *ownership == Ownership::Own {
             for table in self.version().tables() {
@@ -360,6 +331,6 @@ impl LsmTree {
 
     /// The tables that a manifest has listed, which has just been opened.
     pub(crate) fn opened(&self) -> WrittenVersion {
-        WrittenVersion(Version::clone(&self.read()))
+        WrittenVersion(self.current.with(Version::clone))
     }
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use super::{
+    block_reader::Access,
+    hash::Sought,
     memtable::Memtable,
     range::Range,
-    run::{Run, RunContent, RunCursor, Tables, find_in},
+    run::{ListedTable, Run, RunCursor, Tables, find_in, find_in_memory},
     space::TableSpace,
     table::{Table, TableRecord},
-    table_cursor::Access,
 };
 use crate::{
     cursor::VersionCursor,
     error::{Error, Result},
     lsn::Lsn,
-    staging,
     store::{Direction, KeyRange},
     verify::VerifyReport,
 };
@@ -24,8 +24,6 @@ use crate::{
 pub(crate) struct RunRecord {
     /// 0 in front of the levels, where the newest run comes first.
     pub(crate) level: u32,
-    /// The commit that made a staged run visible; zero for one that was not staged.
-    pub(crate) staged: Lsn,
     /// Its tables in ascending order.
     pub(crate) tables: Vec<TableRecord>,
 }
@@ -58,7 +56,10 @@ impl Version {
             let tables = record
                 .tables
                 .iter()
-                .map(|table| Table::open(space, table).map(Arc::new))
+                .map(|record| {
+                    let table = Arc::new(Table::open(space, record)?);
+                    Ok(ListedTable::new(table, record.staged))
+                })
                 .collect::<Result<Vec<_>>>()?;
             for pair in tables.windows(2) {
                 if pair[0].properties().last_key >= pair[1].properties().first_key {
@@ -68,16 +69,8 @@ impl Version {
             }
             let tables = Tables::new(tables);
             match record.level as usize {
-                0 => version.front.push(Run {
-                    content: RunContent::Tables(tables),
-                    staged: record.staged,
-                }),
-                level => {
-                    while version.levels.len() < level {
-                        version.levels.push(Tables::new(Vec::new()));
-                    }
-                    version.levels[level - 1] = tables;
-                }
+                0 => version.front.push(Run::Tables(tables)),
+                level => *version.level_mut(level) = tables,
             }
         }
         Ok(version)
@@ -88,13 +81,11 @@ impl Version {
         let front = self.front.iter().filter_map(|run| {
             Some(RunRecord {
                 level: 0,
-                staged: run.staged,
                 tables: run.tables()?.records(),
             })
         });
         let levels = (1..).zip(&self.levels).map(|(level, tables)| RunRecord {
             level,
-            staged: Lsn::ZERO,
             tables: tables.records(),
         });
         front
@@ -103,8 +94,16 @@ impl Version {
             .collect()
     }
 
+    /// The tables of a level, 1 being the first, which is there from now on.
+    pub(super) fn level_mut(&mut self, number: usize) -> &mut Tables {
+        if self.levels.len() < number {
+            self.levels.resize_with(number, Tables::none);
+        }
+        &mut self.levels[number - 1]
+    }
+
     /// All tables.
-    pub(super) fn tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+    pub(super) fn tables(&self) -> impl Iterator<Item = &ListedTable> {
         let front = self.front.iter().filter_map(Run::tables);
         front
             .chain(&self.levels)
@@ -113,9 +112,9 @@ impl Version {
 
     /// The memtables, the newest first.
     pub(super) fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
-        let frozen = self.front.iter().filter_map(|run| match &run.content {
-            RunContent::Memory(memtable) => Some(memtable),
-            RunContent::Tables(_) => None,
+        let frozen = self.front.iter().filter_map(|run| match run {
+            Run::Memory { memtable, .. } => Some(memtable),
+            Run::Tables(_) => None,
         });
         std::iter::once(&self.active).chain(frozen)
     }
@@ -125,32 +124,49 @@ impl Version {
         self.memtables().all(|memtable| memtable.is_empty()) && self.tables().next().is_none()
     }
 
-    /// Calls `read` with LSN and value of the newest version of `key` at or below `at`; gives it
-    /// back where there is none.
+    /// Calls `read` with LSN and value of the newest version of `key` at or below `at`, if that can
+    /// be told without a look into tables: of the parts above the first of them. Otherwise gives it
+    /// back, for [`Version::get_below`].
     #[inline]
-    pub(super) fn get<R, F: FnOnce(Lsn, Option<&[u8]>) -> R>(
+    pub(super) fn get_in_memory<R, F: FnOnce(Lsn, Option<&[u8]>) -> R>(
+        &self,
+        key: &[u8],
+        at: Lsn,
+        read: F,
+    ) -> std::result::Result<R, F> {
+        if let Some(version) = self.active.find(key, at) {
+            return Ok(read(version.lsn(), version.value()));
+        }
+        for run in &self.front {
+            let Run::Memory { memtable, staged } = run else {
+                break;
+            };
+            if let Some(found) = find_in_memory(memtable, *staged, key, at) {
+                return Ok(read(found.lsn(), found.value()));
+            }
+        }
+        Err(read)
+    }
+
+    /// As [`Version::get_in_memory`], which has found nothing, of all the other parts.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`], [`crate::Error::Io`].
+    pub(super) fn get_below<R, F: FnOnce(Lsn, Option<&[u8]>) -> R>(
         &self,
         key: &[u8],
         at: Lsn,
         read: F,
     ) -> Result<std::result::Result<R, F>> {
-        if let Some(version) = self.active.find(key, at) {
-            return Ok(Ok(read(version.lsn(), version.value())));
-        }
-        for run in &self.front {
-            let Some(found) = run.find(key, at)? else {
-                continue;
-            };
-            if run.staged == Lsn::ZERO {
+        let sought = Sought::new(key);
+        let from_tables = self.front.iter().skip_while(|run| run.tables().is_none());
+        for run in from_tables {
+            if let Some(found) = run.find(sought, at)? {
                 return Ok(Ok(read(found.lsn(), found.value())));
-            }
-            // A deletion in the staging keyspace took back what was staged before.
-            if let Some(staged) = found.value() {
-                return Ok(Ok(read(run.staged, staging::decode(staged))));
             }
         }
         for level in &self.levels {
-            if let Some(found) = find_in(level, key, at)? {
+            if let Some(found) = find_in(level, sought, at)? {
                 return Ok(Ok(read(found.lsn(), found.value())));
             }
         }
@@ -162,7 +178,7 @@ impl Version {
         let range = Range::new(range.clone(), direction);
         let mut cursors = Vec::with_capacity(1 + self.front.len() + self.levels.len());
         if !self.active.is_empty() {
-            let active = Run::plain(RunContent::Memory(Arc::clone(&self.active)));
+            let active = Run::memory(Arc::clone(&self.active));
             cursors.push(active.cursor(range.clone(), Access::Cached));
         }
         for run in &self.front {
@@ -173,7 +189,7 @@ impl Version {
             .iter()
             .filter(|level| !level.as_slice().is_empty())
         {
-            cursors.push(RunCursor::level(level, range.clone(), Access::Cached));
+            cursors.push(RunCursor::tables(level, range.clone(), Access::Cached));
         }
         cursors
     }
@@ -199,8 +215,9 @@ impl Version {
 
 /// Reads a table from end to end: order, properties, and that lookups find what is there.
 fn verify_table(table: &Arc<Table>, report: &mut VerifyReport) -> Result<()> {
-    let tables = Tables::new(vec![Arc::clone(table)]);
-    let mut cursor = RunCursor::level(&tables, Range::everything(), Access::Streaming);
+    // As they lie there, staged or not.
+    let tables = Tables::new(vec![ListedTable::plain(Arc::clone(table))]);
+    let mut cursor = RunCursor::tables(&tables, Range::everything(), Access::Streaming);
     let properties = table.properties();
     let mut last: Option<(Vec<u8>, Lsn)> = None;
     let (mut entries, mut tombstones, mut bytes) = (0, 0, 0);
@@ -220,7 +237,7 @@ fn verify_table(table: &Arc<Table>, report: &mut VerifyReport) -> Result<()> {
         bytes += (version.key.len() + version.value.map_or(0, <[u8]>::len)) as u64;
         oldest = oldest.min(version.lsn);
         newest = newest.max(version.lsn);
-        let found = table.find(version.key, version.lsn)?;
+        let found = table.find(Sought::new(version.key), version.lsn)?;
         if found.is_none_or(|found| found.lsn != version.lsn || found.value() != version.value) {
             return Err(wrong(format!("a lookup misses entry {}", entries - 1)));
         }

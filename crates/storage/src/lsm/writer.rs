@@ -7,8 +7,9 @@ use super::{
     filter::{DefaultFilter, Filter},
     format::{FOOTER, Footer, Handle, Properties, TableIdentity, append_block},
     hash::hash,
+    partitions::PartitionHandles,
     space::TableSpace,
-    table::{Partition, Table, TableRecord},
+    table::{Table, TableRecord},
 };
 use crate::{
     codec::Codec,
@@ -186,7 +187,7 @@ impl TableWriter {
                 &mut self.scratch,
             )
         };
-        let partition = Partition {
+        let partition = PartitionHandles {
             filter: append(Codec::None, &filter),
             index: append(self.codec, self.index.finish()),
         };
@@ -254,6 +255,7 @@ impl TableWriter {
             number: self.identity.number,
             salt: self.identity.salt,
             len: self.written,
+            staged: Lsn::ZERO,
         };
         let table = Table::open(&self.space, &record)?;
         self.done = true;

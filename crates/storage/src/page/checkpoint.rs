@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     chain,
-    delta::Change,
+    delta::{Change, Shard},
     image::{EPOCH_LIMIT, IMAGE_HEADER, Location},
     releases::Releases,
     residency::page_owner,
@@ -236,14 +236,12 @@ impl PageStore {
             .iter()
             .filter(|(_, change)| *change == Change::InMemory);
         let ids: Vec<PageId> = unwritten.map(|(id, _)| *id).collect();
-        let mut payload = vec![0; self.payload_size()];
         let mut writer = self.writer(frozen.epoch)?;
         let mut batch = Vec::with_capacity(BATCH);
         for chunk in ids.chunks(BATCH) {
             for id in chunk {
-                if self.copy_frozen(*id, frozen.epoch, &mut payload) {
-                    batch.push((*id, writer.append_page(page_owner(*id), &payload)?));
-                }
+                let appended = self.append_frozen(*id, frozen.epoch, &mut writer)?;
+                batch.extend(appended.map(|location| (*id, location)));
             }
             self.finish_batch(frozen.epoch, &mut writer, &mut batch)?;
         }
@@ -266,19 +264,33 @@ impl PageStore {
         Ok(())
     }
 
-    /// Copies the image that page `id` has in the frozen epoch, and keeps others from writing it
-    /// until it is installed; false where it has been written meanwhile.
-    fn copy_frozen(&self, id: PageId, epoch: u64, payload: &mut [u8]) -> bool {
+    /// Appends the image that page `id` has in the frozen epoch, and keeps others from writing it
+    /// until it is installed; `None` where it has been written meanwhile.
+    fn append_frozen(
+        &self,
+        id: PageId,
+        epoch: u64,
+        writer: &mut ImageWriter<'_>,
+    ) -> Result<Option<Location>> {
+        // Not with the page held.
+        writer.make_room()?;
+        let owner = page_owner(id);
         loop {
             {
                 let mut shard = self.deltas.shard(id);
                 if shard.frozen.get(&id.0) != Some(&Change::InMemory) {
-                    return false;
+                    return Ok(None);
                 }
-                if let Some(image) = shard.aside.get(&id.0) {
-                    payload.copy_from_slice(&image[IMAGE_HEADER..]);
-                    shard.leaving.insert(id.0);
-                    return true;
+                let Shard { aside, leaving, .. } = &mut *shard;
+                if let Some(image) = aside.get_mut(&id.0) {
+                    // It is the checkpoint's alone until it is installed: nobody has to wait for
+                    // the shard meanwhile.
+                    let image = std::mem::take(image);
+                    leaving.insert(id.0);
+                    drop(shard);
+                    let appended = writer.append_page(owner, &image[IMAGE_HEADER..]);
+                    self.deltas.shard(id).aside.insert(id.0, image);
+                    return appended.map(Some);
                 }
             }
             // It is in a frame, or was a moment ago: then the shard knows more by now.
@@ -290,10 +302,10 @@ impl PageStore {
                 && body.page == id
                 && frame.dirty_epoch.load(Ordering::Relaxed) == epoch
             {
-                payload.copy_from_slice(&body.buffer[IMAGE_HEADER..]);
                 // Whoever evicts the page holds its latch, and looks at this first.
                 self.deltas.shard(id).leaving.insert(id.0);
-                return true;
+                let payload = &body.buffer[IMAGE_HEADER..];
+                return writer.append_page(owner, payload).map(Some);
             }
         }
     }

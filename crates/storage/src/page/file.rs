@@ -12,6 +12,7 @@ use std::{
 use super::{
     image::{self, Location, Owner},
     superblock::{COPIES, COPY_SIZE, REGION, Superblock},
+    waits::NamedWaits,
 };
 use crate::{
     durability,
@@ -35,6 +36,7 @@ pub(super) struct PageFile {
     poison: Arc<Poison>,
     /// Whether the file may have become longer since its last full sync.
     grown: AtomicBool,
+    waits: NamedWaits,
 }
 
 fn open(env: &Env, path: &Path, mode: OpenMode, direct: bool) -> io::Result<Arc<dyn VfsFile>> {
@@ -96,6 +98,7 @@ impl PageFile {
             path,
             poison,
             grown: AtomicBool::new(false),
+            waits: NamedWaits::default(),
         })
     }
 
@@ -126,6 +129,7 @@ impl PageFile {
             path,
             poison,
             grown: AtomicBool::new(true),
+            waits: NamedWaits::default(),
         })
     }
 
@@ -150,6 +154,11 @@ impl PageFile {
     /// As [`PageFile::poison`], to keep.
     pub(super) fn shared_poison(&self) -> &Arc<Poison> {
         &self.poison
+    }
+
+    /// Where waits around its pages are counted.
+    pub(super) fn waits(&self) -> &NamedWaits {
+        &self.waits
     }
 
     /// Its length in bytes.
@@ -235,7 +244,9 @@ impl PageFile {
     /// room poisons nothing, as nothing has been written.
     pub(super) fn grow(&self, len: u64) -> Result<()> {
         self.poison.check()?;
-        let grown = self.file.allocate(len);
+        let grown = self
+            .waits
+            .time(|waits| &waits.grow, || self.file.allocate(len));
         // After the growth and before anything is written there: the next sync must see it.
         self.grown.store(true, Ordering::Release);
         grown.map_err(|source| {

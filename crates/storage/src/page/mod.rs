@@ -44,6 +44,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod waits;
 mod writer;
 
 pub(crate) use checkpoint::{CheckpointInfo, FrozenCheckpoint};

@@ -84,7 +84,8 @@ impl PageStore {
         let loaded = self.location(id).and_then(|location| {
             // Nobody but us can move the page while the frame is ours.
             let location = location.ok_or_else(unknown)?;
-            self.load(id, &location, &mut body)
+            self.waits()
+                .time(|waits| &waits.read, || self.load(id, &location, &mut body))
         });
         if let Err(error) = loaded {
             // Where the id has just been allocated anew, the entry is not ours any more.
@@ -222,7 +223,10 @@ impl PageStore {
             while let Some(victim) = victims.next_if(|victim| victim.epoch == epoch) {
                 group.push(victim);
             }
-            let locations = match self.write_out(epoch, &group) {
+            let written = self
+                .waits()
+                .time(|waits| &waits.evict, || self.write_out(epoch, &group));
+            let locations = match written {
                 Ok(locations) => locations,
                 Err(error) => {
                     for victim in group.iter().chain(&Vec::from_iter(victims)) {
@@ -264,6 +268,7 @@ impl PageStore {
         let mut writer = self.writer(epoch)?;
         let mut locations = Vec::with_capacity(victims.len());
         let written = victims.iter().try_for_each(|victim| {
+            writer.make_room()?;
             let payload = &victim.body.buffer[IMAGE_HEADER..];
             locations.push(writer.append_page(page_owner(victim.id), payload)?);
             Ok(())

@@ -100,7 +100,11 @@ impl Space {
         if self.free_blocks.load(Ordering::Relaxed) >= free_blocks {
             return Ok(());
         }
-        let mut slots = self.slots.lock();
+        // Whoever makes the file longer does so with the slots locked.
+        let mut slots = match self.slots.try_lock() {
+            Some(slots) => slots,
+            None => file.waits().time(|waits| &waits.grow, || self.slots.lock()),
+        };
         let missing = free_blocks.saturating_sub(promised_blocks(&slots));
         if missing > 0 {
             self.grow(file, &mut slots, missing)?;

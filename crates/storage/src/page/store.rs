@@ -21,8 +21,12 @@ use super::{
     pool::{Body, Frame, Pool},
     space::Space,
     table,
+    waits::NamedWaits,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    waits::Waits,
+};
 
 /// Names a logical page; it stays the same wherever the page is on disk. Never 0 for a page,
 /// so that a tree may use 0 as "none".
@@ -465,14 +469,25 @@ impl PageStore {
         index: u32,
         mut attempt: impl FnMut() -> Option<G>,
     ) -> Option<G> {
-        loop {
+        let wait = || loop {
             if let Some(guard) = attempt() {
                 return Some(guard);
             }
             if self.cached(id).is_none_or(|(_, now)| now != index) {
                 return None;
             }
-        }
+        };
+        self.waits().time(|waits| &waits.latch, wait)
+    }
+
+    /// Where waits around pages are counted.
+    pub(crate) fn waits(&self) -> &NamedWaits {
+        self.file.waits()
+    }
+
+    /// Counts waits around pages in `waits` from now on.
+    pub(crate) fn name_waits(&self, waits: &Waits) {
+        self.waits().name(waits);
     }
 
     /// Marks the page in `frame`, held exclusively, as changed in the current epoch. Where its

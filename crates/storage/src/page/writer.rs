@@ -14,7 +14,8 @@ use crate::{
 const GATHER: usize = 512 << 10;
 
 /// Gives images their slots and writes them, adjoining ones with one call. What has been
-/// appended is in the file after [`ImageWriter::flush`].
+/// appended is in the file after [`ImageWriter::flush`]. Appending is copying: with
+/// [`ImageWriter::make_room`] before it, it may be done while a page is held.
 #[derive(Debug)]
 pub(super) struct ImageWriter<'a> {
     file: &'a PageFile,
@@ -23,7 +24,9 @@ pub(super) struct ImageWriter<'a> {
     salt: u64,
     epoch: u64,
     buffer: Vec<u8>,
-    start: u64,
+    /// Where in the file the images in the buffer go: for each row of adjoining ones, where it begins
+    /// there, and where in the buffer.
+    rows: Vec<(u64, usize)>,
     scratch: Vec<u8>,
 }
 
@@ -43,9 +46,17 @@ impl<'a> ImageWriter<'a> {
             salt,
             epoch,
             buffer: Vec::new(),
-            start: 0,
+            rows: Vec::new(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Makes sure that the next image can be appended without writing anything.
+    pub(super) fn make_room(&mut self) -> Result<()> {
+        if self.buffer.len() >= GATHER {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Appends a data page, compressed where that saves a unit.
@@ -68,6 +79,7 @@ impl<'a> ImageWriter<'a> {
 
     /// Appends an image as it is; readers take what is missing to a page for zeros.
     pub(super) fn append_plain(&mut self, owner: Owner, stored: &[u8]) -> Result<Location> {
+        self.make_room()?;
         self.append(owner, CODEC_NONE, stored)
     }
 
@@ -75,14 +87,15 @@ impl<'a> ImageWriter<'a> {
         let units = image::units_for(stored.len());
         let unit = self.space.take(self.file, units)?;
         let offset = u64::from(unit) * UNIT as u64;
-        if offset != self.start + self.buffer.len() as u64 || self.buffer.len() >= GATHER {
-            self.flush()?;
-            self.start = offset;
-        }
         let begin = self.buffer.len();
+        let adjoins = |(start, at): &(u64, usize)| start + (begin - at) as u64 == offset;
+        if !self.rows.last().is_some_and(adjoins) {
+            self.rows.push((offset, begin));
+        }
+        self.buffer.resize(begin + IMAGE_HEADER, 0);
+        self.buffer.extend_from_slice(stored);
         self.buffer.resize(begin + units * UNIT, 0);
         let image = &mut self.buffer[begin..];
-        image[IMAGE_HEADER..IMAGE_HEADER + stored.len()].copy_from_slice(stored);
         Ok(image::seal(
             image,
             owner,
@@ -96,10 +109,17 @@ impl<'a> ImageWriter<'a> {
 
     /// Writes what is gathered.
     pub(super) fn flush(&mut self) -> Result<()> {
-        if !self.buffer.is_empty() {
-            self.file.write(&self.buffer, self.start)?;
-            self.buffer.clear();
+        let mut end = self.buffer.len();
+        for (_, at) in self.rows.iter_mut().rev() {
+            // From here on, where the row ends.
+            end = std::mem::replace(at, end);
         }
+        let mut begin = 0;
+        for (offset, end) in self.rows.drain(..) {
+            self.file.write(&self.buffer[begin..end], offset)?;
+            begin = end;
+        }
+        self.buffer.clear();
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Background threads: one flushes for asynchronous commits and makes log segments, one
-//! checkpoints, and gives room back while the store is at rest, one compacts tables. Each starts
-//! when it is first needed.
+//! Background threads: one flushes for asynchronous commits, one makes log segments, one
+//! checkpoints, and gives room back while the store is at rest, one compacts tables, one hands log
+//! segments to the archive. Each starts when it is first needed.
 
 use std::{
     sync::{
@@ -12,10 +12,11 @@ use std::{
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{core::Core, throttle::Owed, vacuum::Vacuum};
+use super::{core::Core, vacuum::Vacuum};
 use crate::{
     env::JoinHandle,
     error::{Error, Result},
+    owed::Owed,
 };
 
 /// A store at rest is checkpointed at once where there is at least this much log to replay, or as
@@ -47,9 +48,9 @@ pub(crate) struct Background {
     /// Whether there were commits since the checkpointer last found the store at rest.
     active: AtomicBool,
     compaction_wanted: AtomicBool,
-    /// What writers owe to checkpoints and to compactions.
+    archive_wanted: AtomicBool,
+    /// What writers owe to checkpoints.
     pub(super) owed_to_checkpoints: Owed,
-    pub(super) owed_to_compactions: Owed,
     core: Weak<Core>,
 }
 
@@ -57,26 +58,35 @@ pub(crate) struct Background {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Task {
     Flush,
+    /// Not the flushing thread's: filling a segment with zeros takes longer than the commits may
+    /// wait that it flushes for.
+    Segment,
     Checkpoint,
     Compact,
+    /// Hands log segments to the archive.
+    Archive,
 }
 
-const TASKS: usize = 3;
+const TASKS: usize = 5;
 
 impl Task {
     fn thread_name(self) -> &'static str {
         match self {
             Task::Flush => "rustling-flush",
+            Task::Segment => "rustling-segment",
             Task::Checkpoint => "rustling-checkpoint",
             Task::Compact => "rustling-compact",
+            Task::Archive => "rustling-archive",
         }
     }
 
     fn body(self) -> fn(&Core) {
         match self {
             Task::Flush => flush_loop,
+            Task::Segment => segment_loop,
             Task::Checkpoint => checkpoint_loop,
             Task::Compact => compact_loop,
+            Task::Archive => archive_loop,
         }
     }
 }
@@ -126,7 +136,13 @@ impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut state = f.debug_struct("State");
         state.field("stop", &self.stop);
-        for task in [Task::Flush, Task::Checkpoint, Task::Compact] {
+        for task in [
+            Task::Flush,
+            Task::Segment,
+            Task::Checkpoint,
+            Task::Compact,
+            Task::Archive,
+        ] {
             state.field(task.thread_name(), &self.runs(task));
         }
         state.finish()
@@ -148,8 +164,8 @@ impl Background {
             checkpoint_wanted: AtomicBool::new(false),
             active: AtomicBool::new(false),
             compaction_wanted: AtomicBool::new(false),
+            archive_wanted: AtomicBool::new(false),
             owed_to_checkpoints: Owed::default(),
-            owed_to_compactions: Owed::default(),
             core,
         }
     }
@@ -221,7 +237,7 @@ impl Background {
     /// Asks for the next log segment, now: commits come fast enough to end this one soon.
     pub(crate) fn prepare_log_soon(&self, core: &Core) {
         if core.options.background {
-            self.request(core, Task::Flush, &self.segment_wanted);
+            self.request(core, Task::Segment, &self.segment_wanted);
         }
     }
 
@@ -250,12 +266,19 @@ impl Background {
         }
     }
 
+    /// Asks for log segments to be archived and removed.
+    pub(super) fn archive_soon(&self, core: &Core) {
+        self.request(core, Task::Archive, &self.archive_wanted);
+    }
+
     /// Asks again, from within a wait for what `task` does.
     pub(super) fn remind(&self, task: Task) {
         let wanted = match task {
             Task::Flush => &self.flush_wanted,
+            Task::Segment => &self.segment_wanted,
             Task::Checkpoint => &self.checkpoint_wanted,
             Task::Compact => &self.compaction_wanted,
+            Task::Archive => &self.archive_wanted,
         };
         if !wanted.swap(true, Ordering::AcqRel) {
             self.wake[task as usize].notify_all();
@@ -299,45 +322,53 @@ impl Background {
 fn flush_loop(core: &Core) {
     let background = &core.background;
     let wants_flush = || background.flush_wanted.load(Ordering::Acquire);
-    let wants_segment = || background.segment_wanted.load(Ordering::Acquire);
-    let wants_either = || wants_flush() || wants_segment();
-    while let Some(mut state) = background.wait_for(Task::Flush, wants_either) {
-        if wants_flush() {
-            // When the first of the commits that wait for this was made: this thread may have been
-            // making a segment since.
-            let start = match background.flush_asked.load(Ordering::Acquire) {
-                NOBODY => core.wait_points.asynchronous.start(),
-                nanos => Duration::from_nanos(nanos),
-            };
-            let deadline = start + core.options.async_flush_interval;
-            loop {
-                let left = deadline.saturating_sub(core.env.now());
-                // A segment takes longer than the interval: what waits is flushed before it.
-                if state.stop || left.is_zero() || wants_segment() {
-                    break;
-                }
-                background.wake[Task::Flush as usize].wait_for(&mut state, left);
+    while let Some(mut state) = background.wait_for(Task::Flush, wants_flush) {
+        // When the first of the commits that wait for this was made: this thread may have been
+        // busy with the flush before.
+        let start = match background.flush_asked.load(Ordering::Acquire) {
+            NOBODY => core.wait_points.asynchronous.start(),
+            nanos => Duration::from_nanos(nanos),
+        };
+        let deadline = start + core.options.async_flush_interval;
+        loop {
+            let left = deadline.saturating_sub(core.env.now());
+            if state.stop || left.is_zero() {
+                break;
             }
-            drop(state);
-            background.flush_wanted.store(false, Ordering::Release);
-            background.flush_asked.store(NOBODY, Ordering::Release);
-            // A failure has poisoned the store: the next commit says so.
-            let _ = core.flush();
-            core.wait_points.asynchronous.stop(start);
-        } else {
-            // A flush would hold up whoever writes the log, for nobody.
-            drop(state);
+            background.wake[Task::Flush as usize].wait_for(&mut state, left);
         }
-        background.segment_wanted.store(false, Ordering::Release);
-        prepare_log(core);
+        drop(state);
+        background.flush_wanted.store(false, Ordering::Release);
+        background.flush_asked.store(NOBODY, Ordering::Release);
+        // A failure has poisoned the store: the next commit says so.
+        let _ = core.flush();
+        core.wait_points.asynchronous.stop(start);
     }
 }
 
 /// Makes the next log segment before somebody has to wait for it.
-fn prepare_log(core: &Core) {
-    if let Some(wal) = core.sequencer.wal() {
-        // A full disk is the commit's to report.
-        let _ = wal.prepare_ahead();
+fn segment_loop(core: &Core) {
+    let background = &core.background;
+    let wants_segment = || background.segment_wanted.load(Ordering::Acquire);
+    while let Some(state) = background.wait_for(Task::Segment, wants_segment) {
+        drop(state);
+        background.segment_wanted.store(false, Ordering::Release);
+        if let Some(wal) = core.sequencer.wal() {
+            // A full disk is the commit's to report.
+            let _ = wal.prepare_ahead();
+        }
+    }
+}
+
+fn archive_loop(core: &Core) {
+    let background = &core.background;
+    let wants_archive = || background.archive_wanted.load(Ordering::Acquire);
+    while let Some(state) = background.wait_for(Task::Archive, wants_archive) {
+        drop(state);
+        background.archive_wanted.store(false, Ordering::Release);
+        if let Some(wal) = core.sequencer.wal() {
+            wal.remove_retired(|| !background.lock().stop);
+        }
     }
 }
 
@@ -438,7 +469,6 @@ fn rest(core: &Core, seen: u64) -> Result<()> {
 }
 
 fn checkpoint_if_due(core: &Core) -> Result<()> {
-    prepare_log(core);
     let tables = &core.trees.media.tables;
     if core.debt() >= core.debt_limit() || tables.memtable_bytes() >= tables.memtable_limit() {
         core.checkpoint()?;

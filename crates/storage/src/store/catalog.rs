@@ -3,23 +3,29 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    ops::Deref,
     sync::{
-        Arc, PoisonError,
+        Arc, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
 
-use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
+use crossbeam_utils::{
+    CachePadded,
+    sync::{ShardedLock, ShardedLockReadGuard},
+};
 use parking_lot::Mutex;
 
 use crate::{
     error::{Error, Result},
     keyspace::Keyspace,
     lsn::{KeyspaceId, Lsn},
+    pins,
 };
 
 /// Keyspaces by id. Readers lock a shard of their own, so that point reads of several threads
-/// do not meet; a structural change locks all shards.
+/// do not meet; a structural change locks all shards. Nobody reads a file with a shard locked:
+/// whoever changes the catalog holds up all commits.
 #[derive(Debug)]
 pub(crate) struct Catalog {
     keyspaces: ShardedLock<KeyspaceMap>,
@@ -30,7 +36,49 @@ pub(crate) struct Catalog {
     next: AtomicU32,
 }
 
-pub(crate) type KeyspaceMap = HashMap<KeyspaceId, Arc<Keyspace>, BuildHasherDefault<IdHasher>>;
+pub(crate) type KeyspaceMap = HashMap<KeyspaceId, Listed, BuildHasherDefault<IdHasher>>;
+
+/// A keyspace as some of the threads keep it for a read: by a count of their own.
+pub(crate) type Kept = Arc<CachePadded<Arc<Keyspace>>>;
+
+/// Threads are spread over so many counts of who keeps a keyspace.
+const COUNTS: usize = 8;
+
+/// A keyspace that the catalog lists.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    keyspace: Arc<Keyspace>,
+    /// Made when they are first needed.
+    kept: [OnceLock<Kept>; COUNTS],
+}
+
+impl From<Arc<Keyspace>> for Listed {
+    fn from(keyspace: Arc<Keyspace>) -> Listed {
+        Listed {
+            keyspace,
+            kept: Default::default(),
+        }
+    }
+}
+
+impl Deref for Listed {
+    type Target = Arc<Keyspace>;
+
+    #[inline]
+    fn deref(&self) -> &Arc<Keyspace> {
+        &self.keyspace
+    }
+}
+
+impl Listed {
+    /// Keeps the keyspace, however long that may be.
+    #[inline]
+    fn keep(&self) -> Kept {
+        let kept = self.kept[pins::home() % COUNTS]
+            .get_or_init(|| Arc::new(CachePadded::new(Arc::clone(&self.keyspace))));
+        Arc::clone(kept)
+    }
+}
 
 /// Ids are small, dense and ours: one multiplication spreads them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,17 +109,17 @@ impl Catalog {
     ) -> Catalog {
         let mut all: KeyspaceMap = keyspaces
             .into_iter()
-            .map(|keyspace| (keyspace.id, Arc::new(keyspace)))
+            .map(|keyspace| (keyspace.id, Arc::new(keyspace).into()))
             .collect();
         let replacements: Vec<_> = all
             .values()
-            .filter_map(|one| Some((one.replaces?, Arc::clone(one))))
+            .filter_map(|one| Some((one.replaces?, Arc::clone(&one.keyspace))))
             .collect();
         for (replaced, replacement) in replacements {
             if let Some(listed) = all.get_mut(&replaced) {
                 let keyspace = listed.with_replacement(Some(replacement));
                 keyspace.inherit(listed);
-                *listed = Arc::new(keyspace);
+                *listed = Arc::new(keyspace).into();
             }
         }
         Catalog {
@@ -98,7 +146,8 @@ impl Catalog {
             .fetch_max(id.0.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// All keyspaces, dropped ones included, for as long as the guard lives.
+    /// All keyspaces, dropped ones included, for as long as the guard lives: for looks at memory
+    /// alone.
     #[inline]
     pub(crate) fn read(&self) -> ShardedLockReadGuard<'_, KeyspaceMap> {
         self.keyspaces
@@ -124,21 +173,35 @@ impl Catalog {
         Ok(keyspace.seen_at(at))
     }
 
+    /// As [`Catalog::find`] for a read of one key, of which threads make so many that they must
+    /// not meet at a counter: [`Keyspace::get`] finds the one that a snapshot at `at` sees.
+    #[inline]
+    pub(crate) fn keep(&self, id: KeyspaceId, at: Lsn) -> Result<Kept> {
+        let map = self.read();
+        let listed = map.get(&id).filter(|keyspace| keyspace.exists_at(at));
+        Ok(listed.ok_or(Error::UnknownKeyspace(id))?.keep())
+    }
+
     /// The keyspace `id` unless it has been dropped, whether published yet or not.
     pub(crate) fn find_current(&self, id: KeyspaceId) -> Option<Arc<Keyspace>> {
         self.read()
             .get(&id)
             .filter(|keyspace| keyspace.dropped().is_none())
-            .cloned()
+            .map(|listed| Arc::clone(listed))
     }
 
     /// The keyspaces that a snapshot at `at` sees, by id.
     pub(crate) fn list(&self, at: Lsn) -> Vec<Arc<Keyspace>> {
+        self.list_where(|keyspace| keyspace.exists_at(at))
+    }
+
+    /// The keyspaces that are wanted, by id.
+    pub(crate) fn list_where(&self, is_wanted: impl Fn(&Keyspace) -> bool) -> Vec<Arc<Keyspace>> {
         let mut all: Vec<_> = self
             .read()
             .values()
-            .filter(|keyspace| keyspace.exists_at(at))
-            .cloned()
+            .filter(|keyspace| is_wanted(keyspace))
+            .map(|listed| Arc::clone(listed))
             .collect();
         all.sort_unstable_by_key(|keyspace| keyspace.id);
         all

@@ -132,6 +132,7 @@ impl Core {
         durability::install_checkpoint(&self.trees.media.pages, pages, || {
             if let Some(wal) = self.sequencer.wal() {
                 wal.retire_before(&position);
+                self.remove_log(wal);
             }
             last.tables = written;
             self.trees.media.tables.empty_trash();
@@ -144,6 +145,17 @@ impl Core {
         self.checkpointed_log.store(log_bytes, Ordering::Relaxed);
         self.background.debt_paid();
         Ok(())
+    }
+
+    /// Removes log segments that nothing needs any more. Not before an archive has them: that may
+    /// take longer than writers can wait for the checkpoint, and is left to a thread of its own.
+    fn remove_log(&self, wal: &Wal) {
+        let is_open = !self.closed.load(Ordering::Acquire);
+        if wal.has_archive() && self.options.background && is_open {
+            self.background.archive_soon(self);
+        } else {
+            wal.remove_retired(|| true);
+        }
     }
 
     /// Writes all frozen memtables to tables, and completes the manifest.
@@ -176,13 +188,7 @@ impl Core {
         replay_from: WalPosition,
     ) -> (Manifest, Vec<(usize, Arc<Keyspace>, FrozenVersion)>) {
         let catalog = &self.trees.catalog;
-        let mut all: Vec<Arc<Keyspace>> = catalog
-            .read()
-            .values()
-            .filter(|keyspace| keyspace.dropped().is_none())
-            .cloned()
-            .collect();
-        all.sort_unstable_by_key(|keyspace| keyspace.id);
+        let all = catalog.list_where(|keyspace| keyspace.dropped().is_none());
         let keyspaces: Vec<_> = all.iter().map(|keyspace| keyspace.record()).collect();
         let frozen = all.into_iter().enumerate().filter_map(|(place, keyspace)| {
             let frozen = keyspace.engine.freeze()?;

@@ -33,22 +33,25 @@ impl Core {
         } else {
             Ok(())
         };
-        let done = done.and_then(|()| self.log_and_apply(batch, &encoded));
+        let done = done.and_then(|()| self.log_and_apply(batch, &mut encoded));
         encoded.release();
         SCRATCH.set(Some(encoded));
         let ticket = done?;
         self.background.note_activity(self);
+        if batch.operations().iter().any(|one| one.uses_up().is_some()) {
+            // Tables that a keyspace has taken over are in no memtable, and a checkpoint may be far.
+            self.compact_soon();
+        }
         if durability == Durability::Async {
             self.flush_soon();
         }
-        // The thread that flushes also makes the next log segment.
         if self.sequencer.wal().is_some_and(Wal::wants_segment) {
             self.background.prepare_log_soon(self);
         }
         ticket.applied(durability)
     }
 
-    fn log_and_apply(&self, batch: &Batch, encoded: &EncodedBatch) -> Result<Ticket<'_>> {
+    fn log_and_apply(&self, batch: &Batch, encoded: &mut EncodedBatch) -> Result<Ticket<'_>> {
         let ticket = if batch.operations().iter().any(Operation::is_structural) {
             self.commit_structural(batch, encoded)
         } else {
@@ -62,7 +65,7 @@ impl Core {
         Ok(ticket)
     }
 
-    fn commit_entries(&self, batch: &Batch, encoded: &EncodedBatch) -> Result<Ticket<'_>> {
+    fn commit_entries(&self, batch: &Batch, encoded: &mut EncodedBatch) -> Result<Ticket<'_>> {
         let _barrier = match self.barrier.try_read() {
             Some(barrier) => barrier,
             None => self.wait_points.barrier.time(|| self.barrier.read()),
@@ -74,15 +77,19 @@ impl Core {
             .pages
             .reserve(plan.page_bound(&self.trees.media.pages))?;
         let ticket = self.sequencer.begin(encoded)?;
-        let watermark = self.pins.advance(self.sequencer.published());
+        let watermark = self.pins.lately(self.sequencer.published());
         plan.apply(ticket.lsn(), watermark)?;
         Ok(ticket)
     }
 
-    fn commit_structural(&self, batch: &Batch, encoded: &EncodedBatch) -> Result<Ticket<'_>> {
+    fn commit_structural(&self, batch: &Batch, encoded: &mut EncodedBatch) -> Result<Ticket<'_>> {
         // Whoever wants the barrier alone takes this lock first, so that nobody waits for the
         // barrier, and holds up commits, while entries are being moved below.
-        let _change = self.trees.catalog.change.lock();
+        let change = &self.trees.catalog.change;
+        let _change = match change.try_lock() {
+            Some(change) => change,
+            None => self.wait_points.change.time(|| change.lock()),
+        };
         self.reserve_table_memory(batch)?;
         let barrier = self.wait_points.barrier.time(|| self.barrier.write());
         if self.uses_unlogged(batch) {
@@ -108,7 +115,7 @@ impl Core {
         }
         plan.change_catalog(&self.trees, ticket.lsn());
         let _barrier = parking_lot::RwLockWriteGuard::downgrade(barrier);
-        let watermark = self.pins.advance(self.sequencer.published());
+        let watermark = self.pins.lately(self.sequencer.published());
         plan.apply(ticket.lsn(), watermark)?;
         Ok(ticket)
     }

@@ -3,36 +3,41 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{core::Core, engine::Engine};
 use crate::{
     batch::{Batch, Operation},
     error::Result,
     keyspace::Keyspace,
-    lsm::{Compacted, LsmTree, TableStatistics},
+    lsm::{Compacted, Excess, LsmTree, Measure, TableStatistics},
+    lsn::KeyspaceId,
     page::PageStore,
 };
 
-/// Runs in front of a tree, beyond those that trigger a compaction, from which on writers are
-/// slowed down, and at which they wait.
-const SLOW_FROM: usize = 6;
-const STOP_AT: usize = 20;
+/// Nanoseconds per written byte that a writer waits between the soft and the hard limit of its
+/// tree's debt, times [`steepness`].
+const SLOWNESS: f64 = 50.0;
 
-/// Nanoseconds per written byte that a writer waits just before it has to stop: 20 MB/s.
-const SLOWEST: f64 = 50.0;
+/// How much a writer is slowed down that far beyond the soft limit: little at first, and without
+/// bounds towards the hard one, so that it is hardly ever met. Half way it is 40 MB/s.
+fn steepness(part: f64) -> f64 {
+    part * part / (1.0 - part)
+}
+
+/// The tree of a keyspace that is furthest behind, of those that commits go to.
+fn furthest_behind(keyspace: &Keyspace) -> Option<(Excess, &LsmTree)> {
+    let trees = keyspace.written_engines().filter_map(Engine::lsm);
+    let behind = trees.filter_map(|lsm| Some((lsm.debt_excess()?, lsm)));
+    behind.max_by(|(a, _), (b, _)| a.part.total_cmp(&b.part))
+}
 
 impl Core {
     /// The keyspaces with tables, by id.
     fn table_keyspaces(&self) -> Vec<Arc<Keyspace>> {
-        let mut all: Vec<_> = self
-            .trees
+        self.trees
             .catalog
-            .read()
-            .values()
-            .filter(|keyspace| keyspace.engine.lsm().is_some() && keyspace.dropped().is_none())
-            .cloned()
-            .collect();
-        all.sort_unstable_by_key(|keyspace| keyspace.id);
-        all
+            .list_where(|keyspace| keyspace.engine.lsm().is_some() && keyspace.dropped().is_none())
     }
 
     /// Compacts until there is nothing left to do, or the store closes. Answers whether anything
@@ -51,7 +56,7 @@ impl Core {
                     Compacted::Stopped if tables.is_closing() => return Ok(changed),
                     Compacted::Stopped => {}
                 }
-                self.state_front_debt();
+                self.state_debts();
             }
             if !more {
                 return Ok(changed);
@@ -87,24 +92,24 @@ impl Core {
             })
     }
 
-    /// Whether writers are being slowed down.
+    /// Whether writers to some keyspace are being slowed down.
     pub(super) fn compaction_is_behind(&self) -> bool {
-        self.trees.media.tables.front_debt() > SLOW_FROM
+        self.trees.media.tables.has_debtors()
     }
 
     /// Starts a compaction in the background where one is due.
     pub(crate) fn compact_soon(&self) {
-        self.state_front_debt();
+        self.state_debts();
         if self.wants_compaction() {
             self.background.compact_soon(self);
         }
     }
 
-    fn state_front_debt(&self) {
+    fn state_debts(&self) {
         let all = self.table_keyspaces();
-        let debts = all.iter().filter_map(|keyspace| keyspace.engine.lsm());
-        let debt = debts.map(LsmTree::front_debt).max().unwrap_or(0);
-        self.trees.media.tables.set_front_debt(debt);
+        let is_behind = |keyspace: &Arc<Keyspace>| furthest_behind(keyspace).is_some();
+        let any = all.iter().any(is_behind);
+        self.trees.media.tables.set_debtors(any);
         self.background.debt_paid();
     }
 
@@ -164,42 +169,67 @@ impl Core {
         Ok(())
     }
 
-    /// Holds a writer to tables back where compactions have fallen behind: a little when there
-    /// are some runs too many in front of a tree, then more and more.
+    /// Holds the writer of `batch` back where compactions of what it writes to have fallen behind: a
+    /// little beyond a soft limit, then more and more.
     pub(crate) fn throttle_for_compaction(&self, batch: &Batch) {
-        let tables = &self.trees.media.tables;
-        let debt = tables.front_debt();
-        if !self.compaction_is_behind() || !self.writes_tables(batch) {
+        if !self.compaction_is_behind() {
+            return;
+        }
+        let mut written: SmallVec<[(KeyspaceId, usize); 4]> = SmallVec::new();
+        for operation in batch.operations() {
+            let (keyspace, bytes) = match operation {
+                Operation::Put {
+                    keyspace,
+                    key,
+                    value,
+                } => (keyspace, key.len() + value.len()),
+                Operation::Delete { keyspace, key } => (keyspace, key.len()),
+                // A run more, however long it is.
+                Operation::Merge { into, .. } => (into, 0),
+                Operation::CreateKeyspace { .. }
+                | Operation::DropKeyspace { .. }
+                | Operation::CreateReplacement { .. }
+                | Operation::Replace { .. } => continue,
+            };
+            // Mostly the one before.
+            match written.iter_mut().rfind(|(known, _)| known == keyspace) {
+                Some((_, sum)) => *sum += bytes,
+                None => written.push((*keyspace, bytes)),
+            }
+        }
+        for (keyspace, bytes) in written {
+            self.throttle_for(keyspace, bytes);
+        }
+    }
+
+    fn throttle_for(&self, id: KeyspaceId, bytes: usize) {
+        let Some(keyspace) = self.trees.catalog.find_current(id) else {
+            return;
+        };
+        let Some((excess, lsm)) = furthest_behind(&keyspace) else {
+            return;
+        };
+        if bytes == 0 && !excess.stops() {
             return;
         }
         self.background.compact_soon(self);
-        if debt >= STOP_AT {
-            let point = &self.wait_points.compaction;
-            point.time(|| self.wait_while_compacting(|| tables.front_debt() >= STOP_AT));
+        let point = match excess.measure {
+            Measure::Front => &self.wait_points.compaction_front,
+            Measure::Bytes => &self.wait_points.compaction_bytes,
+        };
+        if !excess.stops() {
+            let owed = bytes as f64 * SLOWNESS * steepness(excess.part);
+            self.pay(lsm.owed(), owed as u64, point);
             return;
         }
-        let over = (debt - SLOW_FROM) as f64 / (STOP_AT - SLOW_FROM) as f64;
-        let owed = (batch.byte_size() as f64 * over * over * SLOWEST) as u64;
-        let owing = &self.background.owed_to_compactions;
-        self.pay(owing, owed, &self.wait_points.compaction);
-    }
-
-    fn writes_tables(&self, batch: &Batch) -> bool {
-        let mut last = None;
-        batch.operations().iter().any(|operation| {
-            let (Operation::Put { keyspace, .. } | Operation::Delete { keyspace, .. }) = operation
-            else {
-                return false;
-            };
-            if last.replace(*keyspace) == Some(*keyspace) {
-                return false;
-            }
-            let found = self.trees.catalog.find_current(*keyspace);
-            found.is_some_and(|keyspace| {
-                let mut engines = keyspace.written_engines();
-                engines.any(|engine| engine.lsm().is_some())
+        // It may be dropped meanwhile, or get another engine.
+        let must_wait = || {
+            let keyspace = self.trees.catalog.find_current(id);
+            keyspace.is_some_and(|keyspace| {
+                furthest_behind(&keyspace).is_some_and(|(excess, _)| excess.stops())
             })
-        })
+        };
+        point.time(|| self.wait_while_compacting(must_wait));
     }
 
     /// Figures about memtables and tables.
@@ -210,6 +240,9 @@ impl Core {
                 let (bytes, tables) = lsm.table_bytes();
                 statistics.table_bytes += bytes;
                 statistics.tables += tables;
+                let debt = lsm.debt();
+                statistics.compaction_debt_bytes += debt.bytes;
+                statistics.front_runs = statistics.front_runs.max(debt.runs);
             }
         }
         statistics

@@ -54,8 +54,6 @@ pub(crate) struct Core {
     pub(crate) compacting: Mutex<()>,
     /// Held by whoever vacuums.
     pub(crate) vacuuming: Mutex<()>,
-    /// Held by whoever ingests.
-    pub(crate) ingesting: Mutex<()>,
     /// How well what is logged compresses.
     pub(crate) compressibility: Compressibility,
     /// Whether pages were changed on nobody's behalf since the last freeze.
@@ -72,6 +70,9 @@ pub(crate) struct Core {
 pub(crate) struct WaitPoints {
     /// A commit waits for a checkpoint to freeze, or the other way round.
     pub(crate) barrier: WaitPoint,
+    /// A commit that changes which keyspaces there are waits for another one, or for who freezes or
+    /// frees keyspaces.
+    pub(crate) change: WaitPoint,
     /// A writer waits because checkpoints have fallen behind.
     pub(crate) debt: WaitPoint,
     /// The oldest of a group of asynchronous commits becomes durable: how long that took is how
@@ -79,8 +80,10 @@ pub(crate) struct WaitPoints {
     pub(crate) asynchronous: WaitPoint,
     /// A writer waits because memtables take too much memory.
     pub(crate) memtable: WaitPoint,
-    /// A writer waits because compactions have fallen behind.
-    pub(crate) compaction: WaitPoint,
+    /// A writer waits because compactions have fallen behind: there are too many runs in front of a
+    /// tree that it writes to, or too many bytes to be merged.
+    pub(crate) compaction_front: WaitPoint,
+    pub(crate) compaction_bytes: WaitPoint,
 }
 
 /// The durable checkpoint. The lock is held by whoever makes the next one.

@@ -1,6 +1,9 @@
 //! The engines behind one face: what the store asks of a keyspace's contents.
 
-use std::sync::Arc;
+use std::{
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+};
 
 use super::{
     range::{Direction, KeyRange},
@@ -15,13 +18,15 @@ use crate::{
     lsm::{FrozenVersion, LsmTree, RunCursor, RunRecord, TableSpace},
     lsn::Lsn,
     page::{PageId, PageStore},
+    pins::Watermark,
     verify::VerifyReport,
 };
 
 /// The contents of a keyspace. All methods may be called from any number of threads.
 #[derive(Debug)]
 pub(crate) enum Engine {
-    BTree(BTree),
+    /// Shared with the hybrid tree that rests on it, if one does.
+    BTree(Arc<BTree>),
     Lsm(LsmTree),
     Hybrid(HybridTree),
 }
@@ -77,7 +82,10 @@ impl Engine {
     /// As [`BTree::create`].
     pub(crate) fn create(media: &Media, kind: EngineKind) -> Result<Engine> {
         Ok(match kind {
-            EngineKind::BTree => Engine::BTree(BTree::create(Arc::clone(&media.pages))?),
+            EngineKind::BTree => {
+                let tree = BTree::create(Arc::clone(&media.pages))?;
+                Engine::BTree(Arc::new(tree))
+            }
             EngineKind::Lsm => Engine::Lsm(LsmTree::create(&media.tables)),
             EngineKind::Hybrid => Engine::Hybrid(HybridTree::create(&media.pages, &media.tables)?),
         })
@@ -102,7 +110,7 @@ impl Engine {
     pub(crate) fn open(media: &Media, record: &EngineRecord) -> Result<Engine> {
         let tree = || {
             let root = record.root.unwrap_or_default();
-            BTree::open(Arc::clone(&media.pages), root)
+            Arc::new(BTree::open(Arc::clone(&media.pages), root))
         };
         Ok(match record.kind {
             EngineKind::BTree => Engine::BTree(tree()),
@@ -212,7 +220,12 @@ impl Engine {
     /// # Errors
     /// As [`BTree::apply`].
     #[inline]
-    pub(crate) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn, watermark: Lsn) -> Result<()> {
+    pub(crate) fn apply<'w>(
+        &self,
+        entries: &[TreeEntry<'_>],
+        lsn: Lsn,
+        watermark: impl Into<Watermark<'w>>,
+    ) -> Result<()> {
         match self {
             Engine::BTree(tree) => tree.apply(entries, lsn, watermark),
             Engine::Lsm(lsm) => {
@@ -224,6 +237,23 @@ impl Engine {
                 Ok(())
             }
         }
+    }
+
+    /// Whether there is a version of `key` or of a greater key, or one on its way.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`], [`crate::Error::Io`].
+    pub(crate) fn holds_at_or_after(&self, key: &[u8]) -> Result<bool> {
+        let last = self.lsm().and_then(LsmTree::last_ingested);
+        if let Some(last) = last {
+            // The rest was looked up when the first of these came, and is once more at the end.
+            return Ok(last.as_slice() >= key);
+        }
+        let range = KeyRange {
+            start: Bound::Included(key.to_vec()),
+            end: Bound::Unbounded,
+        };
+        self.cursor(range, Direction::Forward).advance()
     }
 
     /// Says that `entries`, which ascend by key, will be applied: has the pages read that they
@@ -240,14 +270,25 @@ impl Engine {
         self.lsm().is_some() && matches!(from, Engine::Lsm(_))
     }
 
-    /// Whether the contents of `from`, a staging keyspace's, can become the contents of this
-    /// one's keyspace, in place of it.
+    /// The engine that takes this one's place where the contents of `from`, a staging keyspace's,
+    /// can become those of this one's keyspace, which has none: a packed tree stays as it is.
     ///
     /// # Errors
     /// As [`Engine::is_empty`].
-    pub(crate) fn can_adopt(&self, from: &Engine) -> Result<bool> {
-        let alike = matches!((self, from), (Engine::BTree(_), Engine::BTree(_)));
-        Ok(alike && self.is_empty()?)
+    pub(crate) fn adopt(&self, from: &Arc<Engine>, media: &Media) -> Result<Option<Arc<Engine>>> {
+        let (Engine::BTree(tree), false) = (from.as_ref(), matches!(self, Engine::Lsm(_))) else {
+            return Ok(None);
+        };
+        if !self.is_empty()? {
+            return Ok(None);
+        }
+        Ok(Some(match self {
+            Engine::Hybrid(_) => {
+                let front = LsmTree::create(&media.tables);
+                Arc::new(Engine::Hybrid(HybridTree::new(front, Arc::clone(tree))))
+            }
+            Engine::BTree(_) | Engine::Lsm(_) => Arc::clone(from),
+        }))
     }
 
     /// Takes over the contents of `from`; see [`LsmTree::attach`].
@@ -278,22 +319,24 @@ impl Engine {
         Ok(estimate)
     }
 
-    /// Gives everything back. Nobody else may use the engine any more.
+    /// Gives everything back. Nobody else may use the engine any more; of a B+ tree that two of
+    /// them share, only this one's share goes.
     ///
     /// # Errors
     /// As [`BTree::destroy`].
     pub(crate) fn destroy(self) -> Result<()> {
-        match self {
-            Engine::BTree(tree) => tree.destroy(),
+        let tree = match self {
+            Engine::BTree(tree) => tree,
             Engine::Lsm(lsm) => {
                 lsm.destroy();
-                Ok(())
+                return Ok(());
             }
-            Engine::Hybrid(hybrid) => {
-                hybrid.front.destroy();
-                hybrid.base.destroy()
+            Engine::Hybrid(HybridTree { front, base }) => {
+                front.destroy();
+                base
             }
-        }
+        };
+        Arc::into_inner(tree).map_or(Ok(()), BTree::destroy)
     }
 
     /// Checks everything; pages that the B+ tree refers to are passed to `reached`.
@@ -355,6 +398,19 @@ impl VersionCursor for EngineCursor {
         match self {
             EngineCursor::Tree(cursor) => cursor.advance_visible(at, decided),
             EngineCursor::Merge(cursor) => cursor.advance_visible(at, decided),
+        }
+    }
+
+    #[inline]
+    fn visit_visible(
+        &mut self,
+        at: Lsn,
+        decided: &mut DecidedKey,
+        visit: impl FnMut(VersionRef<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        match self {
+            EngineCursor::Tree(cursor) => cursor.visit_visible(at, decided, visit),
+            EngineCursor::Merge(cursor) => cursor.visit_visible(at, decided, visit),
         }
     }
 }

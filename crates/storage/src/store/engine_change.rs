@@ -154,7 +154,12 @@ impl Store {
         };
         target.add_unlogged();
         match target.engine.as_ref() {
-            Engine::Lsm(lsm) => lsm.lay_below(&mut versions, &go_on),
+            Engine::Lsm(lsm) => {
+                let laid = lsm.lay_below(&mut versions, &go_on);
+                // Whoever looked meanwhile may have found the tree busy.
+                core.compact_soon();
+                laid
+            }
             Engine::BTree(tree) => core.copy_to(tree, &target, &mut versions, &go_on),
             Engine::Hybrid(hybrid) => core.copy_to(&hybrid.base, &target, &mut versions, &go_on),
         }

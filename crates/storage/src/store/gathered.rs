@@ -266,10 +266,10 @@ impl Work {
             for some in entries.chunks(AT_ONCE) {
                 let next: Vec<TreeEntry<'_>> = some.iter().map(entry).collect();
                 will_apply(&next);
-                keyspace.apply(&now, self.lsn, self.lsn)?;
+                keyspace.apply(&now, self.lsn, self.lsn.into())?;
                 now = next;
             }
-            keyspace.apply(&now, self.lsn, self.lsn)?;
+            keyspace.apply(&now, self.lsn, self.lsn.into())?;
         }
         Ok(())
     }

@@ -37,7 +37,7 @@ pub use self::{
     engine_change::EngineChange,
     options::StoreOptions,
     range::{Direction, KeyRange},
-    snapshot::{Cursor, Snapshot},
+    snapshot::{Cursor, Snapshot, SnapshotRef},
     stats::{KeyspaceEstimate, OpenStatistics, PageStatistics, StoreStatistics},
 };
 use self::{core::Core, vacuum::Vacuum};
@@ -160,7 +160,8 @@ impl Store {
     ///
     /// # Errors
     /// Nothing has happened after [`crate::Error::UnknownKeyspace`],
-    /// [`crate::Error::KeyspaceExists`], [`crate::Error::TooLarge`],
+    /// [`crate::Error::KeyspaceExists`], [`crate::Error::EngineChanging`] (a large load for a
+    /// keyspace whose engine changes), [`crate::Error::TooLarge`],
     /// [`crate::Error::InvalidOption`], [`crate::Error::OutOfMemory`],
     /// [`crate::Error::ReadOnly`], [`crate::Error::Closed`], and after [`crate::Error::Io`] as
     /// long as later commits do not answer [`crate::Error::Poisoned`]: a full disk, mostly.
@@ -175,6 +176,14 @@ impl Store {
     #[inline]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.hold())
+    }
+
+    /// As [`Store::snapshot`], for reads of single keys one after the other while the store is
+    /// borrowed.
+    #[must_use]
+    #[inline]
+    pub fn snapshot_ref(&self) -> SnapshotRef<'_> {
+        SnapshotRef::new(&self.inner.core)
     }
 
     /// The newest commit that snapshots see.
@@ -224,6 +233,13 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> StoreStatistics {
         self.inner.core.statistics()
+    }
+
+    /// Whether the log is kept for restoring from, so that nothing should pass by it that can be
+    /// logged: [`StoreOptions::wal_archive`].
+    #[must_use]
+    pub fn keeps_log(&self) -> bool {
+        self.inner.core.options.wal_archive.is_some()
     }
 
     /// The size of a keyspace, from a few of its pages.
@@ -290,6 +306,10 @@ impl Store {
         }
         core.background.stop();
         core.checkpoint()?;
+        if let Some(wal) = core.sequencer.wal() {
+            // What the archive's thread was stopped before, where no checkpoint was needed.
+            wal.remove_retired(|| true);
+        }
         Ok(())
     }
 }

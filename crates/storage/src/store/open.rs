@@ -491,7 +491,8 @@ fn drop_staging(catalog: &Catalog, last: Lsn) {
             if let Some(listed) = map.get_mut(&replaced) {
                 let keyspace = Arc::new(listed.with_replacement(None));
                 keyspace.inherit(listed);
-                garbage.push((last, std::mem::replace(listed, keyspace)));
+                garbage.push((last, Arc::clone(listed)));
+                *listed = keyspace.into();
             }
         }
     });
@@ -516,6 +517,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         opening,
     } = parts;
     trees.media.pages.borrow_from(&budget);
+    trees.media.pages.name_waits(&waits);
     let poison = Arc::clone(&trees.poison);
     Arc::new_cyclic(|core| Core {
         id,
@@ -527,10 +529,12 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         budget,
         wait_points: WaitPoints {
             barrier: waits.point("checkpoint.barrier"),
+            change: waits.point("catalog.change"),
             debt: waits.point("checkpoint.debt"),
             asynchronous: waits.point("commit.async"),
             memtable: waits.point("memtable.full"),
-            compaction: waits.point("compaction.debt"),
+            compaction_front: waits.point("compaction.debt.front"),
+            compaction_bytes: waits.point("compaction.debt.bytes"),
         },
         waits,
         checkpoints: Mutex::new(Checkpoints {
@@ -546,7 +550,6 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         committed_bytes: AtomicU64::new(0),
         compacting: Mutex::new(()),
         vacuuming: Mutex::new(()),
-        ingesting: Mutex::new(()),
         compressibility: Compressibility::default(),
         vacuumed: AtomicBool::new(false),
         background: Background::new(core.clone()),

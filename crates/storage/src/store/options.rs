@@ -10,6 +10,12 @@ use crate::{
     wal::{LogArchive, MIN_SEGMENT},
 };
 
+/// Bytes that compactions may owe to a tree before its writers are slowed down, and stopped, in full
+/// tables: with a next level ten times as large, level 1 is three times over its limit then, or
+/// thirteen times.
+const DEBT_SOFT_TABLES: u64 = 128;
+const DEBT_HARD_TABLES: u64 = 512;
+
 /// Options of [`crate::Store::open`]. The defaults suit a program that shares its machine.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -70,7 +76,9 @@ pub struct StoreOptions {
     /// A store without commits for this long is at rest: background threads make a checkpoint
     /// and give room back.
     pub quiet_interval: Duration,
-    /// After how long a [`crate::Durability::Async`] commit is durable at the latest.
+    /// After how long the log is flushed for a [`crate::Durability::Async`] commit, at the latest: the
+    /// commit is durable when that flush has ended. The wait `commit.async` says how long the oldest
+    /// commit of each flush has had to wait for it, and so what a crash would have lost.
     pub async_flush_interval: Duration,
     /// Threads that share a large merge of tables, each with a range of keys of its own. One
     /// without background threads.
@@ -170,6 +178,8 @@ impl StoreOptions {
             block_cache_bytes: self.memory_budget / 8,
             table_bytes,
             level_bytes: 4 * table_bytes,
+            debt_soft_bytes: DEBT_SOFT_TABLES * table_bytes,
+            debt_hard_bytes: DEBT_HARD_TABLES * table_bytes,
             codec: self.codec,
             block_bytes: 4096,
             reads: self.table_reads,

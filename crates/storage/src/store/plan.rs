@@ -20,6 +20,7 @@ use crate::{
     lsm::LsmTree,
     lsn::{KeyspaceId, Lsn},
     page::PageStore,
+    pins::Watermark,
     poison::Poison,
     staging,
     store::range::{Direction, KeyRange},
@@ -49,8 +50,12 @@ pub(crate) struct Plan<'a> {
     /// Bytes and entries that go to pages directly.
     bytes: usize,
     entries: usize,
+    /// Entries that are about to be added to one keyspace, as far as is known.
+    coming: usize,
     /// Work of replaying the plan that its log records do not show.
     moved_work: u64,
+    /// Whether the operations have been logged: nothing that was accepted then can be refused now.
+    is_logged: bool,
 }
 
 #[derive(Debug)]
@@ -143,16 +148,21 @@ impl Operation {
         }
     }
 
-    /// Whether it changes which keyspaces there are.
-    pub(crate) fn is_structural(&self) -> bool {
+    /// The keyspace that it puts or deletes an entry of.
+    fn entry_of(&self) -> Option<KeyspaceId> {
         match self {
-            Operation::Put { .. } | Operation::Delete { .. } => false,
+            Operation::Put { keyspace, .. } | Operation::Delete { keyspace, .. } => Some(*keyspace),
             Operation::CreateKeyspace { .. }
             | Operation::DropKeyspace { .. }
             | Operation::Merge { .. }
             | Operation::CreateReplacement { .. }
-            | Operation::Replace { .. } => true,
+            | Operation::Replace { .. } => None,
         }
+    }
+
+    /// Whether it changes which keyspaces there are.
+    pub(crate) fn is_structural(&self) -> bool {
+        self.entry_of().is_none()
     }
 }
 
@@ -160,13 +170,18 @@ impl<'a> Plan<'a> {
     /// Works out the operations of a commit.
     ///
     /// # Errors
-    /// [`Error::UnknownKeyspace`], [`Error::KeyspaceExists`], [`Error::TooLarge`],
-    /// [`Error::InvalidOption`]; [`Error::Io`] where the disk is full.
+    /// [`Error::UnknownKeyspace`], [`Error::KeyspaceExists`], [`Error::EngineChanging`],
+    /// [`Error::TooLarge`], [`Error::InvalidOption`]; [`Error::Io`] where the disk is full.
     pub(crate) fn of(trees: &Trees, operations: &'a [Operation]) -> Result<Plan<'a>> {
         let mut plan = Plan::empty();
+        // Entries come keyspace by keyspace, and in large batches there are many of each.
         let planned = operations
-            .iter()
-            .try_for_each(|operation| plan.add(trees, operation.borrowed()));
+            .chunk_by(|one, next| one.entry_of() == next.entry_of())
+            .try_for_each(|run| {
+                plan.coming = run.len();
+                run.iter()
+                    .try_for_each(|operation| plan.add(trees, operation.borrowed()))
+            });
         plan.check(trees, planned)
     }
 
@@ -178,7 +193,9 @@ impl<'a> Plan<'a> {
             open_from: 0,
             bytes: 0,
             entries: 0,
+            coming: 0,
             moved_work: 0,
+            is_logged: false,
         }
     }
 
@@ -199,6 +216,7 @@ impl<'a> Plan<'a> {
         mut next: impl FnMut() -> Result<Option<LoggedOperation<'a>>>,
     ) -> Result<Plan<'a>> {
         let mut plan = Plan::empty();
+        plan.is_logged = true;
         let mut add_all = || {
             while let Some(operation) = next()? {
                 plan.add(trees, operation)?;
@@ -372,6 +390,7 @@ impl<'a> Plan<'a> {
             // It has to be written twice, and can only be given away once.
             let replacement = Arc::clone(replacement);
             let from = Arc::clone(&from);
+            self.check_movable(trees, &from, &replacement, into_id)?;
             self.steps.push(Step::Move {
                 from,
                 into: replacement,
@@ -380,8 +399,7 @@ impl<'a> Plan<'a> {
         let untouched = untouched && into.replacement.is_none();
         if untouched && into.engine.can_attach(&from.engine) {
             self.changes.push(Change::Attach { from, into });
-        } else if untouched && into.engine.can_adopt(&from.engine)? {
-            let engine = Arc::clone(&from.engine);
+        } else if let Some(engine) = self.adopted(trees, &from, &into, untouched)? {
             let new = Arc::new(Keyspace::new(into_id, into.options, engine));
             self.changes.push(Change::Adopt {
                 old: into,
@@ -390,13 +408,50 @@ impl<'a> Plan<'a> {
             });
             self.set(into_id, Some(new));
         } else {
-            let estimate = from.engine.estimate()?;
-            let bytes = estimate.leaf_pages * trees.media.pages.payload_size() as u64;
-            self.moved_work += bytes + estimate.entries * ENTRY_WORK;
+            self.check_movable(trees, &from, &into, into_id)?;
+            let work = from.engine.estimate()?.entries * ENTRY_WORK;
+            self.moved_work += bytes_of(trees, &from)? + work;
             self.steps.push(Step::Move { from, into });
         }
         self.open_from = self.steps.len();
         Ok(())
+    }
+
+    /// Fails where moving entries would fill a memtable far beyond its measure: it ends when all of
+    /// them are there. What was staged for the engine that keyspace `id` has needs no moving.
+    fn check_movable(
+        &self,
+        trees: &Trees,
+        from: &Keyspace,
+        into: &Keyspace,
+        id: KeyspaceId,
+    ) -> Result<()> {
+        if self.is_logged || into.engine.lsm().is_none() {
+            return Ok(());
+        }
+        match bytes_of(trees, from)? > trees.media.tables.memtable_limit() as u64 {
+            true => Err(Error::EngineChanging(id)),
+            false => Ok(()),
+        }
+    }
+
+    /// The engine that `into` gets where it can adopt that of `from`.
+    fn adopted(
+        &self,
+        trees: &Trees,
+        from: &Keyspace,
+        into: &Arc<Keyspace>,
+        untouched: bool,
+    ) -> Result<Option<Arc<Engine>>> {
+        // What the batch attaches is not there yet either.
+        let mut changes = self.changes.iter();
+        let attaches = changes.any(
+            |change| matches!(change, Change::Attach { into: other, .. } if Arc::ptr_eq(other, into)),
+        );
+        if !untouched || attaches {
+            return Ok(None);
+        }
+        into.engine.adopt(&from.engine, &trees.media)
     }
 
     fn set(&mut self, id: KeyspaceId, keyspace: Option<Arc<Keyspace>>) {
@@ -416,12 +471,14 @@ impl<'a> Plan<'a> {
     fn write(&mut self, catalog: &Catalog, id: KeyspaceId, entry: TreeEntry<'a>) -> Result<()> {
         check_len("key", entry.key.len(), MAX_KEY)?;
         let bytes = entry.key.len() + entry.value.map_or(0, <[u8]>::len);
+        let coming = std::mem::take(&mut self.coming);
         let open = self.steps.get_mut(self.open_from..).unwrap_or_default();
         // Batches come keyspace by keyspace: the newest step is mostly the right one.
         for step in open.iter_mut().rev() {
             if let Step::Write { keyspace, entries } = step
                 && keyspace.id == id
             {
+                entries.reserve(coming);
                 entries.push(entry);
                 let pages = keyspace.page_writers();
                 self.bytes += pages * bytes;
@@ -433,10 +490,9 @@ impl<'a> Plan<'a> {
         let pages = keyspace.page_writers();
         self.bytes += pages * bytes;
         self.entries += pages;
-        self.steps.push(Step::Write {
-            keyspace,
-            entries: SmallVec::from_iter([entry]),
-        });
+        let mut entries = SmallVec::with_capacity(coming);
+        entries.push(entry);
+        self.steps.push(Step::Write { keyspace, entries });
         Ok(())
     }
 
@@ -470,7 +526,7 @@ impl<'a> Plan<'a> {
                     Change::Create(keyspace) => {
                         trees.catalog.spend_id(keyspace.id);
                         keyspace.set_created(lsn);
-                        map.insert(keyspace.id, keyspace);
+                        map.insert(keyspace.id, keyspace.into());
                     }
                     Change::Drop(keyspace) => {
                         keyspace.set_dropped(lsn);
@@ -479,7 +535,7 @@ impl<'a> Plan<'a> {
                     }
                     Change::Exchange { old, new } => {
                         new.inherit(&old);
-                        map.insert(new.id, new);
+                        map.insert(new.id, new.into());
                         garbage.push((lsn, old));
                     }
                     Change::Replace {
@@ -488,7 +544,7 @@ impl<'a> Plan<'a> {
                         new,
                     } => {
                         new.take_place_of(&old, lsn);
-                        map.insert(new.id, new);
+                        map.insert(new.id, new.into());
                         gone.push(Arc::clone(&old.engine));
                         garbage.push((lsn, old));
                         replacement.set_dropped(lsn);
@@ -497,9 +553,9 @@ impl<'a> Plan<'a> {
                     Change::Attach { from, into } => into.engine.attach(&from.engine, lsn),
                     Change::Adopt { old, from, new } => {
                         drop(from);
-                        new.set_created(old.created());
+                        new.inherit(&old);
                         new.set_adopted(lsn);
-                        map.insert(new.id, new);
+                        map.insert(new.id, new.into());
                         garbage.push((lsn, old));
                     }
                 }
@@ -516,7 +572,7 @@ impl<'a> Plan<'a> {
     ///
     /// The first version of a key that a tree gets at an LSN stays, so the last step goes first.
     /// `watermark` must be below `lsn`.
-    pub(crate) fn apply(self, lsn: Lsn, watermark: Lsn) -> Result<()> {
+    pub(crate) fn apply(self, lsn: Lsn, watermark: Watermark<'_>) -> Result<()> {
         for step in self.steps.into_iter().rev() {
             match step {
                 Step::Write {
@@ -557,8 +613,19 @@ fn check_len(what: &'static str, len: usize, limit: usize) -> Result<()> {
     }
 }
 
+/// Bytes that a keyspace holds, roughly.
+fn bytes_of(trees: &Trees, keyspace: &Keyspace) -> Result<u64> {
+    let pages = keyspace.engine.estimate()?.leaf_pages;
+    Ok(pages * trees.media.pages.payload_size() as u64)
+}
+
 /// Writes what a staging keyspace holds to another one.
-fn move_entries(from: &Keyspace, into: &Keyspace, lsn: Lsn, watermark: Lsn) -> Result<()> {
+fn move_entries(
+    from: &Keyspace,
+    into: &Keyspace,
+    lsn: Lsn,
+    watermark: Watermark<'_>,
+) -> Result<()> {
     let mut cursor = from.engine.cursor(KeyRange::all(), Direction::Forward);
     let mut decided = DecidedKey::default();
     // Keys and staged values one after the other, and where each key and value ends.

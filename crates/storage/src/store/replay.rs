@@ -179,7 +179,7 @@ impl Replay<'_> {
         plan.change_catalog(self.trees, lsn);
         // The watermark stays below the commit: a deletion must be there until the commit is
         // applied, and keep its earlier steps out.
-        Ok(plan.apply(lsn, Lsn(lsn.0.saturating_sub(1)))?)
+        Ok(plan.apply(lsn, Lsn(lsn.0.saturating_sub(1)).into())?)
     }
 
     /// Gathers the entries of a commit; false, and nothing gathered, where it is a structural

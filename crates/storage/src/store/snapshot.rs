@@ -1,17 +1,18 @@
 //! Snapshots and cursors: reading at one LSN.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use crossbeam_utils::CachePadded;
 
 use super::{
     Hold,
+    core::Core,
     engine::EngineCursor,
     range::{Direction, KeyRange},
 };
 use crate::{
     cursor::{DecidedKey, VersionCursor},
-    error::{Error, Result},
+    error::Result,
     keyspace::Keyspace,
     lsn::{KeyspaceId, Lsn},
     pins::Pin,
@@ -71,8 +72,8 @@ impl Snapshot {
     /// the store, because a latch is held meanwhile.
     ///
     /// # Errors
-    /// [`Error::UnknownKeyspace`] where the snapshot sees no such keyspace;
-    /// [`Error::Corrupt`], [`Error::Io`].
+    /// [`crate::Error::UnknownKeyspace`] where the snapshot sees no such keyspace;
+    /// [`crate::Error::Corrupt`], [`crate::Error::Io`].
     #[inline]
     pub fn get_with<R>(
         &self,
@@ -80,14 +81,10 @@ impl Snapshot {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>> {
-        let at = self.lsn();
-        let keyspaces = self.pinned.store.core.trees.catalog.read();
-        let found = keyspaces
-            .get(&keyspace)
-            .filter(|keyspace| keyspace.exists_at(at));
-        let found = found.ok_or(Error::UnknownKeyspace(keyspace))?;
-        let value = found.get(key, at, |_, value| value.map(read))?;
-        Ok(value.flatten())
+        self.pinned
+            .store
+            .core
+            .get_at(self.lsn(), keyspace, key, read)
     }
 
     /// A cursor over the entries of a range.
@@ -120,6 +117,74 @@ impl Snapshot {
     }
 }
 
+/// A [`Snapshot`] that borrows its store: making and dropping it allocates and counts nothing, so
+/// that it is worth its while for a single read.
+#[derive(Debug)]
+pub struct SnapshotRef<'a> {
+    core: &'a Core,
+    pin: Pin,
+}
+
+impl Drop for SnapshotRef<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.core.pins.unpin(&self.pin);
+    }
+}
+
+impl<'a> SnapshotRef<'a> {
+    #[inline]
+    pub(super) fn new(core: &'a Core) -> SnapshotRef<'a> {
+        let pin = core.pins.pin(|| core.sequencer.published());
+        SnapshotRef { core, pin }
+    }
+
+    /// The newest commit that the snapshot sees.
+    #[must_use]
+    #[inline]
+    pub fn lsn(&self) -> Lsn {
+        self.pin.lsn()
+    }
+
+    /// As [`Snapshot::get`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_with`].
+    pub fn get(&self, keyspace: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.get_with(keyspace, key, <[u8]>::to_vec)
+    }
+
+    /// As [`Snapshot::get_with`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::get_with`].
+    #[inline]
+    pub fn get_with<R>(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        self.core.get_at(self.lsn(), keyspace, key, read)
+    }
+}
+
+impl Core {
+    /// Runs `read` on the value of `key` that a snapshot at `at`, which is pinned, sees.
+    #[inline]
+    fn get_at<R>(
+        &self,
+        at: Lsn,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>> {
+        let keyspace = self.trees.catalog.keep(keyspace, at)?;
+        let value = keyspace.get(key, at, |_, value| value.map(read))?;
+        Ok(value.flatten())
+    }
+}
+
 /// Walks the entries that a snapshot sees of a range. Lending: what [`Cursor::next`] answers
 /// lives until the next call. No latch is held between calls, so the store may be written to
 /// meanwhile.
@@ -139,7 +204,7 @@ impl Cursor {
     /// The next key and value in scan direction.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], [`Error::Io`].
+    /// [`crate::Error::Corrupt`], [`crate::Error::Io`].
     #[expect(clippy::should_implement_trait, reason = "a lending iterator")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<(&[u8], &[u8])>> {
@@ -166,6 +231,34 @@ impl Cursor {
             Some(value)
         };
         Ok(value.map(|value| (version.key, value)))
+    }
+
+    /// Shows `visit` the next entries in scan direction, in place, until it breaks off, which is
+    /// answered, or there are none; the next call of this or of [`Cursor::next`] goes on behind the
+    /// last one shown. `visit` must neither call back into the store nor wait for anything, because
+    /// a latch is held meanwhile; where a B+ tree is walked forward this saves copying what is shown.
+    ///
+    /// # Errors
+    /// As [`Cursor::next`].
+    #[inline]
+    pub fn visit(
+        &mut self,
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
+        let (at, adopted) = (self.snapshot.lsn(), self.adopted);
+        let Some(versions) = &mut self.versions else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        versions.visit_visible(at, &mut self.decided, |version| {
+            let value = version.value.unwrap_or_default();
+            if version.lsn >= adopted {
+                return visit(version.key, value);
+            }
+            match staging::decode(value) {
+                Some(value) => visit(version.key, value),
+                None => ControlFlow::Continue(()),
+            }
+        })
     }
 
     /// Goes to the first key at or after `key` (backward: at or before it) within the range, so

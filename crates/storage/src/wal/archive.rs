@@ -14,11 +14,19 @@ pub struct LogSegment<'a> {
 }
 
 /// Takes log segments before the store removes them: the checkpoint of a backup and all segments
-/// from its own on are what any later state can be restored from.
+/// from its own on are what any later state can be restored from, up to the next change of a
+/// keyspace's engine ([`crate::Store::change_engine`]) or merge of what [`crate::Store::ingest`] was
+/// given. What those write is in no log: the whole store has to be backed up again after the commit
+/// that makes it part of a keyspace, and a restore from an older backup may go up to just before
+/// that commit. Transactions log loads of any size where there is an archive
+/// ([`crate::Store::keeps_log`]).
 ///
-/// Called by checkpoints, oldest segment first. A segment is removed only after this has answered
-/// `Ok` for it, which should be after the copy is durable; otherwise it stays, with those after
-/// it, and is offered again by the next checkpoint. A segment may be offered again after a crash.
+/// Called after checkpoints, oldest segment first, by a thread of its own: neither checkpoints nor
+/// commits wait for it, however long it takes, and closing the store waits for the segment that it
+/// is at. (Without background threads, and for what is left when the store is closed, whoever makes
+/// the checkpoint calls it.) A segment is removed only after this has answered `Ok` for it, which
+/// should be after the copy is durable; otherwise it stays, with those after it, and is offered
+/// again after the next checkpoint. A segment may be offered again after a crash.
 pub trait LogArchive: Send + Sync + std::fmt::Debug {
     /// Takes a segment.
     ///

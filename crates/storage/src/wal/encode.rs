@@ -68,14 +68,21 @@ pub(crate) struct Fragment {
     pub(crate) lz4: bool,
 }
 
-/// A batch as the log will hold it, but for the record headers.
+impl Fragment {
+    /// Bytes of the record.
+    pub(super) fn record_len(&self) -> usize {
+        RECORD_HEADER + padded(self.stored_len as usize)
+    }
+}
+
+/// A batch as the log will hold it, but for what is in the record headers.
 #[derive(Debug, Default)]
 pub(crate) struct EncodedBatch {
     fragments: SmallVec<[Fragment; 1]>,
-    /// The padded payloads one after the other.
+    /// The records one after the other, each with room for its header.
     bytes: Vec<u8>,
-    /// What the next fragment is made of.
-    raw: Vec<u8>,
+    /// Where the payload begins that is being made.
+    start: usize,
     compressed: Vec<u8>,
     compress: bool,
     replay_work: u64,
@@ -84,13 +91,15 @@ pub(crate) struct EncodedBatch {
 
 impl Sink for EncodedBatch {
     fn extend(&mut self, mut bytes: &[u8]) {
-        while self.raw.len() + bytes.len() > MAX_PAYLOAD {
-            let (now, later) = bytes.split_at(MAX_PAYLOAD - self.raw.len());
-            self.raw.extend_from_slice(now);
+        while self.bytes.len() - self.start + bytes.len() > MAX_PAYLOAD {
+            let room = MAX_PAYLOAD - (self.bytes.len() - self.start);
+            let (now, later) = bytes.split_at(room);
+            self.bytes.extend_from_slice(now);
             self.cut();
+            self.begin();
             bytes = later;
         }
-        self.raw.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
     }
 }
 
@@ -110,6 +119,7 @@ impl EncodedBatch {
         self.clear();
         self.compress = batch.byte_size() > compress_above && compressibility.is_likely();
         self.replay_work = batch.operations().len() as u64 * ENTRY_WORK;
+        self.begin();
         for operation in batch.operations() {
             batch_codec::encode(operation, self);
             if self.bytes.len() > FREE_BYTES {
@@ -134,7 +144,6 @@ impl EncodedBatch {
     fn clear(&mut self) {
         self.fragments.clear();
         self.bytes.clear();
-        self.raw.clear();
         self.reserved = None;
         // One huge batch must not hold its memory for ever.
         self.bytes.shrink_to(FREE_BYTES);
@@ -149,36 +158,40 @@ impl EncodedBatch {
         Ok(())
     }
 
-    /// Makes a fragment of what is in `raw`.
+    /// Begins a record.
+    fn begin(&mut self) {
+        self.start = self.bytes.len() + RECORD_HEADER;
+        self.bytes.resize(self.start, 0);
+    }
+
+    /// Ends the record that was begun. Its payload is where it stays, unless compressing it pays.
     fn cut(&mut self) {
-        let raw_len = self.raw.len();
+        let payload = self.bytes.get(self.start..).unwrap_or_default();
+        let raw_len = payload.len();
         self.replay_work += raw_len as u64;
         let mut lz4 = false;
-        let start = self.bytes.len();
         if self.compress {
             self.compressed.resize(raw_len - raw_len / WORTHWHILE, 0);
-            if let Some(len) = Codec::Lz4.compress(&self.raw, &mut self.compressed) {
-                self.bytes.extend_from_slice(&self.compressed[..len]);
+            let len = Codec::Lz4.compress(payload, &mut self.compressed);
+            if let Some(compressed) = len.and_then(|len| self.compressed.get(..len)) {
+                self.bytes.truncate(self.start);
+                self.bytes.extend_from_slice(compressed);
                 lz4 = true;
             }
         }
-        if !lz4 {
-            self.bytes.extend_from_slice(&self.raw);
-        }
-        let stored_len = self.bytes.len() - start;
-        self.bytes.resize(start + padded(stored_len), 0);
+        let stored_len = self.bytes.len() - self.start;
+        self.bytes.resize(self.start + padded(stored_len), 0);
         self.fragments.push(Fragment {
             stored_len: stored_len as u32,
             raw_len: raw_len as u32,
-            crc: payload_crc(&self.bytes[start..]),
+            crc: payload_crc(&self.bytes[self.start..]),
             lz4,
         });
-        self.raw.clear();
     }
 
-    /// Bytes that the records will take.
+    /// Bytes that the records take.
     pub(crate) fn log_bytes(&self) -> usize {
-        self.bytes.len() + self.fragments.len() * RECORD_HEADER
+        self.bytes.len()
     }
 
     /// How much there is to do when the batch is replayed: its bytes before compression, and
@@ -187,13 +200,32 @@ impl EncodedBatch {
         self.replay_work
     }
 
-    /// The fragments with their padded payloads.
-    pub(crate) fn fragments(&self) -> impl ExactSizeIterator<Item = (Fragment, &[u8])> {
-        let mut rest = &self.bytes[..];
-        self.fragments.iter().map(move |fragment| {
-            let (payload, later) = rest.split_at(padded(fragment.stored_len as usize));
-            rest = later;
-            (*fragment, payload)
-        })
+    /// Fills in the records' headers: `header` is told of each record's payload, and whether it is
+    /// the first and the last one.
+    pub(super) fn seal(
+        &mut self,
+        mut header: impl FnMut(&Fragment, (bool, bool)) -> [u8; RECORD_HEADER],
+    ) {
+        let count = self.fragments.len();
+        let mut at = 0;
+        for (index, fragment) in self.fragments.iter().enumerate() {
+            let place = (index == 0, index + 1 == count);
+            self.bytes[at..at + RECORD_HEADER].copy_from_slice(&header(fragment, place));
+            at += fragment.record_len();
+        }
+    }
+
+    /// The records, once sealed.
+    pub(super) fn records(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives the sealed records away, with the memory that was reserved for them, and takes another
+    /// buffer in exchange.
+    pub(super) fn exchange(&mut self, buffer: Vec<u8>) -> (Vec<u8>, Option<Reservation>) {
+        self.fragments.clear();
+        let records = std::mem::replace(&mut self.bytes, buffer);
+        self.bytes.clear();
+        (records, self.reserved.take())
     }
 }

@@ -1,9 +1,8 @@
-//! The log's writing end: records go to a buffer under a short lock, which gives them their
-//! LSN; whoever flushes writes the buffer and syncs the file once for everyone.
+//! The log's writing end: records get their LSN and their place in the log's buffer under a short
+//! lock; whoever flushes writes the buffer and syncs the file once for everyone.
 
 use std::{
     collections::BTreeSet,
-    mem,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,11 +14,9 @@ use parking_lot::Mutex;
 
 use super::{
     archive::{LogArchive, LogSegment},
+    buffer::{LogBuffer, Pending, Run},
     encode::EncodedBatch,
-    format::{
-        END_RECORD, FIRST_RECORD, RECORD_HEADER, RecordHeader, RecordKind, StoreId, encode_end,
-        payload_crc,
-    },
+    format::{END_RECORD, FIRST_RECORD, StoreId},
     reader::Tail,
     segment::{self, Segment},
 };
@@ -63,13 +60,17 @@ pub(crate) struct Wal {
     kept_segments: usize,
     archive: Option<Arc<dyn LogArchive>>,
     poison: Arc<Poison>,
-    append: Mutex<Append>,
+    buffer: Mutex<LogBuffer>,
     writer: Mutex<Writer>,
     creation: Mutex<Creation>,
     /// A segment that is durable, empty and not yet referred to.
     prepared: Mutex<Option<Arc<Segment>>>,
     /// Segments that have not been unlinked.
     segments: Mutex<BTreeSet<u64>>,
+    /// Segments before this one are needed by nobody but the archive.
+    retired: AtomicU64,
+    /// Held by whoever hands segments to the archive and removes them.
+    removing: Mutex<()>,
     /// How often the archive has refused a segment, and why it did the last time.
     refused: Mutex<(u64, Option<String>)>,
     durable: AtomicU64,
@@ -80,31 +81,8 @@ pub(crate) struct Wal {
     wants_segment: AtomicBool,
     fsync_wait: WaitPoint,
     append_wait: WaitPoint,
+    writer_wait: WaitPoint,
     creation_wait: WaitPoint,
-}
-
-/// Records that are on their way to one segment.
-#[derive(Debug)]
-struct Run {
-    segment: Arc<Segment>,
-    offset: u64,
-    bytes: Vec<u8>,
-    /// Whether the segment's last record is among them.
-    ends: bool,
-}
-
-#[derive(Debug)]
-struct Append {
-    next_lsn: u64,
-    chain: u32,
-    segment: Arc<Segment>,
-    /// Where the next record goes in it.
-    offset: u64,
-    /// Whether the segment was found at opening: it gets no more batches.
-    sealed: bool,
-    pending: Vec<Run>,
-    pending_bytes: usize,
-    spare: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -164,7 +142,8 @@ impl Wal {
             .segment_bytes
             .clamp(MIN_SEGMENT, FIRST_SIZE.max(MIN_SEGMENT));
         let segment = Arc::new(Segment::create(env, dir, (1, size), store, true, poison)?);
-        let append = Append::new(Lsn::ZERO, segment.header_crc, segment, FIRST_RECORD, false);
+        let chain = segment.header_crc;
+        let buffer = LogBuffer::new(Lsn::ZERO, chain, segment, FIRST_RECORD, false);
         let segments = BTreeSet::from([1]);
         let creation = Creation {
             next_sequence: 2,
@@ -177,7 +156,7 @@ impl Wal {
             options,
             poison,
             waits,
-            (append, segments, creation),
+            (buffer, segments, creation),
         ))
     }
 
@@ -210,7 +189,7 @@ impl Wal {
             bytes,
             ..
         } = tail;
-        let append = Append::new(lsn, position.chain, segment, position.offset, true);
+        let buffer = LogBuffer::new(lsn, position.chain, segment, position.offset, true);
         let segments = sequences.into_iter().collect();
         let wal = Wal::assemble(
             env,
@@ -219,7 +198,7 @@ impl Wal {
             options,
             poison,
             waits,
-            (append, segments, creation),
+            (buffer, segments, creation),
         );
         // What was replayed would have to be replayed again.
         wal.appended_bytes.store(bytes, Ordering::Relaxed);
@@ -233,9 +212,9 @@ impl Wal {
         options: &WalOptions,
         poison: &Arc<Poison>,
         waits: &Waits,
-        (append, segments, creation): (Append, BTreeSet<u64>, Creation),
+        (buffer, segments, creation): (LogBuffer, BTreeSet<u64>, Creation),
     ) -> Wal {
-        let last = append.next_lsn - 1;
+        let last = buffer.last().0;
         Wal {
             env: env.clone(),
             dir: dir.to_path_buf(),
@@ -244,7 +223,7 @@ impl Wal {
             kept_segments: options.kept_segments,
             archive: options.archive.clone(),
             poison: Arc::clone(poison),
-            append: Mutex::new(append),
+            buffer: Mutex::new(buffer),
             writer: Mutex::new(Writer {
                 unsynced: false,
                 written: last,
@@ -252,6 +231,8 @@ impl Wal {
             creation: Mutex::new(creation),
             prepared: Mutex::new(None),
             segments: Mutex::new(segments),
+            retired: AtomicU64::new(0),
+            removing: Mutex::new(()),
             refused: Mutex::default(),
             durable: AtomicU64::new(last),
             appended_bytes: AtomicU64::new(0),
@@ -259,6 +240,7 @@ impl Wal {
             wants_segment: AtomicBool::new(false),
             fsync_wait: waits.point("wal.fsync"),
             append_wait: waits.point("wal.append"),
+            writer_wait: waits.point("wal.writer"),
             creation_wait: waits.point("wal.segment"),
         }
     }
@@ -269,28 +251,28 @@ impl Wal {
     /// [`Error::Io`](crate::Error::Io) where the disk has no room for another segment: nothing has happened then.
     /// [`Error::Poisoned`](crate::Error::Poisoned), and [`Error::Io`](crate::Error::Io) of a failed write, which
     /// poisons: the batch has an LSN then that nobody is told.
-    pub(crate) fn append(&self, batch: &EncodedBatch) -> Result<Lsn> {
+    pub(crate) fn append(&self, batch: &mut EncodedBatch) -> Result<Lsn> {
         let needed = batch.log_bytes() as u64;
         let (lsn, pending) = loop {
-            let mut append = match self.append.try_lock() {
-                Some(append) => append,
-                None => self.append_wait.time(|| self.append.lock()),
+            let mut buffer = match self.buffer.try_lock() {
+                Some(buffer) => buffer,
+                None => self.append_wait.time(|| self.buffer.lock()),
             };
             self.poison.check()?;
-            if append.room() >= needed {
-                let half = append.segment.header.size / 2;
-                let was_below = append.offset <= half;
-                let lsn = append.push_batch(batch, self.durable.load(Ordering::Acquire));
-                if was_below && append.offset > half {
+            if buffer.room() >= needed {
+                let half = buffer.segment().header.size / 2;
+                let was_below = buffer.offset() <= half;
+                let lsn = buffer.push_batch(batch, self.durable.load(Ordering::Acquire));
+                if was_below && buffer.offset() > half {
                     self.wants_segment.store(true, Ordering::Relaxed);
                 }
-                break (lsn, append.pending_bytes);
+                break (lsn, buffer.bytes());
             }
             let next = self.prepared.lock().take_if(|next| room_in(next) >= needed);
             match next {
-                Some(next) => append.switch_to(next, self.durable.load(Ordering::Acquire)),
+                Some(next) => buffer.switch_to(next, self.durable.load(Ordering::Acquire)),
                 None => {
-                    drop(append);
+                    drop(buffer);
                     self.creation_wait
                         .time(|| self.prepare(needed, Fill::Nothing))?;
                 }
@@ -366,7 +348,7 @@ impl Wal {
     /// happened then. [`Error::Poisoned`](crate::Error::Poisoned).
     pub(crate) fn shrink(&self) -> Result<bool> {
         let smallest = FIRST_SIZE.min(self.segment_bytes);
-        let size = self.append.lock().segment.header.size;
+        let size = self.buffer.lock().segment().header.size;
         self.creation.lock().next_size = smallest;
         let large = |next: &mut Arc<Segment>| next.header.size > smallest;
         let unfit = self.prepared.lock().take_if(large);
@@ -378,10 +360,10 @@ impl Wal {
         }
         self.prepare(0, Fill::Zeros)?;
         {
-            let mut append = self.append.lock();
+            let mut buffer = self.buffer.lock();
             self.poison.check()?;
             if let Some(next) = self.prepared.lock().take() {
-                append.switch_to(next, self.durable.load(Ordering::Acquire));
+                buffer.switch_to(next, self.durable.load(Ordering::Acquire));
             }
         }
         // A record that waits to be written would keep the old segment open, and with it its room.
@@ -391,7 +373,10 @@ impl Wal {
 
     /// Writes what is buffered without making it durable.
     fn write_out(&self) -> Result<()> {
-        let mut writer = self.writer.lock();
+        let mut writer = match self.writer.try_lock() {
+            Some(writer) => writer,
+            None => self.writer_wait.time(|| self.writer.lock()),
+        };
         self.write_pending(&mut writer, Flush::Later).map(|_| ())
     }
 
@@ -418,19 +403,14 @@ impl Wal {
 
     /// Writes the buffer, flushes it or not, and answers the segment that its end is in.
     fn write_pending(&self, writer: &mut Writer, flush: Flush) -> Result<Arc<Segment>> {
-        let (runs, last, current) = {
-            let mut append = self.append.lock();
-            append.pending_bytes = 0;
-            (
-                mem::take(&mut append.pending),
-                append.next_lsn - 1,
-                Arc::clone(&append.segment),
-            )
-        };
+        let Pending {
+            runs,
+            last,
+            segment,
+        } = self.buffer.lock().take();
         self.poison.check()?;
-        let mut spare = Vec::new();
         let count = runs.len();
-        for (index, run) in runs.into_iter().enumerate() {
+        for (index, run) in runs.iter().enumerate() {
             let Segment { file, path, .. } = &*run.segment;
             let (bytes, offset) = (&run.bytes, run.offset);
             // Its successor's records prove that a segment is complete.
@@ -443,14 +423,11 @@ impl Wal {
                 durability::write(&**file, path, bytes, offset, &self.poison)?;
                 writer.unsynced = true;
             }
-            spare = run.bytes;
         }
         writer.written = last;
-        if spare.capacity() <= 2 * WRITE_BEHIND {
-            spare.clear();
-            self.append.lock().spare = spare;
-        }
-        Ok(current)
+        let buffers = runs.into_iter().map(Run::into_buffer);
+        self.buffer.lock().give_back(buffers);
+        Ok(segment)
     }
 
     /// The newest durable commit.
@@ -460,19 +437,13 @@ impl Wal {
 
     /// The newest commit that has an LSN.
     pub(crate) fn last_lsn(&self) -> Lsn {
-        Lsn(self.append.lock().next_lsn - 1)
+        self.buffer.lock().last()
     }
 
     /// The place behind the newest record, and that record's commit.
     pub(crate) fn position(&self) -> (Lsn, WalPosition) {
-        let append = self.append.lock();
-        let position = WalPosition {
-            sequence: append.segment.header.sequence,
-            salt: append.segment.header.salt,
-            offset: append.offset,
-            chain: append.chain,
-        };
-        (Lsn(append.next_lsn - 1), position)
+        let buffer = self.buffer.lock();
+        (buffer.last(), buffer.position())
     }
 
     /// How much there is to do to replay what was appended since the log was opened, and what was
@@ -501,17 +472,28 @@ impl Wal {
         self.refused.lock().clone()
     }
 
-    /// Unlinks the segments before that of `position`, which a durable checkpoint names, but for
-    /// those that are to be kept or that the archive has not taken yet.
+    /// Says that nothing needs the segments before that of `position`, which a durable checkpoint
+    /// names: [`Wal::remove_retired`] removes them.
     pub(crate) fn retire_before(&self, position: &WalPosition) {
-        let mut old: Vec<u64> = self
-            .segments
-            .lock()
-            .range(..position.sequence)
-            .copied()
-            .collect();
+        self.retired.fetch_max(position.sequence, Ordering::AcqRel);
+    }
+
+    /// Whether segments are handed over before they are removed, by code that may take any time.
+    pub(crate) fn has_archive(&self) -> bool {
+        self.archive.is_some()
+    }
+
+    /// Unlinks the segments that nothing needs, the oldest first, but for those that are to be kept
+    /// or that the archive has not taken yet. Ends early where `goes_on` says no.
+    pub(crate) fn remove_retired(&self, goes_on: impl Fn() -> bool) {
+        let _one = self.removing.lock();
+        let retired = self.retired.load(Ordering::Acquire);
+        let mut old: Vec<u64> = self.segments.lock().range(..retired).copied().collect();
         old.truncate(old.len().saturating_sub(self.kept_segments));
         for sequence in old {
+            if !goes_on() {
+                return;
+            }
             let path = segment::path_of(&self.dir, sequence);
             let segment = LogSegment {
                 sequence,
@@ -530,7 +512,7 @@ impl Wal {
 
     /// Unlinks segments that were found at opening and that nothing refers to.
     pub(crate) fn unlink_unreferenced(&self) {
-        let current = self.append.lock().segment.header.sequence;
+        let current = self.buffer.lock().segment().header.sequence;
         let ahead: Vec<u64> = self.segments.lock().range(current + 1..).copied().collect();
         for sequence in ahead {
             self.unlink(sequence);
@@ -548,95 +530,4 @@ impl Wal {
 /// Bytes of records that an empty segment takes, its last record aside.
 fn room_in(segment: &Segment) -> u64 {
     segment.header.size - FIRST_RECORD - END_RECORD as u64
-}
-
-impl Append {
-    fn new(lsn: Lsn, chain: u32, segment: Arc<Segment>, offset: u64, sealed: bool) -> Append {
-        Append {
-            next_lsn: lsn.0 + 1,
-            chain,
-            segment,
-            offset,
-            sealed,
-            pending: Vec::new(),
-            pending_bytes: 0,
-            spare: Vec::new(),
-        }
-    }
-
-    /// Bytes that batches may still take in this segment.
-    fn room(&self) -> u64 {
-        if self.sealed {
-            return 0;
-        }
-        (self.segment.header.size - self.offset).saturating_sub(END_RECORD as u64)
-    }
-
-    fn push_batch(&mut self, batch: &EncodedBatch, durable: u64) -> Lsn {
-        let lsn = self.next_lsn;
-        self.next_lsn += 1;
-        let fragments = batch.fragments();
-        let last = fragments.len().saturating_sub(1);
-        for (index, (fragment, payload)) in fragments.enumerate() {
-            let header = RecordHeader {
-                previous: self.chain,
-                lsn,
-                durable,
-                stored_len: fragment.stored_len,
-                raw_len: fragment.raw_len,
-                payload_crc: fragment.crc,
-                kind: RecordKind::Batch,
-                first: index == 0,
-                last: index == last,
-                lz4: fragment.lz4,
-            };
-            self.push(&header, payload);
-        }
-        Lsn(lsn)
-    }
-
-    /// Ends the current segment and goes on in `next`.
-    fn switch_to(&mut self, next: Arc<Segment>, durable: u64) {
-        let payload = encode_end(next.header.sequence, next.header.salt);
-        let header = RecordHeader {
-            previous: self.chain,
-            lsn: self.next_lsn - 1,
-            durable,
-            stored_len: payload.len() as u32,
-            raw_len: payload.len() as u32,
-            payload_crc: payload_crc(&payload),
-            kind: RecordKind::End,
-            first: true,
-            last: true,
-            lz4: false,
-        };
-        self.push(&header, &payload);
-        if let Some(run) = self.pending.last_mut() {
-            run.ends = true;
-        }
-        self.chain = next.header_crc;
-        self.segment = next;
-        self.offset = FIRST_RECORD;
-        self.sealed = false;
-    }
-
-    fn push(&mut self, header: &RecordHeader, payload: &[u8]) {
-        let (bytes, crc) = header.encode(self.segment.header.salt, self.offset);
-        if self.pending.last().is_none_or(|run| run.ends) {
-            self.pending.push(Run {
-                segment: Arc::clone(&self.segment),
-                offset: self.offset,
-                bytes: mem::take(&mut self.spare),
-                ends: false,
-            });
-        }
-        if let Some(run) = self.pending.last_mut() {
-            run.bytes.extend_from_slice(&bytes);
-            run.bytes.extend_from_slice(payload);
-        }
-        let len = RECORD_HEADER + payload.len();
-        self.chain = crc;
-        self.offset += len as u64;
-        self.pending_bytes += len;
-    }
 }

@@ -5,6 +5,7 @@
 
 mod archive;
 mod batch_codec;
+mod buffer;
 mod encode;
 mod format;
 #[cfg(any(test, fuzzing))]

@@ -11,7 +11,9 @@ use std::{
 use quickcheck::{TestResult, quickcheck};
 
 use super::{
-    format::{FIRST_RECORD, MAX_PAYLOAD},
+    buffer::{LogBuffer, Run},
+    format::{FIRST_RECORD, MAX_PAYLOAD, RECORD_HEADER},
+    segment::Segment,
     *,
 };
 use crate::{
@@ -87,7 +89,7 @@ impl Log {
     }
 
     fn commit(&self, value: &[u8]) -> Lsn {
-        self.wal.append(&encoded(b"key", value)).unwrap()
+        self.wal.append(&mut encoded(b"key", value)).unwrap()
     }
 
     /// What is read back from `vfs`: the commits above the start, or the error.
@@ -235,6 +237,7 @@ fn flushed_is_read(mut log: Log, rounds: usize) {
             let (lsn, position) = log.wal.position();
             log.start = (position, lsn);
             log.wal.retire_before(&position);
+            log.wal.remove_retired(|| true);
             expected.clear();
             let (tail, values) = log.read_back().unwrap();
             assert_eq!((tail.lsn, values.len()), (lsn, 0));
@@ -421,7 +424,7 @@ fn a_full_disk_leaves_the_log_usable() {
     log.vfs.set_limit(log.vfs.used());
     let mut count = 0;
     let error = loop {
-        match log.wal.append(&encoded(b"key", &[1; 1000])) {
+        match log.wal.append(&mut encoded(b"key", &[1; 1000])) {
             Ok(_) => count += 1,
             Err(error) => break error,
         }
@@ -446,6 +449,87 @@ fn a_batch_over_its_memory_is_refused() {
     let refused =
         EncodedBatch::default().encode(&batch, 4096, &Compressibility::default(), &budget);
     assert!(matches!(refused, Err(Error::OutOfMemory { .. })));
+    assert_eq!(budget.used(), 0);
+}
+
+/// A number, and bytes behind it that follow from it and do not compress.
+fn numbered(number: u64, len: usize) -> Vec<u8> {
+    let mut value = number.to_le_bytes().to_vec();
+    let mut random = fastrand::Rng::with_seed(number);
+    value.resize_with(len, || random.u8(..));
+    value
+}
+
+/// What a large batch was encoded to is what is written; small ones are gathered.
+#[test]
+fn large_batches_are_not_copied() {
+    let env = Env::in_memory();
+    env.vfs.create_dir_all(Path::new(DIR)).unwrap();
+    let poison = Poison::new();
+    let segment = Segment::create(&env, Path::new(DIR), (1, 1 << 20), STORE, false, &poison);
+    let segment = Arc::new(segment.unwrap());
+    let chain = segment.header_crc;
+    let mut buffer = LogBuffer::new(Lsn::ZERO, chain, segment, FIRST_RECORD, false);
+    let small = || encoded(b"key", b"value");
+    let mut large = encoded(b"key", &numbered(1, 100_000));
+    let place = large.records().as_ptr();
+    buffer.push_batch(&mut small(), 0);
+    buffer.push_batch(&mut small(), 0);
+    assert_eq!(buffer.push_batch(&mut large, 0), Lsn(3));
+    assert!(large.records().is_empty());
+    buffer.push_batch(&mut small(), 0);
+    let pending = buffer.take();
+    assert_eq!((pending.last, buffer.bytes()), (4, 0));
+    let runs = &pending.runs;
+    let lens: Vec<usize> = runs.iter().map(|run| run.bytes.len()).collect();
+    let record = small().records().len();
+    assert_eq!(lens[0], 2 * record);
+    assert_eq!(lens[2], record);
+    assert!(lens[1] > 100_000 + RECORD_HEADER);
+    assert_eq!(runs[1].bytes.as_ptr(), place);
+    let mut end = FIRST_RECORD;
+    for run in runs {
+        assert_eq!(run.offset, end);
+        end += run.bytes.len() as u64;
+    }
+    assert_eq!(buffer.offset(), end);
+    // The next large batch is given a buffer in exchange.
+    let buffers = pending.runs.into_iter().map(Run::into_buffer);
+    buffer.give_back(buffers);
+    let mut large = encoded(b"key", &numbered(2, 20_000));
+    buffer.push_batch(&mut large, 0);
+    let mut batch = Batch::new();
+    batch.put(KeyspaceId(1), *b"key", numbered(3, 20));
+    let (budget, compressing) = (MemoryBudget::new(0), Compressibility::default());
+    large.encode(&batch, 4096, &compressing, &budget).unwrap();
+    assert_eq!(buffer.push_batch(&mut large, 0), Lsn(6));
+    assert_eq!(buffer.take().runs.len(), 2);
+}
+
+/// A batch keeps the memory that it has reserved until it is written.
+#[test]
+fn a_batch_that_waits_to_be_written_has_its_memory_reserved() {
+    let log = Log::create();
+    let budget = MemoryBudget::new(64 << 20);
+    let mut batch = Batch::new();
+    for number in 0..10 {
+        batch.put(KeyspaceId(1), *b"key", numbered(number, 200_000));
+    }
+    let mut encoded = EncodedBatch::default();
+    let compressing = Compressibility::default();
+    encoded.encode(&batch, 4096, &compressing, &budget).unwrap();
+    assert!(budget.used() >= 2_000_000);
+    let poison = Poison::new();
+    let size = 4 << 20;
+    let segment = Segment::create(&log.env, Path::new(DIR), (9, size), STORE, false, &poison);
+    let segment = Arc::new(segment.unwrap());
+    let mut buffer = LogBuffer::new(Lsn::ZERO, 0, segment, FIRST_RECORD, false);
+    buffer.push_batch(&mut encoded, 0);
+    encoded.release();
+    let pending = buffer.take();
+    assert!(budget.used() >= 2_000_000);
+    let buffers = pending.runs.into_iter().map(Run::into_buffer);
+    buffer.give_back(buffers);
     assert_eq!(budget.used(), 0);
 }
 
@@ -475,8 +559,13 @@ fn many_committers_share_flushes() {
                             1 => Durability::None,
                             _ => Durability::Sync,
                         };
-                        let value = (thread * COMMITS + index).to_le_bytes();
-                        let ticket = sequencer.begin(&encoded(b"key", &value)).unwrap();
+                        // Most are copied to the log's buffer, some become parts of it.
+                        let len = match random.u8(..10) {
+                            0 => random.usize(8..40_000),
+                            _ => 8,
+                        };
+                        let value = numbered(thread * COMMITS + index, len);
+                        let ticket = sequencer.begin(&mut encoded(b"key", &value)).unwrap();
                         if random.u8(..10) == 0 {
                             std::thread::yield_now();
                         }
@@ -497,9 +586,9 @@ fn many_committers_share_flushes() {
         let (_, values) = log.read_back().unwrap();
         let mut seen = BTreeMap::new();
         for value in values {
-            *seen
-                .entry(u64::from_le_bytes(value.try_into().unwrap()))
-                .or_insert(0) += 1;
+            let number = u64::from_le_bytes(*value.first_chunk().unwrap());
+            assert!(value == numbered(number, value.len()), "{number}");
+            *seen.entry(number).or_insert(0) += 1;
         }
         assert_eq!(seen, (0..total).map(|value| (value, 1)).collect());
     }
@@ -513,11 +602,11 @@ fn a_commit_that_is_given_up_stops_the_store() {
         Arc::default(),
         &Waits::new(Env::in_memory().clock),
     );
-    let first = sequencer.begin(&encoded(b"key", b"")).unwrap();
+    let first = sequencer.begin(&mut encoded(b"key", b"")).unwrap();
     std::thread::scope(|scope| {
         let later = scope.spawn(|| {
             sequencer
-                .begin(&encoded(b"key", b""))
+                .begin(&mut encoded(b"key", b""))
                 .unwrap()
                 .applied(Durability::Sync)
         });
@@ -529,7 +618,7 @@ fn a_commit_that_is_given_up_stops_the_store() {
         assert!(matches!(later.join().unwrap(), Err(Error::Poisoned { .. })));
     });
     assert_eq!(sequencer.published(), Lsn::ZERO);
-    assert!(sequencer.begin(&encoded(b"key", b"")).is_err());
+    assert!(sequencer.begin(&mut encoded(b"key", b"")).is_err());
 }
 
 quickcheck! {

@@ -1,12 +1,18 @@
 //! What compactions do, as the counters tell.
 
-use std::time::Duration;
-
-use rustling_storage::{
-    Batch, Direction, Durability, EngineKind, KeyRange, KeyspaceId, MemoryVfs, Store, StoreOptions,
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-use super::{create_keyspace, of, open, small};
+use rustling_storage::{
+    Batch, Direction, Durability, EngineKind, Env, KeyRange, KeyspaceId, MemoryVfs, Store,
+    StoreOptions, staging,
+};
+
+use super::{DIR, create_keyspace, of, open, put, small, staged};
+use crate::common::{HookedVfs, Operation, until};
 
 /// Commits `count` entries whose keys come from `key`.
 fn load(store: &Store, id: KeyspaceId, count: u64, value: u8, key: impl Fn(u64) -> u64) {
@@ -131,4 +137,101 @@ fn reads_of_a_hybrid_keyspace_at_rest_touch_the_tree_alone() {
     assert!(
         after.pages.hits + after.pages.misses >= before.pages.hits + before.pages.misses + 4000
     );
+}
+
+/// Adds a run in front of a keyspace's levels.
+fn add_run(store: &Store, id: KeyspaceId, number: u64) {
+    let from = create_keyspace(store, staged(EngineKind::Lsm));
+    let mut batch = Batch::new();
+    for key in [number, u64::MAX - number] {
+        batch.put(from, key.to_be_bytes(), staging::encode_put(&[1; 60]));
+    }
+    store.commit(&batch, Durability::None).unwrap();
+    let mut batch = Batch::new();
+    batch.merge(from, id);
+    store.commit(&batch, Durability::None).unwrap();
+}
+
+fn waits(store: &Store, name: &str) -> u64 {
+    let all = store.stats().waits;
+    all.iter().find(|wait| wait.name == name).unwrap().count
+}
+
+/// A writer waits for the compactions of what it writes to, under their name, and nobody else does.
+#[test]
+fn only_writers_to_what_is_behind_wait() {
+    const FRONT: &str = "compaction.debt.front";
+    for merges in [false, true] {
+        let options = StoreOptions {
+            background: true,
+            quiet_interval: Duration::from_secs(3600),
+            ..small()
+        };
+        let vfs = HookedVfs::default();
+        let store = Store::open(Env::with_vfs(vfs.clone()), Path::new(DIR), options).unwrap();
+        let behind = create_keyspace(&store, of(EngineKind::Lsm));
+        let healthy = create_keyspace(&store, of(EngineKind::Lsm));
+        // No memtable becomes a table, so nothing can be merged.
+        vfs.hold(Operation::Create, ".sst");
+        for number in 0..24 {
+            add_run(&store, behind, number);
+        }
+        assert_eq!(store.stats().tables.front_runs, 24);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                if merges {
+                    add_run(&store, behind, 99);
+                } else {
+                    put(&store, behind, b"a", b"1").unwrap();
+                }
+                done.store(true, Ordering::SeqCst);
+            });
+            // The writer has asked for compactions, which begin with a checkpoint.
+            vfs.until_held();
+            for number in 0..50_u8 {
+                put(&store, healthy, &[number], b"1").unwrap();
+            }
+            assert_eq!(waits(&store, FRONT), 0);
+            assert!(!done.load(Ordering::SeqCst));
+            vfs.release();
+            writer.join().unwrap();
+        });
+        assert_eq!(waits(&store, FRONT), 1);
+        assert_eq!(waits(&store, "compaction.debt.bytes"), 0);
+        // A run that moves to level 1 lets the writer on, and the rest is merged beside it.
+        until(|| store.stats().tables.front_runs < 24);
+    }
+}
+
+/// Loads that a keyspace takes over are compacted without a checkpoint that comes after them.
+#[test]
+fn what_was_loaded_is_compacted_soon() {
+    let options = StoreOptions {
+        background: true,
+        checkpoint_interval: Duration::from_secs(3600),
+        quiet_interval: Duration::from_secs(3600),
+        ..small()
+    };
+    let store = open(&MemoryVfs::new(), options).unwrap();
+    let into = create_keyspace(&store, of(EngineKind::Lsm));
+    // One fits into a level, and four in front of it are merged.
+    for round in 0..5_u8 {
+        let from = create_keyspace(&store, staged(EngineKind::Lsm));
+        let value = staging::encode_put(&[round]);
+        store
+            .ingest(from, &[(b"a", &value), (b"z", &value)])
+            .unwrap();
+        let mut batch = Batch::new();
+        batch.merge(from, into);
+        store.commit(&batch, Durability::Sync).unwrap();
+    }
+    let mut looks = 0..6000;
+    let is_compacted = looks.any(|_| {
+        Env::in_memory().sleep(Duration::from_millis(10));
+        store.stats().tables.compactions > 0
+    });
+    assert!(is_compacted);
+    let found = store.snapshot().get(into, b"a").unwrap();
+    assert_eq!(found.as_deref(), Some(&[4][..]));
 }

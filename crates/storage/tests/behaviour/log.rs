@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -55,6 +55,15 @@ impl LogArchive for Shelf {
     }
 }
 
+/// The log segments on the disk.
+fn segments(vfs: &MemoryVfs) -> Vec<u64> {
+    let names = vfs.read_dir(&Path::new(DIR).join("wal")).unwrap();
+    let number = |name: &std::path::PathBuf| name.to_str()?.strip_suffix(".wal")?.parse().ok();
+    let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 #[test]
 fn log_segments_are_archived_before_they_are_removed() {
     let vfs = MemoryVfs::new();
@@ -67,13 +76,7 @@ fn log_segments_are_archived_before_they_are_removed() {
     };
     let store = open(&vfs, options).unwrap();
     let id = create_keyspace(&store, KeyspaceOptions::default());
-    let segments = || -> Vec<u64> {
-        let names = vfs.read_dir(&Path::new(DIR).join("wal")).unwrap();
-        let number = |name: &std::path::PathBuf| name.to_str()?.strip_suffix(".wal")?.parse().ok();
-        let mut numbers: Vec<u64> = names.iter().filter_map(number).collect();
-        numbers.sort_unstable();
-        numbers
-    };
+    let segments = || segments(&vfs);
     let write = || {
         for number in 0..200_u32 {
             put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
@@ -218,11 +221,9 @@ fn too_many_open_files_refuse_commits_and_nothing_else() {
     }
 }
 
-/// The time that a commit waits to become durable begins with it, whatever the thread that
-/// flushes is doing just then.
-#[test]
-fn the_bound_of_asynchronous_commits_counts_from_the_commit() {
-    let vfs = HookedVfs::default();
+/// A clock that stands still, and a store that does nothing in the background but flush and make
+/// log segments.
+fn flushing(vfs: &HookedVfs) -> (std::sync::Arc<SimClock>, Store) {
     let clock = std::sync::Arc::new(SimClock::default());
     let env = Env {
         clock: clock.clone(),
@@ -237,14 +238,30 @@ fn the_bound_of_asynchronous_commits_counts_from_the_commit() {
         ..small()
     };
     let store = Store::open(env, Path::new(DIR), options).unwrap();
+    (clock, store)
+}
+
+/// The time that a commit waits to become durable begins with it, whatever the thread that
+/// flushes is doing just then.
+#[test]
+fn the_bound_of_asynchronous_commits_counts_from_the_commit() {
+    let vfs = HookedVfs::default();
+    let (clock, store) = flushing(&vfs);
     let id = create_keyspace(&store, KeyspaceOptions::default());
-    vfs.hold(Operation::Create, ".wal");
-    // More than half of the first segment: the next one is being made.
-    put(&store, id, b"a", &[7; 9000]).unwrap();
-    vfs.until_held();
-    let mut batch = Batch::new();
-    batch.put(id, *b"b", *b"1");
-    let lsn = store.commit(&batch, Durability::Async).unwrap();
+    let commit = |key: &[u8]| {
+        let mut batch = Batch::new();
+        batch.put(id, key, *b"1");
+        store.commit(&batch, Durability::Async).unwrap()
+    };
+    vfs.hold(Operation::Sync, ".wal");
+    commit(b"a");
+    clock.advance(StoreOptions::default().async_flush_interval);
+    // The thread has been asked to flush, and does: the commit after it has to wait for that too.
+    until(|| {
+        clock.advance(Duration::from_micros(10));
+        vfs.is_held()
+    });
+    let lsn = commit(b"b");
     let late = Duration::from_secs(1000);
     clock.advance(late);
     vfs.release();
@@ -252,11 +269,133 @@ fn the_bound_of_asynchronous_commits_counts_from_the_commit() {
         clock.advance(Duration::from_micros(10));
         store.durable_lsn() >= lsn
     });
-    let longest = || {
+    let waited = || {
         let waits = store.stats().waits;
         let wait = waits.iter().find(|wait| wait.name == "commit.async");
-        wait.filter(|wait| wait.count > 0).map(|wait| wait.max)
+        wait.filter(|wait| wait.count == 2).map(|wait| wait.total)
     };
-    until(|| longest().is_some());
-    assert!(longest().unwrap() >= late, "{:?}", longest());
+    until(|| waited().is_some());
+    assert!(waited().unwrap() >= 2 * late, "{:?}", waited());
+}
+
+/// A log segment takes long to make. Commits that the segment before it has room for are durable
+/// within their time meanwhile.
+#[test]
+fn asynchronous_commits_do_not_wait_for_the_next_segment() {
+    let vfs = HookedVfs::default();
+    let (clock, store) = flushing(&vfs);
+    let id = create_keyspace(&store, KeyspaceOptions::default());
+    vfs.hold(Operation::Create, ".wal");
+    // More than half of the first segment: the next one is being made.
+    put(&store, id, b"a", &[7; 9000]).unwrap();
+    vfs.until_held();
+    let env = Env::in_memory();
+    for round in 0..3_u8 {
+        let mut batch = Batch::new();
+        batch.put(id, *b"b", [round]);
+        let lsn = store.commit(&batch, Durability::Async).unwrap();
+        let mut looks = 0..6000;
+        let is_durable = looks.any(|_| {
+            clock.advance(StoreOptions::default().async_flush_interval);
+            env.sleep(Duration::from_millis(10));
+            store.durable_lsn() >= lsn
+        });
+        assert!(is_durable, "{round}");
+        assert!(vfs.is_held(), "the segment is not there yet");
+    }
+    vfs.release();
+    for number in 0..200_u32 {
+        put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
+    }
+    assert!(store.stats().wal_segments > 1);
+}
+
+/// Takes segments one at a time, when it is let.
+#[derive(Debug, Default)]
+struct SlowShelf {
+    taken: AtomicUsize,
+    lets: AtomicUsize,
+    /// Which, in their order.
+    sequences: std::sync::Mutex<Vec<u64>>,
+}
+
+impl LogArchive for SlowShelf {
+    fn archive(&self, segment: LogSegment<'_>) -> std::io::Result<()> {
+        until(|| self.lets.load(Ordering::Acquire) > self.taken.load(Ordering::Acquire));
+        self.sequences.lock().unwrap().push(segment.sequence);
+        self.taken.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+/// Checkpoints go on while the archive takes its time, and so do commits, which would have to wait
+/// for them. What it has not taken stays.
+#[test]
+fn a_slow_archive_holds_up_no_checkpoint() {
+    let vfs = MemoryVfs::new();
+    let shelf = std::sync::Arc::new(SlowShelf::default());
+    let archive: std::sync::Arc<dyn LogArchive> = shelf.clone();
+    let options = StoreOptions {
+        background: true,
+        wal_archive: Some(archive),
+        checkpoint_wal_bytes: 64 << 10,
+        ..small()
+    };
+    let store = open(&vfs, options).unwrap();
+    let id = create_keyspace(&store, KeyspaceOptions::default());
+    for number in 0..2000_u32 {
+        put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
+    }
+    let lsn = store.checkpoint().unwrap();
+    assert!(store.checkpoint().unwrap() >= lsn);
+    let segments = store.stats().wal_segments;
+    assert!(segments > 10, "{segments}");
+    assert_eq!(shelf.taken.load(Ordering::Acquire), 0);
+    shelf.lets.store(usize::MAX, Ordering::Release);
+    until(|| store.stats().wal_segments <= 3);
+    assert!(shelf.taken.load(Ordering::Acquire) + 3 >= segments);
+    store.close().unwrap();
+    assert!(open(&vfs, small()).unwrap().verify().unwrap().is_clean());
+}
+
+/// Closing the store offers what the archive's thread has not come to, though there is nothing left
+/// to make a checkpoint of.
+#[test]
+fn closing_archives_what_is_left() {
+    let vfs = MemoryVfs::new();
+    let shelf = std::sync::Arc::new(SlowShelf::default());
+    let archive: std::sync::Arc<dyn LogArchive> = shelf.clone();
+    let options = StoreOptions {
+        background: true,
+        wal_archive: Some(archive),
+        checkpoint_interval: Duration::from_secs(3600),
+        quiet_interval: Duration::from_secs(3600),
+        ..small()
+    };
+    let store = open(&vfs, options).unwrap();
+    let id = create_keyspace(&store, KeyspaceOptions::default());
+    for number in 0..1000_u32 {
+        put(&store, id, &number.to_be_bytes(), &[7; 300]).unwrap();
+    }
+    store.checkpoint().unwrap();
+    let before = segments(&vfs);
+    assert!(before.len() > 10, "{before:?}");
+    let other = store.clone();
+    std::thread::scope(|scope| {
+        let closing = scope.spawn(|| store.close());
+        until(|| matches!(put(&other, id, b"a", b"1"), Err(Error::Closed)));
+        // Time enough for the threads to be told to stop; what has to be true is so in any case.
+        for _ in 0..50 {
+            Env::in_memory().sleep(Duration::from_millis(1));
+        }
+        shelf.lets.store(usize::MAX, Ordering::Release);
+        closing.join().unwrap().unwrap();
+    });
+    let (taken, after) = (shelf.sequences.lock().unwrap().clone(), segments(&vfs));
+    assert!(taken.windows(2).all(|pair| pair[0] < pair[1]), "{taken:?}");
+    let all: Vec<u64> = taken.iter().chain(&after).copied().collect();
+    assert!(all.starts_with(&before), "{all:?} {before:?}");
+    assert!(after.len() <= 3, "{after:?}");
+    drop(other);
+    assert!(open(&vfs, small()).unwrap().verify().unwrap().is_clean());
 }

@@ -321,9 +321,13 @@ impl Run {
         let (range, direction) = self.range();
         let at = self.snapshot();
         let mut cursor = SnapshotCursor::new(self.tree.cursor(range.clone(), direction), Lsn(at));
-        let mut found = Vec::new();
-        while let Some((key, value)) = cursor.next_entry().unwrap() {
-            found.push((key.to_vec(), value.to_vec()));
+        let (mut found, most) = (Vec::new(), self.rng.usize(1..40));
+        loop {
+            let some = cursor.next_entries(self.rng.usize(1..=most)).unwrap();
+            if some.is_empty() {
+                break;
+            }
+            found.extend(some);
         }
         assert_eq!(
             found,
@@ -350,16 +354,12 @@ impl Run {
                     Direction::Backward => row.0 <= key,
                 })
                 .take(self.rng.usize(..20));
-            for row in &mut rest {
-                let found = cursor
-                    .next_entry()
-                    .unwrap()
-                    .map(|(k, v)| (k.to_vec(), v.to_vec()));
-                assert_eq!(
-                    found.as_ref(),
-                    Some(row),
-                    "{range:?} {direction:?} after {key:?}"
-                );
+            let mut rest: Vec<_> = rest.by_ref().cloned().collect();
+            while !rest.is_empty() {
+                let most = self.rng.usize(1..=rest.len());
+                let found = cursor.next_entries(most).unwrap();
+                let next: Vec<_> = rest.drain(..most).collect();
+                assert_eq!(found, next, "{range:?} {direction:?} after {key:?}");
             }
         }
     }

@@ -170,7 +170,13 @@ impl Stress {
             let mut cursor = SnapshotCursor::new(cursor, Lsn(at));
             let mut halves: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
             let mut previous: Option<Vec<u8>> = None;
-            while let Some((key, found)) = cursor.next_entry().unwrap() {
+            let most = rng.usize(1..200);
+            let entries = std::iter::from_fn(|| {
+                let some = cursor.next_entries(most).unwrap();
+                (!some.is_empty()).then_some(some)
+            });
+            for (key, found) in entries.flatten() {
+                let (key, found) = (key.as_slice(), found.as_slice());
                 if let Some(previous) = &previous {
                     let ascends = previous.as_slice() < key;
                     assert!(previous != key && ascends == (direction == Direction::Forward));

@@ -1,5 +1,8 @@
 //! Tests of tables and trees as a whole.
 
+mod ingest;
+mod load;
+mod reads;
 mod table;
 
 use std::{path::Path, sync::Arc};
@@ -14,6 +17,8 @@ pub(super) fn space(vfs: &MemoryVfs, codec: Codec) -> Arc<TableSpace> {
         block_cache_bytes: 64 << 10,
         table_bytes: 4096,
         level_bytes: 16 << 10,
+        debt_soft_bytes: 128 << 10,
+        debt_hard_bytes: 256 << 10,
         codec,
         block_bytes: 256,
         reads: TableReads::default(),

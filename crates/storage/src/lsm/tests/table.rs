@@ -9,10 +9,12 @@ use crate::{
     error::Error,
     lsm::{
         block::compare,
+        block_reader::Access,
+        hash::Sought,
         range::Range,
-        run::{Tables, TablesCursor},
+        run::{ListedTable, Tables},
         table::{Table, TableRecord},
-        table_cursor::Access,
+        tables_cursor::TablesCursor,
         writer::TableWriter,
     },
     lsn::Lsn,
@@ -67,7 +69,7 @@ fn all(cursor: &mut impl VersionCursor) -> Result<Listed, Error> {
 }
 
 fn everything(table: &Arc<Table>, access: Access) -> Result<Listed, Error> {
-    let tables = Tables::new(vec![Arc::clone(table)]);
+    let tables = Tables::new(vec![ListedTable::plain(Arc::clone(table))]);
     all(&mut TablesCursor::new(&tables, Range::everything(), access))
 }
 
@@ -93,7 +95,7 @@ fn a_table_answers_as_a_sorted_list_does() {
             };
             let at = random.u64(0..210);
             let expected = listed.iter().find(|(k, lsn, _)| *k == key && *lsn <= at);
-            let found = table.find(&key, Lsn(at)).unwrap();
+            let found = table.find(Sought::new(&key), Lsn(at)).unwrap();
             let found = found.map(|found| (found.lsn.0, found.value().map(<[u8]>::to_vec)));
             assert_eq!(found, expected.map(|(_, lsn, value)| (*lsn, value.clone())));
         }
@@ -125,7 +127,7 @@ fn a_run_of_tables_is_walked_both_ways() {
             tables.push(writer.finish().unwrap());
             rest = later;
         }
-        let tables = Tables::new(tables);
+        let tables = Tables::new(ListedTable::all_plain(tables));
         for _ in 0..60 {
             let mut bound = || {
                 let key = listed[random.usize(..listed.len())].0.clone();
@@ -179,12 +181,12 @@ fn every_flipped_bit_of_a_table_is_seen() {
     let listed = sample(60, 3);
     let vfs = MemoryVfs::new();
     let table = write(&vfs, Codec::Lz4, &listed);
-    let (path, record) = (table.path().to_path_buf(), table.record());
+    let (path, record) = (table.path().to_path_buf(), table.record(Lsn::ZERO));
     drop(table);
     let read = |vfs: &MemoryVfs, record: &TableRecord| {
         let table = Arc::new(Table::open(&space(vfs, Codec::None), record)?);
         for (key, lsn, value) in &listed {
-            let found = table.find(key, Lsn(*lsn))?.unwrap();
+            let found = table.find(Sought::new(key), Lsn(*lsn))?.unwrap();
             assert_eq!(found.value(), value.as_deref());
         }
         everything(&table, Access::Streaming)
