@@ -539,6 +539,11 @@ pub trait CatalogReader {
         Ok(None)
     }
 
+    /// Every sequence, those of columns included.
+    fn sequences(&self) -> Vec<Arc<Sequence>> {
+        Vec::new()
+    }
+
     /// The type of that name that a user has made, in `schema` or (with `None`) on the search path.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod definitions;
 mod enums;
 mod eval;
 mod function_table;
+mod index_access;
 mod isolation;
 mod language;
 mod language_fuzz;

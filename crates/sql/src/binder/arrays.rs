@@ -187,7 +187,11 @@ impl<'a> Binder<'a> {
                 .at(array.span)
             })?,
         };
-        let place = literal::constant(Value::Null, of, array.span);
+        // Stands for an element: no constant, whose value would do for the left side's type.
+        let place = coerce::cast(
+            literal::constant(Value::Null, DataType::Unknown, array.span),
+            of,
+        );
         let (left, element) = self.comparable(operator.symbol(), left, place, span)?;
         let wanted = element
             .data_type

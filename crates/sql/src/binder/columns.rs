@@ -1,7 +1,7 @@
 //! Columns by their names, and what to say where there is none.
 
 use super::{
-    Binder,
+    Binder, Place,
     expr::{column_expr, with_hint},
     internal, literal,
     scope::Scope,
@@ -12,6 +12,7 @@ use crate::{
     bound::{Expr, ExprKind},
     error::{Error, Result, SqlState},
     span::Span,
+    types::DataType,
 };
 
 /// The message of the error that says that the statement is to be bound with
@@ -140,7 +141,13 @@ impl<'a> Binder<'a> {
                     .relations
                     .iter()
                     .map(|relation| relation.name.as_str()),
-            ),
+            )
+            .or_else(|| {
+                let mut columns = scope.columns.iter();
+                let column = columns.find(|column| column.name == table)?;
+                let is_json = matches!(column.data_type, DataType::Json | DataType::Jsonb);
+                is_json.then(|| format!("What is in the JSON of a column is {table} ->> 'name'."))
+            }),
         };
         Err(with_hint(error, hint))
     }
@@ -180,9 +187,46 @@ impl<'a> Binder<'a> {
                 single_quoted(&ident.name)
             )),
             Some(nearest) => error.hint(format!("Did you mean \"{nearest}\"?")),
+            None if !ident.quoted && self.scopes.iter().all(|of| of.relations.is_empty()) => {
+                match self.without_from(&ident.name) {
+                    Some(hint) => error.hint(hint),
+                    None => error,
+                }
+            }
             None => quotes_hint(error, name),
         };
         Err(error)
+    }
+
+    /// What to do about a column where there is no table.
+    fn without_from(&self, column: &str) -> Option<String> {
+        match self.place {
+            Place::Clause("VALUES and SET" | "VALUES") => Some(format!(
+                "A string stands in single quotes: {}.",
+                single_quoted(column)
+            )),
+            Place::Clause("WHERE" | "GROUP BY")
+            | Place::Output
+            | Place::Having
+            | Place::Window
+            | Place::Aggregate => Some(self.missing_from(column)),
+            Place::Clause(_) => None,
+        }
+    }
+
+    /// The FROM that a column wants.
+    fn missing_from(&self, column: &str) -> String {
+        let tables = self.catalog.tables().unwrap_or_default();
+        let mut with_column = tables
+            .iter()
+            .filter(|table| table.column(column).is_some() && !table.schema.starts_with("pg_"));
+        match (with_column.next(), with_column.next()) {
+            (Some(only), None) => format!(
+                "Say which table it is of: FROM {}.",
+                suggest::as_written(self.catalog, only)
+            ),
+            _ => "Say which table it is of: FROM table.".to_owned(),
+        }
     }
 }
 

@@ -541,8 +541,9 @@ pub(super) fn default_of(table: &Table, ordinal: usize, span: Span) -> Expr {
         };
     }
     match &column.default {
-        Some((_, default)) => default.clone(),
-        None => literal::constant(Value::Null, column.data_type, span),
+        // A default of NULL is none: what it stands for has the place of the change.
+        Some((_, default)) if !default.is_null_constant() => default.clone(),
+        _ => literal::constant(Value::Null, column.data_type, span),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     },
     catalog::{Table, TableKind},
     error::{Error, Result, SqlState},
+    parser::quoted,
     span::Span,
     types::{CastContext, DataType},
 };
@@ -164,14 +165,24 @@ impl<'a> Binder<'a> {
         )
         .at(name.span);
         let tables = self.catalog.tables().unwrap_or_default();
-        let hint = suggest::did_you_mean(
-            &ident.name,
-            tables
-                .iter()
-                .map(|table| table.name.as_str())
-                .chain(self.common_tables.iter().map(|table| table.name())),
-        )
-        .or_else(|| {
+        let elsewhere = tables
+            .iter()
+            .find(|table| table.name == ident.name && !table.schema.starts_with("pg_"));
+        let hint = match elsewhere {
+            Some(table) => Some(format!(
+                "Did you mean {}.{}?",
+                quoted(&table.schema),
+                quoted(&table.name)
+            )),
+            None => suggest::did_you_mean(
+                &ident.name,
+                tables
+                    .iter()
+                    .map(|table| table.name.as_str())
+                    .chain(self.common_tables.iter().map(|table| table.name())),
+            ),
+        };
+        let hint = hint.or_else(|| {
             (ident.quoted
                 && tables
                     .iter()

@@ -7,6 +7,7 @@ use super::{
     data::{default_of, generated_value, table_column, twice},
     query::{BoundQuery, output_expr, values_length},
     scope::Scope,
+    suggest::as_written,
 };
 use crate::{
     ast::{self, ExprKind as A, Insert, InsertSource, Overriding, QueryBody},
@@ -14,8 +15,9 @@ use crate::{
         Arbiter, BoundStatement, Change, ChangeKind, ColumnId, ConflictUpdate, Expr,
         InsertConflict, LogicalPlan,
     },
-    catalog::{Identity, Table, access::Privileges},
+    catalog::{CatalogReader, Identity, Table, access::Privileges},
     error::{Error, Result, SqlState},
+    parser::quoted,
     span::Span,
     types::{CastContext, DataType},
 };
@@ -338,7 +340,7 @@ impl<'a> Binder<'a> {
                 Some(value) if matches!(value.kind, A::Default) => {
                     default_of(table, ordinal, value.span)
                 }
-                Some(value) => match given(table, ordinal, targets.overriding, value.span)? {
+                Some(value) => match given(self.catalog, table, ordinal, targets, value.span)? {
                     Given::Taken => self.assigned(table, ordinal, value)?,
                     Given::Replaced => default_of(table, ordinal, value.span),
                 },
@@ -354,11 +356,8 @@ impl<'a> Binder<'a> {
         targets: Targets,
         query: &'a ast::Query,
     ) -> Result<(LogicalPlan, Vec<ColumnId>)> {
-        let Targets {
-            mut ordinals,
-            named,
-            overriding,
-        } = targets;
+        let named = targets.named;
+        let mut ordinals = targets.ordinals.clone();
         let BoundQuery {
             mut plan,
             mut columns,
@@ -394,7 +393,7 @@ impl<'a> Binder<'a> {
         let mut ids = Vec::with_capacity(table.columns.len());
         for ordinal in 0..table.columns.len() {
             let value = match ordinals.iter().position(|target| *target == ordinal) {
-                Some(place) => match given(table, ordinal, overriding, query.span)? {
+                Some(place) => match given(self.catalog, table, ordinal, &targets, query.span)? {
                     Given::Taken => {
                         let value = output_expr(&columns[place], query.span);
                         self.stored(table, ordinal, value)?
@@ -424,27 +423,42 @@ enum Given {
 }
 
 fn given(
+    catalog: &dyn CatalogReader,
     table: &Table,
     ordinal: usize,
-    overriding: Option<Overriding>,
+    targets: &Targets,
     span: Span,
 ) -> Result<Given> {
     let column = &table.columns[ordinal];
+    // Whoever names no columns may not know that this one is among them.
+    let others = || {
+        let others = table.columns.iter();
+        let mut others = others.filter(|of| of.identity.is_none() && of.generated.is_none());
+        let first = others
+            .next()
+            .map_or_else(|| "column".to_owned(), |of| quoted(&of.name));
+        format!(
+            "Name the columns that get a value: INSERT INTO {} ({first}, …).",
+            as_written(catalog, table)
+        )
+    };
     if column.generated.is_some() {
-        return Err(generated_value(
-            table,
-            ordinal,
-            "insert a non-DEFAULT value into",
-            span,
-        ));
+        let error = generated_value(table, ordinal, "insert a non-DEFAULT value into", span);
+        return Err(if targets.named {
+            error.hint("Leave the column out: the database computes its value.")
+        } else {
+            error.hint(others())
+        });
     }
-    match (column.identity, overriding) {
+    match (column.identity, targets.overriding) {
         (Some(_), Some(Overriding::User)) => Ok(Given::Replaced),
         (Some(Identity { always: true, .. }), None) => {
-            Err(
-                generated_value(table, ordinal, "insert a non-DEFAULT value into", span)
-                    .hint("Use OVERRIDING SYSTEM VALUE to override."),
-            )
+            let error = generated_value(table, ordinal, "insert a non-DEFAULT value into", span);
+            Err(if targets.named {
+                error.hint("Use OVERRIDING SYSTEM VALUE to override.")
+            } else {
+                error.hint(others())
+            })
         }
         _ => Ok(Given::Taken),
     }
@@ -478,13 +492,16 @@ fn width_error(table: &Table, targets: usize, values: usize, named: bool, span: 
         1 => "the row has 1 value".to_owned(),
         _ => format!("the row has {values} values"),
     };
-    Error::new(
-        SqlState::SYNTAX_ERROR,
-        if values > targets {
-            format!("INSERT has more values than columns: {what}, {row}")
-        } else {
-            format!("INSERT has fewer values than columns: {what}, {row}")
-        },
-    )
-    .at(span)
+    let error = |relation: &str| {
+        Error::new(
+            SqlState::SYNTAX_ERROR,
+            format!("INSERT has {relation} values than columns: {what}, {row}"),
+        )
+        .at(span)
+    };
+    if values > targets {
+        error("more")
+    } else {
+        error("fewer").hint("Name only the columns that get a value, or write DEFAULT for one.")
+    }
 }

@@ -56,7 +56,7 @@ use scope::{Scope, ScopeColumn};
 
 pub use coerce::{can_cast, common_type};
 pub(crate) use definition::rebind;
-pub(crate) use suggest::did_you_mean;
+pub(crate) use suggest::{as_written, did_you_mean};
 #[cfg(feature = "engine")]
 pub(crate) use type_names::is_built_in as is_built_in_type;
 

@@ -1,4 +1,9 @@
-//! "Did you mean …?"
+//! "Did you mean …?", and names as the user can write them.
+
+use crate::{
+    catalog::{CatalogReader, Table},
+    parser::quoted,
+};
 
 /// The candidate nearest to a name that was not found, if one is near enough to be a slip.
 pub(super) fn nearest<'a>(
@@ -22,7 +27,8 @@ pub(super) fn nearest<'a>(
             let stem = length >= 3 && lower.starts_with(&name) && distance <= 4;
             (distance <= allowed || stem).then_some((distance, candidate))
         })
-        .min_by_key(|(distance, _)| *distance)
+        // A letter is left out more often than one too many is written.
+        .min_by_key(|(distance, candidate)| (*distance, candidate.chars().count() < length))
         .map(|(_, candidate)| candidate)
 }
 
@@ -37,6 +43,16 @@ pub(crate) fn did_you_mean<'a>(
     nearest(name, others).map(|candidate| format!("Did you mean \"{candidate}\"?"))
 }
 
+/// A table as a statement names it: in quotes where they must be, and with its schema where the
+/// name alone does not lead to it.
+pub(crate) fn as_written(catalog: &dyn CatalogReader, table: &Table) -> String {
+    let name = quoted(&table.name);
+    match catalog.table(None, &table.name) {
+        Ok(Some(found)) if found.schema == table.schema => name,
+        _ => format!("{}.{name}", quoted(&table.schema)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::nearest;
@@ -49,5 +65,6 @@ mod tests {
         assert_eq!(nearest("orig", names), Some("origin"));
         assert_eq!(nearest("tailnum", names), None);
         assert_eq!(nearest("ic", names), None);
+        assert_eq!(nearest("cout", ["cot", "count"]), Some("count"));
     }
 }

@@ -24,6 +24,19 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// Whether it is NULL, converted or not.
+    pub(crate) fn is_null_constant(&self) -> bool {
+        match &self.kind {
+            ExprKind::Literal(value) => value.is_null(),
+            ExprKind::Cast(operand) | ExprKind::AssignmentCast(operand) => {
+                operand.is_null_constant()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The forms of [`Expr`]. Operands have the types the operator wants: the binder has inserted
 /// [`ExprKind::Cast`] wherever a conversion happens.
 #[derive(Clone, Debug)]

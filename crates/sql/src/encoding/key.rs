@@ -189,17 +189,24 @@ impl KeyLayout {
         values: impl IntoIterator<Item = &'a Value>,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        let last = self.columns.len().wrapping_sub(1);
-        for (at, (column, value)) in self.columns.iter().zip(values).enumerate() {
-            if self.open_end && at == last {
-                match value {
-                    Value::Text(text) => out.extend_from_slice(text.as_bytes()),
-                    Value::Bytea(bytes) => out.extend_from_slice(bytes),
-                    other => return Err(wrong_type(column.data_type, other)),
-                }
-            } else {
-                column.encode(value, out)?;
-            }
+        for (at, value) in (0..self.columns.len()).zip(values) {
+            self.encode_at(at, value, out)?;
+        }
+        Ok(())
+    }
+
+    /// Appends the part of column `at`, which there is, to a key of the columns before it.
+    pub(crate) fn encode_at(&self, at: usize, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+        let Some(column) = self.columns.get(at) else {
+            return Ok(());
+        };
+        if !self.is_open_at(at) {
+            return column.encode(value, out);
+        }
+        match value {
+            Value::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Value::Bytea(bytes) => out.extend_from_slice(bytes),
+            other => return Err(wrong_type(column.data_type, other)),
         }
         Ok(())
     }

@@ -40,14 +40,24 @@ pub(crate) fn key_range(
     if equal.iter().any(is_null) || bounds.iter().flatten().any(|(value, _)| is_null(value)) {
         return Ok(None);
     }
-    let encode = |last: Option<&Value>| -> Result<Vec<u8>> {
-        let mut key = Vec::new();
-        layout.encode(equal.iter().chain(last), &mut key)?;
-        Ok(key)
-    };
-    let prefix = encode(None)?;
-    if lower.is_none() && upper.is_none() {
-        return Ok(Some(if layout.is_open_at(equal.len().wrapping_sub(1)) {
+    let mut prefix = Vec::new();
+    layout.encode(equal, &mut prefix)?;
+    range_after(layout, prefix, equal.len(), lower, upper, false)
+}
+
+/// The keys that begin with `prefix`, which is that of the columns before `at`, and whose column `at`
+/// lies between `lower` and `upper`, neither of them NULL, or is at least no NULL itself where
+/// `present`.
+pub(crate) fn range_after(
+    layout: &KeyLayout,
+    prefix: Vec<u8>,
+    at: usize,
+    lower: Option<&(Value, bool)>,
+    upper: Option<&(Value, bool)>,
+    present: bool,
+) -> Result<Option<KeyRange>> {
+    if lower.is_none() && upper.is_none() && !present {
+        return Ok(Some(if layout.is_open_at(at.wrapping_sub(1)) {
             KeyRange {
                 start: Bound::Included(prefix.clone()),
                 end: Bound::Included(prefix),
@@ -59,17 +69,22 @@ pub(crate) fn key_range(
             }
         }));
     }
-    let Some(column) = layout.columns().get(equal.len()) else {
+    let Some(column) = layout.columns().get(at) else {
         return Ok(None);
     };
+    let encode = |value: &Value| -> Result<Vec<u8>> {
+        let mut key = prefix.clone();
+        layout.encode_at(at, value, &mut key)?;
+        Ok(key)
+    };
     // Without an end, the range ends where the NULLs are.
-    let mut present = prefix;
+    let mut present = prefix.clone();
     if column.nullable {
         present.push(PRESENT);
     }
-    if layout.is_open_at(equal.len()) {
+    if layout.is_open_at(at) {
         let end = |bound: &(Value, bool)| -> Result<Bound<Vec<u8>>> {
-            let key = encode(Some(&bound.0))?;
+            let key = encode(&bound.0)?;
             Ok(if bound.1 {
                 Bound::Included(key)
             } else {
@@ -89,16 +104,16 @@ pub(crate) fn key_range(
     };
     let start = match first {
         None => Bound::Included(present.clone()),
-        Some((value, true)) => Bound::Included(encode(Some(value))?),
-        Some((value, false)) => match successor(encode(Some(value))?) {
+        Some((value, true)) => Bound::Included(encode(value)?),
+        Some((value, false)) => match successor(encode(value)?) {
             Some(key) => Bound::Included(key),
             None => return Ok(None),
         },
     };
     let end = match last {
         None => below_successor(present),
-        Some((value, true)) => below_successor(encode(Some(value))?),
-        Some((value, false)) => Bound::Excluded(encode(Some(value))?),
+        Some((value, true)) => below_successor(encode(value)?),
+        Some((value, false)) => Bound::Excluded(encode(value)?),
     };
     Ok(not_empty(KeyRange { start, end }))
 }
@@ -158,14 +173,6 @@ fn not_empty(range: KeyRange) -> Option<KeyRange> {
         ) => start >= end,
     };
     (!crossed).then_some(range)
-}
-
-/// The key that a range of a single key starts with.
-pub(crate) fn first_key(range: KeyRange) -> Option<Vec<u8>> {
-    match range.start {
-        Bound::Included(key) => Some(key),
-        Bound::Excluded(_) | Bound::Unbounded => None,
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@
 //! - [`rows`], [`result`]: what queries and other statements give.
 //! - [`migrate`]: schemas brought up to date, step by step.
 //! - [`bulk`]: loading many rows; [`copy`]: COPY.
-//! - [`table`], [`index_entry`], [`mod@write`], [`constraints`], [`key_range`], [`row_numbers`]: access to tables.
+//! - [`table`], [`index_entry`], [`mod@write`], [`constraints`], [`key_range`], [`key_set`],
+//!   [`row_numbers`]: access to tables.
 //! - [`catalog`]: definitions of tables, stored and in memory.
 
 mod access;
@@ -37,6 +38,9 @@ mod explain;
 mod foreign_keys;
 pub(crate) mod index_entry;
 pub(crate) mod key_range;
+pub(crate) mod key_set;
+#[cfg(test)]
+mod key_set_tests;
 mod migrate;
 mod notice;
 mod notifications;

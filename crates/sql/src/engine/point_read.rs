@@ -11,7 +11,7 @@ use rustling_storage::KeyspaceId;
 use smallvec::SmallVec;
 
 use crate::{
-    Result, Value,
+    DataType, Result, Value,
     bound::{ColumnId, Expr, ExprKind},
     encoding::RowDecoder,
     engine::{
@@ -22,7 +22,7 @@ use crate::{
         table::TableHandle,
     },
     executor::RowBuffer,
-    planner::physical::{AccessPath, PhysicalNode, PhysicalPlan, QueryPlan},
+    planner::physical::{AccessPath, KeyValues, PhysicalNode, PhysicalPlan, QueryPlan},
 };
 
 /// Longer keys are encoded on the heap.
@@ -56,8 +56,11 @@ impl PointRead {
             return None;
         };
         let layout = node.table.codec.key.as_ref()?;
+        let [only] = node.condition.alternatives.as_slice() else {
+            return None;
+        };
         let is_point = node.path == AccessPath::Table
-            && layout.columns().len() == node.condition.equal.len()
+            && layout.columns().len() == only.equal.len()
             && node.filter.is_empty()
             && node.row_key.is_none();
         if !is_point {
@@ -72,7 +75,13 @@ impl PointRead {
             }
             ordinals.push(ordinal);
         }
-        let key = node.condition.equal.iter().map(|value| part(&value.expr));
+        let columns = layout.columns().iter();
+        let key = only.equal.iter().zip(columns).map(|(values, column)| {
+            let KeyValues::One(value) = values else {
+                return None;
+            };
+            part(&value.expr, column.data_type.of_values())
+        });
         Some(PointRead {
             key: key.collect::<Option<_>>()?,
             decoder: RowDecoder::new(Arc::clone(&node.table.codec), &ordinals),
@@ -138,7 +147,12 @@ fn scan_below(plan: &PhysicalPlan) -> Option<(&PhysicalPlan, Vec<ColumnId>)> {
     }
 }
 
-fn part(expr: &Expr) -> Option<KeyPart> {
+/// The value of a key column of type `of`.
+fn part(expr: &Expr, of: DataType) -> Option<KeyPart> {
+    // What is of another type must first be looked for among the column's values.
+    if of.is_integer() && expr.data_type != of {
+        return None;
+    }
     match &expr.kind {
         ExprKind::Parameter(at) => Some(KeyPart::Parameter(*at)),
         ExprKind::Literal(value) => Some(KeyPart::Literal(value.clone())),
@@ -156,7 +170,7 @@ impl super::database::Database {
         point: &PointRead,
         parameters: &[Value],
     ) -> Result<Option<Rows>> {
-        let snapshot = self.store().snapshot();
+        let snapshot = self.store().snapshot_ref();
         if !planned.fits(&self.inner) {
             return Ok(None);
         }

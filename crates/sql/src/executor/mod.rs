@@ -11,7 +11,9 @@ mod context;
 mod distinct;
 mod filter;
 mod hash_join;
+mod index_union;
 mod instrument;
+mod key_condition;
 mod limit;
 mod lock_rows;
 mod lookup_join;
@@ -38,9 +40,10 @@ use crate::{
 pub(crate) use apply::more_than_one_row;
 pub(crate) use context::{ExecContext, MemoryMeter, StatementRandom, row_bytes};
 pub(crate) use instrument::Measurements;
+pub(crate) use key_condition::keys_of;
 pub(crate) use limit::bounds as limit_bounds;
 pub(crate) use lock_rows::lock_tables;
-pub(crate) use scan::{Scan, key_range_of};
+pub(crate) use scan::{PathKeys, Scan};
 pub(crate) use shared::SharedTables;
 
 /// A row in flight.
@@ -132,6 +135,14 @@ fn build_node(
         PhysicalNode::Scan(node) => match given(node.row_key) {
             Some(row) => Box::new(scan::SubstitutedScan::new(Arc::clone(node), row.clone())),
             None => Box::new(Scan::open(node, &[], context)?),
+        },
+        PhysicalNode::IndexUnion { branches, fetch } => match given(fetch.row_key) {
+            Some(row) => Box::new(scan::SubstitutedScan::new(Arc::clone(fetch), row.clone())),
+            None => Box::new(index_union::IndexUnion::new(
+                branches.iter().map(child).collect::<Result<_>>()?,
+                Arc::clone(fetch),
+                context,
+            )?),
         },
         PhysicalNode::SystemScan(node) => Box::new(system_scan::SystemScan::open(node, context)?),
         PhysicalNode::Values { rows } => Box::new(values::Values::new(Arc::clone(rows))),

@@ -1,68 +1,129 @@
-//! Scans: of a table, of a part of it by key, of an index.
+//! Scans: of a table, of parts of it by key, of an index.
 
-use std::sync::Arc;
+use std::{sync::Arc, vec};
 
-use rustling_storage::{Direction, KeyRange};
+use rustling_storage::{Direction, KeyRange, KeyspaceId};
 use rustling_txn::TransactionCursor;
 
 use crate::{
     Result, Value,
     encoding::KeyLayout,
-    engine::{error::txn_error, key_range},
-    executor::{ExecContext, Operator, RowBuffer, Substitute, passes},
-    planner::physical::{AccessPath, KeyCondition, ScanNode},
+    engine::{error::txn_error, key_set},
+    executor::{
+        ExecContext, MemoryMeter, Operator, RowBuffer, Substitute, key_condition::keys_of, passes,
+    },
+    planner::{
+        cost_model,
+        physical::{AccessPath, ScanNode},
+    },
 };
 
 /// How many rows pass between two looks at the cancel token.
 const CHECK_EVERY: u32 = 128;
 
-/// The key range that `condition` stands for. The values may refer to columns of `outer`.
-/// `None`: no row can match.
-pub(crate) fn key_range_of(
-    layout: Option<&KeyLayout>,
-    condition: &KeyCondition,
-    outer: &[Value],
-    context: &ExecContext,
-) -> Result<Option<KeyRange>> {
-    let Some(layout) = layout.filter(|_| !condition.is_all()) else {
-        return Ok(Some(KeyRange::all()));
-    };
-    let eval = context.eval();
-    let mut equal = Vec::with_capacity(condition.equal.len());
-    for value in &condition.equal {
-        equal.push(value.compiled.eval(outer, &eval)?);
+/// What a path's keys are made of.
+pub(crate) struct PathKeys<'a> {
+    /// Where they are.
+    pub(crate) keyspace: KeyspaceId,
+    /// Their columns; `None`: numbers of rows.
+    pub(crate) layout: Option<&'a KeyLayout>,
+    /// Whether nothing comes behind the columns where none is NULL.
+    pub(crate) is_whole: bool,
+}
+
+impl<'a> PathKeys<'a> {
+    /// Those of a scan's path.
+    pub(crate) fn of(node: &'a ScanNode) -> Result<PathKeys<'a>> {
+        Ok(match node.path {
+            AccessPath::Table => PathKeys {
+                keyspace: node.table.keyspace,
+                layout: node.table.codec.key.as_ref(),
+                is_whole: true,
+            },
+            AccessPath::Index(index) => {
+                let index = node.table.index(index)?;
+                PathKeys {
+                    keyspace: index.keyspace,
+                    layout: Some(&index.layout),
+                    is_whole: index.unique,
+                }
+            }
+        })
     }
-    let bound = |bound: &Option<crate::planner::physical::KeyBound>| -> Result<_> {
-        bound
-            .as_ref()
-            .map(|bound| Ok((bound.value.compiled.eval(outer, &eval)?, bound.inclusive)))
-            .transpose()
-    };
-    let lower = bound(&condition.lower)?;
-    let upper = bound(&condition.upper)?;
-    key_range::key_range(layout, &equal, lower.as_ref(), upper.as_ref())
 }
 
 /// A scan at work.
 pub(crate) struct Scan {
     node: Arc<ScanNode>,
+    keyspace: KeyspaceId,
     source: Source,
+    /// The ranges that come after the one being read.
+    rest: vec::IntoIter<KeyRange>,
+    /// Where all ranges are read over in one go: which entries count.
+    within: Option<Within>,
+    /// Whether rows may come for which the conditions of the path do not hold.
+    checks_implied: bool,
+    /// Whether the rows themselves are not looked at.
+    keys_alone: bool,
     scratch: Vec<u8>,
     row_key: Vec<u8>,
     rows: u32,
+    /// Holds the memory of the ranges.
+    _memory: Option<MemoryMeter>,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a scan has one, and opens it once a range"
+)]
 enum Source {
     /// Nothing (more) to come.
     Empty,
-    /// One row by its whole key.
+    /// One entry by its whole key.
     Point(Vec<u8>),
-    /// Rows in key order.
-    Table(TransactionCursor),
-    /// Index entries in key order, each leading to a row.
-    Index(TransactionCursor),
-    /// One index entry by its whole unique key.
-    UniquePoint(Vec<u8>),
+    /// Entries in key order.
+    Entries(TransactionCursor),
+}
+
+/// Ranges that are read over from the first to the last.
+struct Within {
+    /// In the order of reading.
+    ranges: vec::IntoIter<KeyRange>,
+    current: Option<KeyRange>,
+    backward: bool,
+}
+
+impl Within {
+    fn new(mut ranges: vec::IntoIter<KeyRange>, backward: bool) -> Within {
+        Within {
+            current: ranges.next(),
+            ranges,
+            backward,
+        }
+    }
+
+    /// Whether a key, which comes after all that were asked for before, is in one of the ranges;
+    /// `None`: nor is any that comes after it.
+    fn holds(&mut self, key: &[u8]) -> Option<bool> {
+        loop {
+            let range = self.current.as_ref()?;
+            let (not_yet, no_more) = if self.backward {
+                (
+                    key_set::is_behind(key, range),
+                    key_set::is_before(key, range),
+                )
+            } else {
+                (
+                    key_set::is_before(key, range),
+                    key_set::is_behind(key, range),
+                )
+            };
+            if !no_more {
+                return Some(!not_yet);
+            }
+            self.current = self.ranges.next();
+        }
+    }
 }
 
 impl Scan {
@@ -72,46 +133,76 @@ impl Scan {
         outer: &[Value],
         context: &ExecContext,
     ) -> Result<Scan> {
-        let direction = if node.backward {
+        let path = PathKeys::of(node)?;
+        let (keys, memory) = keys_of(&path, &node.condition, outer, context)?;
+        let mut scan = Scan {
+            keyspace: path.keyspace,
+            source: Source::Empty,
+            rest: Vec::new().into_iter(),
+            within: None,
+            checks_implied: !keys.exact,
+            keys_alone: node.gives_keys_alone() && keys.exact,
+            scratch: Vec::new(),
+            row_key: Vec::new(),
+            rows: 0,
+            _memory: memory,
+            node: Arc::clone(node),
+        };
+        let mut ranges = keys.ranges;
+        let walks = cost_model::walks(ranges.len(), node.condition.between);
+        let whole = if walks {
+            key_set::covering(&ranges)
+        } else {
+            None
+        };
+        if node.backward {
+            ranges.reverse();
+        }
+        match whole {
+            Some(whole) => {
+                scan.within = Some(Within::new(ranges.into_iter(), node.backward));
+                scan.source = scan.source_of(whole, context)?;
+            }
+            None => {
+                scan.rest = ranges.into_iter();
+                scan.next_range(context)?;
+            }
+        }
+        Ok(scan)
+    }
+
+    /// A scan of every row, which checks what the path was to see to.
+    pub(crate) fn open_checking(node: &Arc<ScanNode>, context: &ExecContext) -> Result<Scan> {
+        let mut scan = Scan::open(node, &[], context)?;
+        scan.checks_implied = true;
+        scan.keys_alone = false;
+        Ok(scan)
+    }
+
+    /// Goes on to the next range; `false`: there is none.
+    fn next_range(&mut self, context: &ExecContext) -> Result<bool> {
+        let Some(range) = self.rest.next() else {
+            self.source = Source::Empty;
+            return Ok(false);
+        };
+        self.source = self.source_of(range, context)?;
+        Ok(true)
+    }
+
+    fn source_of(&self, range: KeyRange, context: &ExecContext) -> Result<Source> {
+        if let Some(key) = key_set::only_key(&range) {
+            return Ok(Source::Point(key.to_vec()));
+        }
+        let direction = if self.node.backward {
             Direction::Backward
         } else {
             Direction::Forward
         };
-        let (keyspace, layout, unique) = match node.path {
-            AccessPath::Table => (node.table.keyspace, node.table.codec.key.as_ref(), true),
-            AccessPath::Index(index) => {
-                let index = node.table.index(index)?;
-                (index.keyspace, Some(&index.layout), index.unique)
-            }
-        };
-        let range = key_range_of(layout, &node.condition, outer, context)?;
-        let point = unique
-            && layout.is_some_and(|layout| layout.columns().len() == node.condition.equal.len());
-        let source = match (range, node.path) {
-            (None, _) => Source::Empty,
-            (Some(range), path) if point => match (key_range::first_key(range), path) {
-                (None, _) => Source::Empty,
-                (Some(key), AccessPath::Table) => Source::Point(key),
-                (Some(key), AccessPath::Index(_)) => Source::UniquePoint(key),
-            },
-            (Some(range), path) => {
-                let cursor = context
-                    .transaction
-                    .scan(keyspace, range, direction)
-                    .map_err(txn_error)?;
-                match path {
-                    AccessPath::Table => Source::Table(cursor),
-                    AccessPath::Index(_) => Source::Index(cursor),
-                }
-            }
-        };
-        Ok(Scan {
-            node: Arc::clone(node),
-            source,
-            scratch: Vec::new(),
-            row_key: Vec::new(),
-            rows: 0,
-        })
+        let cursor = context
+            .transaction
+            .scan(self.keyspace, range, direction)
+            .map_err(txn_error)?;
+        Ok(Source::Entries(cursor))
     }
 
     /// Fetches the row whose key is in `self.row_key`.
@@ -135,86 +226,139 @@ impl Scan {
             }
         }
     }
+
+    /// The row at an entry of the path; `false`: there is none.
+    fn point(&mut self, key: &[u8], context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
+        if self.node.path == AccessPath::Table {
+            self.row_key.clear();
+            self.row_key.extend_from_slice(key);
+            return self.fetch(context, row);
+        }
+        let found = context.transaction.get(self.keyspace, key);
+        let Some(value) = found.map_err(txn_error)? else {
+            return Ok(false);
+        };
+        let (scratch, row_key) = (&mut self.scratch, &mut self.row_key);
+        let entry = read(
+            &self.node,
+            self.keys_alone,
+            (key, &value),
+            scratch,
+            row_key,
+            row,
+        )?;
+        self.row_of(entry, context, row)
+    }
+
+    /// The row that an entry has come to; `false`: there is none.
+    fn row_of(&mut self, entry: Entry, context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
+        match entry {
+            Entry::Row => Ok(true),
+            Entry::Leads => self.fetch(context, row),
+        }
+    }
+
+    /// Makes `row` the next row of the range being read, whatever the filter says of it; `None`:
+    /// the range has ended, `Some(false)`: there is no row at this entry.
+    fn advance(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<Option<bool>> {
+        let entry = match &mut self.source {
+            Source::Empty => return Ok(None),
+            Source::Point(key) => {
+                let key = std::mem::take(key);
+                self.source = Source::Empty;
+                return self.point(&key, context, row).map(Some);
+            }
+            Source::Entries(cursor) => {
+                let Some((key, value)) = cursor.next().map_err(txn_error)? else {
+                    return Ok(None);
+                };
+                match self.within.as_mut().map(|within| within.holds(key)) {
+                    None | Some(Some(true)) => {}
+                    Some(Some(false)) => return Ok(Some(false)),
+                    Some(None) => return Ok(None),
+                }
+                let (scratch, row_key) = (&mut self.scratch, &mut self.row_key);
+                read(
+                    &self.node,
+                    self.keys_alone,
+                    (key, value),
+                    scratch,
+                    row_key,
+                    row,
+                )?
+            }
+        };
+        self.row_of(entry, context, row).map(Some)
+    }
+}
+
+/// What an entry of a path gives.
+enum Entry {
+    /// The row.
+    Row,
+    /// The key of the row, which is in [`Scan::row_key`] now.
+    Leads,
+}
+
+/// Reads an entry of a scan's path.
+#[inline]
+fn read(
+    node: &ScanNode,
+    keys_alone: bool,
+    (key, value): (&[u8], &[u8]),
+    scratch: &mut Vec<u8>,
+    row_key: &mut Vec<u8>,
+    row: &mut RowBuffer,
+) -> Result<Entry> {
+    let found = match node.path {
+        AccessPath::Table => {
+            row.resize(node.width(), Value::Null);
+            if !keys_alone {
+                node.decoder.decode_values(key, value, scratch, row)?;
+            }
+            if node.row_key.is_some() {
+                row[node.ordinals.len()] = Value::Bytea(key.to_vec());
+            }
+            return Ok(Entry::Row);
+        }
+        AccessPath::Index(index) => match &node.entries {
+            None => node.table.index(index)?.row_key(key, value)?,
+            Some(entries) => {
+                row.resize(node.width(), Value::Null);
+                entries.decode(&node.table, key, value, scratch, row)?;
+                return Ok(Entry::Row);
+            }
+        },
+    };
+    if keys_alone {
+        row.clear();
+        row.push(Value::Bytea(found.to_vec()));
+        return Ok(Entry::Row);
+    }
+    row_key.clear();
+    row_key.extend_from_slice(found);
+    Ok(Entry::Leads)
 }
 
 impl Operator for Scan {
     fn next(&mut self, context: &ExecContext, row: &mut RowBuffer) -> Result<bool> {
         loop {
-            self.rows += 1;
+            self.rows = self.rows.wrapping_add(1);
             if self.rows.is_multiple_of(CHECK_EVERY) {
                 context.check()?;
             }
-            let found = match &mut self.source {
-                Source::Empty => return Ok(false),
-                Source::Point(key) => {
-                    self.row_key = std::mem::take(key);
-                    self.source = Source::Empty;
-                    self.fetch(context, row)?
-                }
-                Source::UniquePoint(key) => {
-                    let key = std::mem::take(key);
-                    self.source = Source::Empty;
-                    let AccessPath::Index(index) = self.node.path else {
-                        return Ok(false);
-                    };
-                    let index = self.node.table.index(index)?;
-                    match context
-                        .transaction
-                        .get(index.keyspace, &key)
-                        .map_err(txn_error)?
-                    {
-                        None => false,
-                        Some(row_key) => match &self.node.entries {
-                            Some(entries) => {
-                                row.resize(self.node.width(), Value::Null);
-                                let (table, scratch) = (&self.node.table, &mut self.scratch);
-                                entries.decode(table, &key, &row_key, scratch, row)?;
-                                true
-                            }
-                            None => {
-                                self.row_key = row_key;
-                                self.fetch(context, row)?
-                            }
-                        },
-                    }
-                }
-                Source::Table(cursor) => {
-                    let Some((key, stored)) = cursor.next().map_err(txn_error)? else {
-                        return Ok(false);
-                    };
+            match self.advance(context, row)? {
+                None if self.next_range(context)? => {}
+                None => return Ok(false),
+                Some(false) => {}
+                Some(true) => {
                     let node = &self.node;
-                    row.resize(node.width(), Value::Null);
-                    node.decoder
-                        .decode_values(key, stored, &mut self.scratch, row)?;
-                    if node.row_key.is_some() {
-                        row[node.ordinals.len()] = Value::Bytea(key.to_vec());
+                    if (!self.checks_implied || passes(&node.implied, row, context)?)
+                        && passes(&node.filter, row, context)?
+                    {
+                        return Ok(true);
                     }
-                    true
                 }
-                Source::Index(cursor) => {
-                    let Some((key, value)) = cursor.next().map_err(txn_error)? else {
-                        return Ok(false);
-                    };
-                    if let Some(entries) = &self.node.entries {
-                        row.resize(self.node.width(), Value::Null);
-                        let (table, scratch) = (&self.node.table, &mut self.scratch);
-                        entries.decode(table, key, value, scratch, row)?;
-                        if passes(&self.node.filter, row, context)? {
-                            return Ok(true);
-                        }
-                        continue;
-                    }
-                    let AccessPath::Index(index) = self.node.path else {
-                        return Ok(false);
-                    };
-                    let row_key = self.node.table.index(index)?.row_key(key, value)?;
-                    self.row_key.clear();
-                    self.row_key.extend_from_slice(row_key);
-                    self.fetch(context, row)?
-                }
-            };
-            if found && passes(&self.node.filter, row, context)? {
-                return Ok(true);
             }
         }
     }
@@ -251,6 +395,6 @@ impl Operator for SubstitutedScan {
         if node.row_key.is_some() {
             row[node.ordinals.len()] = Value::Bytea(given.key);
         }
-        Ok(passes(&node.condition_exprs, row, context)? && passes(&node.filter, row, context)?)
+        Ok(passes(&node.implied, row, context)? && passes(&node.filter, row, context)?)
     }
 }

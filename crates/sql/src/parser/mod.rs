@@ -6,6 +6,7 @@
 //! parser for operators.
 
 mod build;
+mod habits;
 mod scan;
 mod syntax_error;
 mod unsupported;

@@ -11,6 +11,7 @@ use super::{
     Scanner, Token,
     build::Parsed,
     grammar::{self, CODE_BYTES, Rule, SqlParser, is_reserved, keyword_code},
+    habits::instead,
     scan::Piece,
 };
 use crate::{
@@ -168,20 +169,8 @@ pub(super) fn explain(
             ));
         }
     }
-    if let Some((Token::Symbol(symbol), _)) = found {
-        let hint = match symbol {
-            b'`' => Some("Names with special characters stand in double quotes: \"name\"."),
-            b'=' if sql[..span.start].ends_with('=') => Some("Equality is written with one =."),
-            b'&' | b'|' if expected.expression => Some("Write AND and OR for conditions."),
-            b'?' => Some("Parameters are written $1, $2, …"),
-            b')' if expected.expression && preceded_by_comma(sql, span.start) => {
-                Some("Remove the comma before the parenthesis.")
-            }
-            _ => None,
-        };
-        if let Some(hint) = hint {
-            return result.hint(hint);
-        }
+    if let Some(hint) = found.and_then(|found| instead(sql, found, expected.expression)) {
+        return result.hint(hint);
     }
     if expected.expression && preceded_by_comma(sql, span.start) {
         return result.hint("Remove the comma, or add what should follow it.");

@@ -8,10 +8,11 @@ use crate::{
     catalog::{TableId, TableKind},
     engine::table::TableHandle,
     planner::{
-        access_path,
+        access::{self, Request},
         cost::Estimator,
+        cost_model::{self, COMPUTE, FETCH, GROUP},
         expr_tools::column,
-        ordering,
+        ordering::Ordered,
         physical::{
             Estimate, ExecutorKind, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr,
             PlannedLock, PlannedSortKey, PlannedTableCall,
@@ -20,15 +21,13 @@ use crate::{
     },
 };
 
-/// Cost of computing something for a row.
-pub(super) const COMPUTE: f64 = 0.1;
 /// How many rows a buffer is taken to hold.
 pub(super) const BUFFERED_ROWS: f64 = 100.0;
-/// Cost of putting a row into a hash table of groups.
-pub(super) const GROUP: f64 = 0.8;
 
 /// Rows expected of a function that gives rows.
 pub(crate) const SERIES: f64 = 100.0;
+/// The part of the rows that a LIMIT is taken to let through whose number is not known.
+const LIMITED: f64 = 0.1;
 
 /// Chooses operators.
 pub(crate) struct Builder<'a> {
@@ -38,7 +37,8 @@ pub(crate) struct Builder<'a> {
     pub(super) shared: RefCell<HashMap<SharedId, (Vec<PlanColumn>, Estimate)>>,
 }
 
-fn plan_columns(plan: &LogicalPlan) -> Vec<PlanColumn> {
+/// The columns that a plan gives.
+pub(super) fn plan_columns(plan: &LogicalPlan) -> Vec<PlanColumn> {
     output(plan)
         .into_iter()
         .map(|(id, data_type)| PlanColumn { id, data_type })
@@ -151,15 +151,15 @@ impl<'a> Builder<'a> {
                 if let TableKind::System(relation) = table.kind {
                     return self.build_system_scan(&table, relation, &scanned, filter, columns);
                 }
-                let (scan, estimate) = access_path::plan_scan(
-                    self.table(table.id)?,
-                    &scanned,
+                let (scan, estimate) = access::plan_scan(&Request {
+                    table: self.table(table.id)?,
+                    columns: &scanned,
                     row_key,
-                    filter,
-                    self.estimator,
-                    &columns,
-                )?;
-                Ok(self.node(estimate, columns, PhysicalNode::Scan(Arc::new(scan))))
+                    filter: &filter,
+                    plan_columns: &columns,
+                    estimator: self.estimator,
+                })?;
+                Ok(self.node(estimate, columns, scan))
             }
             LogicalPlan::Values { rows, .. } => {
                 let rows = rows
@@ -222,50 +222,10 @@ impl<'a> Builder<'a> {
                 columns: of,
             } => self.build_recursive(id, name, (*base, *step), distinct, &of, columns),
             LogicalPlan::Filter { input, predicates } => {
-                let part = self.estimator.all(&predicates);
-                let input = self.build(*input)?;
-                let estimate = Estimate {
-                    rows: (input.estimate.rows * part).max(1.0),
-                    cost: input.estimate.cost + input.estimate.rows * COMPUTE,
-                };
-                let predicates = PlannedExpr::all(predicates, &input.columns)?.into();
-                // A join may give its columns in another order than the logical one.
-                Ok(self.node(
-                    estimate,
-                    input.columns.clone(),
-                    PhysicalNode::Filter {
-                        input: Box::new(input),
-                        predicates,
-                    },
-                ))
+                self.filter_node(self.build(*input)?, predicates)
             }
             LogicalPlan::Project { input, items } => {
-                let input = self.build(*input)?;
-                let passes_through = items.len() == input.columns.len()
-                    && items
-                        .iter()
-                        .zip(&input.columns)
-                        .all(|((id, expr), column)| {
-                            *id == column.id
-                                && matches!(expr.kind, ExprKind::Column(of) if of == column.id)
-                        });
-                if passes_through {
-                    return Ok(input);
-                }
-                let estimate = Estimate {
-                    rows: input.estimate.rows,
-                    cost: input.estimate.cost + input.estimate.rows * COMPUTE,
-                };
-                let exprs = items.into_iter().map(|(_, expr)| expr).collect();
-                let items = PlannedExpr::all(exprs, &input.columns)?.into();
-                Ok(self.node(
-                    estimate,
-                    columns,
-                    PhysicalNode::Project {
-                        input: Box::new(input),
-                        items,
-                    },
-                ))
+                self.project_node(self.build(*input)?, items, columns)
             }
             LogicalPlan::Join {
                 kind,
@@ -317,8 +277,10 @@ impl<'a> Builder<'a> {
                     },
                 ))
             }
-            LogicalPlan::Sort { input, keys } => self.sorted(self.build(*input)?, keys),
-            LogicalPlan::LockRows { input, locks } => self.build_lock_rows(*input, locks),
+            LogicalPlan::Sort { input, keys } => self.sorted(*input, keys, None),
+            LogicalPlan::LockRows { input, locks } => {
+                self.lock_rows_node(self.build(*input)?, locks)
+            }
             LogicalPlan::Limit {
                 input,
                 limit,
@@ -354,30 +316,63 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Sorts what `input` gives, unless it comes in that order.
-    pub(super) fn sorted(&self, input: PhysicalPlan, keys: Vec<SortKey>) -> Result<PhysicalPlan> {
-        let mut input = input;
-        if ordering::provide(&mut input, &keys) {
-            return Ok(input);
-        }
-        let rows = input.estimate.rows;
+    /// The rows of `input` for which all of `predicates` are true.
+    pub(super) fn filter_node(
+        &self,
+        input: PhysicalPlan,
+        predicates: Vec<Expr>,
+    ) -> Result<PhysicalPlan> {
+        let part = self.estimator.all(&predicates);
         let estimate = Estimate {
-            rows,
-            cost: input.estimate.cost + rows * rows.max(2.0).log2() * COMPUTE * 2.0,
+            rows: (input.estimate.rows * part).max(1.0),
+            cost: input.estimate.cost + input.estimate.rows * COMPUTE,
         };
-        let keys = sort_keys(keys, &input.columns)?;
+        let predicates = PlannedExpr::all(predicates, &input.columns)?.into();
+        // A join may give its columns in another order than the logical one.
         Ok(self.node(
             estimate,
             input.columns.clone(),
-            PhysicalNode::Sort {
+            PhysicalNode::Filter {
                 input: Box::new(input),
-                keys,
+                predicates,
             },
         ))
     }
 
-    fn build_lock_rows(&self, input: LogicalPlan, locks: Vec<RowLock>) -> Result<PhysicalPlan> {
-        let input = self.build(input)?;
+    /// What `items` compute of the rows of `input`, as `columns`.
+    pub(super) fn project_node(
+        &self,
+        input: PhysicalPlan,
+        items: Vec<(ColumnId, Expr)>,
+        columns: Vec<PlanColumn>,
+    ) -> Result<PhysicalPlan> {
+        let passes_through = items.len() == input.columns.len()
+            && items
+                .iter()
+                .zip(&input.columns)
+                .all(|((id, expr), column)| {
+                    *id == column.id && matches!(expr.kind, ExprKind::Column(of) if of == column.id)
+                });
+        if passes_through {
+            return Ok(input);
+        }
+        let estimate = Estimate {
+            rows: input.estimate.rows,
+            cost: input.estimate.cost + input.estimate.rows * COMPUTE,
+        };
+        let exprs = items.into_iter().map(|(_, expr)| expr).collect();
+        let items = PlannedExpr::all(exprs, &input.columns)?.into();
+        Ok(self.node(
+            estimate,
+            columns,
+            PhysicalNode::Project {
+                input: Box::new(input),
+                items,
+            },
+        ))
+    }
+
+    fn lock_rows_node(&self, input: PhysicalPlan, locks: Vec<RowLock>) -> Result<PhysicalPlan> {
         let locks = locks
             .into_iter()
             .map(|lock| {
@@ -401,8 +396,7 @@ impl<'a> Builder<'a> {
             .collect::<Result<Vec<_>>>()?;
         let estimate = Estimate {
             rows: input.estimate.rows,
-            cost: input.estimate.cost
-                + input.estimate.rows * locks.len() as f64 * access_path::FETCH,
+            cost: input.estimate.cost + input.estimate.rows * locks.len() as f64 * FETCH,
         };
         Ok(self.node(
             estimate,
@@ -428,41 +422,67 @@ impl<'a> Builder<'a> {
         let skipped = count(&offset).unwrap_or(0.0);
         let limit = limit.map(|expr| PlannedExpr::new(expr, &[])).transpose()?;
         let offset = offset.map(|expr| PlannedExpr::new(expr, &[])).transpose()?;
-        let input = match (input, limit) {
+        let (input, limit) = match (input, limit) {
             (LogicalPlan::Sort { input, keys }, Some(limit)) => {
-                let mut input = self.build(*input)?;
-                if !ordering::provide(&mut input, &keys) {
-                    let rows = wanted
-                        .unwrap_or(input.estimate.rows)
-                        .min(input.estimate.rows);
-                    let kept = (rows + skipped).max(2.0);
-                    let estimate = Estimate {
-                        rows,
-                        cost: input.estimate.cost
-                            + input.estimate.rows * COMPUTE * 2.0
-                            + kept * kept.log2() * COMPUTE,
-                    };
-                    let keys = sort_keys(keys, &input.columns)?;
-                    return Ok(self.node(
-                        estimate,
-                        input.columns.clone(),
-                        PhysicalNode::TopN {
-                            input: Box::new(input),
-                            keys,
-                            limit,
-                            offset,
-                        },
-                    ));
+                let last = self.limited(&input, wanted, skipped);
+                let sorting = |rows: f64| cost_model::top_rows(rows, last.min(rows));
+                match self.ordered(*input, &keys, Some(last), &sorting)? {
+                    Ordered::Yes(input) => (input, Some(limit)),
+                    Ordered::No(input) => {
+                        let rows = wanted.map_or(input.estimate.rows, |wanted| {
+                            wanted.min(input.estimate.rows)
+                        });
+                        let sorting = cost_model::top_rows(input.estimate.rows, rows + skipped);
+                        let estimate = Estimate {
+                            rows,
+                            cost: input.estimate.cost + sorting,
+                        };
+                        let keys = sort_keys(keys, &input.columns)?;
+                        return Ok(self.node(
+                            estimate,
+                            input.columns.clone(),
+                            PhysicalNode::TopN {
+                                input: Box::new(input),
+                                keys,
+                                limit,
+                                offset,
+                            },
+                        ));
+                    }
                 }
-                return Ok(self.limit_node(input, Some(limit), offset, wanted, skipped));
             }
-            (input, limit) => (self.build(input)?, limit),
+            (input, limit) => {
+                let last = limit
+                    .as_ref()
+                    .map(|_| self.limited(&input, wanted, skipped));
+                (self.build_first(input, last)?, limit)
+            }
         };
-        let (input, limit) = input;
         Ok(self.limit_node(input, limit, offset, wanted, skipped))
     }
 
-    fn limit_node(
+    /// How many rows of a plan a limit needs, of which `wanted` come after `skipped`.
+    fn limited(&self, plan: &LogicalPlan, wanted: Option<f64>, skipped: f64) -> f64 {
+        let wanted = wanted.unwrap_or_else(|| self.estimator.rows(plan) * LIMITED);
+        (wanted + skipped).max(1.0)
+    }
+
+    /// Plans `plan`, of whose rows only the first `wanted` are asked for, if that is known.
+    fn build_first(&self, plan: LogicalPlan, wanted: Option<f64>) -> Result<PhysicalPlan> {
+        let columns = plan_columns(&plan);
+        match plan {
+            LogicalPlan::Sort { input, keys } => self.sorted(*input, keys, wanted),
+            LogicalPlan::LockRows { input, locks } => {
+                self.lock_rows_node(self.build_first(*input, wanted)?, locks)
+            }
+            LogicalPlan::Project { input, items } => {
+                self.project_node(self.build_first(*input, wanted)?, items, columns)
+            }
+            plan => self.build(plan),
+        }
+    }
+
+    pub(super) fn limit_node(
         &self,
         input: PhysicalPlan,
         limit: Option<PlannedExpr>,
@@ -474,16 +494,7 @@ impl<'a> Builder<'a> {
         let rows = wanted.unwrap_or(all).min((all - skipped).max(0.0));
         // Only the part up to the last row wanted is run, unless all must be seen first.
         let part = ((rows + skipped) / all).clamp(0.0, 1.0);
-        let streams = matches!(
-            input.node,
-            PhysicalNode::Scan(_)
-                | PhysicalNode::Filter { .. }
-                | PhysicalNode::Project { .. }
-                | PhysicalNode::UnionAll { .. }
-                | PhysicalNode::Values { .. }
-                | PhysicalNode::Buffered { .. }
-        );
-        let cost = if streams {
+        let cost = if streams(&input) {
             input.estimate.cost * part
         } else {
             input.estimate.cost
@@ -497,5 +508,19 @@ impl<'a> Builder<'a> {
                 offset,
             },
         )
+    }
+}
+
+/// Whether a plan gives its first rows for a part of its cost.
+fn streams(plan: &PhysicalPlan) -> bool {
+    match &plan.node {
+        PhysicalNode::Scan(_)
+        | PhysicalNode::Filter { .. }
+        | PhysicalNode::Project { .. }
+        | PhysicalNode::UnionAll { .. }
+        | PhysicalNode::Values { .. }
+        | PhysicalNode::Buffered { .. } => true,
+        PhysicalNode::LockRows { input, .. } => streams(input),
+        _ => false,
     }
 }

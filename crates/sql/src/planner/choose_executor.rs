@@ -68,7 +68,9 @@ fn no_vectors(plan: &mut PhysicalPlan, reason: &'static str) {
 
 fn gives_row_keys(plan: &PhysicalPlan) -> bool {
     match &plan.node {
-        PhysicalNode::Scan(scan) => scan.row_key.is_some(),
+        PhysicalNode::Scan(scan) | PhysicalNode::IndexUnion { fetch: scan, .. } => {
+            scan.row_key.is_some()
+        }
         _ => plan.inputs().into_iter().any(gives_row_keys),
     }
 }
@@ -77,9 +79,10 @@ fn gives_row_keys(plan: &PhysicalPlan) -> bool {
 fn rows_only(plan: &PhysicalPlan) -> Option<&'static str> {
     match &plan.node {
         PhysicalNode::Scan(scan) if !vector::scans(scan) => Some(match scan.path {
-            AccessPath::Table => "one row by key",
+            AccessPath::Table => "row by row by key",
             AccessPath::Index(_) => "row by row through an index",
         }),
+        PhysicalNode::IndexUnion { .. } => Some("row by row through indexes"),
         PhysicalNode::SystemScan(_) => Some("rows of the system"),
         PhysicalNode::Values { .. } => Some("literal rows"),
         PhysicalNode::Buffered { .. } => Some("rows put aside"),
@@ -116,8 +119,14 @@ fn input_rows(plan: &PhysicalPlan) -> f64 {
 }
 
 fn decide(plan: &mut PhysicalPlan, setting: ExecutorSetting) {
-    for input in plan.inputs_mut() {
-        decide(input, setting);
+    if let PhysicalNode::IndexUnion { branches, .. } = &mut plan.node {
+        for branch in branches {
+            all_rows(branch, "keys of rows");
+        }
+    } else {
+        for input in plan.inputs_mut() {
+            decide(input, setting);
+        }
     }
     let inputs = plan.inputs();
     let vectors = inputs.is_empty()

@@ -4,10 +4,14 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use crate::{
     Value,
-    bound::{BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, SharedId, UnaryOp},
+    bound::{
+        BinaryOp, ColumnId, Expr, ExprKind, JoinKind, LogicalPlan, ScalarFunction, SharedId,
+        UnaryOp,
+    },
     catalog::TableId,
     planner::{
         PlanContext,
+        access::{equals_element, matching::elements},
         build::SERIES,
         expr_tools::is_comparison,
         plan_tools::inputs_mut,
@@ -72,6 +76,11 @@ impl<'a> Estimator<'a> {
                 }
             }
         }
+    }
+
+    /// Whether the rules rewrite the plan, and its ways to rows are chosen among others.
+    pub(crate) fn optimizes(&self) -> bool {
+        self.context.optimizer
     }
 
     fn statistics(&self, table: TableId) -> Option<Arc<TableStatistics>> {
@@ -155,6 +164,7 @@ impl<'a> Estimator<'a> {
     pub(crate) fn selectivity(&self, expr: &Expr) -> f64 {
         let selectivity = match &expr.kind {
             ExprKind::Literal(Value::Boolean(truth)) => f64::from(u8::from(*truth)),
+            ExprKind::Column(id) => self.truth(*id, true),
             ExprKind::And(operands) => self.all(operands),
             ExprKind::Or(operands) => {
                 1.0 - operands
@@ -162,7 +172,10 @@ impl<'a> Estimator<'a> {
                     .map(|operand| 1.0 - self.selectivity(operand))
                     .product::<f64>()
             }
-            ExprKind::Unary(UnaryOp::Not, operand) => 1.0 - self.selectivity(operand),
+            ExprKind::Unary(UnaryOp::Not, operand) => match operand.kind {
+                ExprKind::Column(id) => self.truth(id, false),
+                _ => 1.0 - self.selectivity(operand),
+            },
             ExprKind::Binary(op, left, right) if is_comparison(*op) => {
                 self.comparison(*op, left, right)
             }
@@ -195,6 +208,15 @@ impl<'a> Estimator<'a> {
                 let sum = sum.min(1.0);
                 if *negated { 1.0 - sum } else { sum }
             }
+            ExprKind::Function(ScalarFunction::ArrayAny, arguments) => {
+                match equals_element(arguments) {
+                    Some((operand, array)) => {
+                        let each = self.comparison(BinaryOp::Equal, operand, array);
+                        (each * elements(array)).min(1.0)
+                    }
+                    None => default::CONDITION,
+                }
+            }
             ExprKind::Like { negated, .. } => {
                 if *negated {
                     1.0 - default::MATCH
@@ -205,6 +227,13 @@ impl<'a> Estimator<'a> {
             _ => default::CONDITION,
         };
         selectivity.clamp(0.0, 1.0)
+    }
+
+    /// The part of the rows in which a boolean column has that value.
+    fn truth(&self, column: ColumnId, value: bool) -> f64 {
+        let equal = |of: &ColumnStatistics| of.equal(Some(&Value::Boolean(value)));
+        self.with_column(column, equal)
+            .unwrap_or(default::CONDITION)
     }
 
     /// The part of the rows for which all of `conjuncts` are true, taken as independent.

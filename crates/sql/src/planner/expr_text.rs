@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Write as _};
 use crate::{
     Value,
     bound::{
-        AggregateCall, AggregateFunction, ColumnId, Expr, ExprKind, ScalarFunction, SharedId,
-        SystemFunction, TableFunction, UnaryOp, WindowFunction,
+        AggregateCall, AggregateFunction, BinaryOp, ColumnId, Expr, ExprKind, ScalarFunction,
+        SharedId, SystemFunction, TableFunction, UnaryOp, WindowFunction,
     },
     planner::physical::{
         PhysicalNode, PhysicalPlan, PlannedTableCall, PlannedWindowCall, QueryPlan,
@@ -55,7 +55,9 @@ impl Names {
             self.collect(input, qualified);
         }
         let scan = match &plan.node {
-            PhysicalNode::Scan(scan) => Some((scan, &plan.columns)),
+            PhysicalNode::Scan(scan) | PhysicalNode::IndexUnion { fetch: scan, .. } => {
+                Some((scan, &plan.columns))
+            }
             PhysicalNode::LookupJoin {
                 right,
                 right_columns,
@@ -251,7 +253,14 @@ impl Names {
                 out.push(')');
             }
             ExprKind::And(operands) => self.write_joined(operands, " AND ", out),
-            ExprKind::Or(operands) => self.write_joined(operands, " OR ", out),
+            ExprKind::Or(operands) => match rows_compared(expr) {
+                Some((op, pairs)) => {
+                    let left = self.list(pairs.iter().map(|(left, _)| *left), ", ");
+                    let right = self.list(pairs.iter().map(|(_, right)| *right), ", ");
+                    let _ = write!(out, "(ROW({left}) {} ROW({right}))", op.symbol());
+                }
+                None => self.write_joined(operands, " OR ", out),
+            },
             ExprKind::IsNull { operand, negated } => {
                 out.push('(');
                 self.write(operand, out);
@@ -334,6 +343,23 @@ impl Names {
             ) => {
                 let _ = write!(out, "{}::{}", self.list(arguments, ", "), class.type_name());
             }
+            ExprKind::Function(
+                function @ (ScalarFunction::ArrayAny | ScalarFunction::ArrayAll),
+                arguments,
+            ) if let [symbol, operand, array] = arguments.as_slice()
+                && let ExprKind::Literal(Value::Text(symbol)) = &symbol.kind =>
+            {
+                let all = *function == ScalarFunction::ArrayAll;
+                let quantifier = if all { "ALL" } else { "ANY" };
+                out.push('(');
+                self.write(operand, out);
+                let _ = write!(out, " {symbol} {quantifier} (");
+                self.write(array, out);
+                out.push_str("))");
+            }
+            ExprKind::Function(ScalarFunction::ArrayBuild, items) => {
+                let _ = write!(out, "ARRAY[{}]", self.list(items, ", "));
+            }
             ExprKind::Function(function, arguments) => {
                 let name = match function {
                     ScalarFunction::System(function) => snake_case(&format!("{function:?}")),
@@ -354,11 +380,52 @@ impl Names {
     }
 }
 
+/// The pairs of values that a comparison of rows compares, and how: `(a, b) < (c, d)` comes as
+/// `a < c OR (a = c AND b < d)`.
+fn rows_compared(expr: &Expr) -> Option<(BinaryOp, Vec<(&Expr, &Expr)>)> {
+    let ExprKind::Or(operands) = &expr.kind else {
+        return match &expr.kind {
+            ExprKind::Binary(op, left, right) => Some((*op, vec![(&**left, &**right)])),
+            _ => None,
+        };
+    };
+    let [first, rest] = operands.as_slice() else {
+        return None;
+    };
+    let (ExprKind::Binary(step, left, right), ExprKind::And(rest)) = (&first.kind, &rest.kind)
+    else {
+        return None;
+    };
+    let [equal, rest] = rest.as_slice() else {
+        return None;
+    };
+    let ExprKind::Binary(BinaryOp::Equal, same_left, same_right) = &equal.kind else {
+        return None;
+    };
+    let (op, others) = rows_compared(rest)?;
+    let strict = match op {
+        BinaryOp::LessOrEqual => BinaryOp::Less,
+        BinaryOp::GreaterOrEqual => BinaryOp::Greater,
+        BinaryOp::Less | BinaryOp::Greater => op,
+        _ => return None,
+    };
+    if *step != strict || !left.is_same(same_left) || !right.is_same(same_right) {
+        return None;
+    }
+    let mut pairs = vec![(&**left, &**right)];
+    pairs.extend(others);
+    Some((op, pairs))
+}
+
 fn count_scans(plan: &PhysicalPlan, count: &mut usize) {
     *count += usize::from(matches!(
         plan.node,
-        PhysicalNode::Scan(_) | PhysicalNode::LookupJoin { .. }
+        PhysicalNode::Scan(_) | PhysicalNode::IndexUnion { .. } | PhysicalNode::LookupJoin { .. }
     ));
+    // Its branches are of the same table.
+    if matches!(plan.node, PhysicalNode::IndexUnion { .. }) {
+        return;
+    }
     for input in plan.inputs() {
         count_scans(input, count);
     }

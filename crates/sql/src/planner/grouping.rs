@@ -8,7 +8,8 @@ use crate::{
         AggregateCall, ColumnId, Expr, FrameBound, GroupingSets, LogicalPlan, SortKey, WindowCall,
     },
     planner::{
-        build::{Builder, COMPUTE, GROUP, sort_keys},
+        build::{Builder, sort_keys},
+        cost_model::{COMPUTE, GROUP},
         physical::{
             Estimate, PhysicalNode, PhysicalPlan, PlanColumn, PlannedAggregate, PlannedBound,
             PlannedExpr, PlannedWindowCall,
@@ -26,7 +27,27 @@ impl Builder<'_> {
         sets: Option<GroupingSets>,
         columns: Vec<PlanColumn>,
     ) -> Result<PhysicalPlan> {
+        let extremes = match sets {
+            None if keys.is_empty() => self.extremes(&input, &aggregates, &columns)?,
+            _ => None,
+        };
         let input = self.build(input)?;
+        let plan = self.aggregate_node(input, keys, aggregates, sets, columns)?;
+        Ok(match extremes {
+            Some(extremes) if extremes.estimate.cost < plan.estimate.cost => extremes,
+            _ => plan,
+        })
+    }
+
+    /// The groups of `input`'s rows.
+    pub(super) fn aggregate_node(
+        &self,
+        input: PhysicalPlan,
+        keys: Vec<(ColumnId, Expr)>,
+        aggregates: Vec<(ColumnId, AggregateCall)>,
+        sets: Option<GroupingSets>,
+        columns: Vec<PlanColumn>,
+    ) -> Result<PhysicalPlan> {
         let groups_of = |set: &[usize]| {
             let of_set = set.iter().filter_map(|at| keys.get(*at));
             self.estimator
@@ -79,7 +100,6 @@ impl Builder<'_> {
         order: Vec<SortKey>,
         calls: Vec<(ColumnId, WindowCall)>,
     ) -> Result<PhysicalPlan> {
-        let input = self.build(input)?;
         let keys: Vec<SortKey> = partition
             .iter()
             .map(|expr| SortKey {
@@ -90,9 +110,9 @@ impl Builder<'_> {
             .chain(order.iter().cloned())
             .collect();
         let input = if keys.is_empty() {
-            input
+            self.build(input)?
         } else {
-            self.sorted(input, keys)?
+            self.sorted(input, keys, None)?
         };
         let rows = input.estimate.rows;
         let estimate = Estimate {

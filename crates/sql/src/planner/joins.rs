@@ -10,22 +10,17 @@ use crate::{
     catalog::TableKind,
     encoding::RowDecoder,
     planner::{
-        access_path::{NEXT_ROW, Wanted, condition_of, key_tests, match_paths},
+        access::{
+            Wanted,
+            key::{PathKey, paths},
+            matching::{Matcher, PathMatch},
+        },
         build::Builder,
+        cost_model::{KEEP, NEXT_ROW, PAIR, PROBE, RUN},
         expr_tools::{columns_of, is_volatile},
         physical::{Estimate, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr, ScanNode},
     },
 };
-
-/// Cost of looking a row up in a hash table.
-const PROBE: f64 = 0.5;
-/// Cost of keeping a row in a hash table.
-const KEEP: f64 = 1.0;
-/// Cost of looking at a pair of rows.
-const PAIR: f64 = 0.2;
-
-/// Cost of starting a plan anew.
-const RUN: f64 = 3.0;
 
 /// Whether two evaluations of the plan may differ.
 fn reads_volatile(plan: &LogicalPlan) -> bool {
@@ -236,6 +231,9 @@ impl Builder<'_> {
         right: &LogicalPlan,
         on: &[Expr],
     ) -> Result<Option<PhysicalPlan>> {
+        if !self.estimator.optimizes() {
+            return Ok(None);
+        }
         let LogicalPlan::Scan {
             table,
             columns,
@@ -262,16 +260,34 @@ impl Builder<'_> {
         let handle = self.table(table.id)?;
         let left_ids = ids(&left.columns);
         let is_left = |expr: &Expr| !is_volatile(expr) && columns_of(expr).is_subset(&left_ids);
-        let tests = key_tests(on, columns, &is_left);
         let table_rows = self.estimator.table_rows(table.id);
-        let selectivity = |at: usize| {
-            on.get(at)
-                .map_or(1.0, |expr| self.estimator.selectivity(expr))
-        };
         let wanted = Wanted::new(columns, false);
-        let found = match_paths(&handle, &tests, table_rows, &selectivity, &wanted)
-            .into_iter()
-            .find(|found| !found.equal.is_empty());
+        let matcher = Matcher {
+            estimator: self.estimator,
+            table_rows,
+            wanted: &wanted,
+            is_value: &is_left,
+        };
+        // What is known of the right side alone narrows the key as well, but looking rows up is for
+        // what the left side says.
+        let conditions = [on, filter.as_slice()].concat();
+        let mut found: Option<PathMatch<'_>> = None;
+        for path in paths(&handle) {
+            let Some(key) = PathKey::of(&handle, path, columns)? else {
+                continue;
+            };
+            let Some(match_) = matcher.match_path(&handle, &key, &conditions) else {
+                continue;
+            };
+            let usable = match_.equal() > 0 && match_.rests_on(|condition| condition < on.len());
+            let better = found.as_ref().is_none_or(|found| {
+                let order = match_.cost.total_cmp(&found.cost);
+                order.then(found.equal().cmp(&match_.equal())).is_lt()
+            });
+            if usable && better {
+                found = Some(match_);
+            }
+        }
         let Some(found) = found else { return Ok(None) };
         let each = found.cost;
         let hash = table_rows * (NEXT_ROW + self.estimator.all(filter) * KEEP)
@@ -290,8 +306,10 @@ impl Builder<'_> {
             ordinals,
             row_key: None,
             path: found.path,
-            condition: condition_of(&found, &tests, &left.columns)?,
+            condition: found.condition(&left.columns)?,
             condition_exprs: Vec::new(),
+            // The conditions of the join are checked of every pair.
+            implied: Vec::new(),
             filter: PlannedExpr::all(filter.clone(), &right_columns)?,
             backward: false,
             table: handle,

@@ -1,19 +1,22 @@
 //! From a bound statement to a physical plan.
 //!
 //! 1. [`subqueries`] takes subqueries out of expressions and decorrelates them.
-//! 2. [`rules`] rewrite the logical plan; [`cost`] and [`statistics`] estimate rows for them.
-//! 3. [`build`] chooses operators and access paths ([`access_path`], [`joins`]).
+//! 2. [`rules`] rewrite the logical plan; [`cost`] and [`statistics`] estimate rows for them,
+//!    [`cost_model`] says what they cost.
+//! 3. [`build`] chooses operators and access paths ([`access`], [`ordering`], [`extremes`], [`joins`]).
 //! 4. [`choose_executor`] says for every node whether rows or vectors run it, and why.
 //!
 //! [`explain`] prints the result.
 
-pub(crate) mod access_path;
+pub(crate) mod access;
 pub(crate) mod build;
 pub(crate) mod choose_executor;
 pub(crate) mod cost;
+pub(crate) mod cost_model;
 pub(crate) mod explain;
 pub(crate) mod expr_text;
 pub(crate) mod expr_tools;
+mod extremes;
 mod grouping;
 mod joins;
 mod ordering;

@@ -187,21 +187,81 @@ pub(crate) struct KeyBound {
     pub(crate) inclusive: bool,
 }
 
-/// Which part of an access path is read.
+/// What a key column may equal.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyValues {
+    /// A value.
+    One(PlannedExpr),
+    /// NULL: `IS NULL`.
+    Null,
+    /// Any of these.
+    List(Vec<PlannedExpr>),
+    /// Any element of this array.
+    Elements(PlannedExpr),
+}
+
+/// What the columns of a key may be. The values have no input columns in them, and are of types
+/// that fit the columns' (see [`crate::engine::key_set::fits`]).
 #[derive(Clone, Debug, Default)]
-pub(crate) struct KeyCondition {
-    /// The first key columns equal these values (no input columns in them).
-    pub(crate) equal: Vec<PlannedExpr>,
+pub(crate) struct KeyAlternative {
+    /// The first key columns equal these.
+    pub(crate) equal: Vec<KeyValues>,
     /// Lower end for the key column after those, in value order.
     pub(crate) lower: Option<KeyBound>,
     /// Upper end for it.
     pub(crate) upper: Option<KeyBound>,
+    /// It is not NULL.
+    pub(crate) present: bool,
+}
+
+/// Which part of an access path is read: keys for which one of the alternatives holds. None: all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyCondition {
+    /// The alternatives; each says something.
+    pub(crate) alternatives: Vec<KeyAlternative>,
+    /// How many entries are expected from the first that is read to the last.
+    pub(crate) between: f64,
 }
 
 impl KeyCondition {
     /// Whether it lets everything through.
     pub(crate) fn is_all(&self) -> bool {
-        self.equal.is_empty() && self.lower.is_none() && self.upper.is_none()
+        self.alternatives.is_empty()
+    }
+
+    /// The values that the first key columns equal in every alternative.
+    pub(crate) fn fixed(&self) -> usize {
+        let Some((first, others)) = self.alternatives.split_first() else {
+            return 0;
+        };
+        let same = |at: usize, one: &KeyValues| {
+            let matches = |other: &KeyAlternative| match (one, other.equal.get(at)) {
+                (KeyValues::One(one), Some(KeyValues::One(other))) => one.expr.is_same(&other.expr),
+                (KeyValues::Null, Some(KeyValues::Null)) => true,
+                _ => false,
+            };
+            matches!(one, KeyValues::One(_) | KeyValues::Null) && others.iter().all(matches)
+        };
+        let columns = first.equal.iter().enumerate();
+        columns.take_while(|(at, one)| same(*at, one)).count()
+    }
+
+    /// Whether the key column `at` is not NULL in any key that satisfies it.
+    pub(crate) fn is_present(&self, at: usize) -> bool {
+        let says = |of: &KeyAlternative| match of.equal.get(at) {
+            Some(KeyValues::Null) => false,
+            Some(_) => true,
+            None => {
+                at == of.equal.len() && (of.present || of.lower.is_some() || of.upper.is_some())
+            }
+        };
+        !self.is_all() && self.alternatives.iter().all(says)
+    }
+
+    /// Whether each alternative names single values for all of so many key columns.
+    pub(crate) fn names_keys(&self, columns: usize) -> bool {
+        let names = |of: &KeyAlternative| of.equal.len() == columns;
+        !self.is_all() && self.alternatives.iter().all(names)
     }
 }
 
@@ -219,9 +279,12 @@ pub(crate) struct ScanNode {
     pub(crate) path: AccessPath,
     /// Which part of the path is read.
     pub(crate) condition: KeyCondition,
-    /// The conjuncts that `condition` stands for, over the node's columns: what is checked
-    /// again when a row has changed meanwhile, and what EXPLAIN shows.
-    pub(crate) condition_exprs: Vec<PlannedExpr>,
+    /// What `condition` says of the rows, for EXPLAIN.
+    pub(crate) condition_exprs: Vec<Expr>,
+    /// Conjuncts that hold of every row which the path and its condition lead to, over the node's
+    /// columns. They are checked where a row has changed meanwhile, and where more is read than
+    /// the condition says.
+    pub(crate) implied: Vec<PlannedExpr>,
     /// Conjuncts to be checked for each row, over the node's columns.
     pub(crate) filter: Vec<PlannedExpr>,
     /// Whether the path is walked backwards.
@@ -237,6 +300,11 @@ impl ScanNode {
     /// How many columns a row has, the row key included.
     pub(crate) fn width(&self) -> usize {
         self.ordinals.len() + usize::from(self.row_key.is_some())
+    }
+
+    /// Whether nothing but the keys of the rows is asked for, which index entries lead to.
+    pub(crate) fn gives_keys_alone(&self) -> bool {
+        self.row_key.is_some() && self.ordinals.is_empty() && self.filter.is_empty()
     }
 }
 
@@ -287,6 +355,14 @@ pub(crate) struct PlannedLock {
 pub(crate) enum PhysicalNode {
     /// Rows of a table.
     Scan(Arc<ScanNode>),
+    /// Rows of a table that one of several scans leads to, each once, in the order of the table's
+    /// own keys.
+    IndexUnion {
+        /// Scans that give nothing but the keys of rows.
+        branches: Vec<PhysicalPlan>,
+        /// How the rows are read then, and what is checked of each: as a scan of the whole table.
+        fetch: Arc<ScanNode>,
+    },
     /// Rows of a system relation.
     SystemScan(Arc<SystemScanNode>),
     /// Literal rows.
@@ -491,6 +567,7 @@ impl PhysicalPlan {
             | PhysicalNode::Buffered { .. }
             | PhysicalNode::TableFunctions { .. }
             | PhysicalNode::SharedScan { .. } => Vec::new(),
+            PhysicalNode::IndexUnion { branches, .. } => branches.iter().collect(),
             PhysicalNode::With {
                 definition, input, ..
             } => vec![definition, input],
@@ -521,6 +598,7 @@ impl PhysicalPlan {
             | PhysicalNode::Buffered { .. }
             | PhysicalNode::TableFunctions { .. }
             | PhysicalNode::SharedScan { .. } => Vec::new(),
+            PhysicalNode::IndexUnion { branches, .. } => branches.iter_mut().collect(),
             PhysicalNode::With {
                 definition, input, ..
             } => vec![definition, input],

@@ -6,8 +6,9 @@ use crate::{
     DataType, Error, Result, SqlState,
     bound::{ColumnId, LogicalPlan, SharedId},
     planner::{
-        build::{Builder, COMPUTE, with_columns},
+        build::{Builder, with_columns},
         cost::RECURSIONS,
+        cost_model::COMPUTE,
         physical::{Estimate, PhysicalNode, PhysicalPlan, PlanColumn},
     },
 };

@@ -41,6 +41,8 @@ pub(crate) mod default {
     pub(crate) const NULL: f64 = 0.005;
     /// Any other condition.
     pub(crate) const CONDITION: f64 = 0.5;
+    /// Elements of an array that is not known.
+    pub(crate) const ELEMENTS: f64 = 10.0;
     /// Rows of a table that was never analysed.
     pub(crate) const ROWS: f64 = 1000.0;
     /// Distinct values of a column that was never analysed.

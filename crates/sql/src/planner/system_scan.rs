@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::{
     Result,
-    bound::{Expr, ExprKind, ScanColumn},
+    bound::{Expr, ScanColumn},
     catalog::Table,
     planner::{
-        access_path::key_tests,
+        access::equal_value,
         build::Builder,
         cost::Estimator,
-        expr_tools::is_stable_constant,
+        expr_tools::column,
         physical::{Estimate, PhysicalNode, PhysicalPlan, PlanColumn, PlannedExpr, SystemScanNode},
     },
     system::SystemRelation,
@@ -36,7 +36,7 @@ impl Builder<'_> {
         let key = relation
             .key
             .and_then(|name| table.column(name))
-            .and_then(|key| key_value(&filter, scanned, key));
+            .and_then(|key| key_value(&filter, table, scanned, key));
         let part = Estimator::all(self.estimator, &filter);
         let (rows, made) = match key {
             Some(_) => (KEY_ROWS.min(ROWS * part), KEY_ROWS),
@@ -57,11 +57,8 @@ impl Builder<'_> {
 }
 
 /// What a conjunct says that the key column equals.
-fn key_value(filter: &[Expr], scanned: &[ScanColumn], key: usize) -> Option<Expr> {
-    let is_value = |expr: &Expr| is_stable_constant(expr);
-    key_tests(filter, scanned, &is_value)
-        .into_iter()
-        .find(|test| test.ordinal == key && test.op == crate::bound::BinaryOp::Equal)
-        .map(|test| test.value)
-        .filter(|value| !matches!(value.kind, ExprKind::Column(_)))
+fn key_value(filter: &[Expr], table: &Table, scanned: &[ScanColumn], key: usize) -> Option<Expr> {
+    let data_type = table.columns.get(key)?.data_type.of_values();
+    let id = scanned.iter().find(|column| column.ordinal == key)?.id;
+    equal_value(filter, &column(id, data_type, true))
 }

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::{Error, Result, SqlState};
 
+/// A hint lists no more labels.
+const MAX_LISTED: usize = 10;
+
 static DEFINITIONS: Kept<Definition> = Kept::new();
 
 /// An enumerated type, at one moment.
@@ -144,10 +147,14 @@ impl EnumType {
 
     /// An error about what is no label, with the hint which one was meant.
     fn with_nearest(self, error: Error, name: &str) -> Error {
-        match crate::binder::did_you_mean(name, self.labels().map(EnumLabel::name)) {
-            Some(hint) => error.hint(hint),
-            None => error,
+        if let Some(hint) = crate::binder::did_you_mean(name, self.labels().map(EnumLabel::name)) {
+            return error.hint(hint);
         }
+        let labels: Vec<&str> = self.labels().map(EnumLabel::name).collect();
+        if labels.is_empty() || labels.len() > MAX_LISTED {
+            return error;
+        }
+        error.hint(format!("Its values are {}.", labels.join(", ")))
     }
 
     /// The type with these labels in the place of its own.

@@ -101,16 +101,16 @@ impl Limits {
     }
 }
 
-/// Whether the vector executor reads tables in the way `scan` does: from end to end or by a
-/// range of the key, but not row by row.
+/// Whether the vector executor reads tables in the way `scan` does: from end to end or by
+/// ranges of the key, but not row by row.
 pub(crate) fn scans(scan: &ScanNode) -> bool {
-    let whole_key = scan
+    let names_keys = scan
         .table
         .codec
         .key
         .as_ref()
-        .is_some_and(|key| key.columns().len() == scan.condition.equal.len());
-    scan.path == AccessPath::Table && !whole_key
+        .is_some_and(|key| scan.condition.names_keys(key.columns().len()));
+    scan.path == AccessPath::Table && !names_keys
 }
 
 /// Makes an operator of `plan`, whose root is for the vector executor. Tables are seen as they
@@ -251,6 +251,7 @@ impl Builder<'_> {
                 self.breaker(plan, Box::new(UnionStream::new(inputs)))
             }
             PhysicalNode::Scan(_)
+            | PhysicalNode::IndexUnion { .. }
             | PhysicalNode::SystemScan(_)
             | PhysicalNode::LockRows { .. }
             | PhysicalNode::Values { .. }

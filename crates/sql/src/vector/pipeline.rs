@@ -173,7 +173,7 @@ impl Pipeline {
                     let mut sink = sink;
                     while let Some(part) = scan.take_part() {
                         while !failed.load(Ordering::Relaxed)
-                            && scan.fill_part(part, &mut chunk, rows)?
+                            && scan.fill_part(part, &mut chunk, rows, context)?
                         {
                             context.check()?;
                             let batch = read(scan, &mut chunk, node, stages, context)?;
@@ -207,7 +207,7 @@ impl Pipeline {
             }
             Source::Scan(scan) => {
                 let mut chunk = Chunk::default();
-                while scan.fill(&mut chunk, self.limits.batch_rows)? {
+                while scan.fill(&mut chunk, self.limits.batch_rows, context)? {
                     context.check()?;
                     let batch = read(scan, &mut chunk, self.source_node, stages, context)?;
                     consume(&mut sinks[0], chunk.number, batch)?;
@@ -394,7 +394,7 @@ impl PipelineStream {
             let drained = AtomicBool::new(false);
             let job = || {
                 let mut chunk = Chunk::default();
-                if !scan.fill(&mut chunk, target)? {
+                if !scan.fill(&mut chunk, target, context)? {
                     drained.store(true, Ordering::Relaxed);
                     return Ok(());
                 }

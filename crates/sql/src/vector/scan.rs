@@ -1,16 +1,18 @@
 //! Reading tables into batches.
 //!
-//! The table (or the range of it that is wanted) is cut into parts by key, each with a cursor of
-//! its own. Workers take parts, copy the bytes of some thousand rows, then decode them; whoever
-//! pulls takes the parts one after the other. Chunks are numbered so that their order is that of
-//! the table, whoever reads which.
+//! The table (or the ranges of it that are wanted) is cut into parts by key, each with a cursor of
+//! its own, which is opened when the part's turn comes. Workers take parts, copy the bytes of some
+//! thousand rows, then decode them; whoever pulls takes the parts one after the other. Chunks are
+//! numbered so that their order is that of the table, whoever reads which.
 
 use std::{
     collections::HashSet,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    vec,
 };
 
 use arrow_array::{ArrayRef, UInt32Array, cast::AsArray};
@@ -23,11 +25,12 @@ use crate::{
     DataType, Result,
     bound::ColumnId,
     encoding::{RowDecoder, ValueRef},
-    engine::{error::txn_error, key_range},
-    executor::{ExecContext, key_range_of},
+    engine::{error::txn_error, key_range, key_set},
+    executor::{ExecContext, MemoryMeter, PathKeys, keys_of},
     planner::{
+        cost_model,
         expr_tools::columns_of,
-        physical::{Estimate, PlanColumn, ScanNode},
+        physical::{Estimate, PlanColumn, PlannedExpr, ScanNode},
     },
     vector::{
         Limits,
@@ -67,8 +70,10 @@ const PARTS_PER_THREAD: usize = 8;
 
 /// A part of a table, being read.
 struct Part {
-    /// `None`: all has been read.
+    /// What reads the range that is being read.
     cursor: Option<TransactionCursor>,
+    /// The ranges that come after it, in the order of reading.
+    rest: vec::IntoIter<KeyRange>,
     chunks: u64,
 }
 
@@ -79,8 +84,18 @@ pub(crate) struct ScanSource {
     /// The first part that nobody has taken.
     free: AtomicUsize,
     filter: Vec<VectorExpr>,
+    /// Whether rows may come for which the conditions of the path do not hold.
+    checks_implied: bool,
     late: Option<Late>,
     columns: Vec<PlanColumn>,
+    /// Holds the memory of the ranges.
+    _memory: Option<MemoryMeter>,
+}
+
+/// What is to be checked of each row.
+fn conditions(node: &ScanNode, checks_implied: bool) -> Vec<&PlannedExpr> {
+    let implied: &[PlannedExpr] = if checks_implied { &node.implied } else { &[] };
+    implied.iter().chain(&node.filter).collect()
 }
 
 /// How rows are read of which the filter leaves few: first the columns that the filter looks at,
@@ -98,12 +113,13 @@ impl Late {
     /// `None`: there is no filter, or it looks at all columns.
     fn new(
         node: &ScanNode,
+        conditions: &[&PlannedExpr],
         columns: &[PlanColumn],
         key_filters: Vec<(usize, Arc<KeyFilter>)>,
     ) -> Result<Option<Late>> {
         let asked = key_filters.iter().filter_map(|(at, _)| columns.get(*at));
         let mut read: HashSet<ColumnId> = asked.map(|column| column.id).collect();
-        for predicate in node.filter.iter() {
+        for predicate in conditions {
             read.extend(columns_of(&predicate.expr));
         }
         let (first, rest): (Vec<usize>, Vec<usize>) =
@@ -124,7 +140,7 @@ impl Late {
         });
         Ok(Some(Late {
             key_filters: key_filters.collect(),
-            filter: VectorExpr::all(node.filter.iter().map(|of| &of.expr), &chosen)?,
+            filter: VectorExpr::all(conditions.iter().map(|of| &of.expr), &chosen)?,
             first: (first.clone(), decoder(&first)),
             rest: (rest.clone(), decoder(&rest)),
         }))
@@ -136,7 +152,7 @@ const FEW: f64 = 0.5;
 
 impl ScanSource {
     /// Opens a scan of the table itself, which is to read and give about as many rows as
-    /// `estimate` says. It sees the table as it is now.
+    /// `estimate` says. Changes that the transaction makes until all is read may or may not be seen.
     pub(crate) fn open(
         node: &Arc<ScanNode>,
         columns: &[PlanColumn],
@@ -145,51 +161,62 @@ impl ScanSource {
         context: &ExecContext,
     ) -> Result<ScanSource> {
         let rows = estimate.rows.max(estimate.cost);
-        let direction = if node.backward {
-            Direction::Backward
-        } else {
-            Direction::Forward
+        let (keys, memory) = keys_of(&PathKeys::of(node)?, &node.condition, &[], context)?;
+        // Many ranges are read over in one go, and what lies between them is sorted out later.
+        let walks = cost_model::walks(keys.ranges.len(), node.condition.between);
+        let checks_implied = !keys.exact || walks;
+        let ranges = match key_set::covering(&keys.ranges) {
+            Some(range) if walks => vec![range],
+            _ => keys.ranges,
         };
-        let layout = node.table.codec.key.as_ref();
-        let range = key_range_of(layout, &node.condition, &[], context)?;
-        let cursor = |range: KeyRange, direction| {
-            let keyspace = node.table.keyspace;
-            let cursor = context.transaction.scan(keyspace, range, direction);
-            cursor.map_err(txn_error)
-        };
+        let cursor =
+            |range: &KeyRange, direction| cursor_of(node, range.clone(), direction, context);
         let threads = limits.threads();
-        let ranges = match range {
-            None => Vec::new(),
-            Some(range) if threads > 1 && rows > limits.batch_rows as f64 * 2.0 => {
-                let first = cursor(range.clone(), Direction::Forward)?;
-                let last = cursor(range.clone(), Direction::Backward)?;
-                let bounds = bounds_between(first, last, threads * PARTS_PER_THREAD)?;
-                let mut ranges = key_range::cut(range, bounds);
-                if node.backward {
-                    ranges.reverse();
-                }
-                ranges
+        let wanted = (threads * PARTS_PER_THREAD).max(1);
+        let cuts = wanted / ranges.len().max(1);
+        let mut pieces = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            if threads > 1 && cuts > 1 && rows > limits.batch_rows as f64 * 2.0 {
+                let first = cursor(&range, Direction::Forward)?;
+                let last = cursor(&range, Direction::Backward)?;
+                pieces.extend(key_range::cut(range, bounds_between(first, last, cuts)?));
+            } else {
+                pieces.push(range);
             }
-            Some(range) => vec![range],
-        };
-        let part = |range| {
-            Ok(Mutex::new(Part {
-                cursor: Some(cursor(range, direction)?),
+        }
+        if node.backward {
+            pieces.reverse();
+        }
+        // Many small ranges are read together, so that chunks have rows enough.
+        let together = (pieces.len() / wanted).max(1);
+        let mut parts = Vec::with_capacity(pieces.len().div_ceil(together));
+        let mut pieces = pieces.into_iter();
+        loop {
+            let part: Vec<KeyRange> = pieces.by_ref().take(together).collect();
+            if part.is_empty() {
+                break;
+            }
+            parts.push(Mutex::new(Part {
+                cursor: None,
+                rest: part.into_iter(),
                 chunks: 0,
-            }))
-        };
+            }));
+        }
+        let conditions = conditions(node, checks_implied);
         let late = if estimate.rows < rows * FEW {
-            Late::new(node, columns, Vec::new())?
+            Late::new(node, &conditions, columns, Vec::new())?
         } else {
             None
         };
         Ok(ScanSource {
             late,
             columns: columns.to_vec(),
-            node: Arc::clone(node),
-            parts: ranges.into_iter().map(part).collect::<Result<_>>()?,
+            parts,
             free: AtomicUsize::new(0),
-            filter: VectorExpr::all(node.filter.iter().map(|of| &of.expr), columns)?,
+            filter: VectorExpr::all(conditions.iter().map(|of| &of.expr), columns)?,
+            checks_implied,
+            node: Arc::clone(node),
+            _memory: memory.filter(|_| !walks),
         })
     }
 
@@ -200,7 +227,8 @@ impl ScanSource {
             .filter(|(column, _)| *column < self.columns.len())
             .collect();
         if !filters.is_empty() {
-            self.late = Late::new(&self.node, &self.columns, filters)?;
+            let conditions = conditions(&self.node, self.checks_implied);
+            self.late = Late::new(&self.node, &conditions, &self.columns, filters)?;
         }
         Ok(())
     }
@@ -212,13 +240,18 @@ impl ScanSource {
     }
 
     /// Makes `chunk` the next rows of the table, at most `rows` of them; `false`: there are none.
-    pub(crate) fn fill(&self, chunk: &mut Chunk, rows: usize) -> Result<bool> {
+    pub(crate) fn fill(
+        &self,
+        chunk: &mut Chunk,
+        rows: usize,
+        context: &ExecContext,
+    ) -> Result<bool> {
         loop {
             let part = self.free.load(Ordering::Acquire);
             if part >= self.parts.len() {
                 return Ok(false);
             }
-            if self.fill_part(part, chunk, rows)? {
+            if self.fill_part(part, chunk, rows, context)? {
                 return Ok(true);
             }
             let next = part + 1;
@@ -230,32 +263,51 @@ impl ScanSource {
     }
 
     /// Makes `chunk` the next rows of a part, at most `rows` of them; `false`: there are none.
-    pub(crate) fn fill_part(&self, part: usize, chunk: &mut Chunk, rows: usize) -> Result<bool> {
+    pub(crate) fn fill_part(
+        &self,
+        part: usize,
+        chunk: &mut Chunk,
+        rows: usize,
+        context: &ExecContext,
+    ) -> Result<bool> {
         chunk.bytes.clear();
         chunk.ends.clear();
         let Some(of) = self.parts.get(part) else {
             return Ok(false);
         };
-        let mut of = of.lock();
-        let Some(open) = &mut of.cursor else {
-            return Ok(false);
-        };
-        let mut is_end = false;
-        while chunk.ends.len() < rows && chunk.bytes.len() < CHUNK_BYTES {
-            match open.next().map_err(txn_error)? {
-                Some((key, value)) => {
-                    chunk.bytes.extend_from_slice(key);
-                    let key_end = chunk.bytes.len();
-                    chunk.bytes.extend_from_slice(value);
-                    chunk.ends.push((key_end, chunk.bytes.len()));
-                }
+        let mut guard = of.lock();
+        let of = &mut *guard;
+        loop {
+            let open = match &mut of.cursor {
+                Some(open) => open,
                 None => {
-                    is_end = true;
-                    break;
+                    let Some(range) = of.rest.next() else {
+                        break;
+                    };
+                    context.check()?;
+                    let direction = if self.node.backward {
+                        Direction::Backward
+                    } else {
+                        Direction::Forward
+                    };
+                    of.cursor
+                        .insert(cursor_of(&self.node, range, direction, context)?)
                 }
+            };
+            let left = open.visit(|key, value| {
+                chunk.bytes.extend_from_slice(key);
+                let key_end = chunk.bytes.len();
+                chunk.bytes.extend_from_slice(value);
+                chunk.ends.push((key_end, chunk.bytes.len()));
+                if chunk.ends.len() < rows && chunk.bytes.len() < CHUNK_BYTES {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            });
+            if left.map_err(txn_error)?.is_break() {
+                break;
             }
-        }
-        if is_end {
             of.cursor = None;
         }
         chunk.number = (part as u64) << CHUNK_BITS | of.chunks;
@@ -367,6 +419,19 @@ impl Late {
             rows: passed.rows,
         })
     }
+}
+
+/// Reads a range of a scan's table.
+fn cursor_of(
+    node: &ScanNode,
+    range: KeyRange,
+    direction: Direction,
+    context: &ExecContext,
+) -> Result<TransactionCursor> {
+    let cursor = context
+        .transaction
+        .scan(node.table.keyspace, range, direction);
+    cursor.map_err(txn_error)
 }
 
 /// Keys that cut what lies between the first entries of two cursors into about `parts` parts.

@@ -467,6 +467,10 @@ impl CatalogReader for SessionCatalog<'_> {
         self.snapshot.sequence_by_id(id)
     }
 
+    fn sequences(&self) -> Vec<Arc<Sequence>> {
+        self.snapshot.all_sequences().cloned().collect()
+    }
+
     fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {
         Ok(self.along(schema, |schema| self.snapshot.types.named(schema, name)))
     }

@@ -37,25 +37,45 @@ impl Session {
         transaction: &Transaction,
         alter: AlterTable,
     ) -> Result<StatementResult> {
+        let tag = if alter.only_storage {
+            "ALTER TABLE".to_owned()
+        } else {
+            format!("ALTER {}", alter.object.keyword())
+        };
+        let (name, cascade) = (alter.new.name.clone(), alter.cascade);
+        let (mut changed, mut notices) = (Vec::new(), Vec::new());
+        self.alter_family(transaction, alter, &mut changed, &mut notices)?;
+        // A view over a family reads all of it, so that all of it has its new form before.
+        self.settle_views(transaction, &changed, &name, cascade, &mut notices)?;
+        Ok(StatementResult::noted(tag, notices))
+    }
+
+    /// Alters a table and those made of it; adds them to `changed`.
+    fn alter_family(
+        &mut self,
+        transaction: &Transaction,
+        alter: AlterTable,
+        changed: &mut Vec<TableId>,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
         let AlterTable {
-            object,
+            object: _,
             old,
             mut new,
             mut values,
             sequences,
             dropped_sequences,
             cascade,
-            notices,
+            notices: own,
             only_storage,
             bound,
             children,
         } = alter;
-        let mut notices: Vec<Notice> = notices.into_iter().map(Notice::new).collect();
+        notices.extend(own.into_iter().map(Notice::new));
         if only_storage {
             // Nobody else has to wait.
             move_to_engine(transaction, &old, &new)?;
-            self.put_table(transaction, &new)?;
-            return Ok(StatementResult::noted("ALTER TABLE", notices));
+            return self.put_table(transaction, &new);
         }
         let handle = self.lock_table(transaction, &old)?;
         let is_table = old.view().is_none();
@@ -109,25 +129,18 @@ impl Session {
         self.reload_catalog(transaction)?;
         self.settle_parents(transaction, &old, &new)?;
         self.check_new_keys(transaction, &old, &new)?;
-        self.settle_children(transaction, &new, cascade, &mut notices)?;
-        self.settle_views(transaction, &[new.id], &new.name, cascade, &mut notices)?;
+        self.settle_children(transaction, &new, cascade, notices)?;
+        changed.push(new.id);
         if attached || old.parents != new.parents {
             for parent in old.parents.iter().chain(&new.parents) {
                 self.touch(transaction, *parent)?;
             }
         }
         for child in children {
-            if let StatementResult::Done { notices: more, .. } =
-                self.alter_table(transaction, child)?
-            {
-                notices.extend(more);
-            }
+            self.alter_family(transaction, child, changed, notices)?;
             self.reload_catalog(transaction)?;
         }
-        Ok(StatementResult::noted(
-            format!("ALTER {}", object.keyword()),
-            notices,
-        ))
+        Ok(())
     }
 
     /// Brings rows and indexes into the form of the new definition.

@@ -59,7 +59,7 @@ impl Builder<'_> {
                 if !left.closed && matches!(left.expr.kind, ExprKind::Comparison { .. }) {
                     return Err(
                         syntax_error("comparisons cannot be chained", operator_span).hint(
-                            "Join two comparisons with AND, or put one of them in parentheses.",
+                            "Join two comparisons with AND or OR, or put one of them in parentheses.",
                         ),
                     );
                 }

@@ -152,6 +152,10 @@ impl Printer<'_> {
     fn node(&self, plan: &PhysicalPlan) -> ShownNode {
         let title = match &plan.node {
             PhysicalNode::Scan(scan) => scan_name(scan),
+            PhysicalNode::IndexUnion { fetch, .. } => {
+                let backward = if fetch.backward { " Backward" } else { "" };
+                format!("Index Union{backward} on {}", fetch.table.table.name)
+            }
             PhysicalNode::Values { rows } => match rows.len() {
                 1 => "Result".to_owned(),
                 _ => "Values".to_owned(),
@@ -249,8 +253,13 @@ impl Details<'_> {
                 } else {
                     "Index Cond"
                 };
-                self.predicates(label, &scan.condition_exprs);
+                let text = self.names.list(&scan.condition_exprs, " AND ");
+                self.detail(label, &text);
                 self.predicates("Filter", &scan.filter);
+            }
+            PhysicalNode::IndexUnion { fetch, .. } => {
+                self.predicates("Recheck Cond", &fetch.implied);
+                self.predicates("Filter", &fetch.filter);
             }
             PhysicalNode::Filter { predicates, .. } => self.predicates("Filter", predicates),
             PhysicalNode::Project { items, .. } => {
