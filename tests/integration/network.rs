@@ -5,10 +5,13 @@
     reason = "a test speaks to the real world, and fails by panicking"
 )]
 
+mod network_rows;
+
 use postgres::NoTls;
 use rustling_query::{
-    Connect, ConnectMut, Connection, Database, Date, DateTime, Decimal, Interval, JsonOf,
-    QueryBuilder, Result, SqlState, Time, Timestamp, Uuid, execute, migrate, query, query_scalar,
+    AsyncConnection, AsyncDatabase, Connect, ConnectMut, Connection, Database, Date, DateTime,
+    Decimal, Interval, JsonOf, QueryBuilder, Result, SqlState, Time, Timestamp, Uuid, execute,
+    migrate, query, query_as, query_file, query_scalar,
 };
 use rustling_server::{Server, ServerOptions};
 use rustling_sql::ast::RoleOption::{Login, Superuser};
@@ -108,6 +111,97 @@ struct Customer {
     id: i32,
     name: String,
     email: Option<String>,
+}
+
+/// A row of the caller's.
+struct Named {
+    name: String,
+}
+
+/// Every macro, and every way to fetch.
+fn every_form(db: &mut Connection<'_>) -> Result<()> {
+    execute!(db, "DELETE FROM customer")?;
+    let (name, other) = ("Ada", "Grace");
+    let added = execute!(db, "INSERT INTO customer (name) VALUES ({name}), ({other})")?;
+    assert_eq!(added, 2);
+    let one = query!(db, "SELECT name FROM customer WHERE name = {name}");
+    assert_eq!(one.fetch_one()?.name, name);
+    let none = query!(db, "SELECT id FROM customer WHERE name = 'Eve'");
+    assert!(none.fetch_optional()?.is_none());
+    let all = query_as!(db, Named, "SELECT name FROM customer ORDER BY name").fetch_all()?;
+    assert_eq!((&*all[0].name, &*all[1].name), (name, other));
+    let rows = query_as!(db, Named, "SELECT name FROM customer").stream()?;
+    assert_eq!(rows.collect::<Result<Vec<_>>>()?.len(), 2);
+    let names = query_scalar!(db, "SELECT name FROM customer ORDER BY name DESC").stream()?;
+    assert_eq!(names.collect::<Result<Vec<_>>>()?, [other, name]);
+    let found = query_scalar!(db, "SELECT name FROM customer WHERE name = {other}");
+    assert_eq!(found.fetch_optional()?.as_deref(), Some(other));
+    let newest = query_file!(db, "../../crates/query/tests/checked/newest.sql");
+    assert_eq!(newest.fetch_one()?.name, other);
+    Ok(())
+}
+
+/// The same in futures.
+async fn every_form_in_futures(db: AsyncConnection<'_>) -> Result<()> {
+    execute!(db, "DELETE FROM customer").await?;
+    let (name, other) = ("Ada", "Grace");
+    let added = execute!(db, "INSERT INTO customer (name) VALUES ({name}), ({other})");
+    assert_eq!(added.await?, 2);
+    let one = query!(db, "SELECT name FROM customer WHERE name = {name}");
+    assert_eq!(one.fetch_one().await?.name, name);
+    let none = query!(db, "SELECT id FROM customer WHERE name = 'Eve'");
+    assert!(none.fetch_optional().await?.is_none());
+    let all = query_as!(db, Named, "SELECT name FROM customer ORDER BY name");
+    let all = all.fetch_all().await?;
+    assert_eq!((&*all[0].name, &*all[1].name), (name, other));
+    let mut rows = query_as!(db, Named, "SELECT name FROM customer ORDER BY name")
+        .stream()
+        .await?;
+    for expected in [name, other] {
+        let row = rows.next().await.transpose()?;
+        assert_eq!(row.map(|row| row.name).as_deref(), Some(expected));
+    }
+    assert!(rows.next().await.is_none());
+    let found = query_scalar!(db, "SELECT name FROM customer WHERE name = {other}");
+    assert_eq!(found.fetch_optional().await?.as_deref(), Some(other));
+    let newest = query_file!(db, "../../crates/query/tests/checked/newest.sql");
+    assert_eq!(newest.fetch_one().await?.name, other);
+    Ok(())
+}
+
+#[test]
+fn every_macro_and_fetch_runs_on_everything() {
+    let (server, database) = server();
+    every_form(&mut database.as_connection()).unwrap();
+    every_form(&mut database.session().as_connection()).unwrap();
+    database
+        .transaction(|tx| every_form(&mut tx.as_connection()))
+        .unwrap();
+    let mut client = connect(&server);
+    every_form(&mut client.as_connection()).unwrap();
+    every_form(&mut client.transaction().unwrap().as_connection()).unwrap();
+    let address = address(&server);
+    let in_futures = async {
+        let database = AsyncDatabase::from(database);
+        every_form_in_futures(database.as_connection()).await?;
+        let transaction = database.begin().await?;
+        every_form_in_futures(transaction.as_connection()).await?;
+        transaction.commit().await?;
+        let (mut client, connection) = tokio_postgres::connect(&address, NoTls).await.unwrap();
+        let task = tokio::spawn(connection);
+        every_form_in_futures(client.as_connection()).await?;
+        let transaction = client.transaction().await.unwrap();
+        every_form_in_futures(transaction.as_connection()).await?;
+        transaction.commit().await.unwrap();
+        drop(client);
+        task.await.unwrap().unwrap();
+        Ok::<(), rustling_query::Error>(())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(in_futures).unwrap();
 }
 
 #[test]

@@ -9,8 +9,9 @@
     reason = "writes the packages that it measures"
 )]
 
+mod statements;
+
 use std::{
-    fmt::Write as _,
     fs, io,
     path::Path,
     process::Command,
@@ -18,10 +19,7 @@ use std::{
 };
 
 use crate::{Error, Result, workspace_root};
-
-/// How many tables the schema has, and how many columns each.
-const TABLES: usize = 20;
-const COLUMNS: usize = 10;
+use statements::{ROW, Statement, TABLES, schema, statement};
 
 /// How often each package is compiled; the quickest counts.
 const RUNS: usize = 3;
@@ -31,7 +29,11 @@ const RUNS: usize = 3;
 /// # Errors
 /// Where a package does not compile.
 pub fn run(queries: usize, with_sqlx: bool) -> Result<()> {
-    println!("checking {queries} queries over {TABLES} tables, in ms per query:");
+    println!(
+        "checking {queries} queries over {TABLES} tables: milliseconds per query that the compiler \
+         takes for expanding macros and for the whole check, and seconds for the first check with \
+         all that it depends on"
+    );
     for (what, profile) in [
         ("macros not optimised (cargo's default)", ""),
         (
@@ -39,7 +41,10 @@ pub fn run(queries: usize, with_sqlx: bool) -> Result<()> {
             "[profile.dev.build-override]\nopt-level = 3\n",
         ),
     ] {
-        println!("{what}");
+        println!(
+            "{what:44} {:>9}  {:>11}  {:>11}",
+            "expansion", "whole check", "first check"
+        );
         print(
             queries,
             "query!",
@@ -63,8 +68,7 @@ fn print(queries: usize, name: &str, of: &Measured) {
     } = of;
     let per_query = |seconds: f64| seconds * 1000.0 / queries as f64;
     println!(
-        "  {name:12}  expansion {:.3}  whole check {:.3}; \
-         the first check, with all that it depends on: {:.1} s",
+        "  {name:42} {:>6.3} ms  {:>8.3} ms  {:>9.1} s",
         per_query(with.expansion - without.expansion),
         per_query(with.whole - without.whole),
         clean.as_secs_f64()
@@ -183,17 +187,6 @@ fn manifest(dependencies: &str, profile: &str) -> String {
     )
 }
 
-/// The statement of a number: no two are the same.
-fn statement(number: usize, parameter: &str) -> String {
-    let table = number % TABLES;
-    let column = number % (COLUMNS - 1) + 1;
-    format!(
-        "SELECT t.id, t.c{column}, count(*) AS n FROM t{table} t JOIN t{} u ON u.id = t.c1 \
-         WHERE t.id > {number} AND u.c2 = {parameter} GROUP BY t.id, t.c{column}",
-        (table + 1) % TABLES
-    )
-}
-
 fn write_ours(directory: &Path, queries: usize, profile: &str) -> Result<()> {
     let query = workspace_root().join("crates/query");
     let dependency = format!("rustling-query = {{ path = {query:?} }}");
@@ -201,24 +194,13 @@ fn write_ours(directory: &Path, queries: usize, profile: &str) -> Result<()> {
         &directory.join("Cargo.toml"),
         &manifest(&dependency, profile),
     )?;
-    let mut schema = String::new();
-    for table in 0..TABLES {
-        let columns: Vec<String> = (1..COLUMNS).map(|at| format!("c{at} int")).collect();
-        let _ = writeln!(
-            schema,
-            "CREATE TABLE t{table} (id int PRIMARY KEY, {});",
-            columns.join(", ")
-        );
-    }
-    write_file(&directory.join("migrations/1_tables.sql"), &schema)?;
-    let mut source = "use rustling_query::{Database, Result, query};\n".to_owned();
+    write_file(&directory.join("migrations/1_tables.sql"), &schema())?;
+    let mut source =
+        "use rustling_query::{Database, Result, execute, query, query_as, query_scalar};\n"
+            .to_owned();
+    source += ROW;
     for number in 0..queries {
-        let _ = writeln!(
-            source,
-            "pub fn f{number}(db: &Database, value: i32) -> Result<usize> {{ \
-             Ok(query!(db, \"{}\").fetch_all()?.len()) }}",
-            statement(number, "{value}")
-        );
+        source += &statement(number).as_ours(number);
     }
     write_file(&directory.join("src/lib.rs"), &source)
 }
@@ -230,32 +212,24 @@ fn write_sqlx(directory: &Path, queries: usize, profile: &str) -> Result<()> {
         &directory.join("Cargo.toml"),
         &manifest(dependency, profile),
     )?;
-    let mut source = "use sqlx::{PgPool, query};\n".to_owned();
+    let mut source = "use sqlx::{PgPool, query, query_as, query_scalar};\n".to_owned();
+    source += ROW;
     let cache = directory.join(".sqlx");
-    let statements: Vec<String> = (0..queries).map(|number| statement(number, "$1")).collect();
-    let hashes = sha256(&directory.join("statements"), &statements)?;
-    for (number, (sql, hash)) in statements.iter().zip(hashes).enumerate() {
-        let _ = writeln!(
-            source,
-            "pub async fn f{number}(db: &PgPool, value: i32) -> sqlx::Result<usize> {{ \
-             Ok(query!(\"{sql}\", value).fetch_all(db).await?.len()) }}"
-        );
-        let column = number % (COLUMNS - 1) + 1;
-        let described = format!(
-            "{{\"db_name\": \"PostgreSQL\", \"query\": \"{sql}\", \"describe\": {{\"columns\": [\
-             {{\"ordinal\": 0, \"name\": \"id\", \"type_info\": \"Int4\"}},\
-             {{\"ordinal\": 1, \"name\": \"c{column}\", \"type_info\": \"Int4\"}},\
-             {{\"ordinal\": 2, \"name\": \"n\", \"type_info\": \"Int8\"}}],\
-             \"parameters\": {{\"Left\": [\"Int4\"]}}, \"nullable\": [false, true, null]}}, \
-             \"hash\": \"{hash}\"}}"
-        );
-        write_file(&cache.join(format!("query-{hash}.json")), &described)?;
+    let statements: Vec<Statement> = (0..queries).map(statement).collect();
+    let texts: Vec<&str> = statements.iter().map(|of| of.theirs.as_str()).collect();
+    let hashes = sha256(&directory.join("statements"), &texts)?;
+    for (number, (statement, hash)) in statements.iter().zip(hashes).enumerate() {
+        source += &statement.as_theirs(number);
+        write_file(
+            &cache.join(format!("query-{hash}.json")),
+            &statement.described(&hash),
+        )?;
     }
     write_file(&directory.join("src/lib.rs"), &source)
 }
 
 /// The names under which sqlx keeps what it knows of statements.
-fn sha256(scratch: &Path, texts: &[String]) -> Result<Vec<String>> {
+fn sha256(scratch: &Path, texts: &[&str]) -> Result<Vec<String>> {
     let mut command = Command::new("sha256sum");
     for (at, text) in texts.iter().enumerate() {
         let file = scratch.join(at.to_string());

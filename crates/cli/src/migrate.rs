@@ -121,11 +121,15 @@ fn read(env: &Env, dir: &Path) -> Result<Migrations> {
     })?;
     let mut files = Vec::new();
     for name in names {
+        let unreadable = |source: std::io::Error| Error::Usage {
+            message: format!("cannot read {name}: {source}"),
+            hint: "every file in the directory whose name ends in .sql is a migration".into(),
+        };
         let file = env
             .vfs
             .open(&dir.join(&name), OpenMode::ReadOnly)
-            .map_err(io("cannot open a migration"))?;
-        let length = file.len().map_err(io("cannot read a migration"))?;
+            .map_err(unreadable)?;
+        let length = file.len().map_err(unreadable)?;
         if length > MAX_FILE {
             return Err(Error::Usage {
                 message: format!("{name} is larger than {MAX_FILE} bytes"),
@@ -133,8 +137,7 @@ fn read(env: &Env, dir: &Path) -> Result<Migrations> {
             });
         }
         let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, 0)
-            .map_err(io("cannot read a migration"))?;
+        file.read_exact_at(&mut bytes, 0).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|_| Error::Usage {
             message: format!("{name} is not UTF-8"),
             hint: "save it as UTF-8".into(),
@@ -200,7 +203,11 @@ fn new(env: &Env, dir: &Path, name: &str, reversible: bool) -> Result<()> {
                 .ok()
         })
         .max()
-        .unwrap_or(0u64);
+        .unwrap_or(0i64);
+    let next = last.checked_add(1).ok_or_else(|| Error::Usage {
+        message: format!("there is no number after {last}"),
+        hint: "give the migrations smaller numbers".into(),
+    })?;
     let endings: &[&str] = if reversible {
         &["up.sql", "down.sql"]
     } else {
@@ -208,7 +215,7 @@ fn new(env: &Env, dir: &Path, name: &str, reversible: bool) -> Result<()> {
     };
     let mut made = String::new();
     for ending in endings {
-        let path: PathBuf = dir.join(format!("{:04}_{plain}.{ending}", last + 1));
+        let path: PathBuf = dir.join(format!("{next:04}_{plain}.{ending}"));
         let file = env
             .vfs
             .open(&path, OpenMode::CreateNew)

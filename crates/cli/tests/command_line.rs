@@ -216,6 +216,50 @@ fn migrations_are_made_applied_checked_and_taken_back() {
 }
 
 #[test]
+fn migrations_are_taken_back_and_applied_again() {
+    let place = Place::new();
+    std::fs::create_dir(place.directory.path().join("migrations")).unwrap();
+    for (name, text) in [
+        ("1_a.up.sql", "CREATE TABLE a (x int)"),
+        ("1_a.down.sql", "DROP TABLE a"),
+        ("2_b.up.sql", "CREATE TABLE b (x int)"),
+        ("2_b.down.sql", "DROP TABLE b"),
+    ] {
+        place.file(&format!("migrations/{name}"), text.as_bytes());
+    }
+    assert_eq!(
+        place.run(&["migrate", "up"]).out,
+        "applied 1 a\napplied 2 b\n"
+    );
+    assert_eq!(place.run(&["migrate", "down"]).out, "took back 2 b\n");
+    let status = place.run(&["migrate", "status"]).out;
+    assert!(
+        status.contains("1  a: applied") && status.contains("2  b: pending"),
+        "{status}"
+    );
+    let pending = place.run(&["migrate", "check"]);
+    assert!(
+        !pending.success && pending.out.contains("migration 2 (b): pending"),
+        "{}",
+        pending.out
+    );
+    assert_eq!(place.run(&["migrate", "down", "5"]).out, "took back 1 a\n");
+    assert_eq!(place.run(&["migrate", "down"]).out, "nothing to do\n");
+    place.file("migrations/2_b.up.sql", b"CREATE TABLE b (x inte)");
+    let wrong = place.run(&["migrate", "up"]);
+    for part in ["In migration 2 (b):", "^^^^", "Did you mean integer?"] {
+        assert!(wrong.err.contains(part), "{part} in {}", wrong.err);
+    }
+    place.file("migrations/2_c.sql", b"SELECT 1");
+    let twice = place.run(&["migrate", "up"]);
+    assert!(
+        twice.err.contains("has the number of another"),
+        "{}",
+        twice.err
+    );
+}
+
+#[test]
 fn keys_and_rows_are_the_same_data() {
     let place = Place::new();
     assert!(place.run(&["put", "user:1", "Ada"]).success);

@@ -1,6 +1,7 @@
 //! The files that the compiler reads with us: manifests, migrations, SQL.
 
 use std::{
+    cell::LazyCell,
     env, fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -86,6 +87,58 @@ pub(crate) struct Manifest {
     pub(crate) renamed: Option<String>,
 }
 
+/// The package that users depend on.
+const PACKAGE: &str = "rustling-query";
+
+/// The name under which a package depends on ours, where not its own. What stands in
+/// `[dependencies]` counts before what only its tests or one target has.
+fn renamed(manifest: &toml::Table, directory: &Path) -> Option<String> {
+    let of_targets = manifest.get("target").and_then(toml::Value::as_table);
+    let targets = of_targets.into_iter().flat_map(toml::Table::values);
+    let mut sections = std::iter::once(manifest)
+        .chain(targets.filter_map(toml::Value::as_table))
+        .flat_map(|of| [of.get("dependencies"), of.get("dev-dependencies")])
+        .filter_map(|section| section?.as_table());
+    let is_ours = |dependency: &toml::Value| {
+        dependency.get("package").and_then(toml::Value::as_str) == Some(PACKAGE)
+    };
+    let is_inherited = |dependency: &toml::Value| {
+        dependency.get("workspace").and_then(toml::Value::as_bool) == Some(true)
+    };
+    // Read only where something is inherited.
+    let of_workspace = LazyCell::new(|| dependencies_of_workspace(directory));
+    let is_ours_there = |name: &str| {
+        let of_workspace = LazyCell::force(&of_workspace).as_ref();
+        of_workspace
+            .and_then(|of| of.get(name))
+            .is_some_and(is_ours)
+    };
+    let name = sections.find_map(|section| {
+        if section.contains_key(PACKAGE) {
+            return Some(PACKAGE);
+        }
+        let own = section.iter().find(|(_, of)| is_ours(of));
+        let found = own.or_else(|| {
+            section
+                .iter()
+                .find(|(name, of)| is_inherited(of) && is_ours_there(name))
+        });
+        found.map(|(name, _)| name.as_str())
+    })?;
+    (name != PACKAGE).then(|| name.replace('-', "_"))
+}
+
+/// The dependencies that the packages of the workspace around a package may inherit.
+fn dependencies_of_workspace(directory: &Path) -> Option<toml::Table> {
+    // The first workspace upwards is the package's.
+    let workspace = directory.ancestors().find_map(|directory| {
+        let text = fs::read_to_string(directory.join("Cargo.toml")).ok()?;
+        let mut table = text.parse::<toml::Table>().ok()?;
+        table.remove("workspace")
+    })?;
+    workspace.get("dependencies")?.as_table().cloned()
+}
+
 /// Reads the manifest of a package; what cannot be read says nothing.
 pub(crate) fn manifest(directory: &Path) -> Manifest {
     let Ok(text) = fs::read_to_string(directory.join("Cargo.toml")) else {
@@ -100,15 +153,7 @@ pub(crate) fn manifest(directory: &Path) -> Manifest {
             value.get(key)
         })
         .and_then(|value| value.as_str().map(str::to_owned));
-    let renamed = ["dependencies", "dev-dependencies"]
-        .iter()
-        .filter_map(|section| table.get(*section)?.as_table())
-        .flatten()
-        .find(|(name, dependency)| {
-            let package = dependency.get("package").and_then(toml::Value::as_str);
-            package == Some("rustling-query") && name.as_str() != "rustling-query"
-        })
-        .map(|(name, _)| name.replace('-', "_"));
+    let renamed = renamed(&table, directory);
     Manifest {
         migrations,
         renamed,
@@ -118,6 +163,23 @@ pub(crate) fn manifest(directory: &Path) -> Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What only the tests have does not say what the package itself is compiled with.
+    #[test]
+    fn the_name_in_dependencies_counts_first() {
+        let name = |manifest: &str| {
+            let manifest: toml::Table = manifest.parse().unwrap();
+            renamed(&manifest, Path::new("/"))
+        };
+        let plain = "[dev-dependencies]\nrustling-query = \"1\"\n";
+        let other = "db-layer = { package = \"rustling-query\", version = \"1\" }\n";
+        let found = name(&format!("[dependencies]\n{other}{plain}"));
+        assert_eq!(found.as_deref(), Some("db_layer"));
+        let of_target = format!("[target.'cfg(unix)'.dependencies]\n{other}");
+        assert_eq!(name(&format!("{plain}{of_target}")), None);
+        assert_eq!(name(&of_target).as_deref(), Some("db_layer"));
+        assert_eq!(name("[dependencies]\nserde = \"1\"\n"), None);
+    }
 
     #[test]
     fn ten_comes_after_two() {

@@ -13,6 +13,8 @@ mod query;
 mod record;
 mod rust_types;
 mod schema;
+mod tokens;
+mod values;
 
 use proc_macro::TokenStream;
 

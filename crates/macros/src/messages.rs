@@ -42,7 +42,7 @@ pub(crate) fn advised(error: Error, loaded: &Loaded, template: &Template, sql: &
             error.hint(format!("A value from Rust stands in braces: {EXAMPLE}."))
         }
         (SqlState::SYNTAX_ERROR, _) if error.message().contains("found the number $") => {
-            value_for_name(error, template)
+            value_for_name(error, template, sql)
         }
         (_, Some(hint)) if hint.starts_with("Say the type of a string") => {
             match template.parameters.first() {
@@ -58,7 +58,7 @@ pub(crate) fn advised(error: Error, loaded: &Loaded, template: &Template, sql: &
 }
 
 /// A parameter where SQL wants a name or a word, as the engine reports it: by its number.
-fn value_for_name(error: Error, template: &Template) -> Error {
+fn value_for_name(error: Error, template: &Template, sql: &str) -> Error {
     let parameter = error
         .span()
         .and_then(|span| template.parameters.iter().find(|of| of.span == span));
@@ -68,12 +68,30 @@ fn value_for_name(error: Error, template: &Template) -> Error {
     ) else {
         return error;
     };
+    let written = &parameter.expression;
+    let word = sql
+        .get(..parameter.span.start)
+        .and_then(|before| {
+            let mut words = before
+                .trim_end()
+                .rsplit(|c: char| c != '_' && !c.is_alphanumeric());
+            words.next()
+        })
+        .unwrap_or_default();
+    let takes_list = ["IN", "ANY", "SOME", "ALL", "VALUES"]
+        .iter()
+        .any(|list| word.eq_ignore_ascii_case(list));
+    let hint = if takes_list && before.ends_with("expected \"(\"") {
+        format!("Put it in parentheses: ({{{written}}}).")
+    } else {
+        CHOICE.to_owned()
+    };
     Error::new(
         error.state(),
-        format!("{before}, found the parameter {{{}}}", parameter.expression),
+        format!("{before}, found the parameter {{{written}}}"),
     )
     .at(parameter.span)
-    .hint(CHOICE)
+    .hint(hint)
 }
 
 /// Rows ordered by a parameter alone, which are in no order at all: its value is the same for

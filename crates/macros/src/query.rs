@@ -1,18 +1,20 @@
 //! `query!` and its relatives.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{quote, quote_spanned};
 use rustling_sql::template::{Branch, BranchHead, Checked, Piece, Template};
-use syn::{Expr, PathArguments, Type, parse::Parser, spanned::Spanned};
+use syn::Expr;
 
 use crate::{
     files,
     input::QueryInput,
     messages,
-    record::{Field, fields},
+    record::{Field, field, fields, identifier},
     rust_types, schema,
+    tokens::Tokens,
+    values,
 };
 
 /// The macro that is expanded.
@@ -27,10 +29,9 @@ pub(crate) enum Form {
 
 /// What a macro's call becomes: code, or an error that points at the SQL.
 pub(crate) fn expand(input: TokenStream, form: Form) -> TokenStream {
-    let parse = |input: syn::parse::ParseStream<'_>| QueryInput::parse(input, form == Form::As);
-    match parse.parse2(input) {
+    match QueryInput::read(input, form == Form::As) {
         Ok(input) => {
-            let span = input.sql.span();
+            let span = input.written.span();
             expand_query(&input, form).unwrap_or_else(|message| compile_error(span, &message))
         }
         Err(error) => error.into_compile_error(),
@@ -52,19 +53,21 @@ pub(crate) fn render(error: &rustling_sql::Error, text: &str) -> String {
 }
 
 fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
-    let mut sql = input.sql.value();
+    let mut sql = Cow::Borrowed(input.sql.as_str());
     let mut tracked = TokenStream::new();
     let mut file = None;
     if form == Form::File {
-        let path = files::package_directory()?.join(&sql);
-        sql = files::read(&path)?;
+        let path = files::package_directory()?.join(&*sql);
+        sql = Cow::Owned(files::read(&path)?);
         tracked = schema::track([path.as_path()].into_iter());
         file = Some(path.display().to_string());
     }
-    let explicit = input.migrations.as_ref().map(syn::LitStr::value);
-    let (loaded, tracking) = schema::load(&schema::locate(explicit.as_deref())?)?;
+    let (loaded, tracking) = schema::load(&schema::locate(input.migrations.as_deref())?)?;
     let code = statement_code(input, form, &loaded, &sql, file.as_deref());
     let code = code.map_err(|message| in_file(file.as_deref(), &message))?;
+    if tracking.is_empty() && tracked.is_empty() {
+        return Ok(code);
+    }
     Ok(quote! {
         {
             #tracking
@@ -90,94 +93,58 @@ fn statement_code(
     sql: &str,
     file: Option<&str>,
 ) -> Result<TokenStream, String> {
-    let runtime = &input.runtime;
-    let span = input.sql.span();
     let template = Template::parse(sql).map_err(|error| render(&error, sql))?;
     let checked = template
         .check(&loaded.schema)
         .map_err(|error| render(&messages::advised(error, loaded, &template, sql), sql))?;
     let code = Code {
-        runtime,
+        runtime: &input.runtime,
         template: &template,
         checked: &checked,
         sql,
         file,
-        span,
+        span: input.written.span(),
     };
-    let statement = code.statement()?;
+    // What is no database is pointed at itself.
+    let place = Span::call_site().located_at(input.place);
+    let mut call = Tokens::default();
+    call.group(Delimiter::Parenthesis, input.database.clone(), place)
+        .push(Ident::new("as_connection", place))
+        .within(Delimiter::Bracket, code.statement()?);
     if let Some(message) = messages::ordered_by_value(&template, sql) {
         return Err(message);
     }
-    let database = &input.database;
-    // What is no database is pointed at itself.
-    let place = Span::call_site().located_at(database.span());
-    let borrowed = quote_spanned! { place => (#database).as_connection() };
-    let connection = quote! {
-        {
-            #[allow(unused_imports)]
-            use #runtime::{Connect as _, ConnectMut as _};
-            #borrowed
-        }
-    };
-    let rows = match form {
+    let name = match form {
         Form::Execute => {
             if !checked.columns.is_empty() {
                 return Err("the statement gives rows, which execute! would drop\n\
                      HINT:  Use query!, query_as! or query_scalar!."
                     .to_owned());
             }
-            quote! {
-                #runtime::__private::Execute::execute_statement(#connection, __statement)
-            }
+            "__execute"
         }
         _ if checked.columns.is_empty() => {
             return Err("the statement gives no rows\n\
                  HINT:  Use execute!, or give rows back with RETURNING."
                 .to_owned());
         }
-        Form::Scalar => scalar(runtime, &checked, &connection, span)?,
+        Form::Scalar => {
+            let field = scalar(&checked, code.span)?;
+            field.write(&mut call, code.runtime, 0);
+            "__scalar"
+        }
         Form::Record | Form::File => {
-            let fields = fields(runtime, &checked.columns, span)?;
-            record(runtime, &fields, &connection)
+            code.record(&mut call, &fields(&checked.columns, code.span)?);
+            "__record"
         }
         Form::As => {
-            let fields = fields(runtime, &checked.columns, span)?;
-            let row = input.row.as_ref().map(literal_path);
-            // What a type leaves open follows from the columns.
-            let open = row.as_ref().is_some_and(|row| leaves_open(row.clone()));
-            let reads = fields.iter().enumerate().map(|(at, field)| {
-                let name = &field.name;
-                let value = if open {
-                    field.read(runtime, at)
-                } else {
-                    code.fitted(at, field)
-                };
-                quote! { #name: #value }
-            });
-            quote! {
-                #runtime::Query::new(#connection, __statement, |__row| {
-                    ::core::result::Result::Ok(#row { #(#reads),* })
-                })
-            }
+            code.rows(&mut call, &fields(&checked.columns, code.span)?, &input.row);
+            "__rows"
         }
     };
-    Ok(quote! {
-        #statement
-        #rows
-    })
-}
-
-/// A type as it stands in a struct literal: `Page::<User>`.
-fn literal_path(row: &Type) -> TokenStream {
-    let mut row = row.clone();
-    if let Type::Path(path) = &mut row {
-        for segment in &mut path.path.segments {
-            if let PathArguments::AngleBracketed(arguments) = &mut segment.arguments {
-                arguments.colon2_token = Some(Default::default());
-            }
-        }
-    }
-    quote! { #row }
+    let mut tokens = Tokens::default();
+    code.call(&mut tokens, name, call);
+    Ok(tokens.into())
 }
 
 /// Whether `_` stands in a type.
@@ -192,7 +159,7 @@ fn leaves_open(row: TokenStream) -> bool {
 
 /// What the code of one statement is made of.
 struct Code<'a> {
-    runtime: &'a TokenStream,
+    runtime: &'a TokenTree,
     template: &'a Template,
     checked: &'a Checked,
     /// The template's text.
@@ -204,74 +171,98 @@ struct Code<'a> {
 }
 
 impl Code<'_> {
-    /// `let __statement = …`, the text with its values.
-    fn statement(&self) -> Result<TokenStream, String> {
-        let runtime = self.runtime;
+    /// Calls a macro of the runtime crate.
+    fn call(&self, tokens: &mut Tokens, name: &str, input: Tokens) {
+        tokens
+            .push(self.runtime.clone())
+            .path(&[name])
+            .mark('!')
+            .within(Delimiter::Parenthesis, input);
+    }
+
+    /// The text with its values.
+    fn statement(&self) -> Result<Tokens, String> {
+        let mut tokens = Tokens::default();
         if self.template.is_fixed() {
             let variant = self.template.variant(&[]);
-            let text = &variant.sql;
-            let values = variant
-                .parameters
-                .iter()
-                .map(|at| self.parameter(*at))
-                .collect::<Result<Vec<_>, _>>()?;
-            // Quicker to check than what `vec!` becomes.
-            let values = if values.is_empty() {
-                quote! { ::std::vec::Vec::new() }
-            } else {
-                quote! { ::std::vec::Vec::from([#(#values),*]) }
-            };
-            return Ok(quote! {
-                let __statement = #runtime::Statement::fixed(#text, #values);
-            });
+            let mut call = Tokens::default();
+            call.text(&variant.sql);
+            for at in &variant.parameters {
+                call.within(Delimiter::Bracket, self.parameter(*at)?);
+            }
+            self.call(&mut tokens, "__statement", call);
+            return Ok(tokens);
         }
-        let writes = self.pieces(&self.template.pieces)?;
-        Ok(quote! {
-            let mut __statement = #runtime::Statement::empty();
-            #writes
-        })
+        let name = self.name();
+        let mut block = Tokens::default();
+        block.word("let").word("mut").push(name.clone()).mark('=');
+        block.push(self.runtime.clone());
+        block.path(&["Statement", "empty"]);
+        block.within(Delimiter::Parenthesis, Tokens::default());
+        block.mark(';');
+        self.pieces(&mut block, &self.template.pieces)?;
+        block.push(name);
+        tokens.within(Delimiter::Brace, block);
+        Ok(tokens)
     }
 
-    fn pieces(&self, of: &[Piece]) -> Result<TokenStream, String> {
-        let mut writes = TokenStream::new();
+    /// The statement that is put together, which what stands in braces does not see.
+    fn name(&self) -> Ident {
+        Ident::new("statement", Span::mixed_site())
+    }
+
+    fn pieces(&self, tokens: &mut Tokens, of: &[Piece]) -> Result<(), String> {
         for piece in of {
-            writes.extend(match piece {
-                Piece::Text { sql, .. } => quote! { __statement.push_text(#sql); },
-                Piece::Parameter(at) => {
-                    let value = self.parameter(*at)?;
-                    quote! { __statement.push_value(#value); }
+            let mut value = Tokens::default();
+            let method = match piece {
+                Piece::Text { sql, .. } => {
+                    value.text(sql);
+                    "push_text"
                 }
-                Piece::Branch(branch) => self.branch(branch)?,
-            });
+                Piece::Parameter(at) => {
+                    self.call(&mut value, "__parameter", self.parameter(*at)?);
+                    "push_value"
+                }
+                Piece::Branch(branch) => {
+                    self.branch(tokens, branch)?;
+                    continue;
+                }
+            };
+            tokens.push(self.name()).mark('.').word(method);
+            tokens.within(Delimiter::Parenthesis, value).mark(';');
         }
-        Ok(writes)
+        Ok(())
     }
 
-    fn branch(&self, branch: &Branch) -> Result<TokenStream, String> {
-        let blocks = branch
-            .alternatives
-            .iter()
-            .map(|of| self.pieces(of))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(match &branch.head {
+    fn branch(&self, tokens: &mut Tokens, branch: &Branch) -> Result<(), String> {
+        let mut blocks = Vec::with_capacity(branch.alternatives.len());
+        for of in &branch.alternatives {
+            let mut block = Tokens::default();
+            self.pieces(&mut block, of)?;
+            blocks.push(block);
+        }
+        match &branch.head {
             BranchHead::If(conditions) => {
-                let mut code = TokenStream::new();
-                for (condition, block) in conditions.iter().zip(&blocks) {
-                    let condition = self.valid(condition, |of| quote! { if #of {} })?;
-                    code.extend(quote! { if #condition { #block } else });
+                let mut blocks = blocks.into_iter();
+                for (condition, block) in conditions.iter().zip(blocks.by_ref()) {
+                    tokens.word("if");
+                    tokens.all(self.condition(condition)?);
+                    tokens.within(Delimiter::Brace, block).word("else");
                 }
-                let last = blocks.last();
-                quote! { #code { #last } }
+                tokens.within(Delimiter::Brace, blocks.next().unwrap_or_default());
             }
             BranchHead::Match { value, patterns } => {
                 let value = self.valid(value, |of| quote! { match #of {} })?;
-                let patterns = patterns
-                    .iter()
-                    .map(|pattern| self.valid(pattern, |of| quote! { match () { #of => {} } }))
-                    .collect::<Result<Vec<_>, _>>()?;
-                quote! { match #value { #(#patterns => { #blocks })* } }
+                tokens.word("match").all(value);
+                let mut arms = Tokens::default();
+                for (pattern, block) in patterns.iter().zip(blocks) {
+                    arms.all(self.valid(pattern, |of| quote! { match () { #of => {} } })?);
+                    arms.arrow().within(Delimiter::Brace, block);
+                }
+                tokens.within(Delimiter::Brace, arms);
             }
-        })
+        }
+        Ok(())
     }
 
     /// Rust between the braces of a branch, as tokens.
@@ -291,41 +282,78 @@ impl Code<'_> {
         Ok(tokens)
     }
 
-    /// A parameter's value, checked against its type.
-    fn parameter(&self, at: usize) -> Result<TokenStream, String> {
-        let (runtime, span) = (self.runtime, self.span);
-        let text = &self.template.parameters[at].expression;
-        let tokens = self.valid(text, Clone::clone)?;
-        let marker = rust_types::marker(runtime, self.checked.parameters[at]);
-        let message = messages::parameter(
-            &self.template.parameters[at],
-            self.checked.parameters[at],
-            self.sql,
-            self.file,
-        );
-        let fits = format_ident!("__Parameter{}", at + 1);
-        let value = quote_spanned! { span => &(#tokens) };
-        Ok(quote! { #runtime::__parameter!(#fits, #message, #marker, #value) })
+    /// What decides an `if`.
+    fn condition(&self, text: &str) -> Result<TokenStream, String> {
+        match values::condition(text, self.span) {
+            Some(plain) => Ok(plain.into()),
+            None => self.valid(text, |of| quote! { if #of {} }),
+        }
     }
 
-    /// A column's value for a field of a struct of the caller's: of the column's type, or an
-    /// `Option` of it where the column is never NULL.
-    fn fitted(&self, at: usize, field: &Field) -> TokenStream {
-        let value = field.read(self.runtime, at);
-        // What the caller called a type may be known only where the statement stands.
-        if field.of_caller {
-            return value;
+    /// A parameter's value, to be checked against its type: `"message" Marker, &(value)`.
+    fn parameter(&self, at: usize) -> Result<Tokens, String> {
+        let parameter = &self.template.parameters[at];
+        let text = &parameter.expression;
+        let value = match values::value(text, self.span) {
+            Some(plain) => plain.into(),
+            None => self.valid(text, Clone::clone)?,
+        };
+        let data_type = self.checked.parameters[at];
+        let mut tokens = Tokens::default();
+        tokens.text(&messages::parameter(
+            parameter, data_type, self.sql, self.file,
+        ));
+        rust_types::write_marker(&mut tokens, self.runtime, data_type);
+        tokens.mark(',').mark_at('&', self.span);
+        tokens.group(Delimiter::Parenthesis, value, self.span);
+        Ok(tokens)
+    }
+
+    /// Rows of a struct made for them.
+    fn record(&self, call: &mut Tokens, fields: &[Field]) {
+        let mut derives = Tokens::default();
+        // What types of the caller's can do is not known. More derives would double what the
+        // compiler does for a statement, and `query_as!` takes structs that have them.
+        if fields.iter().all(|field| field.of_caller.is_none()) {
+            let mut names = Tokens::default();
+            names.word("Debug");
+            let mut derive = Tokens::default();
+            derive.word("derive").within(Delimiter::Parenthesis, names);
+            derives.mark('#').within(Delimiter::Bracket, derive);
         }
-        let data_type = &field.data_type;
-        let message = messages::column(field, self.sql);
-        let fits = format_ident!("__Column{}", at + 1);
-        let span = self.span;
-        let value = quote_spanned! { span => { #value } };
-        let runtime = self.runtime;
-        if field.nullable {
-            quote! { #runtime::__nullable_field!(#fits, #message, #data_type, #value) }
-        } else {
-            quote! { #runtime::__field!(#fits, #message, #data_type, #value) }
+        call.within(Delimiter::Bracket, derives);
+        for (at, field) in fields.iter().enumerate() {
+            call.push(field.name.clone());
+            field.write(call, self.runtime, at);
+        }
+    }
+
+    /// Rows of a struct of the caller's.
+    fn rows(&self, call: &mut Tokens, fields: &[Field], row: &TokenStream) {
+        call.within(Delimiter::Bracket, {
+            let mut name = Tokens::default();
+            name.all(row.clone());
+            name
+        });
+        // What a type leaves open follows from the columns.
+        let open = leaves_open(row.clone());
+        // A value that does not fit is pointed at where the SQL stands.
+        let value = Ident::new("value", Span::mixed_site().located_at(self.span));
+        for (at, field) in fields.iter().enumerate() {
+            call.push(field.name.clone());
+            // What the caller called a type may be known only where the statement stands.
+            if open || field.of_caller.is_some() {
+                call.word("__open_field").push(value.clone()).text("");
+            } else {
+                let fitted = if field.nullable {
+                    "__nullable_field"
+                } else {
+                    "__field"
+                };
+                call.word(fitted).push(value.clone());
+                call.text(&messages::column(field, self.sql));
+            }
+            field.write(call, self.runtime, at);
         }
     }
 }
@@ -349,44 +377,8 @@ fn respan(tokens: TokenStream, span: Span) -> TokenStream {
         .collect()
 }
 
-fn reads(runtime: &TokenStream, fields: &[Field]) -> TokenStream {
-    let reads = fields.iter().enumerate().map(|(at, field)| {
-        let name = &field.name;
-        let value = field.read(runtime, at);
-        quote! { #name: #value }
-    });
-    quote! { #(#reads),* }
-}
-
-fn record(runtime: &TokenStream, fields: &[Field], connection: &TokenStream) -> TokenStream {
-    let names: Vec<&Ident> = fields.iter().map(|field| &field.name).collect();
-    let types = fields.iter().map(|field| &field.data_type);
-    let reads = reads(runtime, fields);
-    // What types of the caller's can do is not known. More derives would double what the compiler
-    // does for a statement, and `query_as!` takes structs that have them.
-    let derives = if fields.iter().any(|field| field.of_caller) {
-        TokenStream::new()
-    } else {
-        quote! { #[derive(Debug)] }
-    };
-    // What the caller wrote stands outside of the block, and does not see the struct.
-    quote! {
-        #runtime::Query::new(#connection, __statement, {
-            /// A row.
-            #derives
-            #[allow(dead_code, non_snake_case, missing_docs, clippy::all)]
-            pub struct Record { #(pub #names: #types),* }
-            |__row| ::core::result::Result::Ok(Record { #reads })
-        })
-    }
-}
-
-fn scalar(
-    runtime: &TokenStream,
-    checked: &Checked,
-    connection: &TokenStream,
-    span: Span,
-) -> Result<TokenStream, String> {
+/// The only column of a result.
+fn scalar(checked: &Checked, span: Span) -> Result<Field, String> {
     let [column] = checked.columns.as_slice() else {
         return Err(format!(
             "the query gives {} columns, query_scalar! takes one\n\
@@ -396,24 +388,9 @@ fn scalar(
     };
     let mut column = column.clone();
     // Only what is said of it counts, not its name.
-    if crate::record::identifier(
-        column
-            .name
-            .split([':', '!', '?'])
-            .next()
-            .unwrap_or_default()
-            .trim(),
-        span,
-    )
-    .is_none()
-    {
+    let name = column.name.split([':', '!', '?']).next();
+    if identifier(name.unwrap_or_default().trim(), span).is_none() {
         column.name = "value".to_owned();
     }
-    let fields = fields(runtime, &[column], span)?;
-    let values = fields.iter().map(|field| field.read(runtime, 0));
-    Ok(quote! {
-        #runtime::Query::new(#connection, __statement, |__row| {
-            ::core::result::Result::Ok(#(#values)*)
-        })
-    })
+    field(&column, 0, span)
 }

@@ -1,43 +1,43 @@
 //! Columns of results as fields of structs.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use quote::ToTokens;
 use rustling_sql::{DataType, template::CheckedColumn};
 use syn::{Type, ext::IdentExt, parse::Parser};
 
-use crate::rust_types::{column_type, marker, readable};
+use crate::{
+    rust_types::{readable, write_column_type, write_marker},
+    tokens::Tokens,
+};
 
 /// A column as a field.
 pub(crate) struct Field {
     pub(crate) name: Ident,
-    pub(crate) data_type: TokenStream,
     /// Its SQL type.
     pub(crate) sql_type: DataType,
     /// Whether it is an `Option`.
     pub(crate) nullable: bool,
-    /// The marker of its SQL type.
-    marker: TokenStream,
-    /// Whether the type is one that the column's name says.
-    pub(crate) of_caller: bool,
+    /// The type that the column's name says.
+    pub(crate) of_caller: Option<TokenStream>,
 }
 
 impl Field {
-    /// Reads it from the column at a position of `__row`, or returns the error.
-    ///
-    /// A match takes the compiler half as long as `?`, which it would have to resolve anew in
-    /// every statement.
-    pub(crate) fn read(&self, runtime: &TokenStream, at: usize) -> TokenStream {
-        let Field {
-            data_type, marker, ..
-        } = self;
-        quote! {
-            match #runtime::__private::column::<#data_type, #marker>(__row, #at) {
-                ::core::result::Result::Ok(__value) => __value,
-                ::core::result::Result::Err(__error) => {
-                    return ::core::result::Result::Err(__error);
-                }
-            }
+    /// Writes `0 Type, Marker;`: where the column is and as what it is read.
+    pub(crate) fn write(&self, tokens: &mut Tokens, runtime: &TokenTree, at: usize) {
+        tokens.push(Literal::usize_unsuffixed(at));
+        if self.nullable {
+            tokens.path(&["core", "option", "Option"]).mark('<');
         }
+        match &self.of_caller {
+            Some(data_type) => tokens.all(data_type.clone()),
+            None => write_column_type(tokens, runtime, self.sql_type),
+        }
+        if self.nullable {
+            tokens.mark('>');
+        }
+        tokens.mark(',');
+        write_marker(tokens, runtime, self.sql_type);
+        tokens.mark(';');
     }
 }
 
@@ -45,14 +45,10 @@ impl Field {
 ///
 /// A column's name may say more than a name: `AS "name!"` never NULL, `AS "name?"` maybe NULL,
 /// `AS "name: Type"` read as that type.
-pub(crate) fn fields(
-    runtime: &TokenStream,
-    columns: &[CheckedColumn],
-    span: Span,
-) -> Result<Vec<Field>, String> {
+pub(crate) fn fields(columns: &[CheckedColumn], span: Span) -> Result<Vec<Field>, String> {
     let mut fields: Vec<Field> = Vec::with_capacity(columns.len());
     for (at, column) in columns.iter().enumerate() {
-        let field = field(runtime, column, at, span)?;
+        let field = field(column, at, span)?;
         if fields.iter().any(|other| other.name == field.name) {
             return Err(format!(
                 "two columns are called \"{}\"\n\
@@ -65,12 +61,8 @@ pub(crate) fn fields(
     Ok(fields)
 }
 
-fn field(
-    runtime: &TokenStream,
-    column: &CheckedColumn,
-    at: usize,
-    span: Span,
-) -> Result<Field, String> {
+/// The field of a column at a position.
+pub(crate) fn field(column: &CheckedColumn, at: usize, span: Span) -> Result<Field, String> {
     let (name, of_caller) = match column.name.split_once(':') {
         Some((name, data_type)) => (name.trim(), Some(data_type.trim())),
         None => (column.name.as_str(), None),
@@ -90,7 +82,7 @@ fn field(
             column.name
         )
     })?;
-    let data_type = match of_caller {
+    let of_caller = match of_caller {
         None => {
             if let Some(readable) = readable(column.data_type) {
                 return Err(format!(
@@ -100,7 +92,7 @@ fn field(
                     name = name.unraw(),
                 ));
             }
-            column_type(runtime, column.data_type)
+            None
         }
         Some(text) => {
             let tokens = crate::query::spanned(text, span)
@@ -109,26 +101,19 @@ fn field(
             let parsed = parse
                 .parse2(tokens)
                 .map_err(|error| format!("\"{text}\" is no type: {error}"))?;
-            quote! { #parsed }
+            Some(parsed.into_token_stream())
         }
-    };
-    let data_type = if nullable {
-        quote! { ::core::option::Option<#data_type> }
-    } else {
-        data_type
     };
     Ok(Field {
         name,
-        data_type,
         sql_type: column.data_type,
         nullable,
-        marker: marker(runtime, column.data_type),
-        of_caller: of_caller.is_some(),
+        of_caller,
     })
 }
 
 /// What is a name only when it is written raw, in some edition at least.
-const KEYWORDS: [&str; 48] = [
+pub(crate) const KEYWORDS: [&str; 48] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn",
     "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
     "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",

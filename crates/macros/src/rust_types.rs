@@ -1,34 +1,52 @@
 //! The Rust types that stand for SQL types.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{format_ident, quote};
 use rustling_sql::DataType;
 
-/// The type that a column of this type is read as.
-pub(crate) fn column_type(runtime: &TokenStream, data_type: DataType) -> TokenStream {
-    match data_type.of_values() {
-        DataType::Boolean => quote! { ::core::primitive::bool },
-        DataType::Int1 => quote! { ::core::primitive::i8 },
-        DataType::Int2 => quote! { ::core::primitive::i16 },
-        DataType::Int4 => quote! { ::core::primitive::i32 },
-        DataType::Int8 => quote! { ::core::primitive::i64 },
-        DataType::Float4 => quote! { ::core::primitive::f32 },
-        DataType::Float8 => quote! { ::core::primitive::f64 },
-        DataType::Decimal(_) => quote! { #runtime::Decimal },
-        DataType::Bytea => quote! { ::std::vec::Vec<::core::primitive::u8> },
-        DataType::Date => quote! { #runtime::Date },
-        DataType::Time => quote! { #runtime::Time },
-        DataType::Timestamp => quote! { #runtime::DateTime },
-        DataType::TimestampTz => quote! { #runtime::Timestamp },
-        DataType::Interval => quote! { #runtime::Interval },
-        DataType::Uuid => quote! { #runtime::Uuid },
-        DataType::Json | DataType::Jsonb => quote! { #runtime::Json },
-        DataType::Array(element) => {
-            let element = column_type(runtime, element.data_type());
-            quote! { ::std::vec::Vec<::core::option::Option<#element>> }
+use crate::tokens::Tokens;
+
+/// Writes the type that a column of this type is read as.
+pub(crate) fn write_column_type(tokens: &mut Tokens, runtime: &TokenTree, data_type: DataType) {
+    let primitive = match data_type.of_values() {
+        DataType::Boolean => "bool",
+        DataType::Int1 => "i8",
+        DataType::Int2 => "i16",
+        DataType::Int4 => "i32",
+        DataType::Int8 => "i64",
+        DataType::Float4 => "f32",
+        DataType::Float8 => "f64",
+        DataType::Bytea => {
+            tokens.path(&["std", "vec", "Vec"]).mark('<');
+            tokens.path(&["core", "primitive", "u8"]).mark('>');
+            return;
         }
-        _ => quote! { ::std::string::String },
-    }
+        DataType::Array(element) => {
+            tokens.path(&["std", "vec", "Vec"]).mark('<');
+            tokens.path(&["core", "option", "Option"]).mark('<');
+            write_column_type(tokens, runtime, element.data_type());
+            tokens.mark('>').mark('>');
+            return;
+        }
+        DataType::Decimal(_)
+        | DataType::Date
+        | DataType::Time
+        | DataType::Timestamp
+        | DataType::TimestampTz
+        | DataType::Interval
+        | DataType::Uuid
+        | DataType::Json
+        | DataType::Jsonb => {
+            let name = column_type_name(data_type);
+            tokens.push(runtime.clone()).path(&[&name]);
+            return;
+        }
+        _ => {
+            tokens.path(&["std", "string", "String"]);
+            return;
+        }
+    };
+    tokens.path(&["core", "primitive", primitive]);
 }
 
 /// What a column of the type must be converted to, where no Rust type stands for its own.
@@ -100,29 +118,49 @@ pub(crate) fn fitting(data_type: DataType) -> String {
 
 /// The marker of the type that a parameter has.
 pub(crate) fn marker(runtime: &TokenStream, data_type: DataType) -> TokenStream {
-    let name = match data_type.of_values() {
-        DataType::Boolean => quote! { Boolean },
-        DataType::Int1 => quote! { TinyInt },
-        DataType::Int2 => quote! { SmallInt },
-        DataType::Int4 => quote! { Integer },
-        DataType::Int8 => quote! { BigInt },
-        DataType::Float4 => quote! { Real },
-        DataType::Float8 => quote! { DoublePrecision },
-        DataType::Decimal(_) => quote! { Numeric },
-        DataType::Bytea => quote! { Bytea },
-        DataType::Date => quote! { Date },
-        DataType::Time => quote! { Time },
-        DataType::Timestamp => quote! { Timestamp },
-        DataType::TimestampTz => quote! { TimestampTz },
-        DataType::Interval => quote! { Interval },
-        DataType::Uuid => quote! { Uuid },
-        DataType::Json => quote! { Json },
-        DataType::Jsonb => quote! { Jsonb },
-        DataType::Array(element) => {
-            let element = marker(runtime, element.data_type());
-            return quote! { #runtime::sql_type::Array<#element> };
-        }
-        _ => quote! { Text },
-    };
-    quote! { #runtime::sql_type::#name }
+    let name = format_ident!("{}", marker_name(data_type));
+    let marker = quote! { #runtime::sql_type::#name };
+    match data_type.of_values() {
+        DataType::Array(_) => quote! { #runtime::sql_type::Array<#marker> },
+        _ => marker,
+    }
+}
+
+/// Writes the marker of the type that a parameter or a column has.
+pub(crate) fn write_marker(tokens: &mut Tokens, runtime: &TokenTree, data_type: DataType) {
+    let is_array = matches!(data_type.of_values(), DataType::Array(_));
+    if is_array {
+        tokens.push(runtime.clone()).path(&["sql_type", "Array"]);
+        tokens.mark('<');
+    }
+    let name = marker_name(data_type);
+    tokens.push(runtime.clone()).path(&["sql_type", name]);
+    if is_array {
+        tokens.mark('>');
+    }
+}
+
+/// The marker's name; of arrays that of their elements.
+fn marker_name(data_type: DataType) -> &'static str {
+    match data_type.of_values() {
+        DataType::Boolean => "Boolean",
+        DataType::Int1 => "TinyInt",
+        DataType::Int2 => "SmallInt",
+        DataType::Int4 => "Integer",
+        DataType::Int8 => "BigInt",
+        DataType::Float4 => "Real",
+        DataType::Float8 => "DoublePrecision",
+        DataType::Decimal(_) => "Numeric",
+        DataType::Bytea => "Bytea",
+        DataType::Date => "Date",
+        DataType::Time => "Time",
+        DataType::Timestamp => "Timestamp",
+        DataType::TimestampTz => "TimestampTz",
+        DataType::Interval => "Interval",
+        DataType::Uuid => "Uuid",
+        DataType::Json => "Json",
+        DataType::Jsonb => "Jsonb",
+        DataType::Array(element) => marker_name(element.data_type()),
+        _ => "Text",
+    }
 }

@@ -25,11 +25,24 @@ impl Loaded {
         let path = match self.files.as_slice() {
             [only] => only.path.as_path(),
             [first, ..] => first.path.parent().unwrap_or(&first.path),
-            [] => Path::new("migrations"),
+            [] => Path::new(DIRECTORY),
         };
-        path.display().to_string()
+        let mut place = path.display().to_string();
+        // Whoever has both may take the other for what counts.
+        let directory = self.files.first().and_then(|file| file.path.parent());
+        if let Some(directory) = directory.filter(|of| of.ends_with(DIRECTORY))
+            && files::exists(&directory.with_file_name(FILE))
+        {
+            place += &format!("; {FILE} beside that directory is not read");
+        }
+        place
     }
 }
+
+/// Where migrations are, unless the manifest says otherwise.
+const DIRECTORY: &str = "migrations";
+/// What makes the schema where there is no such directory.
+const FILE: &str = "schema.sql";
 
 /// The schemas that were loaded in this run of the compiler, by path.
 static SCHEMAS: OnceLock<Mutex<HashMap<PathBuf, Entry>>> = OnceLock::new();
@@ -51,8 +64,7 @@ pub(crate) fn locate(explicit: Option<&str>) -> Result<PathBuf, String> {
     if let Some(path) = migrations {
         return Ok(directory.join(path));
     }
-    let candidates = ["migrations", "schema.sql"];
-    let found = candidates
+    let found = [DIRECTORY, FILE]
         .iter()
         .map(|name| directory.join(name))
         .find(|path| files::exists(path));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rustling_sql::{Database, Result, Row, Rows, Session, SqlTransaction, Value};
 
+use crate::Statement;
 #[cfg(feature = "postgres")]
 use crate::network::Client;
 
@@ -53,6 +54,11 @@ impl Connection<'_> {
             #[cfg(feature = "postgres")]
             Kind::Network(client) => Source::Fetched(client.rows(sql, values)?.into_iter()),
         }))
+    }
+
+    pub(crate) fn rows(mut self, statement: Statement) -> Result<UntypedRows> {
+        let (text, values) = statement.into_parts();
+        self.query(&text, values)
     }
 
     /// Runs a statement; gives the number of rows affected.

@@ -74,7 +74,8 @@
 //! # Rows as structs
 //! [`QueryBuilder`](derive@QueryBuilder) makes a struct stand for the rows of a table: found by
 //! each field, queried with typed conditions, inserted, changed, deleted, joined in batches; and
-//! fails to compile where struct and migrations disagree.
+//! fails to compile where struct and migrations disagree. Its methods take what they run on last,
+//! which [decides](Runs) whether a result or a future comes back.
 //!
 //! # Migrations
 //! [`migrate!`] embeds the migrations in the program; [`Database::migrate`] applies them.
@@ -85,7 +86,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `async` | `AsyncDatabase`, `AsyncTransaction`, `AsyncConnection`: the same macros give futures, for any runtime |
+//! | `async` | `AsyncDatabase`, `AsyncTransaction`, `AsyncConnection`: the same macros and methods give futures, for any runtime |
 //! | `postgres` | statements run on a `postgres::Client` or its transaction too, over the network |
 //! | `tokio-postgres` | the same for `tokio_postgres`, with futures |
 //! | `serde` | `JsonOf`: values that serde knows as JSON columns |
@@ -119,7 +120,9 @@ pub use rustling_sql::{
 pub use uuid::Uuid;
 
 #[cfg(feature = "async")]
-pub use crate::asynchronous::{AsyncConnection, AsyncDatabase, AsyncStream, AsyncTransaction};
+pub use crate::asynchronous::{
+    AsyncConnection, AsyncDatabase, AsyncResult, AsyncStream, AsyncTransaction,
+};
 #[cfg(feature = "serde")]
 pub use crate::json::JsonOf;
 pub use crate::{
@@ -127,6 +130,7 @@ pub use crate::{
     parameter::Parameter,
     query::{Query, Stream},
     statement::Statement,
+    table::Runs,
 };
 
 /// What the macros' code calls. No part of the interface.

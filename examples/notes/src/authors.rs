@@ -1,6 +1,6 @@
 //! Who writes notes.
 
-use rustling_query::{Database, QueryBuilder, Result};
+use rustling_query::{AsyncDatabase, QueryBuilder, Result};
 use serde::{Deserialize, Serialize};
 
 /// An author. The compiler holds the struct against `migrations/`: a field of another type than
@@ -19,17 +19,20 @@ pub(crate) struct NewAuthor {
 }
 
 impl NewAuthor {
-    pub(crate) fn insert(self, db: &Database) -> Result<Author> {
+    pub(crate) async fn insert(self, db: &AsyncDatabase) -> Result<Author> {
         let author = Author {
             id: 0, // the database gives the number
             name: self.name,
             notes: 0,
         };
-        author.insert(db)
+        author.insert(db).await
     }
 }
 
 /// All authors by name.
-pub(crate) fn all(db: &Database) -> Result<Vec<Author>> {
-    Author::query().order_by(Author::name().asc()).fetch_all(db)
+pub(crate) async fn all(db: &AsyncDatabase) -> Result<Vec<Author>> {
+    Author::query()
+        .order_by(Author::name().asc())
+        .fetch_all(db)
+        .await
 }

@@ -35,12 +35,12 @@ async fn add_author(
     State(db): State<AsyncDatabase>,
     Json(new): Json<NewAuthor>,
 ) -> Result<(StatusCode, Json<Author>), Failure> {
-    let author = db.run(|db| new.insert(db)).await?;
+    let author = new.insert(&db).await?;
     Ok((StatusCode::CREATED, Json(author)))
 }
 
 async fn list_authors(State(db): State<AsyncDatabase>) -> Result<Json<Vec<Author>>, Failure> {
-    Ok(Json(db.run(authors::all).await?))
+    Ok(Json(authors::all(&db).await?))
 }
 
 async fn add_note(
@@ -55,8 +55,7 @@ async fn notes_of(
     State(db): State<AsyncDatabase>,
     Path(author_id): Path<i32>,
 ) -> Result<Json<Vec<Note>>, Failure> {
-    let notes = db.run(move |db| Note::find_by_author_id(author_id, db));
-    Ok(Json(notes.await?))
+    Ok(Json(Note::find_by_author_id(author_id, &db).await?))
 }
 
 async fn publish(

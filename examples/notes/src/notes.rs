@@ -46,7 +46,8 @@ pub(crate) struct NewNote {
     labels: Vec<String>,
 }
 
-/// Writes a note and counts it: both, or neither.
+/// Writes a note and counts it: both, or neither. It runs in a transaction, on a thread that may
+/// wait: the statements that are futures elsewhere give their results here.
 pub(crate) fn write(tx: &mut SqlTransaction, new: &NewNote) -> Result<Note> {
     let author_id = new.author_id;
     execute!(

@@ -48,25 +48,20 @@ pub(super) fn belongs_to(runtime: &TokenStream, field: &Field<'_>) -> syn::Resul
             ///
             /// # Errors
             /// What the query fails with.
-            pub fn #name<'c>(
+            pub fn #name<__On: #runtime::Runs>(
                 &self,
-                on: impl ::core::convert::Into<#runtime::Connection<'c>>,
-            ) -> #runtime::Result<::core::option::Option<#parent>> {
-                if #runtime::table::Field::to_sql(&self.#ident).is_null() {
-                    return ::core::result::Result::Ok(::core::option::Option::None);
-                }
-                <#parent>::query()
-                    .filter(<#parent>::#key().eq(&self.#ident))
-                    .fetch_optional(on)
+                on: __On,
+            ) -> __On::Output<::core::option::Option<#parent>> {
+                #runtime::table::parent(<#parent>::#key(), &self.#ident, on)
             }
             #[doc = #all]
             ///
             /// # Errors
             /// What the query fails with.
-            pub fn #load<'c>(
+            pub fn #load<__On: #runtime::Runs>(
                 rows: &[Self],
-                on: impl ::core::convert::Into<#runtime::Connection<'c>>,
-            ) -> #runtime::Result<::std::vec::Vec<::core::option::Option<#parent>>>
+                on: __On,
+            ) -> __On::Output<::std::vec::Vec<::core::option::Option<#parent>>>
             where
                 #parent: ::core::clone::Clone,
             {
@@ -130,25 +125,20 @@ pub(super) fn has_many(
             ///
             /// # Errors
             /// What the query fails with.
-            pub fn #name<'c>(
+            pub fn #name<__On: #runtime::Runs>(
                 &self,
-                on: impl ::core::convert::Into<#runtime::Connection<'c>>,
-            ) -> #runtime::Result<::std::vec::Vec<#child>> {
-                if #runtime::table::Field::to_sql(&self.#key).is_null() {
-                    return ::core::result::Result::Ok(::std::vec::Vec::new());
-                }
-                <#child>::query()
-                    .filter(<#child>::#foreign_key().eq(&self.#key))
-                    .fetch_all(on)
+                on: __On,
+            ) -> __On::Output<::std::vec::Vec<#child>> {
+                #runtime::table::children_of_one(<#child>::#foreign_key(), &self.#key, on)
             }
             #[doc = #all]
             ///
             /// # Errors
             /// What the query fails with.
-            pub fn #load<'c>(
+            pub fn #load<__On: #runtime::Runs>(
                 rows: &[Self],
-                on: impl ::core::convert::Into<#runtime::Connection<'c>>,
-            ) -> #runtime::Result<::std::vec::Vec<::std::vec::Vec<#child>>> {
+                on: __On,
+            ) -> __On::Output<::std::vec::Vec<::std::vec::Vec<#child>>> {
                 let keys = rows
                     .iter()
                     .map(|row| #runtime::table::Field::to_sql(&row.#key))

@@ -417,10 +417,10 @@ fn column_methods(runtime: &TokenStream, at: usize, field: &Field<'_>) -> TokenS
         ///
         /// # Errors
         /// What the query fails with.
-        pub fn #find<'c>(
+        pub fn #find<__On: #runtime::Runs>(
             value: impl #runtime::Parameter<<#data_type as #runtime::table::Field>::Sql>,
-            on: impl ::core::convert::Into<#runtime::Connection<'c>>,
-        ) -> #runtime::Result<#result> {
+            on: __On,
+        ) -> __On::Output<#result> {
             #runtime::table::#function(
                 #at,
                 #runtime::Parameter::<<#data_type as #runtime::table::Field>::Sql>::value(&value),
@@ -470,7 +470,6 @@ fn clashes(fields: &[Field<'_>], keys: &[&Field<'_>], target: &[String]) -> syn:
 
 /// What a row as a whole can do.
 fn row_methods(runtime: &TokenStream, keys: &[&Field<'_>], target: &[String]) -> TokenStream {
-    let into = quote! { impl ::core::convert::Into<#runtime::Connection<'c>> };
     let mut code = quote! {
         /// A query over the table's rows.
         pub fn query() -> #runtime::table::Select<Self> {
@@ -485,14 +484,14 @@ fn row_methods(runtime: &TokenStream, keys: &[&Field<'_>], target: &[String]) ->
         ///
         /// # Errors
         /// What the statement fails with.
-        pub fn insert<'c>(&self, on: #into) -> #runtime::Result<Self> {
+        pub fn insert<__On: #runtime::Runs>(&self, on: __On) -> __On::Output<Self> {
             #runtime::table::insert(self, on)
         }
         /// Inserts many rows, several with each statement; gives their number.
         ///
         /// # Errors
         /// What a statement fails with; earlier ones stay, unless all run in one transaction.
-        pub fn insert_all<'c>(rows: &[Self], on: #into) -> #runtime::Result<u64> {
+        pub fn insert_all<__On: #runtime::Runs>(rows: &[Self], on: __On) -> __On::Output<u64> {
             #runtime::table::insert_all(rows, on)
         }
     };
@@ -502,14 +501,14 @@ fn row_methods(runtime: &TokenStream, keys: &[&Field<'_>], target: &[String]) ->
             ///
             /// # Errors
             /// What the statement fails with.
-            pub fn update<'c>(&self, on: #into) -> #runtime::Result<bool> {
+            pub fn update<__On: #runtime::Runs>(&self, on: __On) -> __On::Output<bool> {
                 #runtime::table::update(self, on)
             }
             /// Deletes the row with this primary key; whether there was one.
             ///
             /// # Errors
             /// What the statement fails with.
-            pub fn delete<'c>(&self, on: #into) -> #runtime::Result<bool> {
+            pub fn delete<__On: #runtime::Runs>(&self, on: __On) -> __On::Output<bool> {
                 #runtime::table::delete(self, on)
             }
         });
@@ -521,7 +520,7 @@ fn row_methods(runtime: &TokenStream, keys: &[&Field<'_>], target: &[String]) ->
             ///
             /// # Errors
             /// What the statement fails with.
-            pub fn upsert<'c>(&self, on: #into) -> #runtime::Result<Self> {
+            pub fn upsert<__On: #runtime::Runs>(&self, on: __On) -> __On::Output<Self> {
                 #runtime::table::upsert(self, &[#(#target),*], on)
             }
         });

@@ -1,17 +1,12 @@
 //! What statements run on whose results are futures.
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::{Arc, Mutex},
-};
+use std::{fmt, future::poll_fn, pin::Pin};
 
-use blocking::unblock;
-use rustling_sql::{Database, Result, Row, Session};
+use rustling_sql::{Database, Result, Row};
 
-use super::{AsyncStream, database::Engine};
+use super::{AsyncStream, engine::Engine, transaction::Open};
 use crate::{
-    Connect, Query, Statement, Stream,
+    Connect, Query, Statement,
     query::{Execute, no_row},
 };
 
@@ -40,7 +35,7 @@ pub struct AsyncConnection<'a>(pub(super) Kind<'a>);
 #[derive(Clone, Copy)]
 pub(super) enum Kind<'a> {
     Database(&'a Database),
-    Transaction(&'a Arc<Mutex<Session>>),
+    Transaction(&'a Open),
     #[cfg_attr(not(feature = "tokio-postgres"), expect(dead_code))]
     Network(&'a (dyn Network + 'a)),
 }
@@ -88,44 +83,75 @@ impl<'a> AsyncConnection<'a> {
     fn place(self) -> Place<'a> {
         match self.0 {
             Kind::Database(database) => Place::Thread(Engine::Database(database.clone())),
-            Kind::Transaction(session) => Place::Thread(Engine::Transaction(Arc::clone(session))),
+            Kind::Transaction(open) => Place::Thread(Engine::Transaction(open.clone())),
             Kind::Network(client) => Place::Network(client),
+        }
+    }
+
+    /// Rows of a query as they come.
+    pub(super) async fn incoming(self, statement: Statement) -> Result<Incoming> {
+        match self.place() {
+            Place::Thread(engine) => engine.stream(statement).await,
+            Place::Network(client) => client.query(statement).await,
+        }
+    }
+
+    /// As many of the first rows of a query, each read where it is computed.
+    pub(super) async fn first<T: Send + 'static>(
+        self,
+        statement: Statement,
+        count: usize,
+        read: impl Fn(Row) -> Result<T> + Send + 'static,
+    ) -> Result<Vec<T>> {
+        match self.place() {
+            Place::Thread(engine) => engine.first(statement, count, read).await,
+            Place::Network(client) => {
+                let mut incoming = client.query(statement).await?;
+                let mut rows = Vec::new();
+                while rows.len() < count
+                    && let Some(row) = poll_fn(|context| incoming.as_mut().poll_next(context)).await
+                {
+                    rows.push(read(row?)?);
+                }
+                Ok(rows)
+            }
+        }
+    }
+
+    /// Runs statements without rows, one behind the other; the number of rows that all affected.
+    /// On a thread all of them run once the first does.
+    pub(super) async fn execute(self, statements: Vec<Statement>) -> Result<u64> {
+        match self.place() {
+            Place::Thread(engine) => engine.execute(statements).await,
+            Place::Network(client) => {
+                let mut affected = 0;
+                for statement in statements {
+                    affected += client.execute(statement).await?;
+                }
+                Ok(affected)
+            }
         }
     }
 }
 
-impl<T: Send + 'static> Query<AsyncConnection<'_>, T> {
+impl<T> Query<AsyncConnection<'_>, T> {
     /// Runs it; rows are computed as they are asked for.
     ///
     /// # Errors
     /// What the query fails with; later errors come with the rows.
     pub async fn stream(self) -> Result<AsyncStream<T>> {
-        let Query {
-            connection,
-            statement,
-            read,
-        } = self;
-        match connection.place() {
-            Place::Thread(engine) => {
-                let rows = unblock(move || engine.query(statement)).await?;
-                Ok(AsyncStream::of_thread(Stream {
-                    rows: rows.into(),
-                    read,
-                }))
-            }
-            Place::Network(client) => Ok(AsyncStream::of_network(
-                client.query(statement).await?,
-                read,
-            )),
-        }
+        let rows = self.connection.incoming(self.statement).await?;
+        Ok(AsyncStream::new(rows, self.read))
     }
+}
 
+impl<T: Send + 'static> Query<AsyncConnection<'_>, T> {
     /// Runs it; all rows.
     ///
     /// # Errors
     /// What the query fails with.
     pub async fn fetch_all(self) -> Result<Vec<T>> {
-        self.fetch(usize::MAX).await
+        self.first(usize::MAX).await
     }
 
     /// Runs it; the first row, where there is one.
@@ -133,7 +159,7 @@ impl<T: Send + 'static> Query<AsyncConnection<'_>, T> {
     /// # Errors
     /// What the query fails with.
     pub async fn fetch_optional(self) -> Result<Option<T>> {
-        Ok(self.fetch(1).await?.pop())
+        Ok(self.first(1).await?.pop())
     }
 
     /// Runs it; the first row.
@@ -144,38 +170,22 @@ impl<T: Send + 'static> Query<AsyncConnection<'_>, T> {
         self.fetch_optional().await?.ok_or_else(no_row)
     }
 
-    /// As many of the first rows.
-    async fn fetch(self, count: usize) -> Result<Vec<T>> {
-        if let Place::Thread(engine) = self.connection.place() {
-            let Query {
-                statement, read, ..
-            } = self;
-            return unblock(move || all(engine.query(statement)?, read, count)).await;
-        }
-        let mut stream = self.stream().await?;
-        let mut rows = Vec::new();
-        while rows.len() < count
-            && let Some(row) = stream.next().await
-        {
-            rows.push(row?);
-        }
-        Ok(rows)
+    async fn first(self, count: usize) -> Result<Vec<T>> {
+        let Query {
+            connection,
+            statement,
+            read,
+        } = self;
+        connection
+            .first(statement, count, move |row| read(&row))
+            .await
     }
-}
-
-fn all<T>(rows: rustling_sql::Rows, read: fn(&Row) -> Result<T>, count: usize) -> Result<Vec<T>> {
-    rows.take(count).map(|row| read(&row?)).collect()
 }
 
 impl<'c> Execute for AsyncConnection<'c> {
     type Affected = Pin<Box<dyn Future<Output = Result<u64>> + Send + 'c>>;
 
     fn execute_statement(self, statement: Statement) -> Promise<'c, u64> {
-        Box::pin(async move {
-            match self.place() {
-                Place::Thread(engine) => unblock(move || engine.execute(statement)).await,
-                Place::Network(client) => client.execute(statement).await,
-            }
-        })
+        Box::pin(self.execute(vec![statement]))
     }
 }

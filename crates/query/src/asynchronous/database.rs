@@ -1,19 +1,14 @@
 //! A database in this process whose statements are futures.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::path::Path;
 
 use blocking::unblock;
 use rustling_sql::{
-    Database, Result, Rows, Session, SqlTransaction, bound::TransactionModes,
-    migrations::Migrations,
+    Database, Result, SqlTransaction, bound::TransactionModes, migrations::Migrations,
 };
 
-use super::{AsyncConnection, connection::Kind};
-use crate::{Connect, Statement};
+use super::{AsyncConnection, AsyncTransaction, connection::Kind};
+use crate::Connect;
 
 /// A [`Database`] whose statements are futures. Clones share it.
 ///
@@ -72,8 +67,8 @@ impl AsyncDatabase {
         &self.0
     }
 
-    /// Runs work on the database where it may wait: anything of [`Database`], and what
-    /// `#[derive(QueryBuilder)]` makes. Work that has begun goes on where its future is dropped.
+    /// Runs work on the database where it may wait: anything of [`Database`], or several statements
+    /// at one go. Work that has begun goes on where its future is dropped.
     ///
     /// # Errors
     /// What the work fails with.
@@ -120,9 +115,7 @@ impl AsyncDatabase {
         self.run(|database| {
             let mut session = database.session();
             session.begin()?;
-            Ok(AsyncTransaction {
-                session: Arc::new(Mutex::new(session)),
-            })
+            Ok(AsyncTransaction::of(session))
         })
         .await
     }
@@ -143,71 +136,5 @@ impl Connect for AsyncDatabase {
 
     fn as_connection(&self) -> AsyncConnection<'_> {
         AsyncConnection(Kind::Database(&self.0))
-    }
-}
-
-/// An open transaction whose statements are futures. Dropping it rolls it back.
-pub struct AsyncTransaction {
-    session: Arc<Mutex<Session>>,
-}
-
-impl fmt::Debug for AsyncTransaction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsyncTransaction").finish_non_exhaustive()
-    }
-}
-
-impl AsyncTransaction {
-    /// Commits. Streams of its rows must have ended.
-    ///
-    /// # Errors
-    /// Where it cannot: what got in the way, or that a statement before has failed.
-    pub async fn commit(self) -> Result<()> {
-        unblock(move || locked(&self.session).commit()).await
-    }
-
-    /// Rolls back, as dropping does, and waits until it is done.
-    ///
-    /// # Errors
-    /// Where rows of it are still being read.
-    pub async fn rollback(self) -> Result<()> {
-        unblock(move || locked(&self.session).rollback()).await
-    }
-}
-
-impl Connect for AsyncTransaction {
-    type Connection<'a> = AsyncConnection<'a>;
-
-    fn as_connection(&self) -> AsyncConnection<'_> {
-        AsyncConnection(Kind::Transaction(&self.session))
-    }
-}
-
-fn locked(session: &Mutex<Session>) -> std::sync::MutexGuard<'_, Session> {
-    session.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What a thread takes along to run a statement.
-#[derive(Clone)]
-pub(super) enum Engine {
-    Database(Database),
-    Transaction(Arc<Mutex<Session>>),
-}
-
-impl Engine {
-    pub(super) fn query(&self, statement: Statement) -> Result<Rows> {
-        let (text, values) = statement.into_parts();
-        match self {
-            Engine::Database(database) => database.query(&text, values),
-            Engine::Transaction(session) => locked(session).query(&text, values),
-        }
-    }
-
-    pub(super) fn execute(&self, statement: Statement) -> Result<u64> {
-        let (text, values) = statement.into_parts();
-        match self {
-            Engine::Database(database) => database.execute(&text, values),
-            Engine::Transaction(session) => locked(session).execute(&text, values),
-        }
     }
 }

@@ -6,10 +6,16 @@
 
 mod connection;
 mod database;
+mod engine;
 #[cfg(feature = "tokio-postgres")]
 mod network;
+mod result;
 mod stream;
+mod transaction;
+mod work;
 
 pub use connection::AsyncConnection;
-pub use database::{AsyncDatabase, AsyncTransaction};
+pub use database::AsyncDatabase;
+pub use result::AsyncResult;
 pub use stream::AsyncStream;
+pub use transaction::AsyncTransaction;

@@ -7,18 +7,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use blocking::Unblock;
+use futures_core::Stream;
 use rustling_sql::{Result, Row};
 
 use super::connection::Incoming;
-use crate::Stream;
-
-/// How many rows are computed ahead of the reader.
-const AHEAD: usize = 128;
 
 /// The rows of a query as they come. Dropping it ends the query.
 pub struct AsyncStream<T> {
-    rows: Pin<Box<dyn futures_core::Stream<Item = Result<T>> + Send>>,
+    rows: Incoming,
+    read: fn(&Row) -> Result<T>,
 }
 
 impl<T> fmt::Debug for AsyncStream<T> {
@@ -27,42 +24,18 @@ impl<T> fmt::Debug for AsyncStream<T> {
     }
 }
 
-impl<T: Send + 'static> AsyncStream<T> {
-    pub(super) fn of_thread(rows: Stream<T>) -> AsyncStream<T> {
-        AsyncStream {
-            rows: Box::pin(Unblock::with_capacity(AHEAD, rows)),
-        }
-    }
-
-    pub(super) fn of_network(rows: Incoming, read: fn(&Row) -> Result<T>) -> AsyncStream<T> {
-        AsyncStream {
-            rows: Box::pin(Read { rows, read }),
-        }
-    }
-}
-
 impl<T> AsyncStream<T> {
+    pub(super) fn new(rows: Incoming, read: fn(&Row) -> Result<T>) -> AsyncStream<T> {
+        AsyncStream { rows, read }
+    }
+
     /// The next row; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<T>> {
-        poll_fn(|context| self.rows.as_mut().poll_next(context)).await
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 }
 
-impl<T> futures_core::Stream for AsyncStream<T> {
-    type Item = Result<T>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
-        self.rows.as_mut().poll_next(context)
-    }
-}
-
-/// What arrives, read.
-struct Read<T> {
-    rows: Incoming,
-    read: fn(&Row) -> Result<T>,
-}
-
-impl<T> futures_core::Stream for Read<T> {
+impl<T> Stream for AsyncStream<T> {
     type Item = Result<T>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {

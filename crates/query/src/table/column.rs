@@ -61,6 +61,13 @@ impl<R> Order<R> {
     }
 }
 
+/// Ascending.
+impl<R, F> From<Column<R, F>> for Order<R> {
+    fn from(column: Column<R, F>) -> Order<R> {
+        Order::by(column.at, false)
+    }
+}
+
 impl<R: Table, F: Field> Column<R, F> {
     /// The column at a position of [`Table::COLUMNS`].
     #[doc(hidden)]

@@ -6,6 +6,7 @@ mod create;
 mod field;
 mod relation;
 mod rows;
+mod runs;
 mod select;
 mod update;
 
@@ -13,8 +14,12 @@ pub use column::{Column, Order};
 pub use condition::Condition;
 pub use create::create_table;
 pub use field::Field;
-pub use relation::{children, parents};
+pub use relation::{children, children_of_one, parent, parents};
 pub use rows::{delete, find, find_all, insert, insert_all, update, upsert};
+pub(crate) use runs::Fetch;
+pub use runs::Runs;
+#[cfg(feature = "async")]
+pub(crate) use runs::{Join, Read, run_as_connection};
 pub use select::Select;
 pub use update::Update;
 

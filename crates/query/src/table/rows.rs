@@ -1,9 +1,11 @@
 //! Single rows: found, written, deleted.
 
+use std::iter;
+
 use rustling_sql::{Error, Result, SqlState, Value};
 
-use super::{ColumnInfo, Table, key_columns};
-use crate::{Connection, Query, Statement};
+use super::{ColumnInfo, Runs, Table, key_columns, runs::Fetch};
+use crate::Statement;
 
 /// How many values one INSERT of many rows may have.
 const MAX_VALUES: usize = 4096;
@@ -83,29 +85,28 @@ fn push_key<R: Table>(statement: &mut Statement, row: &R) -> Result<()> {
 ///
 /// # Errors
 /// What the statement fails with.
-pub fn insert<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<R> {
+pub fn insert<R: Table, On: Runs>(row: &R, on: On) -> On::Output<R> {
     let mut statement = Statement::empty();
     push_insert::<R>(&mut statement);
     push_values(&mut statement, row);
     push_returning::<R>(&mut statement);
-    Query::new(on.into(), statement, R::from_row).fetch_one()
+    on.run_query(Fetch::one(Ok(statement)))
 }
 
-/// Inserts many rows, several with each statement; gives their number.
+/// Inserts many rows, several with each statement; gives their number. A future of it has copied
+/// the values of all rows before the first statement runs.
 ///
 /// # Errors
 /// What a statement fails with. Rows of earlier ones are there then, unless it is all in one
 /// transaction.
-pub fn insert_all<'c, R: Table>(rows: &[R], on: impl Into<Connection<'c>>) -> Result<u64> {
-    let mut connection = on.into();
+pub fn insert_all<R: Table, On: Runs>(rows: &[R], on: On) -> On::Output<u64> {
     let width = R::COLUMNS
         .iter()
         .filter(|column| is_inserted(column))
         .count();
-    let mut inserted = 0;
     // Without values there is one row to a statement.
     let at_once = MAX_VALUES.checked_div(width).map_or(1, |rows| rows.max(1));
-    for rows in rows.chunks(at_once) {
+    let statements = rows.chunks(at_once).map(|rows| {
         let mut statement = Statement::empty();
         push_insert::<R>(&mut statement);
         for (at, row) in rows.iter().enumerate() {
@@ -114,10 +115,9 @@ pub fn insert_all<'c, R: Table>(rows: &[R], on: impl Into<Connection<'c>>) -> Re
             }
             push_values(&mut statement, row);
         }
-        let (text, values) = statement.into_parts();
-        inserted += connection.execute(&text, values)?;
-    }
-    Ok(inserted)
+        Ok(statement)
+    });
+    on.run_statements(statements, |inserted| inserted)
 }
 
 /// Inserts a row, or gives the row that has its key already the other values; gives it as it is
@@ -125,11 +125,11 @@ pub fn insert_all<'c, R: Table>(rows: &[R], on: impl Into<Connection<'c>>) -> Re
 ///
 /// # Errors
 /// What the statement fails with.
-pub fn upsert<'c, R: Table>(
+pub fn upsert<R: Table, On: Runs>(
     row: &R,
     target: &'static [&'static str],
-    on: impl Into<Connection<'c>>,
-) -> Result<R> {
+    on: On,
+) -> On::Output<R> {
     let mut statement = Statement::empty();
     push_insert::<R>(&mut statement);
     push_values(&mut statement, row);
@@ -163,14 +163,18 @@ pub fn upsert<'c, R: Table>(
         statement.push_text(column.name);
     }
     push_returning::<R>(&mut statement);
-    Query::new(on.into(), statement, R::from_row).fetch_one()
+    on.run_query(Fetch::one(Ok(statement)))
 }
 
 /// Writes all columns of the row with this primary key; whether there is one.
 ///
 /// # Errors
 /// What the statement fails with.
-pub fn update<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bool> {
+pub fn update<R: Table, On: Runs>(row: &R, on: On) -> On::Output<bool> {
+    on.run_statements(iter::once(written_over(row)), |affected| affected > 0)
+}
+
+fn written_over<R: Table>(row: &R) -> Result<Statement> {
     let mut statement = Statement::empty();
     statement.push_text("UPDATE ");
     statement.push_text(R::NAME);
@@ -194,19 +198,23 @@ pub fn update<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bo
         }
     }
     push_key(&mut statement, row)?;
-    Ok(crate::query::execute(on.into(), statement)? > 0)
+    Ok(statement)
 }
 
 /// Deletes the row with this primary key; whether there was one.
 ///
 /// # Errors
 /// What the statement fails with.
-pub fn delete<'c, R: Table>(row: &R, on: impl Into<Connection<'c>>) -> Result<bool> {
+pub fn delete<R: Table, On: Runs>(row: &R, on: On) -> On::Output<bool> {
+    on.run_statements(iter::once(deleted(row)), |affected| affected > 0)
+}
+
+fn deleted<R: Table>(row: &R) -> Result<Statement> {
     let mut statement = Statement::empty();
     statement.push_text("DELETE FROM ");
     statement.push_text(R::NAME);
     push_key(&mut statement, row)?;
-    Ok(crate::query::execute(on.into(), statement)? > 0)
+    Ok(statement)
 }
 
 fn found_by<R: Table>(column: usize, value: Value) -> Statement {
@@ -230,22 +238,14 @@ fn found_by<R: Table>(column: usize, value: Value) -> Statement {
 ///
 /// # Errors
 /// What the query fails with.
-pub fn find<'c, R: Table>(
-    column: usize,
-    value: Value,
-    on: impl Into<Connection<'c>>,
-) -> Result<Option<R>> {
-    Query::new(on.into(), found_by::<R>(column, value), R::from_row).fetch_optional()
+pub fn find<R: Table, On: Runs>(column: usize, value: Value, on: On) -> On::Output<Option<R>> {
+    on.run_query(Fetch::optional(Ok(found_by::<R>(column, value))))
 }
 
 /// The rows that have a value in a column.
 ///
 /// # Errors
 /// What the query fails with.
-pub fn find_all<'c, R: Table>(
-    column: usize,
-    value: Value,
-    on: impl Into<Connection<'c>>,
-) -> Result<Vec<R>> {
-    Query::new(on.into(), found_by::<R>(column, value), R::from_row).fetch_all()
+pub fn find_all<R: Table, On: Runs>(column: usize, value: Value, on: On) -> On::Output<Vec<R>> {
+    on.run_query(Fetch::all(Ok(found_by::<R>(column, value))))
 }

@@ -1,11 +1,13 @@
 //! Queries put together from typed parts.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use rustling_sql::{Error, Result, SqlState, Value};
 
-use super::{Column, Condition, Field, Order, Table, Update, condition::Part, key_columns};
-use crate::{Connection, Parameter, Query, Statement};
+use super::{
+    Column, Condition, Field, Order, Runs, Table, Update, condition::Part, key_columns, runs::Fetch,
+};
+use crate::{Parameter, Statement, query::no_row};
 
 /// A query over the rows of one table.
 ///
@@ -83,9 +85,9 @@ impl<R: Table> Select<R> {
         self
     }
 
-    /// In this order; a second one decides between equals.
-    pub fn order_by(mut self, order: Order<R>) -> Select<R> {
-        self.order.push(order);
+    /// In this order, a column alone in ascending order; a second one decides between equals.
+    pub fn order_by(mut self, order: impl Into<Order<R>>) -> Select<R> {
+        self.order.push(order.into());
         self
     }
 
@@ -201,12 +203,8 @@ impl<R: Table> Select<R> {
         Ok(statement)
     }
 
-    fn query<'c>(self, on: impl Into<Connection<'c>>) -> Result<Query<Connection<'c>, R>> {
-        Ok(Query::new(on.into(), self.statement()?, R::from_row))
-    }
-
     /// No more than the first row.
-    fn first(self) -> Select<R> {
+    pub(super) fn first(self) -> Select<R> {
         let limit = self.limit.map_or(1, |limit| limit.min(1));
         self.limit(limit)
     }
@@ -215,39 +213,45 @@ impl<R: Table> Select<R> {
     ///
     /// # Errors
     /// What the query fails with.
-    pub fn fetch_all<'c>(self, on: impl Into<Connection<'c>>) -> Result<Vec<R>> {
-        self.query(on)?.fetch_all()
+    pub fn fetch_all<On: Runs>(self, on: On) -> On::Output<Vec<R>> {
+        on.run_query(Fetch::all(self.statement()))
     }
 
     /// The first row, where there is one.
     ///
     /// # Errors
     /// What the query fails with.
-    pub fn fetch_optional<'c>(self, on: impl Into<Connection<'c>>) -> Result<Option<R>> {
-        self.first().query(on)?.fetch_optional()
+    pub fn fetch_optional<On: Runs>(self, on: On) -> On::Output<Option<R>> {
+        on.run_query(Fetch::optional(self.first().statement()))
     }
 
     /// The first row.
     ///
     /// # Errors
     /// What the query fails with; no_data (02000) where there is no row.
-    pub fn fetch_one<'c>(self, on: impl Into<Connection<'c>>) -> Result<R> {
-        self.first().query(on)?.fetch_one()
+    pub fn fetch_one<On: Runs>(self, on: On) -> On::Output<R> {
+        on.run_query(Fetch::one(self.first().statement()))
     }
 
     /// The rows as they come.
     ///
     /// # Errors
     /// What the query fails with; later errors come with the rows.
-    pub fn stream<'c>(self, on: impl Into<Connection<'c>>) -> Result<crate::Stream<R>> {
-        self.query(on)?.stream()
+    pub fn stream<On: Runs>(self, on: On) -> On::Output<On::Stream<R>> {
+        on.run_stream(self.statement())
     }
 
     /// How many rows there are, within limit and offset where those are given.
     ///
     /// # Errors
     /// What the query fails with.
-    pub fn count<'c>(self, on: impl Into<Connection<'c>>) -> Result<i64> {
+    pub fn count<On: Runs>(self, on: On) -> On::Output<i64> {
+        on.run_query(Fetch::new(self.count_statement(), |rows, _| {
+            rows.next().ok_or_else(no_row)??.get(0)
+        }))
+    }
+
+    fn count_statement(self) -> Result<Statement> {
         let of = self.paged()?;
         let is_limited = of.limit.is_some() || of.offset.is_some();
         let mut statement = Statement::empty();
@@ -262,7 +266,7 @@ impl<R: Table> Select<R> {
             push_limits(&mut statement, of.limit, of.offset);
             statement.push_text(") AS counted_rows");
         }
-        Query::new(on.into(), statement, |row| row.get(0)).fetch_one()
+        Ok(statement)
     }
 
     /// Deletes the rows of the filter, and only those that [`Select::after`] leaves; their order
@@ -271,13 +275,17 @@ impl<R: Table> Select<R> {
     /// # Errors
     /// What the statement fails with; feature_not_supported (0A000) where a limit or an offset is
     /// given.
-    pub fn delete<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
+    pub fn delete<On: Runs>(self, on: On) -> On::Output<u64> {
+        on.run_statements(iter::once(self.delete_statement()), |deleted| deleted)
+    }
+
+    fn delete_statement(self) -> Result<Statement> {
         let filter = self.changed_rows("DELETE")?;
         let mut statement = Statement::empty();
         statement.push_text("DELETE FROM ");
         statement.push_text(R::NAME);
         push_filter(&mut statement, filter);
-        crate::query::execute(on.into(), statement)
+        Ok(statement)
     }
 
     /// Sets a column of the rows of the filter, and only of those that [`Select::after`] leaves;

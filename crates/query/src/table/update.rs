@@ -1,11 +1,11 @@
 //! UPDATE put together from typed parts.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use rustling_sql::{Result, Value};
 
-use super::{Column, Condition, Field, Table, select::push_filter};
-use crate::{Connection, Parameter, Statement};
+use super::{Column, Condition, Field, Runs, Table, select::push_filter};
+use crate::{Parameter, Statement};
 
 /// Sets columns of the rows that a filter finds.
 #[must_use = "an update runs when it is executed"]
@@ -46,7 +46,11 @@ impl<R: Table> Update<R> {
     ///
     /// # Errors
     /// What the statement fails with.
-    pub fn execute<'c>(self, on: impl Into<Connection<'c>>) -> Result<u64> {
+    pub fn execute<On: Runs>(self, on: On) -> On::Output<u64> {
+        on.run_statements(iter::once(self.statement()), |affected| affected)
+    }
+
+    fn statement(self) -> Result<Statement> {
         let filter = self.filter?;
         let mut statement = Statement::empty();
         statement.push_text("UPDATE ");
@@ -58,6 +62,6 @@ impl<R: Table> Update<R> {
             statement.push_value(value);
         }
         push_filter(&mut statement, filter);
-        crate::query::execute(on.into(), statement)
+        Ok(statement)
     }
 }

@@ -9,7 +9,7 @@ use rustling_query::{
 };
 
 /// Runs on this thread, which no runtime has.
-fn with_shop<F: Future<Output = Result<()>>>(work: impl FnOnce(AsyncDatabase) -> F) {
+pub(super) fn with_shop<F: Future<Output = Result<()>>>(work: impl FnOnce(AsyncDatabase) -> F) {
     let run = async {
         let db = AsyncDatabase::in_memory()?;
         db.migrate(&migrate!()).await?;

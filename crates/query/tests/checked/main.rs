@@ -10,4 +10,5 @@ mod asynchronous;
 mod compiling;
 mod nullability;
 mod queries;
+mod row_futures;
 mod tables;

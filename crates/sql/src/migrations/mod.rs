@@ -4,9 +4,9 @@
 //! `0003_add_email.down.sql`, where the step can be taken back. The number orders them; what was
 //! applied is kept in the table `rustling_migrations` with the checksum of its text.
 //!
-//! [`Database::migrate`](crate::Database::migrate) applies them; [`drift`](fn@drift) compares what they
-//! make with what a database has.
+//! `Database::migrate` applies them; `drift` compares what they make with what a database has.
 
+#[cfg(feature = "engine")]
 mod drift;
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -20,6 +20,7 @@ use crate::{
     schema::Schema,
 };
 
+#[cfg(feature = "engine")]
 pub use drift::drift;
 
 /// The table that says which migrations were applied.
@@ -110,8 +111,12 @@ impl Migrations {
                 .find(|c: char| !c.is_ascii_digit())
                 .unwrap_or(stem.len());
             let Ok(version) = stem[..digits].parse::<i64>() else {
-                return Err(misnamed(file, "does not begin with a number")
-                    .hint("Call it 0001_what_it_does.sql."));
+                let what = if digits == 0 {
+                    "does not begin with a number"
+                } else {
+                    "begins with too large a number"
+                };
+                return Err(misnamed(file, what).hint("Call it 0001_what_it_does.sql."));
             };
             let name = stem[digits..]
                 .trim_start_matches(['_', '-', '.'])
@@ -121,19 +126,17 @@ impl Migrations {
                 .or_insert_with(|| (name.clone(), None, None));
             let place = if is_down { &mut entry.2 } else { &mut entry.1 };
             if entry.0 != name || place.is_some() {
-                return Err(
-                    misnamed(file, "has the number of another").hint("Give it the next number.")
-                );
+                let what = format!("has the number of another, \"{}\"", entry.0);
+                return Err(misnamed(file, &what).hint("Give it the next number."));
             }
             *place = Some(text.to_owned());
         }
         let mut migrations = Vec::with_capacity(found.len());
         for (version, (name, up, down)) in found {
             let Some(up) = up else {
-                return Err(misnamed(
-                    &format!("{version}_{name}"),
-                    "has only a way down",
-                ));
+                let file = format!("{version}_{name}");
+                return Err(misnamed(&file, "has only a way down")
+                    .hint("Write the way up into a file of its name that ends in .up.sql."));
             };
             migrations.push(Migration {
                 version,
@@ -214,6 +217,7 @@ mod tests {
         fails(&[("1_a.sql", ""), ("01_b.sql", "")]);
         fails(&[("1_a.sql", ""), ("1_a.up.sql", "")]);
         fails(&[("1_a.down.sql", "")]);
+        fails(&[("99999999999999999999_a.sql", "")]);
         let read = Migrations::from_files([("README.md", ""), ("7-x.sql", "SELECT 1")]).unwrap();
         assert_eq!(read.get(7).unwrap().name, "x");
     }

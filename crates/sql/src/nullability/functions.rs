@@ -27,15 +27,27 @@ pub(super) fn rule(function: ScalarFunction, arguments: &[Expr]) -> NullRule {
     use NullRule as R;
     use ScalarFunction as F;
     match function {
-        F::Coalesce | F::Greatest | F::Least => R::AllNull,
+        F::Coalesce | F::Greatest | F::Least | F::ArrayCat => R::AllNull,
         F::Concat
         | F::ArrayBuild
+        | F::ArrayAppend
+        | F::ArrayPrepend
+        | F::NumNulls
+        | F::NumNonNulls
+        | F::TypeOf
         | F::JsonBuildObject
         | F::JsonbBuildObject
         | F::JsonBuildArray
         | F::JsonbBuildArray
         | F::QuoteNullable => R::Never,
-        F::Format | F::ConcatWs => R::FirstNull,
+        F::Format
+        | F::ConcatWs
+        | F::ArrayPositions
+        | F::ArrayRemove
+        | F::ArrayReplace
+        | F::StringToArray => R::FirstNull,
+        // A third is what NULL elements become.
+        F::ArrayToString if arguments.len() == 2 => R::Strict,
         // Of two texts the second is a pattern that may match nothing.
         F::Substring if arguments.len() == 2 && arguments.iter().all(is_text) => R::StrictPartial,
         F::Abs
@@ -146,6 +158,7 @@ pub(super) fn rule(function: ScalarFunction, arguments: &[Expr]) -> NullRule {
         | F::CurrentDatabase
         | F::Cardinality
         | F::TrimArray
+        | F::ArraySlice
         | F::ArrayContains
         | F::ArrayContained
         | F::ArrayOverlap
@@ -155,7 +168,9 @@ pub(super) fn rule(function: ScalarFunction, arguments: &[Expr]) -> NullRule {
         | F::JsonExistsAny
         | F::JsonExistsAll
         | F::JsonConcat
-        | F::JsonTypeof => R::Strict,
+        | F::JsonTypeof
+        | F::ToJson
+        | F::ToJsonb => R::Strict,
         F::Extract
         | F::DatePart
         | F::Age
@@ -167,7 +182,6 @@ pub(super) fn rule(function: ScalarFunction, arguments: &[Expr]) -> NullRule {
         | F::MinScale
         | F::TrimScale
         | F::ArrayGet
-        | F::ArraySlice
         | F::ArrayLength
         | F::ArrayLower
         | F::ArrayUpper

@@ -14,15 +14,16 @@ use crate::{
     binder::{BindOptions, bind},
     bound::{
         AlterTable, BoundStatement, CreateIndex, CreateSchema, CreateTable, CreateView, Definition,
-        SequenceDefinition,
+        Expr, ExprKind, SequenceDefinition,
     },
     catalog::{
-        CatalogReader, Identity, IndexId, Sequence, SequenceId, Table, TableId,
+        CatalogReader, Identity, IndexId, PartitionBound, RangeEnd, Sequence, SequenceId, Table,
+        TableId,
         named_type::{NamedType, TypeId},
     },
     error::{Error, Result, SqlState},
     parser, system,
-    types::EnumType,
+    types::{EnumType, Value},
 };
 
 /// The schema that there is from the start.
@@ -168,19 +169,31 @@ impl Schema {
         Ok(())
     }
 
-    /// ALTER TABLE, and what follows for the tables made of it.
-    fn alter_tables(&mut self, mut alter: AlterTable) -> Result<()> {
+    /// ALTER TABLE, and what follows for the tables made of it and for views.
+    fn alter_tables(&mut self, alter: AlterTable) -> Result<()> {
+        let (name, cascade) = (alter.new.name.clone(), alter.cascade);
+        let mut changed = Vec::new();
+        self.alter_family(alter, &mut changed)?;
+        // A view over a family reads all of it, so that all of it has its new form before.
+        changed
+            .into_iter()
+            .try_for_each(|id| self.settle_views(id, &name, cascade))
+    }
+
+    /// As deep as partitions are nested.
+    fn alter_family(&mut self, mut alter: AlterTable, changed: &mut Vec<TableId>) -> Result<()> {
         let children = std::mem::take(&mut alter.children);
+        changed.push(alter.new.id);
         self.alter_table(alter)?;
-        // As deep as partitions are nested.
         children
             .into_iter()
-            .try_for_each(|child| self.alter_tables(child))
+            .try_for_each(|child| self.alter_family(child, changed))
     }
 
     fn create_table(&mut self, create: CreateTable) -> Result<()> {
         let CreateTable {
             mut table,
+            bound,
             exists,
             sequences,
             ..
@@ -190,6 +203,7 @@ impl Schema {
         }
         let id = TableId(self.allocate());
         table.id = id;
+        table.partition_bound = bound.and_then(constant_bound);
         self.settle(&mut table, sequences);
         self.tables.insert(id, Arc::new(table));
         Ok(())
@@ -226,8 +240,12 @@ impl Schema {
             sequences,
             dropped_sequences,
             cascade,
+            bound,
             ..
         } = alter;
+        if let Some(bound) = bound {
+            new.partition_bound = constant_bound(bound);
+        }
         self.settle(&mut new, sequences);
         for id in dropped_sequences {
             self.sequences.remove(&id);
@@ -235,8 +253,7 @@ impl Schema {
         self.follow_owner(&old, &new);
         let new = Arc::new(new);
         self.tables.insert(new.id, Arc::clone(&new));
-        self.settle_children(&new, cascade)?;
-        self.settle_views(new.id, &new.name, cascade)
+        self.settle_children(&new, cascade)
     }
 
     /// Gives what is new in a table its ids and names, and its columns their sequences.
@@ -353,6 +370,40 @@ impl Schema {
     }
 }
 
+/// What a bound's values are; `None` where only a running database can tell.
+fn constant_bound(bound: PartitionBound<Expr>) -> Option<PartitionBound> {
+    let ends = |ends: Vec<RangeEnd<Expr>>| -> Option<Vec<RangeEnd>> {
+        ends.into_iter()
+            .map(|end| match end {
+                RangeEnd::Min => Some(RangeEnd::Min),
+                RangeEnd::Max => Some(RangeEnd::Max),
+                RangeEnd::Value(of) => constant(of).map(RangeEnd::Value),
+            })
+            .collect()
+    };
+    Some(match bound {
+        PartitionBound::Default => PartitionBound::Default,
+        PartitionBound::List(values) => {
+            let values: Option<Vec<Value>> = values.into_iter().map(constant).collect();
+            PartitionBound::List(values?)
+        }
+        PartitionBound::Range { from, to } => PartitionBound::Range {
+            from: ends(from)?,
+            to: ends(to)?,
+        },
+        PartitionBound::Hash { modulus, remainder } => PartitionBound::Hash { modulus, remainder },
+    })
+}
+
+fn constant(expr: Expr) -> Option<Value> {
+    #[cfg(feature = "engine")]
+    let expr = crate::eval::fold_constants(expr).ok()?;
+    match expr.kind {
+        ExprKind::Literal(value) => Some(value),
+        _ => None,
+    }
+}
+
 fn has_index(table: &Table, name: &str) -> bool {
     table.primary_key_name.as_deref() == Some(name)
         || table.indexes.iter().any(|index| index.name == name)
@@ -408,6 +459,10 @@ impl CatalogReader for Schema {
             .values()
             .find(|sequence| sequence.schema == schema && sequence.name == name)
             .cloned())
+    }
+
+    fn sequences(&self) -> Vec<Arc<Sequence>> {
+        self.sequences.values().cloned().collect()
     }
 
     fn named_type(&self, schema: Option<&str>, name: &str) -> Result<Option<Arc<NamedType>>> {

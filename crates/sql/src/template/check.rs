@@ -1,6 +1,6 @@
 //! Templates against a catalog.
 
-use super::{Template, Variant};
+use super::{Template, Variant, changes};
 use crate::{
     binder::{BindOptions, bind},
     bound::{BoundStatement, OutputColumn},
@@ -125,7 +125,11 @@ fn check_variant(
     catalog: &dyn CatalogReader,
 ) -> Result<(Vec<DataType>, Vec<CheckedColumn>)> {
     let bound = parser::parse_statement(&variant.sql)
-        .and_then(|statement| bind(&statement, catalog, &BindOptions::default()))
+        .and_then(|statement| {
+            let bound = bind(&statement, catalog, &BindOptions::default())?;
+            changes::check(&bound.statement, &statement, catalog)?;
+            Ok(bound)
+        })
         .map_err(|error| error.moved(|span| variant.place(span)))?;
     if bound.parameters.len() != variant.parameters.len() {
         return Err(Error::new(
@@ -229,6 +233,82 @@ mod tests {
         assert_eq!(error.state(), SqlState::DATATYPE_MISMATCH);
         let checked = checked("SELECT {if a {name} else {NULL::text AS name}} FROM t").unwrap();
         assert!(checked.columns[0].nullable);
+    }
+
+    #[test]
+    fn what_could_never_be_stored_is_refused() {
+        for (text, place) in [
+            ("INSERT INTO t (id) VALUES (1)", "VALUES (1)"),
+            ("INSERT INTO t VALUES (1, 'a', 2), (2, NULL, 3)", "NULL"),
+            (
+                "INSERT INTO t (name) SELECT name FROM t",
+                "SELECT name FROM t",
+            ),
+            ("INSERT INTO t DEFAULT VALUES", "t"),
+            ("INSERT INTO t SELECT 1, NULL", "SELECT 1, NULL"),
+            ("UPDATE t SET name = DEFAULT", "DEFAULT"),
+            ("UPDATE t SET age = NULL, name = NULL::text", "NULL::text"),
+            (
+                "INSERT INTO t VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET name = NULL",
+                "NULL",
+            ),
+            (
+                "WITH gone AS (INSERT INTO t (id) VALUES ({x}) RETURNING id) SELECT id FROM gone",
+                "VALUES ({x})",
+            ),
+        ] {
+            let error = checked(text).unwrap_err();
+            assert_eq!(error.state(), SqlState::NOT_NULL_VIOLATION, "{text}");
+            let span = error.span().unwrap();
+            assert_eq!(&text[span.start..span.end], place);
+        }
+        for text in [
+            "INSERT INTO t (id, name) VALUES (1, {name})",
+            "INSERT INTO t SELECT 1, 'a', NULL",
+            "UPDATE t SET name = nullif(name, 'a'), age = NULL",
+        ] {
+            assert!(checked(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn why_nothing_is_stored_is_told_by_what_is_written() {
+        let mut schema = Schema::default();
+        schema
+            .apply(
+                "CREATE TABLE t (id int PRIMARY KEY, name text NOT NULL,
+                     other text NOT NULL DEFAULT NULL)",
+            )
+            .unwrap();
+        for (text, reason) in [
+            ("UPDATE t SET name = DEFAULT", "which DEFAULT stands for"),
+            (
+                "INSERT INTO t VALUES (1, 'a', 'b') ON CONFLICT (id) DO UPDATE SET other = DEFAULT",
+                "has the default NULL, which DEFAULT stands for",
+            ),
+            (
+                "INSERT INTO t VALUES (1, DEFAULT, 'b')",
+                "which DEFAULT stands for",
+            ),
+            (
+                "INSERT INTO t (id, other) VALUES (1, 'b')",
+                "has no default, and INSERT gives it no value",
+            ),
+            (
+                "INSERT INTO t (id, name) VALUES (1, 'a')",
+                "has the default NULL, and INSERT gives it no value",
+            ),
+            ("INSERT INTO t SELECT 1, NULL, 'b'", "NULL is stored in it"),
+            (
+                "UPDATE t SET (id, name) = (SELECT 1, NULL)",
+                "NULL is stored in it",
+            ),
+        ] {
+            let error = Template::parse(text).unwrap().check(&schema).unwrap_err();
+            assert_eq!(error.state(), SqlState::NOT_NULL_VIOLATION, "{text}");
+            assert!(error.message().ends_with(reason), "{text}: {error}");
+            assert!(error.span().unwrap().start >= "UPDATE ".len(), "{text}");
+        }
     }
 
     #[test]

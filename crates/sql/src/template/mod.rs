@@ -15,6 +15,7 @@
 //! branch differs from the last alternatives. That is linear in the number of alternatives, as
 //! no two branches see each other.
 
+mod changes;
 mod check;
 mod read;
 

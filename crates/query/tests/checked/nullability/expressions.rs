@@ -110,8 +110,18 @@ impl Queries {
 
     fn int_expr(&mut self, d: usize, given: &[Column], queries: usize) -> String {
         let one = self.expr(Kind::Int, d, given, queries);
-        match self.random.usize(..11) {
+        match self.random.usize(..13) {
             0 => format!("abs({one})"),
+            11 => {
+                let other = self.expr(Kind::Int, d, given, queries);
+                let operator = self.pick(&["/", "%"]);
+                format!("({one} {operator} nullif({other}, 0))")
+            }
+            12 => {
+                let from = self.expr(Kind::Moment, d, given, queries);
+                let to = self.literal(Kind::Moment);
+                format!("(({from})::date - ({to})::date)")
+            }
             1 => {
                 let text = self.expr(Kind::Text, d, given, queries);
                 let function = self.pick(&["length", "ascii", "octet_length", "bit_length"]);
@@ -134,6 +144,7 @@ impl Queries {
                     format!("cardinality({list})"),
                     format!("array_length({list}, 1)"),
                     format!("array_position({list}, {one})"),
+                    format!("num_nulls({list}, {one})"),
                     format!("({list})[1]"),
                     format!("({list})[{one}]"),
                 ])
@@ -152,11 +163,21 @@ impl Queries {
 
     fn number_expr(&mut self, d: usize, given: &[Column], queries: usize) -> String {
         let one = self.expr(Kind::Number, d, given, queries);
-        match self.random.usize(..7) {
+        match self.random.usize(..9) {
             0 => {
                 let int = self.expr(Kind::Int, d, given, queries);
                 format!("({int})::numeric")
             }
+            7 => {
+                let other = self.expr(Kind::Number, d, given, queries);
+                format!("({one} / nullif({other}, 0))")
+            }
+            8 => self.pick(&[
+                format!("power(abs({one}), 2)"),
+                format!("width_bucket({one}, 0, 10, 5)::numeric"),
+                format!("sign({one})"),
+                format!("min_scale({one})::numeric"),
+            ]),
             1 => format!("round({one}, 1)"),
             2 => format!("sqrt(abs({one}))"),
             3 => {
@@ -175,7 +196,11 @@ impl Queries {
 
     fn moment_expr(&mut self, d: usize, given: &[Column], queries: usize) -> String {
         let one = self.expr(Kind::Moment, d, given, queries);
+        let int = self.leaf(Kind::Int, given);
         self.pick(&[
+            format!("({one} - {int} * interval '1 hour')"),
+            format!("date_bin('1 hour', {one}, timestamp '2020-01-01')"),
+            format!("(to_timestamp({int}) AT TIME ZONE 'UTC')"),
             format!("date_trunc('day', {one})"),
             format!("({one} + interval '1 day')"),
             format!("({one})::date::timestamp"),
@@ -205,8 +230,20 @@ impl Queries {
     fn list_expr(&mut self, d: usize, given: &[Column], queries: usize) -> String {
         let one = self.expr(Kind::List, d, given, queries);
         let int = self.expr(Kind::Int, d, given, queries);
-        match self.random.usize(..6) {
+        match self.random.usize(..8) {
             0 => format!("ARRAY[{int}, 2]"),
+            6 => self.pick(&[
+                format!("array_prepend({int}, {one})"),
+                format!("array_replace({one}, {int}, 2)"),
+                format!("array_positions({one}, {int})"),
+                format!("trim_array({one}, 0)"),
+                format!("array_cat({one}, ARRAY[{int}])"),
+            ]),
+            7 if queries > 0 => {
+                let (from, inner) = self.table();
+                let value = self.expr(Kind::Int, 1, &inner, 0);
+                format!("ARRAY(SELECT {value} FROM {from})")
+            }
             1 => format!("array_append({one}, {int})"),
             2 => format!("({one})[1:2]"),
             3 => format!("array_remove({one}, {int})"),
@@ -220,8 +257,37 @@ impl Queries {
 
     fn text_expr(&mut self, d: usize, given: &[Column], queries: usize) -> String {
         let one = self.expr(Kind::Text, d, given, queries);
-        match self.random.usize(..15) {
+        match self.random.usize(..18) {
             0 => format!("concat({one}, 'x')"),
+            15 => {
+                let from = self.expr(Kind::Moment, d, given, queries);
+                let to = self.literal(Kind::Moment);
+                self.pick(&[
+                    format!("({from} - {to})::text"),
+                    format!("age({from}, {to})::text"),
+                    format!("date_part('hour', {from})::text"),
+                ])
+            }
+            16 => self.pick(&[
+                format!("overlay({one} placing 'x' from 1)"),
+                format!("repeat({one}, 2)"),
+                format!("btrim({one}, 'a')"),
+                format!("encode(convert_to({one}, 'UTF8'), 'hex')"),
+                format!("array_to_string(string_to_array({one}, 'a', ''), {one})"),
+                format!("regexp_match({one}, 'a(b)?')::text"),
+                format!("regexp_substr({one}, 'b')"),
+                format!("quote_ident({one})"),
+                format!("to_hex(ascii({one}))"),
+            ]),
+            17 => {
+                let json = self.expr(Kind::Json, d, given, queries);
+                self.pick(&[
+                    format!("jsonb_pretty({json})"),
+                    format!("jsonb_array_length(jsonb_build_array({json}))::text"),
+                    format!("jsonb_strip_nulls({json})::text"),
+                    format!("jsonb_extract_path_text({json}, 'a')"),
+                ])
+            }
             1 => {
                 let other = self.expr(Kind::Text, d, given, queries);
                 format!("concat_ws({one}, {other}, 'y')")
@@ -404,6 +470,7 @@ impl Queries {
             },
             Kind::Bool => self.pick(&[
                 format!("bool_and({value}){filter}"),
+                format!("every({value}){filter}"),
                 format!("bool_or({value}){filter}"),
             ]),
             Kind::Number => self.pick(&[
@@ -411,6 +478,13 @@ impl Queries {
                 format!("sum({value}){filter}"),
                 format!("min({value}){filter}"),
                 format!("var_pop({value}){filter}"),
+                format!("stddev({value}){filter}::numeric"),
+                format!("regr_count({value}, {value}){filter}::numeric"),
+                format!("corr({value}, {value}){filter}::numeric"),
+                format!(
+                    "percentile_cont(0.5) WITHIN GROUP (ORDER BY {value}::float8){filter}::numeric"
+                ),
+                format!("rank(1) WITHIN GROUP (ORDER BY {value}){filter}::numeric"),
                 format!("percentile_disc(0.5) WITHIN GROUP (ORDER BY {value}){filter}"),
             ]),
             Kind::Moment => self.pick(&[
@@ -423,7 +497,8 @@ impl Queries {
             ]),
             Kind::List => {
                 let int = self.expr(Kind::Int, 1, given, 0);
-                format!("array_agg({int}){filter}")
+                let distinct = self.pick(&["", "DISTINCT "]);
+                format!("array_agg({distinct}{int}){filter}")
             }
         }
     }

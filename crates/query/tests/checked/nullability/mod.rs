@@ -1,13 +1,18 @@
 //! What the inference says of types and NULLs, against what the engine gives: random queries over
 //! random rows with many NULLs.
 //!
-//! `RUSTLING_QUERIES` sets how many queries are run, `RUSTLING_SEED` where they start.
+//! Ten thousand queries are run, or as many as `RUSTLING_QUERIES` says; `RUSTLING_SEED` says where
+//! they start.
 
 mod expressions;
 mod queries;
 
 use fastrand::Rng;
-use rustling_sql::{DataType, Database, Value, schema::Schema, template::Template};
+use rustling_sql::{
+    DataType, Database, Value,
+    schema::Schema,
+    template::{CheckedColumn, Template},
+};
 
 const TABLES: &str = "
     CREATE TABLE t (id int NOT NULL, a int, b int NOT NULL, s text, u text NOT NULL, f boolean,
@@ -178,11 +183,76 @@ fn from_environment(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-#[test]
-fn nothing_is_wrongly_never_null() {
-    let count = from_environment("RUSTLING_QUERIES", 250);
+/// In how many tests the queries are run, so that all processors take part.
+const PARTS: u64 = 8;
+
+/// What came of the queries.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Those that ran, and those that failed when they did.
+    run: u64,
+    failed: u64,
+    rows: u64,
+    nulls: u64,
+    /// Columns that were called never NULL.
+    never: u64,
+    /// Columns of results with rows that were called nullable; those in which no NULL came, be it
+    /// by chance or because the inference is too careful.
+    nullable: u64,
+    without_null: u64,
+}
+
+impl Outcome {
+    /// Takes the rows of a query; fails where the inference was wrong.
+    fn take(&mut self, sql: &str, columns: &[CheckedColumn], rows: &[Vec<Value>]) {
+        self.run += 1;
+        self.rows += rows.len() as u64;
+        self.never += columns.iter().filter(|of| !of.nullable).count() as u64;
+        for row in rows {
+            assert_eq!(row.len(), columns.len(), "{sql}");
+        }
+        for (at, column) in columns.iter().enumerate() {
+            let (name, data_type) = (&column.name, column.data_type);
+            let values = || rows.iter().filter_map(|row| row.get(at));
+            let nulls = values().filter(|value| value.is_null()).count() as u64;
+            assert!(column.nullable || nulls == 0, "{sql}\n{name} is NULL");
+            for value in values() {
+                assert!(
+                    fits(value, data_type),
+                    "{sql}\n{name} is {value:?}, not {data_type}"
+                );
+            }
+            self.nulls += nulls;
+            if column.nullable && !rows.is_empty() {
+                self.nullable += 1;
+                self.without_null += u64::from(nulls == 0);
+            }
+        }
+    }
+
+    /// A test in which most fails, nothing is NULL, or everything may be, would prove nothing.
+    #[expect(
+        clippy::print_stdout,
+        reason = "how much is inferred with too much caution is to be seen"
+    )]
+    fn check(&self, count: u64) {
+        println!("{self:?}");
+        assert!(self.run >= 2 * self.failed, "too many queries fail");
+        assert!(
+            self.never > count / 4 && self.nulls > count,
+            "too little is or can be NULL"
+        );
+    }
+}
+
+/// Runs one part of the queries.
+#[expect(clippy::print_stdout, reason = "a failed run is repeated by its seed")]
+fn run(part: u64) {
+    let seed = from_environment("RUSTLING_SEED", 1) * PARTS + part;
+    let count = from_environment("RUSTLING_QUERIES", 10_000).div_ceil(PARTS);
+    println!("seed {seed}");
     let mut queries = Queries {
-        random: Rng::with_seed(from_environment("RUSTLING_SEED", 1)),
+        random: Rng::with_seed(seed),
         names: 0,
     };
     let mut schema = Schema::default();
@@ -190,10 +260,9 @@ fn nothing_is_wrongly_never_null() {
     let db = Database::in_memory().unwrap();
     db.execute_script(TABLES).unwrap();
     let mut session = db.session();
-    let (mut run, mut failed, mut gave, mut never, mut nulls) = (0u64, 0u64, 0u64, 0u64, 0u64);
-    let mut last_failed = String::new();
-    while run < count {
-        if (run + failed).is_multiple_of(25) {
+    let mut outcome = Outcome::default();
+    while outcome.run < count {
+        if (outcome.run + outcome.failed).is_multiple_of(25) {
             let rows = queries.rows();
             db.execute_script(&rows).unwrap();
         }
@@ -205,58 +274,40 @@ fn nothing_is_wrongly_never_null() {
             queries.query(2, &kinds, &[])
         };
         let checked = Template::parse(&sql).and_then(|template| template.check(&schema));
-        session.execute("BEGIN", ()).unwrap();
+        if changes {
+            session.execute("BEGIN", ()).unwrap();
+        }
         let given = session.query(&sql, ()).and_then(|rows| rows.values());
-        session.execute("ROLLBACK", ()).unwrap();
-        let rows = match (&checked, given) {
-            (Ok(_), Ok(rows)) => rows,
-            // What overflows, or is not supported, fails in both or when it runs.
-            (_, Err(_)) => {
-                failed += 1;
-                last_failed = sql;
-                assert!(failed < count + 100, "most queries fail: {last_failed}");
-                continue;
-            }
+        if changes {
+            session.execute("ROLLBACK", ()).unwrap();
+        }
+        match (checked, given) {
+            (Ok(checked), Ok(rows)) => outcome.take(&sql, &checked.columns, &rows),
             (Err(error), Ok(_)) => panic!("{sql}\nruns but is refused: {}", error.render(&sql)),
-        };
-        run += 1;
-        let checked = checked.unwrap();
-        never += checked
-            .columns
-            .iter()
-            .filter(|column| !column.nullable)
-            .count() as u64;
-        gave += rows.len() as u64;
-        for row in rows {
-            assert_eq!(row.len(), checked.columns.len(), "{sql}");
-            for (value, column) in row.iter().zip(&checked.columns) {
-                nulls += u64::from(value.is_null());
+            // What overflows, or is not supported, fails in both or when it runs.
+            (_, Err(error)) => {
+                outcome.failed += 1;
                 assert!(
-                    column.nullable || !value.is_null(),
-                    "{sql}\n{} is NULL",
-                    column.name
-                );
-                assert!(
-                    fits(value, column.data_type),
-                    "{sql}\n{} is {value:?}, not {}",
-                    column.name,
-                    column.data_type
+                    outcome.failed < count / 2 + 100,
+                    "most queries fail: {sql}\n{}",
+                    error.render(&sql)
                 );
             }
         }
     }
-    println!(
-        "{run} queries gave {gave} rows with {nulls} NULLs; {never} columns are never NULL; \
-         {failed} other queries failed when they ran"
-    );
-    assert!(
-        run >= 3 * failed,
-        "{failed} of {} queries fail, the last: {last_failed}",
-        run + failed
-    );
-    // A test in which nothing is NULL, or everything may be, would prove nothing.
-    assert!(
-        never > count / 4 && nulls > count,
-        "{never} never NULL, {nulls} NULLs"
-    );
+    outcome.check(count);
+}
+
+/// Each part is a test of its own.
+mod nothing_is_wrongly_never_null {
+    macro_rules! parts {
+        ($($name:ident = $part:literal),*) => { $(
+            #[test]
+            fn $name() {
+                super::run($part);
+            }
+        )* };
+    }
+
+    parts!(a = 0, b = 1, c = 2, d = 3, e = 4, f = 5, g = 6, h = 7);
 }

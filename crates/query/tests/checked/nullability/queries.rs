@@ -56,7 +56,28 @@ impl Queries {
             return self.table();
         }
         let alias = self.name();
-        match self.random.usize(..7) {
+        match self.random.usize(..10) {
+            7 => (
+                format!("ROWS FROM (generate_series(1, 3), generate_series(1, 2)) {alias}(x, y)"),
+                columns(&alias, &[("x", Kind::Int), ("y", Kind::Int)]),
+            ),
+            8 => {
+                let json = self.literal(Kind::Json);
+                (
+                    format!("jsonb_array_elements(jsonb_build_array({json}, 1)) {alias}(j)"),
+                    columns(&alias, &[("j", Kind::Json)]),
+                )
+            }
+            9 => {
+                let join = self.pick(&["NATURAL JOIN", "NATURAL LEFT JOIN", "NATURAL FULL JOIN"]);
+                (
+                    format!(
+                        "(SELECT id, b AS x FROM (SELECT id, b FROM t) one \
+                         {join} (SELECT id, u FROM w) other) {alias}"
+                    ),
+                    columns(&alias, &[("id", Kind::Int), ("x", Kind::Int)]),
+                )
+            }
             0 => {
                 let (first, second) = (self.literal(Kind::Int), self.literal(Kind::Int));
                 let text = self.literal(Kind::Text);
@@ -164,13 +185,13 @@ impl Queries {
         }
         let (from, mut inner) = self.from(depth);
         inner.extend(given.iter().cloned());
-        let distinct = self.pick(&["", "", "DISTINCT "]);
+        let distinct = self.pick(&["", "", "", "DISTINCT ", "DISTINCT ON (1) "]);
         let queries = depth.min(1);
         let items: Vec<String> = kinds
             .iter()
             .enumerate()
             .map(|(at, kind)| {
-                let value = if self.one_in(6) && distinct.is_empty() {
+                let value = if self.one_in(6) && distinct != "DISTINCT " {
                     self.window(*kind, &inner)
                 } else {
                     self.expr(*kind, 2, &inner, queries)
@@ -205,8 +226,17 @@ impl Queries {
             (Kind::Int, 1) => format!("(count({value}) {over})::int"),
             (_, 2) => {
                 let default = self.literal(kind);
-                format!("lag({value}, 1, {default}) {over}")
+                self.pick(&[
+                    format!("lag({value}, 1, {default}) {over}"),
+                    format!("lead({value}) {over}"),
+                ])
             }
+            (Kind::Int, 3) => self.pick(&[
+                format!("(ntile(2) {over})::int"),
+                format!("(rank() {over})::int"),
+                format!("(percent_rank() {over})::int"),
+                format!("(sum({value}) FILTER (WHERE {value} > 0) {over})::int"),
+            ]),
             (Kind::Json | Kind::List, 0 | 1) => format!("nth_value({value}, 1) {over}"),
             (Kind::Json | Kind::List, _) => format!("last_value({value}) {over}"),
             (Kind::Bool, _) => format!("bool_or({value}) {over}"),
@@ -243,6 +273,7 @@ impl Queries {
                 format!(" GROUP BY {list}"),
                 format!(" GROUP BY {list}"),
                 format!(" GROUP BY ROLLUP ({list})"),
+                format!(" GROUP BY CUBE ({list})"),
                 format!(" GROUP BY GROUPING SETS (({list}), ())"),
             ])
         };
@@ -334,7 +365,19 @@ impl Queries {
         let condition = self.expr(Kind::Bool, 1, &given, 0);
         let value = self.expr(Kind::Int, 2, &given, 0);
         let returning = self.returning("t", &given);
-        match self.random.usize(..7) {
+        match self.random.usize(..8) {
+            7 => {
+                let mut both = given;
+                both.extend(columns("v", &v));
+                let condition = self.expr(Kind::Bool, 1, &both, 0);
+                let returning = self.returning("t", &both);
+                format!(
+                    "MERGE INTO t USING v ON t.id = v.id \
+                     WHEN MATCHED AND {condition} THEN UPDATE SET a = v.a \
+                     WHEN MATCHED THEN DELETE \
+                     WHEN NOT MATCHED THEN INSERT (id, b, u) VALUES (v.id, 1, v.s) {returning}"
+                )
+            }
             0 => format!("UPDATE t SET a = {value} WHERE {condition} {returning}"),
             1 => format!("DELETE FROM t WHERE {condition} {returning}"),
             2 => {
