@@ -1,6 +1,9 @@
 //! The command line, as clap sees it.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -57,12 +60,40 @@ pub(crate) struct Common {
     pub(crate) memory: Option<usize>,
 }
 
+impl Arguments {
+    /// The database directory: as the command names it, or before it, or by the option.
+    pub(crate) fn path(&self) -> &Path {
+        let place = match &self.command {
+            Some(
+                Command::Shell(place)
+                | Command::Config(place)
+                | Command::Check(place)
+                | Command::Stats(place),
+            ) => Some(place),
+            Some(Command::Serve(serve)) => Some(&serve.place),
+            _ => None,
+        };
+        let named = place.and_then(|place| place.database.as_deref());
+        named
+            .or(self.database.as_deref())
+            .unwrap_or(&self.common.db)
+    }
+}
+
+/// The database, of a command whose only subject it is.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// The database directory; the same as --db.
+    #[arg(value_name = "DATABASE")]
+    pub(crate) database: Option<PathBuf>,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Open the shell.
-    #[command(after_help = "Example:\n  rustling shell --db my.db")]
-    Shell,
+    #[command(after_help = "Example:\n  rustling shell my.db")]
+    Shell(Place),
     /// Load a CSV file into a table, which is created when missing.
     #[command(
         after_help = "Examples:\n  rustling load flights.csv.gz --table flights\n  \
@@ -146,8 +177,8 @@ pub(crate) enum Command {
     },
     /// Serve the database to PostgreSQL's clients until the process is asked to end.
     #[command(
-        after_help = "Examples:\n  rustling serve --db my.db --listen 127.0.0.1:5432\n  \
-                      rustling serve --db my.db          (only over the socket in my.db)"
+        after_help = "Examples:\n  rustling serve my.db --listen 127.0.0.1:5432\n  \
+                      rustling serve my.db               (only over the socket in my.db)"
     )]
     Serve(Serve),
     /// Say who may connect to the server, with a password that is read from standard input.
@@ -170,19 +201,21 @@ pub(crate) enum Command {
         command: Migrate,
     },
     /// Show the configuration that is in force, with where each value comes from.
-    #[command(after_help = "Example:\n  rustling config --db my.db > my.db/rustling.toml")]
-    Config,
+    #[command(after_help = "Example:\n  rustling config my.db > my.db/rustling.toml")]
+    Config(Place),
     /// Verify every byte of the database.
-    #[command(after_help = "Example:\n  rustling check --db my.db")]
-    Check,
+    #[command(after_help = "Example:\n  rustling check my.db")]
+    Check(Place),
     /// Show sizes, cache and log figures.
-    #[command(after_help = "Example:\n  rustling stats --db my.db")]
-    Stats,
+    #[command(after_help = "Example:\n  rustling stats my.db")]
+    Stats(Place),
 }
 
 /// `rustling serve`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// A TCP address to listen on; may be given several times. None: only the Unix socket.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
@@ -350,14 +383,28 @@ mod tests {
     fn the_database_may_stand_before_or_after_the_command() {
         let after = Arguments::parse_from(["rustling", "stats", "--db", "a.db"]);
         let before = Arguments::parse_from(["rustling", "--db", "a.db", "stats"]);
-        assert_eq!(after.common.db, before.common.db);
-        assert_eq!(after.common.db.to_str(), Some("a.db"));
+        assert_eq!(after.path(), before.path());
+        assert_eq!(after.path().to_str(), Some("a.db"));
+    }
+
+    #[test]
+    fn a_command_on_the_database_alone_takes_its_directory() {
+        for command in ["shell", "serve", "config", "check", "stats"] {
+            let named = Arguments::parse_from(["rustling", command, "a.db"]);
+            assert_eq!(named.path().to_str(), Some("a.db"), "{command}");
+            let before = Arguments::parse_from(["rustling", "--db", "b.db", command, "a.db"]);
+            assert_eq!(before.path().to_str(), Some("a.db"), "{command}");
+            let by_option = Arguments::parse_from(["rustling", command, "--db", "a.db"]);
+            assert_eq!(by_option.path().to_str(), Some("a.db"), "{command}");
+        }
+        let serve = ["rustling", "serve", "a.db", "--listen", "127.0.0.1:5432"];
+        assert_eq!(Arguments::parse_from(serve).path().to_str(), Some("a.db"));
     }
 
     #[test]
     fn a_bare_path_opens_the_shell() {
         let arguments = Arguments::parse_from(["rustling", "my.db"]);
-        assert_eq!(arguments.database.unwrap().to_str(), Some("my.db"));
+        assert_eq!(arguments.path().to_str(), Some("my.db"));
         assert!(arguments.command.is_none());
     }
 

@@ -36,14 +36,12 @@ use crate::{
 /// # Errors
 /// Where the command fails.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let path = arguments.path().to_path_buf();
     let Arguments {
-        database,
-        common,
-        command,
+        common, command, ..
     } = arguments;
-    let path = database.as_deref().unwrap_or(&common.db).to_path_buf();
     match command {
-        None | Some(Command::Shell) => {
+        None | Some(Command::Shell(_)) => {
             // Before the database has threads.
             let signals = if Shell::is_interactive() {
                 Some(EndSignals::watch(&Env::system())?)
@@ -121,13 +119,15 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             let result = serve(&database, &config);
             finish(database, result)
         }
-        Some(Command::Config) => print(&Config::read(&path, &common, None)?.shown()),
+        Some(Command::Config(_)) => print(&Config::read(&path, &common, None)?.shown()),
         Some(Command::User(command)) => {
             with_database(&path, &common, |database| user(database, &command))
         }
         Some(Command::Migrate { dir, command }) => migrate(&path, &common, &dir, &command),
-        Some(Command::Check) => check(&path),
-        Some(Command::Stats) => with_database(&path, &common, |database| print(&stats(database))),
+        Some(Command::Check(_)) => check(&path),
+        Some(Command::Stats(_)) => {
+            with_database(&path, &common, |database| print(&stats(database)))
+        }
     }
 }
 
