@@ -53,6 +53,10 @@ pub struct Token {
 /// How many bytes every code takes in a string of codes.
 pub const CODE_BYTES: usize = 2;
 
+/// A code that no rule takes. What is tried only where the next token can begin it is tried here:
+/// parsing what stands before an error with this behind it tells all that could go on there.
+pub const UNTAKEN: char = code::UNKNOWN;
+
 /// The codes that are no word's and no operator's. `tokens.pest` names the same characters.
 mod code {
     pub(super) const WORD: char = '\u{80}';
@@ -68,9 +72,12 @@ mod code {
     pub(super) const NUMBER: char = '\u{8a}';
     pub(super) const PARAMETER: char = '\u{8b}';
     pub(super) const COLON_BEFORE_WORD: char = '\u{8c}';
+    pub(super) const DOT: char = '\u{90}';
     pub(super) const SEMICOLON: char = '\u{96}';
     /// What no rule takes.
     pub(super) const UNKNOWN: char = '\u{9f}';
+    pub(super) const CASE: char = '\u{111}';
+    pub(super) const END: char = '\u{163}';
     pub(super) const FIRST_KEYWORD: char = '\u{100}';
     pub(super) const LAST_RESERVED: char = '\u{1bf}';
 }
@@ -100,6 +107,24 @@ impl Token {
         (code::INTEGER..=code::PARAMETER).contains(&self.code)
     }
 
+    /// Whether it is CASE.
+    #[must_use]
+    pub fn is_case(self) -> bool {
+        self.code == code::CASE
+    }
+
+    /// Whether it is END.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        self.code == code::END
+    }
+
+    /// Whether it is a dot.
+    #[must_use]
+    pub fn is_dot(self) -> bool {
+        self.code == code::DOT
+    }
+
     /// Whether it is a semicolon.
     #[must_use]
     pub fn is_semicolon(self) -> bool {
@@ -113,8 +138,8 @@ fn symbols(first: u8) -> &'static [(&'static str, char)] {
         b'(' => &[("(", '\u{8d}')],
         b')' => &[(")", '\u{8e}')],
         b',' => &[(",", '\u{8f}')],
-        b'.' => &[(".", '\u{90}')],
-        b'[' => &[("[", '\u{91}')],
+        b'.' => &[(".", code::DOT)],
+        b'[' => &[("[", '\u{bf}')],
         b']' => &[("]", '\u{92}')],
         b':' => &[("::", '\u{c0}'), (":=", '\u{94}'), (":", '\u{93}')],
         b';' => &[(";", code::SEMICOLON)],
@@ -172,12 +197,15 @@ pub struct Lexer<'a> {
     position: usize,
 }
 
+// Macros read each statement with this lexer as it is, not optimised. So what runs for each byte is
+// matches and indices in their plainest form, which the compiler makes no calls of.
+
 fn is_word_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..)
 }
 
 fn is_word_part(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' | b'$' | 0x80..)
 }
 
 impl<'a> Lexer<'a> {
@@ -188,7 +216,13 @@ impl<'a> Lexer<'a> {
     }
 
     fn byte(&self, offset: usize) -> Option<u8> {
-        self.text.as_bytes().get(self.position + offset).copied()
+        let bytes = self.text.as_bytes();
+        let at = self.position + offset;
+        if at < bytes.len() {
+            Some(bytes[at])
+        } else {
+            None
+        }
     }
 
     fn at_word_part(&self) -> bool {
@@ -199,7 +233,7 @@ impl<'a> Lexer<'a> {
     fn skip_gap(&mut self) -> Result<(), LexicalError> {
         loop {
             self.skip_lines();
-            if self.byte(0) != Some(b'/') || self.byte(1) != Some(b'*') {
+            if !matches!(self.byte(0), Some(b'/')) || !matches!(self.byte(1), Some(b'*')) {
                 return Ok(());
             }
             self.skip_block_comment()?;
@@ -294,10 +328,9 @@ impl<'a> Lexer<'a> {
         let mut hash = HASH_START;
         let mut plain = true;
         let mut end = start;
-        while let Some(&byte) = bytes.get(end)
-            && is_word_part(byte)
-        {
-            plain &= byte.is_ascii_alphabetic() || byte == b'_';
+        while end < bytes.len() && is_word_part(bytes[end]) {
+            let byte = bytes[end];
+            plain &= matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'_');
             hash = hash_step(hash, byte);
             end += 1;
         }

@@ -1,9 +1,9 @@
 //! The lexer, and that its codes are those that the grammar's rules compare.
 
-use pest::Parser as _;
+use pest::{Parser as _, error::ErrorVariant};
 use rustling_grammar::{
-    Lexer, Rule, SqlParser, Token, Tokens, Unterminated, dollar_body, is_reserved, keyword_code,
-    quoted_parts,
+    CODE_BYTES, Lexer, Rule, SqlParser, Token, Tokens, UNTAKEN, Unterminated, dollar_body,
+    is_reserved, keyword_code, quoted_parts,
 };
 
 fn token(text: &str) -> Token {
@@ -37,6 +37,58 @@ fn every_keyword_is_the_token_of_its_rule() {
     assert!(codes.len() > 300);
     for word in ["selec", "selects", "select1", "kw_select", ""] {
         assert_eq!(keyword_code(word), None, "{word}");
+    }
+}
+
+#[test]
+fn tokens_that_the_scan_asks_for_are_known() {
+    let known = |text| {
+        let token = token(text);
+        (token.is_case(), token.is_end(), token.is_dot())
+    };
+    assert_eq!(known("Case"), (true, false, false));
+    assert_eq!(known("end"), (false, true, false));
+    assert_eq!(known("."), (false, false, true));
+    assert_eq!(known("cases"), (false, false, false));
+}
+
+/// What is only tried before tokens that can begin it must be tried before this one, or errors
+/// would not name it.
+#[test]
+fn everything_is_tried_before_what_no_rule_takes() {
+    for (text, rules) in [
+        ("", &[Rule::statement][..]),
+        ("SELECT", &[Rule::quantifier, Rule::expression]),
+        ("SELECT a", &[Rule::open, Rule::string, Rule::alias]),
+        ("SELECT a", &[Rule::kw_from, Rule::kw_into, Rule::kw_where]),
+        (
+            "SELECT a",
+            &[Rule::kw_group, Rule::kw_having, Rule::kw_window],
+        ),
+        ("SELECT a", &[Rule::set_operator, Rule::kw_order]),
+        ("SELECT a", &[Rule::limit_clause, Rule::kw_for, Rule::EOI]),
+        (
+            "SELECT a()",
+            &[Rule::kw_within, Rule::kw_filter, Rule::kw_over],
+        ),
+        ("SELECT a FROM b", &[Rule::kw_on, Rule::kw_using]),
+        ("SELECT a FROM b", &[Rule::table_alias]),
+        ("WITH a AS (", &[Rule::plain_query, Rule::kw_insert]),
+    ] {
+        let tokens = Tokens::of(text).unwrap();
+        let codes = format!("{}{UNTAKEN}", tokens.codes());
+        let error = SqlParser::parse(Rule::statement_text, &codes).unwrap_err();
+        let at = pest::error::InputLocation::Pos(tokens.len() * CODE_BYTES);
+        assert_eq!(error.location, at, "{text}");
+        let ErrorVariant::ParsingError { positives, .. } = error.variant else {
+            panic!("{text}");
+        };
+        for rule in rules {
+            assert!(
+                positives.contains(rule),
+                "{text}: {rule:?} in {positives:?}"
+            );
+        }
     }
 }
 

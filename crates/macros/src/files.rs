@@ -4,6 +4,7 @@ use std::{
     cell::LazyCell,
     env, fs, io,
     path::{Path, PathBuf},
+    sync::LazyLock,
     time::SystemTime,
 };
 
@@ -13,6 +14,22 @@ pub(crate) struct Stamp {
     pub(crate) path: PathBuf,
     length: u64,
     modified: Option<SystemTime>,
+}
+
+/// Whether files are taken to stay as they were read first: in the compiler's own processes, which
+/// end with the package. Hundreds of statements would ask the system for them hundreds of times.
+/// Processes that live on, as those of editors do, see every change.
+pub(crate) fn stay_as_read() -> bool {
+    static STAY: LazyLock<bool> = LazyLock::new(|| {
+        let program = env::current_exe().ok();
+        let name = program.as_deref().and_then(Path::file_stem);
+        name.is_some_and(|name| {
+            ["rustc", "clippy-driver", "rustdoc"]
+                .iter()
+                .any(|compiler| name == *compiler)
+        })
+    });
+    *STAY
 }
 
 /// The directory of the package that is being compiled.
@@ -163,6 +180,12 @@ pub(crate) fn manifest(directory: &Path) -> Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// This process is none that ends with the package that it compiles.
+    #[test]
+    fn other_programs_than_the_compiler_see_changes() {
+        assert!(!stay_as_read());
+    }
 
     /// What only the tests have does not say what the package itself is compiled with.
     #[test]

@@ -1,12 +1,14 @@
 //! What stands in the parentheses of the macros.
 
-use proc_macro2::{Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Literal, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     Expr, Ident, Lit, LitStr, PathArguments, Token, Type,
     parse::{Parse, ParseStream, Parser},
     spanned::Spanned,
 };
+
+use crate::query::Form;
 
 /// The path of the runtime crate, as the wrapping `macro_rules!` passes it: `$crate`.
 pub(crate) struct RuntimePath(pub(crate) TokenTree);
@@ -34,13 +36,13 @@ pub(crate) struct QueryInput {
 }
 
 impl QueryInput {
-    /// Reads; `with_type`: a type stands before the SQL.
-    pub(crate) fn read(input: TokenStream, with_type: bool) -> syn::Result<QueryInput> {
+    /// Reads what stands in a macro.
+    pub(crate) fn read(input: TokenStream, form: Form) -> syn::Result<QueryInput> {
         let tokens: Vec<TokenTree> = input.into_iter().collect();
-        if let Some(plain) = QueryInput::plain(&tokens, with_type) {
+        if let Some(plain) = QueryInput::plain(&tokens, form == Form::As) {
             return Ok(plain);
         }
-        let parse = |input: ParseStream<'_>| QueryInput::parse(input, with_type);
+        let parse = |input: ParseStream<'_>| QueryInput::parse(input, form);
         parse.parse2(tokens.into_iter().collect())
     }
 
@@ -68,6 +70,7 @@ impl QueryInput {
         if parts.next().is_some()
             || database.is_empty()
             || database.iter().any(is_text)
+            || matches!(database, [TokenTree::Literal(_)])
             || row.is_empty() == with_type
             || !row.iter().all(is_path)
         {
@@ -85,71 +88,61 @@ impl QueryInput {
     }
 
     /// Parses.
-    fn parse(input: ParseStream<'_>, with_type: bool) -> syn::Result<QueryInput> {
+    fn parse(input: ParseStream<'_>, form: Form) -> syn::Result<QueryInput> {
         let RuntimePath(runtime) = input.parse()?;
-        let usage = if with_type {
-            "write query_as!(db, Type, \"SELECT …\")"
-        } else {
-            "write the database first, then the SQL: query!(db, \"SELECT …\")"
-        };
+        let (with_type, usage) = (form == Form::As, usage(form));
         if input.is_empty() || input.peek(LitStr) {
-            return Err(syn::Error::new(
-                place(input),
-                format!("the database is missing: {usage}"),
-            ));
+            return Err(wrong(input, "the database is missing", usage));
         }
-        let database: Expr = input.parse()?;
+        if input.peek(Lit) {
+            let literal: Lit = input.parse()?;
+            let written = literal.to_token_stream();
+            let message = format!("`{written}` is no database: {usage}");
+            return Err(syn::Error::new_spanned(&literal, message));
+        }
+        let start = place(input);
+        let database: Expr = input.parse().map_err(|_| {
+            let message = format!("what the statement runs on is no expression: {usage}");
+            syn::Error::new(start, message)
+        })?;
         if input.is_empty() {
+            let what = match (with_type, form) {
+                (true, _) => "the type and the SQL are",
+                (_, Form::File) => "the path is",
+                _ => "the SQL is",
+            };
             return Err(syn::Error::new_spanned(
                 &database,
-                format!("the SQL is missing: {usage}"),
+                format!("{what} missing: {usage}"),
             ));
         }
-        input.parse::<Token![,]>()?;
+        comma(input, "the database", usage)?;
         let row = if with_type {
-            if input.peek(LitStr) {
-                return Err(syn::Error::new(
-                    place(input),
-                    format!("the type is missing: {usage}"),
-                ));
+            if input.is_empty() || input.peek(LitStr) {
+                return Err(wrong(input, "the type is missing", usage));
             }
-            let row: Type = input.parse()?;
-            input.parse::<Token![,]>()?;
+            let start = place(input);
+            let row: Type = input.parse().map_err(|_| {
+                let message = format!("what the rows become is no type: {usage}");
+                syn::Error::new(start, message)
+            })?;
+            if input.is_empty() {
+                return Err(wrong(input, "the SQL is missing", usage));
+            }
+            comma(input, "the type", usage)?;
             literal_path(row)
         } else {
             TokenStream::new()
         };
         if !input.peek(LitStr) {
-            return Err(syn::Error::new(
-                place(input),
-                format!("the SQL must be a string literal, so that it can be checked: {usage}"),
-            ));
+            let message = match form {
+                Form::File => "the path must be a string literal, so that the file can be checked",
+                _ => "the SQL must be a string literal, so that it can be checked",
+            };
+            return Err(wrong(input, message, usage));
         }
         let sql: LitStr = input.parse()?;
-        let mut migrations = None;
-        if !input.is_empty() {
-            input.parse::<Token![,]>()?;
-            if !input.is_empty() {
-                if input.peek(Ident) && input.peek2(Token![=]) {
-                    let key: Ident = input.parse()?;
-                    if key != "migrations" {
-                        return Err(syn::Error::new_spanned(
-                            &key,
-                            format!("unknown option `{key}`: there is `migrations = \"path\"`"),
-                        ));
-                    }
-                    input.parse::<Token![=]>()?;
-                    migrations = Some(input.parse::<LitStr>()?.value());
-                    input.parse::<Option<Token![,]>>()?;
-                }
-                if !input.is_empty() {
-                    return Err(syn::Error::new(
-                        place(input),
-                        "values stand in the SQL itself, in braces: WHERE id = {user_id}",
-                    ));
-                }
-            }
-        }
+        let migrations = QueryInput::options(input)?;
         Ok(QueryInput {
             runtime,
             place: database.span(),
@@ -160,6 +153,86 @@ impl QueryInput {
             migrations,
         })
     }
+
+    /// What may stand behind the SQL: the path of the migrations.
+    fn options(input: ParseStream<'_>) -> syn::Result<Option<String>> {
+        let mut migrations = None;
+        if input.is_empty() {
+            return Ok(migrations);
+        }
+        if input.peek(LitStr) {
+            return Err(syn::Error::new(
+                place(input),
+                "the SQL is one string: write the parts into one, which may have several lines",
+            ));
+        }
+        if !input.peek(Token![,]) {
+            return Err(syn::Error::new(place(input), VALUES));
+        }
+        input.parse::<Token![,]>()?;
+        let is_migrations = |input: ParseStream<'_>| {
+            let name = input.fork().parse::<Ident>();
+            name.is_ok_and(|name| name == "migrations")
+        };
+        if input.peek(Ident) && (input.peek2(Token![=]) || is_migrations(input)) {
+            let key: Ident = input.parse()?;
+            if key != "migrations" {
+                return Err(syn::Error::new_spanned(
+                    &key,
+                    format!(
+                        "unknown option `{key}`: there is `migrations = \"path\"`. A value stands \
+                         in the SQL itself, in braces: WHERE id = {{user_id}}"
+                    ),
+                ));
+            }
+            if !input.peek(Token![=]) {
+                return Err(syn::Error::new_spanned(&key, PATH));
+            }
+            input.parse::<Token![=]>()?;
+            if !input.peek(LitStr) {
+                return Err(syn::Error::new(place(input), PATH));
+            }
+            migrations = Some(input.parse::<LitStr>()?.value());
+            input.parse::<Option<Token![,]>>()?;
+        }
+        if !input.is_empty() {
+            return Err(syn::Error::new(place(input), VALUES));
+        }
+        Ok(migrations)
+    }
+}
+
+/// Where a value from Rust is written, not behind the SQL.
+const VALUES: &str = "values stand in the SQL itself, in braces: WHERE id = {user_id}";
+const PATH: &str =
+    "`migrations` takes the path as a string literal: migrations = \"db/migrations\"";
+
+/// How a macro is written.
+fn usage(form: Form) -> &'static str {
+    match form {
+        Form::As => "write query_as!(db, Type, \"SELECT …\")",
+        Form::Record => "write the database first, then the SQL: query!(db, \"SELECT …\")",
+        Form::Scalar => {
+            "write the database first, then the SQL: query_scalar!(db, \"SELECT count(*) …\")"
+        }
+        Form::Execute => "write the database first, then the SQL: execute!(db, \"DELETE …\")",
+        Form::File => {
+            "write the database first, then the path: query_file!(db, \"src/report.sql\")"
+        }
+    }
+}
+
+/// What is wrong at the next token.
+fn wrong(input: ParseStream<'_>, message: &str, usage: &str) -> syn::Error {
+    syn::Error::new(place(input), format!("{message}: {usage}"))
+}
+
+fn comma(input: ParseStream<'_>, behind: &str, usage: &str) -> syn::Result<()> {
+    if !input.peek(Token![,]) {
+        let message = format!("a comma is missing behind {behind}");
+        return Err(wrong(input, &message, usage));
+    }
+    input.parse::<Token![,]>().map(drop)
 }
 
 fn is_mark(token: &TokenTree, mark: char) -> bool {
@@ -187,6 +260,39 @@ fn text(literal: &Literal) -> Option<String> {
     match Lit::new(literal.clone()) {
         Lit::Str(text) => Some(text.value()),
         _ => None,
+    }
+}
+
+/// Whether an expression makes a value, which nothing else keeps, rather than naming what is kept
+/// somewhere: calls, and what `?` and `.await` give. Nothing may be moved out of what is named.
+pub(crate) fn lends(expression: &TokenStream) -> bool {
+    let tokens: Vec<TokenTree> = expression.clone().into_iter().collect();
+    lends_all(&tokens)
+}
+
+fn lends_all(tokens: &[TokenTree]) -> bool {
+    match tokens {
+        // In parentheses, or handed on by another macro.
+        [TokenTree::Group(group)] => {
+            let is_around = matches!(group.delimiter(), Delimiter::Parenthesis | Delimiter::None);
+            is_around && lends(&group.stream())
+        }
+        [first, TokenTree::Ident(word), rest @ ..] if is_mark(first, '&') && word == "mut" => {
+            lends_all(rest)
+        }
+        [first, rest @ ..] if is_mark(first, '&') => lends_all(rest),
+        [TokenTree::Punct(first), ..] if first.as_char() != ':' => false,
+        [.., last] if is_mark(last, '?') => true,
+        [.., dot, TokenTree::Ident(last)] => is_mark(dot, '.') && last == "await",
+        [.., before, TokenTree::Group(arguments)] => {
+            let is_called = match before {
+                TokenTree::Ident(_) | TokenTree::Group(_) => true,
+                TokenTree::Punct(mark) => mark.as_char() == '>',
+                TokenTree::Literal(_) => false,
+            };
+            is_called && arguments.delimiter() == Delimiter::Parenthesis
+        }
+        _ => false,
     }
 }
 
@@ -224,12 +330,66 @@ pub(crate) struct MigrateInput {
 impl Parse for MigrateInput {
     fn parse(input: ParseStream<'_>) -> syn::Result<MigrateInput> {
         let RuntimePath(runtime) = input.parse()?;
-        let path = if input.is_empty() {
-            None
-        } else {
-            Some(input.parse()?)
-        };
+        if input.is_empty() {
+            let path = None;
+            return Ok(MigrateInput { runtime, path });
+        }
+        if !input.peek(LitStr) {
+            return Err(syn::Error::new(
+                place(input),
+                "migrate! takes the path of the migrations as a string literal, or nothing: \
+                 migrate!(\"db/migrations\")",
+            ));
+        }
+        let path = Some(input.parse()?);
         input.parse::<Option<Token![,]>>()?;
+        if !input.is_empty() {
+            return Err(syn::Error::new(
+                place(input),
+                "migrate! takes one path, of the directory with all migrations: \
+                 migrate!(\"db/migrations\")",
+            ));
+        }
         Ok(MigrateInput { runtime, path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lends;
+
+    #[test]
+    fn calls_lend_and_names_do_not() {
+        let lends = |text: &str| lends(&text.parse().expect("tokens"));
+        for text in [
+            "pool.get()?",
+            "pool.get().await",
+            "pool.get().await?",
+            "shared.lock().unwrap()",
+            "Database::in_memory()?",
+            "::shop::database()",
+            "open::<Session>()",
+            "all[0].session()",
+            "(pool.get()?)",
+            "&pool.get()?",
+            "&mut pool.get()?",
+        ] {
+            assert!(lends(text), "{text}");
+        }
+        for text in [
+            "db",
+            "self.db",
+            "state.lock().unwrap().db",
+            "&mut *tx",
+            "&db",
+            "*pool.get()?",
+            "all[0]",
+            "(db)",
+            "database!()",
+            "if a { b } else { c }",
+            "await",
+        ] {
+            assert!(!lends(text), "{text}");
+        }
     }
 }

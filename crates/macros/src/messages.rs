@@ -11,6 +11,7 @@ use crate::{
     record::Field,
     rust_types::{column_type_name, fitting},
     schema::Loaded,
+    values::is_name,
 };
 
 /// Stands for a type that only the compiler knows, until braces have been doubled.
@@ -217,7 +218,7 @@ fn conversion(written: &str, data_type: DataType) -> String {
         | DataType::Name
         | DataType::InternalChar
         | DataType::Enum(_) => {
-            let name = if syn::parse_str::<syn::Ident>(written).is_ok() {
+            let name = if is_name(written) || syn::parse_str::<syn::Ident>(written).is_ok() {
                 written
             } else {
                 "value"
@@ -258,8 +259,8 @@ fn by_type(written: &str, data_type: DataType, others: &[(&str, &str)]) -> Strin
 }
 
 /// A column whose field in a struct of the caller's has another type; a format of the compiler's,
-/// with `{Field}` for that type.
-pub(crate) fn column(field: &Field, sql: &str) -> String {
+/// with `{Field}` for that type. `words`: those of the statement.
+pub(crate) fn column(field: &Field, sql: &str, words: &[Span]) -> String {
     let name = field.name.unraw().to_string();
     let plain = column_type_name(field.sql_type);
     let sql_type = field.sql_type;
@@ -285,7 +286,7 @@ pub(crate) fn column(field: &Field, sql: &str) -> String {
     };
     let error = placed(
         Error::new(SqlState::DATATYPE_MISMATCH, message).hint(hint),
-        output_column(sql, &name),
+        output_column(sql, words, &name),
     );
     format_of(&render(&error, sql), "{Field}")
 }
@@ -313,8 +314,7 @@ fn only(mut places: impl Iterator<Item = Span>) -> Option<Span> {
 
 /// Where a column of the result gets its name, if that is plain to see: behind the only AS that
 /// gives it, or where the name stands at all.
-fn output_column(sql: &str, name: &str) -> Option<Span> {
-    let words = words(sql);
+fn output_column(sql: &str, words: &[Span], name: &str) -> Option<Span> {
     let is_name = |span: &Span| {
         let word = &sql[span.start..span.end];
         word.eq_ignore_ascii_case(name)
@@ -339,7 +339,7 @@ fn named_parameter(sql: &str) -> Option<Span> {
 }
 
 /// The words of a text, without those in single quotes.
-fn words(sql: &str) -> Vec<Span> {
+pub(crate) fn words(sql: &str) -> Vec<Span> {
     let mut words = Vec::new();
     let mut start = None;
     let mut quoted = false;
@@ -376,6 +376,7 @@ mod tests {
     #[test]
     fn columns_are_found_where_that_is_plain() {
         let sql = "SELECT id, u.email FROM users u WHERE note = 'email'";
+        let output_column = |sql, name| output_column(sql, &words(sql), name);
         let span = output_column(sql, "email").unwrap();
         assert_eq!(span.start, sql.find("email").unwrap());
         let sql = "SELECT max(n) AS n FROM t";

@@ -3,13 +3,13 @@
 use std::{borrow::Cow, str::FromStr};
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use rustling_sql::template::{Branch, BranchHead, Checked, Piece, Template};
 use syn::Expr;
 
 use crate::{
     files,
-    input::QueryInput,
+    input::{QueryInput, lends},
     messages,
     record::{Field, field, fields, identifier},
     rust_types, schema,
@@ -29,7 +29,7 @@ pub(crate) enum Form {
 
 /// What a macro's call becomes: code, or an error that points at the SQL.
 pub(crate) fn expand(input: TokenStream, form: Form) -> TokenStream {
-    match QueryInput::read(input, form == Form::As) {
+    match QueryInput::read(input, form) {
         Ok(input) => {
             let span = input.written.span();
             expand_query(&input, form).unwrap_or_else(|message| compile_error(span, &message))
@@ -64,17 +64,29 @@ fn expand_query(input: &QueryInput, form: Form) -> Result<TokenStream, String> {
     }
     let (loaded, tracking) = schema::load(&schema::locate(input.migrations.as_deref())?)?;
     let code = statement_code(input, form, &loaded, &sql, file.as_deref());
-    let code = code.map_err(|message| in_file(file.as_deref(), &message))?;
-    if tracking.is_empty() && tracked.is_empty() {
-        return Ok(code);
+    let (mut code, lent) = code.map_err(|message| in_file(file.as_deref(), &message))?;
+    if !tracking.is_empty() || !tracked.is_empty() {
+        code = quote! {
+            {
+                #tracking
+                #tracked
+                #code
+            }
+        };
     }
-    Ok(quote! {
-        {
-            #tracking
-            #tracked
-            #code
-        }
+    Ok(match lent {
+        Some(Lent { values, names }) => quote! { match #values { #names => #code } },
+        None => code,
     })
+}
+
+/// A database that only lives as long as the expression that it is the value of, and the statement,
+/// which comes first: what a `match` looks at lives as long as the whole of what the macro stands
+/// in, `query!(pool.get()?, "…").fetch_all()?`, and not only within the macro.
+struct Lent {
+    values: TokenStream,
+    /// What they are called where the statement is run.
+    names: TokenStream,
 }
 
 /// A message of a statement, with the file that it stands in.
@@ -85,14 +97,14 @@ pub(crate) fn in_file(file: Option<&str>, message: &str) -> String {
     }
 }
 
-/// The statement and what runs it.
+/// What runs the statement, and what it runs on where that must be lent from around it.
 fn statement_code(
     input: &QueryInput,
     form: Form,
     loaded: &schema::Loaded,
     sql: &str,
     file: Option<&str>,
-) -> Result<TokenStream, String> {
+) -> Result<(TokenStream, Option<Lent>), String> {
     let template = Template::parse(sql).map_err(|error| render(&error, sql))?;
     let checked = template
         .check(&loaded.schema)
@@ -107,10 +119,24 @@ fn statement_code(
     };
     // What is no database is pointed at itself.
     let place = Span::call_site().located_at(input.place);
+    let (mut database, mut statement) = (input.database.clone(), code.statement()?);
+    let mut lent = None;
+    if lends(&database) {
+        let statement_name = code.name();
+        let name = Ident::new("database", Span::mixed_site().located_at(input.place));
+        let values: TokenStream = statement.into();
+        lent = Some(Lent {
+            values: quote! { (#values, #database) },
+            names: quote! { (#statement_name, ref mut #name) },
+        });
+        statement = Tokens::default();
+        statement.push(statement_name);
+        database = name.into_token_stream();
+    }
     let mut call = Tokens::default();
-    call.group(Delimiter::Parenthesis, input.database.clone(), place)
-        .push(Ident::new("as_connection", place))
-        .within(Delimiter::Bracket, code.statement()?);
+    call.group(Delimiter::Parenthesis, database, place)
+        .push(Ident::new("borrow_connection", place))
+        .within(Delimiter::Bracket, statement);
     if let Some(message) = messages::ordered_by_value(&template, sql) {
         return Err(message);
     }
@@ -144,7 +170,7 @@ fn statement_code(
     };
     let mut tokens = Tokens::default();
     code.call(&mut tokens, name, call);
-    Ok(tokens.into())
+    Ok((tokens.into(), lent))
 }
 
 /// Whether `_` stands in a type.
@@ -337,6 +363,7 @@ impl Code<'_> {
         });
         // What a type leaves open follows from the columns.
         let open = leaves_open(row.clone());
+        let words = messages::words(self.sql);
         // A value that does not fit is pointed at where the SQL stands.
         let value = Ident::new("value", Span::mixed_site().located_at(self.span));
         for (at, field) in fields.iter().enumerate() {
@@ -351,7 +378,7 @@ impl Code<'_> {
                     "__field"
                 };
                 call.word(fitted).push(value.clone());
-                call.text(&messages::column(field, self.sql));
+                call.text(&messages::column(field, self.sql, &words));
             }
             field.write(call, self.runtime, at);
         }
@@ -364,7 +391,8 @@ pub(crate) fn spanned(text: &str, span: Span) -> Result<TokenStream, String> {
     Ok(respan(tokens, span))
 }
 
-fn respan(tokens: TokenStream, span: Span) -> TokenStream {
+/// Tokens as if they stood there.
+pub(crate) fn respan(tokens: TokenStream, span: Span) -> TokenStream {
     tokens
         .into_iter()
         .map(|mut token| {

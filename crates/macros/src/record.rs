@@ -95,12 +95,19 @@ pub(crate) fn field(column: &CheckedColumn, at: usize, span: Span) -> Result<Fie
             None
         }
         Some(text) => {
-            let tokens = crate::query::spanned(text, span)
-                .map_err(|error| format!("\"{text}\" is no type: {error}"))?;
+            let wrong = |_| {
+                format!(
+                    "\"{text}\" is no type\n\
+                     HINT:  Behind the colon in a column's name stands the Rust type that it is read \
+                     as: AS \"{}: Json\".",
+                    name.unraw()
+                )
+            };
+            let tokens = crate::query::spanned(text, span).map_err(wrong)?;
             let parse = |input: syn::parse::ParseStream<'_>| input.parse::<Type>();
             let parsed = parse
                 .parse2(tokens)
-                .map_err(|error| format!("\"{text}\" is no type: {error}"))?;
+                .map_err(|error| wrong(error.to_string()))?;
             Some(parsed.into_token_stream())
         }
     };

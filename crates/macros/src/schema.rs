@@ -53,6 +53,16 @@ struct Entry {
     tracked: bool,
 }
 
+impl Entry {
+    /// What tells the compiler of the files; nothing where it has been told.
+    fn tracking(&mut self) -> TokenStream {
+        if std::mem::replace(&mut self.tracked, true) {
+            return TokenStream::new();
+        }
+        track(self.loaded.files.iter().map(|stamp| stamp.path.as_path()))
+    }
+}
+
 /// Where the migrations of the package are: at `explicit`, or where its manifest says, or in
 /// `migrations` or `schema.sql`.
 pub(crate) fn locate(explicit: Option<&str>) -> Result<PathBuf, String> {
@@ -60,7 +70,17 @@ pub(crate) fn locate(explicit: Option<&str>) -> Result<PathBuf, String> {
     if let Some(path) = explicit {
         return Ok(directory.join(path));
     }
-    let Manifest { migrations, .. } = cached_manifest(&directory);
+    if !files::stay_as_read() {
+        return locate_in(&directory);
+    }
+    // Such a process compiles one package.
+    static LOCATED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    LOCATED.get_or_init(|| locate_in(&directory)).clone()
+}
+
+/// Where the migrations of a package are when nothing but the package says so.
+fn locate_in(directory: &Path) -> Result<PathBuf, String> {
+    let Manifest { migrations, .. } = cached_manifest(directory);
     if let Some(path) = migrations {
         return Ok(directory.join(path));
     }
@@ -98,6 +118,15 @@ pub(crate) fn cached_manifest(directory: &Path) -> Manifest {
 /// The first expansion of a run tells the compiler of the files, once for all: with hundreds of
 /// statements and migrations it would otherwise be told so many thousand times.
 pub(crate) fn load(path: &Path) -> Result<(Arc<Loaded>, TokenStream), String> {
+    let mut schemas = SCHEMAS
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if files::stay_as_read()
+        && let Some(entry) = schemas.get_mut(path)
+    {
+        return Ok((Arc::clone(&entry.loaded), entry.tracking()));
+    }
     let stamps = files::schema_files(path).map_err(|error| {
         format!(
             "cannot read the migrations in {}: {error}\n\
@@ -112,10 +141,6 @@ pub(crate) fn load(path: &Path) -> Result<(Arc<Loaded>, TokenStream), String> {
             path.display()
         ));
     }
-    let mut schemas = SCHEMAS
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
     let current = schemas
         .get(path)
         .filter(|entry| entry.loaded.files == stamps)
@@ -143,14 +168,8 @@ pub(crate) fn load(path: &Path) -> Result<(Arc<Loaded>, TokenStream), String> {
             loaded
         }
     };
-    let tracking = match schemas.get_mut(path) {
-        Some(entry) if !entry.tracked => {
-            entry.tracked = true;
-            track(loaded.files.iter().map(|stamp| stamp.path.as_path()))
-        }
-        _ => TokenStream::new(),
-    };
-    Ok((loaded, tracking))
+    let tracking = schemas.get_mut(path).map(Entry::tracking);
+    Ok((loaded, tracking.unwrap_or_default()))
 }
 
 /// Has the compiler run again when one of the files changes.

@@ -50,7 +50,7 @@ pub(crate) fn condition(text: &str, span: Span) -> Option<Tokens> {
 }
 
 /// Whether a text is a name as it stands.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     let starts = |byte: u8| byte == b'_' || byte.is_ascii_alphabetic();
     bytes.next().is_some_and(starts)

@@ -93,6 +93,7 @@
 
 #[cfg(feature = "async")]
 mod asynchronous;
+mod borrowing;
 mod connection;
 #[cfg(feature = "serde")]
 mod json;
@@ -143,7 +144,8 @@ pub mod __private {
     pub struct Nothing;
 
     pub use crate::{
+        borrowing::{BorrowShared, BorrowUnique},
         query::{Execute, column},
-        table::is_column,
+        table::{are_labels, is_column},
     };
 }

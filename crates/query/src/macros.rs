@@ -102,7 +102,7 @@ macro_rules! __parameter {
 macro_rules! __connection {
     ($database:tt $borrow:ident) => {{
         #[allow(unused_imports)]
-        use $crate::{Connect as _, ConnectMut as _};
+        use $crate::__private::{BorrowShared as _, BorrowUnique as _};
         $database.$borrow()
     }};
 }

@@ -1,7 +1,5 @@
 //! Errors as text for people: the message, the line with a caret under the place, detail, hint.
 
-use std::fmt::Write as _;
-
 use unicode_width::UnicodeWidthChar;
 
 use crate::{Error, Span};
@@ -64,6 +62,55 @@ fn excerpt(text: &mut String, sql: &str, span: Span) {
     let number = memchr::memchr_iter(b'\n', &sql.as_bytes()[..start]).count() + 1;
     let line_start = sql[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = sql[start..].find('\n').map_or(sql.len(), |at| start + at);
+    let (from, to, before) = window(sql, start, line_start, line_end);
+    let mut line = format!("LINE {number}: ");
+    if from > line_start {
+        line.push('…');
+    }
+    // Each of these is one column wide.
+    let indent = line.chars().count() + before;
+    let part = sql[from..to].trim_end_matches('\r');
+    let marked = sql.get(start..span.end.min(to).max(start));
+    let carets = if is_plain(part) {
+        line.push_str(part);
+        marked.map_or(0, str::len)
+    } else {
+        line.extend(part.chars().map(|c| shown(c).0));
+        marked.map_or(0, |part| part.chars().map(|c| shown(c).1).sum())
+    };
+    if to < line_end {
+        line.push('…');
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
+    text.push_str(&" ".repeat(indent));
+    text.push_str(&"^".repeat(carets.clamp(1, MAX_WIDTH)));
+    text.push('\n');
+}
+
+/// Whether a text is shown as it is, each of its bytes one column wide.
+fn is_plain(text: &str) -> bool {
+    // A loop over bytes is what costs least where nothing is optimised, as in macros.
+    for byte in text.as_bytes() {
+        if !matches!(byte, b' '..=b'~') {
+            return false;
+        }
+    }
+    true
+}
+
+/// Which part of a line is shown, and how wide what stands in it before `start` is.
+fn window(sql: &str, start: usize, line_start: usize, line_end: usize) -> (usize, usize, usize) {
+    // Where each byte is one column wide, as nearly everywhere, nothing needs to be measured.
+    let before = (start - line_start).min(MAX_WIDTH / 3);
+    let after = (line_end - start).min(MAX_WIDTH - before);
+    let (mut from, to) = (start - before, start + after);
+    if to == line_end {
+        from -= (from - line_start).min(MAX_WIDTH - before - after);
+    }
+    if sql.get(from..to).is_some_and(is_plain) {
+        return (from, to, start - from);
+    }
     // Cut around the place: a third of the room before it.
     let (mut from, mut before) = (start, 0);
     let mut from_all = start;
@@ -96,31 +143,7 @@ fn excerpt(text: &mut String, sql: &str, span: Span) {
             from = line_start + offset;
         }
     }
-    let mut line = format!("LINE {number}: ");
-    if from > line_start {
-        line.push('…');
-    }
-    let indent: usize = line.chars().map(|c| shown(c).1).sum::<usize>() + before;
-    line.extend(
-        sql[from..to]
-            .trim_end_matches('\r')
-            .chars()
-            .map(|c| shown(c).0),
-    );
-    if to < line_end {
-        line.push('…');
-    }
-    let carets = sql
-        .get(start..span.end.min(to).max(start))
-        .map_or(0, |part| part.chars().map(|c| shown(c).1).sum());
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}", line.trim_end());
-    let _ = writeln!(
-        text,
-        "{}{}",
-        " ".repeat(indent),
-        "^".repeat(carets.clamp(1, MAX_WIDTH))
-    );
+    (from, to, before)
 }
 
 #[cfg(test)]

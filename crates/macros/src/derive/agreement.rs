@@ -9,7 +9,9 @@ use rustling_sql::{
     catalog::{CatalogReader, Column, Table},
     parse_statement,
     schema::Schema,
+    types::EnumType,
 };
+use syn::{Ident, ext::IdentExt};
 
 use super::{attributes::Attributes, table::Field};
 use crate::{rust_types, schema};
@@ -43,6 +45,65 @@ pub(super) fn table_of(
                 None => super::sql_name(name),
             };
             Err(wrong(missing_table(&loaded.schema, &reference)))
+        }
+    }
+}
+
+/// The enumerated type in the migrations that an enum stands for: the one that it names, or one of
+/// its own name. `None`: there is none, so that it is text. With it comes what makes the compiler
+/// look again when they change.
+pub(super) fn enum_of(
+    attributes: &Attributes,
+    ident: &Ident,
+) -> syn::Result<(Option<EnumType>, TokenStream)> {
+    let unknown = (None, TokenStream::new());
+    if attributes.has("unchecked") {
+        return Ok(unknown);
+    }
+    let said = attributes.text("type");
+    let place: &dyn quote::ToTokens = match said {
+        Some(text) => text,
+        None => ident,
+    };
+    let wrong = |message: String| syn::Error::new_spanned(place, message);
+    let explicit = attributes.text("migrations").map(syn::LitStr::value);
+    let of_schema = attributes.text("schema").map(syn::LitStr::value);
+    let says_where = said.is_some() || of_schema.is_some();
+    let Ok(path) = schema::locate(explicit.as_deref()) else {
+        return Ok(unknown);
+    };
+    let (loaded, tracking) = match schema::load(&path) {
+        Ok(loaded) => loaded,
+        // An enum may be of text, beside migrations of another program's.
+        Err(_) if !says_where && explicit.is_none() => return Ok(unknown),
+        Err(message) => return Err(wrong(message)),
+    };
+    let name = match said {
+        Some(text) => text.value(),
+        None => super::snake_case(&ident.unraw().to_string()),
+    };
+    let found = loaded
+        .schema
+        .named_type(of_schema.as_deref(), &name)
+        .map_err(|error| wrong(error.message().to_owned()))?;
+    match found.and_then(|named| named.as_enum()) {
+        Some(of) => Ok((Some(of), tracking)),
+        None if !says_where => Ok((None, tracking)),
+        None => {
+            let all = loaded.schema.named_types();
+            let enums: Vec<String> = all
+                .iter()
+                .filter_map(|named| named.as_enum())
+                .map(|of| of.to_string())
+                .collect();
+            let there_are = if enums.is_empty() {
+                format!("Make one: CREATE TYPE {name} AS ENUM (…) in a migration.")
+            } else {
+                format!("There are: {}.", enums.join(", "))
+            };
+            Err(wrong(format!(
+                "there is no enumerated type \"{name}\"\nHINT:  {there_are}"
+            )))
         }
     }
 }

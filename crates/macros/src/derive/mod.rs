@@ -16,10 +16,17 @@ use attributes::Attributes;
 /// What a derive becomes: code, or errors that point at what is wrong.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let result = syn::parse2::<DeriveInput>(input).and_then(|input| {
-        let attributes = Attributes::read(&input.attrs, &attributes::ON_TYPE)?;
+        relations::misplaced(
+            &input.attrs,
+            "belongs_to",
+            "on the field that leads to the other row: #[belongs_to(Customer)] customer_id: i32",
+        )?;
         match &input.data {
-            Data::Struct(of) => table::expand(&input, of, &attributes),
-            Data::Enum(of) => enumeration::expand(&input, of, &attributes),
+            Data::Struct(of) => {
+                let attributes = Attributes::read(&input.attrs, &attributes::ON_STRUCT)?;
+                table::expand(&input, of, &attributes)
+            }
+            Data::Enum(of) => enumeration::expand(&input, of),
             Data::Union(of) => Err(syn::Error::new(
                 of.union_token.span,
                 "QueryBuilder is for structs (a table's rows) and enums (a column)",
@@ -32,7 +39,11 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 /// The path of the runtime crate: as said, or by the name that the manifest gives it.
 fn runtime(attributes: &Attributes) -> syn::Result<TokenStream> {
     if let Some(path) = attributes.text("crate") {
-        let path: syn::Path = path.parse()?;
+        let path: syn::Path = path.parse().map_err(|error: syn::Error| {
+            let message = "`crate` takes the path of rustling-query: \
+                           #[query_builder(crate = \"::rustling_query\")]";
+            syn::Error::new(error.span(), message)
+        })?;
         return Ok(quote! { #path });
     }
     let renamed = files::package_directory()

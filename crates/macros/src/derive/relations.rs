@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use syn::{Attribute, LitStr, Path, Token, ext::IdentExt, parse::ParseStream};
+use syn::{Attribute, LitStr, Meta, Path, Token, ext::IdentExt, parse::ParseStream};
 
 use super::{snake_case, table::Field};
 use crate::record::identifier;
@@ -102,7 +102,8 @@ pub(super) fn has_many(
         let Some(key) = key else {
             return Err(syn::Error::new_spanned(
                 attribute,
-                "rows that others refer to need a primary key of one column",
+                "rows that others refer to need a primary key of one column: give the struct the \
+                 field of it",
             ));
         };
         let last = child
@@ -113,7 +114,10 @@ pub(super) fn has_many(
         let name = match relation.name {
             Some(name) => name,
             None => identifier(&plural, key.span()).ok_or_else(|| {
-                syn::Error::new_spanned(attribute, format!("no method can be called `{plural}`"))
+                syn::Error::new_spanned(
+                    attribute,
+                    format!("no method can be called `{plural}`: say how, name = \"…\""),
+                )
             })?,
         };
         let load = format_ident!("load_{}", name);
@@ -158,33 +162,98 @@ struct Relation {
 
 impl Relation {
     fn read(attribute: &Attribute, field_option: &str) -> syn::Result<Relation> {
-        attribute.parse_args_with(|input: ParseStream<'_>| {
+        let (kind, example) = match field_option {
+            "key" => ("belongs_to", "#[belongs_to(Customer)]"),
+            _ => (
+                "has_many",
+                "#[has_many(Order, foreign_key = \"customer_id\")]",
+            ),
+        };
+        let Meta::List(list) = &attribute.meta else {
+            return Err(syn::Error::new_spanned(
+                attribute,
+                format!("`{kind}` names the struct of the other rows: {example}"),
+            ));
+        };
+        list.parse_args_with(|input: ParseStream<'_>| {
+            let start = input.span();
+            let of = input.parse().map_err(|_| {
+                let message =
+                    format!("the struct of the other rows comes first, without quotes: {example}");
+                syn::Error::new(start, message)
+            })?;
             let mut relation = Relation {
-                of: input.parse()?,
+                of,
                 field: None,
                 name: None,
             };
             while !input.is_empty() {
+                if !input.peek(Token![,]) {
+                    return Err(input.error(format!("a comma is missing: {example}")));
+                }
                 input.parse::<Token![,]>()?;
                 if input.is_empty() {
                     break;
                 }
-                let option: Ident = input.parse()?;
-                input.parse::<Token![=]>()?;
-                let text: LitStr = input.parse()?;
-                let ident = text.parse()?;
-                if option == field_option {
-                    relation.field = Some(ident);
-                } else if option == "name" {
-                    relation.name = Some(ident);
-                } else {
-                    return Err(syn::Error::new_spanned(
-                        &option,
-                        format!("unknown option `{option}`; there are: {field_option}, name"),
-                    ));
-                }
+                relation.option(input, field_option, example)?;
             }
             Ok(relation)
         })
+    }
+
+    fn option(
+        &mut self,
+        input: ParseStream<'_>,
+        field_option: &str,
+        example: &str,
+    ) -> syn::Result<()> {
+        let start = input.span();
+        let option: Ident = input.parse().map_err(|_| {
+            let message =
+                format!("an option has a name, {field_option} = \"…\" or name = \"…\": {example}");
+            syn::Error::new(start, message)
+        })?;
+        if option != field_option && option != "name" {
+            return Err(syn::Error::new_spanned(
+                &option,
+                format!("unknown option `{option}`; there are: {field_option}, name"),
+            ));
+        }
+        let expected = || format!("`{option}` takes a name in quotes: {option} = \"customer_id\"");
+        if !input.peek(Token![=]) {
+            return Err(syn::Error::new_spanned(&option, expected()));
+        }
+        input.parse::<Token![=]>()?;
+        let start = input.span();
+        let text: LitStr = input
+            .parse()
+            .map_err(|_| syn::Error::new(start, expected()))?;
+        let Some(ident) = identifier(&text.value(), text.span()) else {
+            let message = format!("\"{}\" is no name of a field or method", text.value());
+            return Err(syn::Error::new_spanned(&text, message));
+        };
+        let place = if option == "name" {
+            &mut self.name
+        } else {
+            &mut self.field
+        };
+        if place.replace(ident).is_some() {
+            return Err(syn::Error::new_spanned(
+                &option,
+                format!("`{option}` stands twice: leave out one of the two"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Relations where they say nothing.
+pub(super) fn misplaced(attributes: &[Attribute], name: &str, rather: &str) -> syn::Result<()> {
+    match attributes.iter().find(|of| of.path().is_ident(name)) {
+        Some(attribute) => Err(syn::Error::new_spanned(
+            attribute,
+            format!("`{name}` stands {rather}"),
+        )),
+        None => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
 //! Structs as rows of a table.
 
-use proc_macro2::{Group, Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use rustling_sql::DataType;
 use syn::{
     Attribute, DataStruct, DeriveInput, Fields, GenericArgument, Generics, PathArguments, Type,
     ext::IdentExt, parse_quote_spanned, spanned::Spanned,
@@ -12,7 +13,7 @@ use super::{
     attributes::{Attributes, ON_FIELD},
     relations, runtime, snake_case, sql_name,
 };
-use crate::rust_types;
+use crate::{query::respan, rust_types};
 
 /// A field that is a column.
 pub(super) struct Field<'a> {
@@ -44,14 +45,14 @@ enum Json {
 impl Field<'_> {
     /// The field's value as the column has it.
     fn value(&self, runtime: &TokenStream) -> TokenStream {
-        let ident = self.ident;
+        let (ident, to_sql) = (self.ident, of_field(runtime, &self.data_type, "to_sql"));
         let json = |value: TokenStream| {
             quote! {
                 #runtime::Parameter::<#runtime::sql_type::Jsonb>::value(&#value)
             }
         };
         match self.json {
-            Json::No => quote! { #runtime::table::Field::to_sql(&self.#ident) },
+            Json::No => quote! { #to_sql(&self.#ident) },
             Json::Value => json(quote! { #runtime::JsonOf(&self.#ident) }),
             Json::Option => json(quote! { self.#ident.as_ref().map(#runtime::JsonOf) }),
         }
@@ -59,13 +60,8 @@ impl Field<'_> {
 
     /// The field's value from a row's column.
     fn read(&self, runtime: &TokenStream, at: usize) -> TokenStream {
-        let data_type = &self.data_type;
-        let read = quote! {
-            #runtime::__private::column::<
-                #data_type,
-                <#data_type as #runtime::table::Field>::Sql,
-            >(row, #at)?
-        };
+        let from_column = of_field(runtime, &self.data_type, "from_column");
+        let read = quote! { #from_column(row, #at)? };
         match self.json {
             Json::No => read,
             Json::Value => quote! { #read.0 },
@@ -104,6 +100,8 @@ pub(super) fn expand(
             field.generated = agreement::is_generated(column);
             field.expression = column.generated.as_ref().map(|(text, _)| text.clone());
             field.checks = checks(&runtime, input, field, column.data_type, column.not_null);
+            let labels = enum_checks(&runtime, input, field, column.data_type);
+            field.checks.extend(labels);
         }
         if let Some(message) = agreement::lacking(&table, &fields) {
             return Err(syn::Error::new_spanned(place, message));
@@ -142,12 +140,18 @@ fn fields<'a>(
     let Fields::Named(named) = &of.fields else {
         return Err(syn::Error::new_spanned(
             &input.ident,
-            "columns have names: QueryBuilder is for structs with named fields",
+            "columns have names: QueryBuilder is for structs with named fields, such as \
+             `struct Customer { id: i32, name: String }`",
         ));
     };
     let (mut fields, mut skipped): (Vec<Field<'a>>, Vec<&Ident>) = (Vec::new(), Vec::new());
     for field in &named.named {
         let Some(ident) = &field.ident else { continue };
+        relations::misplaced(
+            &field.attrs,
+            "has_many",
+            "on the struct: #[has_many(Order, foreign_key = \"customer_id\")]",
+        )?;
         let options = Attributes::read(&field.attrs, &ON_FIELD)?;
         if options.has("skip") {
             skipped.push(ident);
@@ -159,7 +163,10 @@ fn fields<'a>(
         if fields.iter().any(|other| other.column == column) {
             return Err(syn::Error::new_spanned(
                 ident,
-                format!("two fields are the column \"{column}\""),
+                format!(
+                    "two fields are the column \"{column}\": say which column this one is, \
+                     #[query_builder(column = \"…\")]"
+                ),
             ));
         }
         let (data_type, json) = if options.has("json") {
@@ -184,7 +191,7 @@ fn fields<'a>(
     if fields.is_empty() {
         return Err(syn::Error::new_spanned(
             &input.ident,
-            "a row needs at least one column",
+            "a row needs at least one column: add a field, such as `id: i32`",
         ));
     }
     Ok((fields, skipped))
@@ -214,6 +221,33 @@ fn json_type(runtime: &TokenStream, of: &Type) -> (Type, Json) {
         parse_quote_spanned! { span => #runtime::JsonOf<#of> },
         Json::Value,
     )
+}
+
+/// What the field's type has as that of a column.
+///
+/// All that is made of a field goes through this alone, and where the field's type stands: of a type
+/// that is none of a column the compiler says so once then, and not anew for each use.
+fn of_field(runtime: &TokenStream, data_type: &impl ToTokens, what: &str) -> TokenStream {
+    let span = data_type.span();
+    let runtime = respan(runtime.clone(), span);
+    let data_type = located(data_type.to_token_stream(), span);
+    let what = Ident::new(what, span);
+    quote_spanned! { span => <#data_type as #runtime::table::ColumnType>::#what }
+}
+
+/// Tokens that mean what they mean, all of them at one place.
+fn located(tokens: TokenStream, place: Span) -> TokenStream {
+    tokens
+        .into_iter()
+        .map(|mut token| {
+            let span = token.span().located_at(place);
+            if let TokenTree::Group(group) = &mut token {
+                *group = Group::new(group.delimiter(), located(group.stream(), place));
+            }
+            token.set_span(span);
+            token
+        })
+        .collect()
 }
 
 /// The field's type where it does not depend on the struct's parameters; lifetimes are any.
@@ -247,7 +281,7 @@ fn checks(
     runtime: &TokenStream,
     input: &DeriveInput,
     field: &Field<'_>,
-    data_type: rustling_sql::DataType,
+    data_type: DataType,
     not_null: bool,
 ) -> TokenStream {
     let span = field.data_type.span();
@@ -257,23 +291,68 @@ fn checks(
     let marker = rust_types::marker(runtime, data_type);
     // The type of Json is that of jsonb.
     let marker = match data_type {
-        rustling_sql::DataType::Json => rust_types::marker(runtime, rustling_sql::DataType::Jsonb),
+        DataType::Json => rust_types::marker(runtime, DataType::Jsonb),
         _ => marker,
     };
+    let sql = of_field(runtime, &field_type, "Sql");
     let mut checks = quote_spanned! { span =>
-        const _: fn() = #runtime::__private::is_column::<#field_type, #marker>;
+        const _: fn() = #runtime::__private::is_column::<#sql, #marker>;
     };
     if !not_null {
         let message = format!(
             "column \"{}\" can be NULL: the field must be an Option",
             field.column
         );
+        let nullable = of_field(runtime, &field_type, "NULLABLE");
         checks.extend(quote_spanned! { span =>
-            const _: () =
-                ::core::assert!(<#field_type as #runtime::table::Field>::NULLABLE, #message);
+            const _: () = ::core::assert!(#nullable, #message);
         });
     }
     checks
+}
+
+/// Code that compiles only where the labels of the field's enum are those of the column's enumerated
+/// type.
+fn enum_checks(
+    runtime: &TokenStream,
+    input: &DeriveInput,
+    field: &Field<'_>,
+    data_type: DataType,
+) -> TokenStream {
+    let DataType::Enum(of) = data_type else {
+        return TokenStream::new();
+    };
+    let span = field.data_type.span();
+    let Some(field_type) = concrete(&input.generics, field.data_type.to_token_stream()) else {
+        return TokenStream::new();
+    };
+    let of_enum = of_field(runtime, &field_type, "LABELS");
+    let labels: Vec<&str> = of.labels().map(|label| label.name()).collect();
+    let all = labels.join(", ");
+    let column = &field.column;
+    let missing = labels.iter().map(|label| {
+        format!(
+            "column \"{column}\" is of the enumerated type {of}, and no variant of the field's enum \
+             stands for its value \"{label}\", so that a row with it could not be read: add one"
+        )
+    });
+    let unknown = format!(
+        "column \"{column}\" is of the enumerated type {of}, whose values are {all}: the field's enum \
+         has a variant that is none of them"
+    );
+    quote_spanned! { span =>
+        const _: () = {
+            let labels = #of_enum;
+            ::core::assert!(
+                #runtime::__private::are_labels(labels, &[#(#labels),*]),
+                #unknown
+            );
+            #(::core::assert!(
+                labels.is_empty() || #runtime::__private::are_labels(&[#labels], labels),
+                #missing
+            );)*
+        };
+    }
 }
 
 fn table_impl(
@@ -293,11 +372,12 @@ fn table_impl(
             generated,
             ..
         } = field;
+        let nullable = of_field(runtime, data_type, "NULLABLE");
         let name = sql_name(&field.column);
         let unique = field.unique && !(*primary_key && is_key_alone);
         let sql_type = match field.options.text("sql_type") {
             Some(text) => quote! { #text },
-            None => quote! { <#data_type as #runtime::table::Field>::SQL_TYPE },
+            None => of_field(runtime, data_type, "SQL_TYPE"),
         };
         let optional = |text: Option<String>| match text {
             Some(text) => quote! { ::core::option::Option::Some(#text) },
@@ -309,7 +389,7 @@ fn table_impl(
             #runtime::table::ColumnInfo {
                 name: #name,
                 sql_type: #sql_type,
-                nullable: <#data_type as #runtime::table::Field>::NULLABLE,
+                nullable: #nullable,
                 primary_key: #primary_key,
                 unique: #unique,
                 generated: #generated,
@@ -385,6 +465,10 @@ fn column_methods(runtime: &TokenStream, at: usize, field: &Field<'_>) -> TokenS
     let Field {
         ident, data_type, ..
     } = field;
+    let sql = of_field(runtime, data_type, "Sql");
+    let (span, path) = (data_type.span(), respan(runtime.clone(), data_type.span()));
+    let parameter = quote_spanned! { span => impl #path::Parameter<#sql> };
+    let value_of = quote_spanned! { span => #path::Parameter::<#sql>::value };
     let find = format_ident!("find_by_{}", ident.unraw());
     let column_doc = format!("The column `{}`.", field.column);
     let (find_doc, result, function) = if field.unique {
@@ -418,12 +502,12 @@ fn column_methods(runtime: &TokenStream, at: usize, field: &Field<'_>) -> TokenS
         /// # Errors
         /// What the query fails with.
         pub fn #find<__On: #runtime::Runs>(
-            value: impl #runtime::Parameter<<#data_type as #runtime::table::Field>::Sql>,
+            value: #parameter,
             on: __On,
         ) -> __On::Output<#result> {
             #runtime::table::#function(
                 #at,
-                #runtime::Parameter::<<#data_type as #runtime::table::Field>::Sql>::value(&value),
+                #value_of(&value),
                 on,
             )
         }

@@ -2,9 +2,9 @@
 
 use std::{fmt, future::poll_fn, pin::Pin};
 
-use rustling_sql::{Database, Result, Row};
+use rustling_sql::{Result, Row};
 
-use super::{AsyncStream, engine::Engine, transaction::Open};
+use super::{AsyncDatabase, AsyncStream, engine::Engine, transaction::Open};
 use crate::{
     Connect, Query, Statement,
     query::{Execute, no_row},
@@ -34,7 +34,7 @@ pub struct AsyncConnection<'a>(pub(super) Kind<'a>);
 
 #[derive(Clone, Copy)]
 pub(super) enum Kind<'a> {
-    Database(&'a Database),
+    Database(&'a AsyncDatabase),
     Transaction(&'a Open),
     #[cfg_attr(not(feature = "tokio-postgres"), expect(dead_code))]
     Network(&'a (dyn Network + 'a)),

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use blocking::unblock;
 use rustling_sql::{
     Database, Result, SqlTransaction, bound::TransactionModes, migrations::Migrations,
 };
 
-use super::{AsyncConnection, AsyncTransaction, connection::Kind};
+use super::{
+    AsyncConnection, AsyncTransaction,
+    connection::Kind,
+    threads::{Threads, run_limited},
+};
 use crate::Connect;
 
 /// A [`Database`] whose statements are futures. Clones share it.
@@ -33,11 +36,18 @@ use crate::Connect;
 /// # }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
-pub struct AsyncDatabase(Database);
+pub struct AsyncDatabase {
+    database: Database,
+    /// What its transactions and streams run on.
+    threads: Threads,
+}
 
 impl From<Database> for AsyncDatabase {
     fn from(database: Database) -> AsyncDatabase {
-        AsyncDatabase(database)
+        AsyncDatabase {
+            threads: Threads::of(&database),
+            database,
+        }
     }
 }
 
@@ -48,9 +58,9 @@ impl AsyncDatabase {
     /// As there.
     pub async fn open(path: impl AsRef<Path>) -> Result<AsyncDatabase> {
         let path = path.as_ref().to_owned();
-        unblock(move || Database::open(path))
+        run_limited(move || Database::open(path))
             .await
-            .map(AsyncDatabase)
+            .map(AsyncDatabase::from)
     }
 
     /// As [`Database::in_memory`].
@@ -58,13 +68,17 @@ impl AsyncDatabase {
     /// # Errors
     /// As there.
     pub fn in_memory() -> Result<AsyncDatabase> {
-        Database::in_memory().map(AsyncDatabase)
+        Database::in_memory().map(AsyncDatabase::from)
     }
 
     /// The database itself.
     #[must_use]
     pub fn database(&self) -> &Database {
-        &self.0
+        &self.database
+    }
+
+    pub(super) fn threads(&self) -> &Threads {
+        &self.threads
     }
 
     /// Runs work on the database where it may wait: anything of [`Database`], or several statements
@@ -76,8 +90,8 @@ impl AsyncDatabase {
         &self,
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let database = self.0.clone();
-        unblock(move || work(&database)).await
+        let database = self.database.clone();
+        run_limited(move || work(&database)).await
     }
 
     /// Runs work in a transaction, again where another transaction got in the way: see
@@ -112,10 +126,11 @@ impl AsyncDatabase {
     /// # Errors
     /// Where none can begin.
     pub async fn begin(&self) -> Result<AsyncTransaction> {
+        let threads = self.threads.clone();
         self.run(|database| {
             let mut session = database.session();
             session.begin()?;
-            Ok(AsyncTransaction::of(session))
+            Ok(AsyncTransaction::of(session, threads))
         })
         .await
     }
@@ -135,6 +150,6 @@ impl Connect for AsyncDatabase {
     type Connection<'a> = AsyncConnection<'a>;
 
     fn as_connection(&self) -> AsyncConnection<'_> {
-        AsyncConnection(Kind::Database(&self.0))
+        AsyncConnection(Kind::Database(self))
     }
 }

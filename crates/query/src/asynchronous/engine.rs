@@ -3,15 +3,18 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use blocking::{Unblock, unblock};
+use async_channel::Receiver;
+use async_task::FallibleTask;
 use futures_core::Stream;
-use rustling_sql::{Database, Error, Result, Row, SqlState};
+use rustling_sql::{Error, Result, Row, SqlState};
 
 use super::{
+    AsyncDatabase,
     connection::Incoming,
+    threads::{Threads, no_thread, run_limited},
     transaction::Open,
     work::{self, Waiting, Working},
 };
@@ -22,7 +25,7 @@ const AHEAD: usize = 128;
 
 /// What a thread takes along to run statements.
 pub(super) enum Engine {
-    Database(Database),
+    Database(AsyncDatabase),
     Transaction(Open),
 }
 
@@ -30,15 +33,27 @@ impl Engine {
     /// The rows of a query as they come.
     pub(super) async fn stream(self, statement: Statement) -> Result<Incoming> {
         let (working, waiting) = self.begin();
-        let rows = unblock(move || {
-            let rows = self.run(&working, |connection| connection.rows(statement));
+        let threads = self.threads().clone();
+        let computed = self.on_thread(move |engine| {
+            let rows = engine.run(&working, |connection| connection.rows(statement));
             rows.map(|rows| Computed {
                 rows,
                 _working: working,
             })
         });
+        let computed = computed.await?;
+        let (sender, rows) = async_channel::bounded(AHEAD);
+        // Rows hold locks, so that those of any connection are computed whatever else waits.
+        let computing = threads.start(async move {
+            for row in computed {
+                if sender.send(row).await.is_err() {
+                    break;
+                }
+            }
+        });
         Ok(Box::pin(Streamed {
-            rows: Unblock::with_capacity(AHEAD, rows.await?),
+            rows: Box::pin(rows),
+            computing: Some(computing),
             _waiting: waiting,
         }))
     }
@@ -51,8 +66,8 @@ impl Engine {
         read: impl Fn(Row) -> Result<T> + Send + 'static,
     ) -> Result<Vec<T>> {
         let (working, _waiting) = self.begin();
-        unblock(move || {
-            self.run(&working, |connection| {
+        self.on_thread(move |engine| {
+            engine.run(&working, |connection| {
                 let rows = connection.rows(statement)?.take(count);
                 rows.map(|row| read(row?)).collect()
             })
@@ -63,8 +78,8 @@ impl Engine {
     /// Runs statements without rows, one behind the other; the number of rows that all affected.
     pub(super) async fn execute(self, statements: Vec<Statement>) -> Result<u64> {
         let (working, _waiting) = self.begin();
-        unblock(move || {
-            self.run(&working, |mut connection| {
+        self.on_thread(move |engine| {
+            engine.run(&working, |mut connection| {
                 let mut affected = 0;
                 for statement in statements {
                     let (text, values) = statement.into_parts();
@@ -83,6 +98,33 @@ impl Engine {
         }
     }
 
+    fn threads(&self) -> &Threads {
+        match self {
+            Engine::Database(database) => database.threads(),
+            Engine::Transaction(open) => &open.threads,
+        }
+    }
+
+    /// Runs work on a thread. An open transaction holds locks that others wait for: however many
+    /// they are, it has one at once, for one statement behind the other.
+    async fn on_thread<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match self {
+            Engine::Database(_) => run_limited(move || work(&self)).await,
+            Engine::Transaction(ref open) => {
+                let threads = open.threads.clone();
+                let turn = open.turns.clone().take().await;
+                let run = move || {
+                    let _turn = turn;
+                    work(&self)
+                };
+                threads.run(run).await
+            }
+        }
+    }
+
     /// Runs work, once the work before in the same transaction has ended. What nobody waits for any
     /// more by then does not run: it would come behind the statements that came in its place.
     fn run<T>(
@@ -92,7 +134,7 @@ impl Engine {
     ) -> Result<T> {
         let mut session = None;
         let connection = match self {
-            Engine::Database(database) => database.as_connection(),
+            Engine::Database(database) => database.database().as_connection(),
             Engine::Transaction(open) => session.insert(open.session()).as_connection(),
         };
         if working.is_abandoned() {
@@ -122,7 +164,9 @@ impl Iterator for Computed {
 
 /// Rows from a thread.
 struct Streamed {
-    rows: Unblock<Computed>,
+    rows: Pin<Box<Receiver<Result<Row>>>>,
+    /// What computes them; `None` once all have come.
+    computing: Option<FallibleTask<()>>,
     _waiting: Waiting,
 }
 
@@ -130,6 +174,18 @@ impl Stream for Streamed {
     type Item = Result<Row>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Row>>> {
-        Pin::new(&mut self.rows).poll_next(context)
+        if let Some(row) = ready!(self.rows.as_mut().poll_next(context)) {
+            return Poll::Ready(Some(row));
+        }
+        // Were they all, or did what computes them have no thread to go on?
+        let Some(computing) = &mut self.computing else {
+            return Poll::Ready(None);
+        };
+        let done = ready!(Pin::new(computing).poll(context));
+        self.computing = None;
+        Poll::Ready(match done {
+            Some(()) => None,
+            None => Some(Err(no_thread())),
+        })
     }
 }

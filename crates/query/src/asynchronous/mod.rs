@@ -1,8 +1,8 @@
 //! Futures instead of waiting (feature `async`): for any runtime, and for none.
 //!
 //! The engine waits for disks and locks, so its statements run on threads that are there for it
-//! (those of the crate `blocking`, which come and go with the work); what the caller has is a
-//! future. Over a network (feature `tokio-postgres`) nothing waits at all.
+//! and come and go with the work (see `threads`); what the caller has is a future. Over a network
+//! (feature `tokio-postgres`) nothing waits at all.
 
 mod connection;
 mod database;
@@ -11,6 +11,7 @@ mod engine;
 mod network;
 mod result;
 mod stream;
+mod threads;
 mod transaction;
 mod work;
 

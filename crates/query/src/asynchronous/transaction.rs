@@ -5,10 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use blocking::unblock;
 use rustling_sql::{Result, Session};
 
-use super::{AsyncConnection, connection::Kind, work::Abandoned};
+use super::{
+    AsyncConnection,
+    connection::Kind,
+    threads::{Permits, Threads},
+    work::Abandoned,
+};
 use crate::Connect;
 
 /// An open transaction whose statements are futures. Dropping it rolls it back.
@@ -23,8 +27,10 @@ impl fmt::Debug for AsyncTransaction {
 }
 
 impl AsyncTransaction {
-    pub(super) fn of(session: Session) -> AsyncTransaction {
+    pub(super) fn of(session: Session, threads: Threads) -> AsyncTransaction {
         AsyncTransaction(Open {
+            threads,
+            turns: Permits::new(1),
             session: Arc::new(Mutex::new(session)),
             abandoned: Arc::default(),
         })
@@ -35,7 +41,8 @@ impl AsyncTransaction {
     /// # Errors
     /// Where it cannot: what got in the way, or that a statement before has failed.
     pub async fn commit(self) -> Result<()> {
-        unblock(move || self.0.at_rest().commit()).await
+        let threads = self.0.threads.clone();
+        threads.run(move || self.0.at_rest().commit()).await
     }
 
     /// Rolls back, as dropping does, and waits until it is done.
@@ -43,7 +50,8 @@ impl AsyncTransaction {
     /// # Errors
     /// Where rows of it are still being read.
     pub async fn rollback(self) -> Result<()> {
-        unblock(move || self.0.at_rest().rollback()).await
+        let threads = self.0.threads.clone();
+        threads.run(move || self.0.at_rest().rollback()).await
     }
 }
 
@@ -58,6 +66,10 @@ impl Connect for AsyncTransaction {
 /// The session of a transaction, for threads that run its statements.
 #[derive(Clone)]
 pub(super) struct Open {
+    /// What its statements run on, whatever else waits for the locks that it holds.
+    pub(super) threads: Threads,
+    /// One statement has a thread at a time: the others would only wait for it there.
+    pub(super) turns: Permits,
     session: Arc<Mutex<Session>>,
     pub(super) abandoned: Arc<Abandoned>,
 }

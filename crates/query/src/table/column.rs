@@ -68,7 +68,24 @@ impl<R, F> From<Column<R, F>> for Order<R> {
     }
 }
 
-impl<R: Table, F: Field> Column<R, F> {
+/// What rows are ordered by: a column, or an [`Order`] of one.
+#[diagnostic::on_unimplemented(
+    message = "rows of `{R}` are ordered by a column of theirs, not by `{Self}`",
+    note = "write the column: order_by(User::name().asc()), or .desc(); an order that the reader chooses is a `match` of these"
+)]
+pub trait OrderOf<R> {
+    /// The order.
+    fn order(self) -> Order<R>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<R, T: Into<Order<R>>> OrderOf<R> for T {
+    fn order(self) -> Order<R> {
+        self.into()
+    }
+}
+
+impl<R, F> Column<R, F> {
     /// The column at a position of [`Table::COLUMNS`].
     #[doc(hidden)]
     #[must_use]
@@ -78,7 +95,9 @@ impl<R: Table, F: Field> Column<R, F> {
             types: PhantomData,
         }
     }
+}
 
+impl<R: Table, F: Field> Column<R, F> {
     pub(super) fn position(self) -> usize {
         self.at
     }

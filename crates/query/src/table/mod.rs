@@ -10,10 +10,12 @@ mod runs;
 mod select;
 mod update;
 
-pub use column::{Column, Order};
+pub use column::{Column, Order, OrderOf};
 pub use condition::Condition;
 pub use create::create_table;
 pub use field::Field;
+#[doc(hidden)]
+pub use field::{ColumnType, are_labels};
 pub use relation::{children, children_of_one, parent, parents};
 pub use rows::{delete, find, find_all, insert, insert_all, update, upsert};
 pub(crate) use runs::Fetch;
@@ -26,6 +28,10 @@ pub use update::Update;
 use rustling_sql::{Result, Row, Value};
 
 /// A struct that stands for the rows of a table; made by `#[derive(QueryBuilder)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not stand for the rows of a table",
+    note = "a struct does with `#[derive(QueryBuilder)]`"
+)]
 pub trait Table: Sized {
     /// The table's name as SQL writes it.
     const NAME: &'static str;
@@ -73,9 +79,9 @@ pub(crate) fn key_columns<R: Table>() -> impl Iterator<Item = usize> {
         .map(|(at, _)| at)
 }
 
-/// Compiles where values of type `F` are those of a column of the SQL type `S`.
+/// Compiles where a field of the SQL type `F` is a column of the SQL type `S`.
 #[doc(hidden)]
-pub fn is_column<F: Field<Sql: IsOf<S>>, S>() {}
+pub fn is_column<F: IsOf<S>, S>() {}
 
 /// The types of field and column are one.
 #[doc(hidden)]

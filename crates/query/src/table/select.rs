@@ -5,7 +5,8 @@ use std::{fmt, iter};
 use rustling_sql::{Error, Result, SqlState, Value};
 
 use super::{
-    Column, Condition, Field, Order, Runs, Table, Update, condition::Part, key_columns, runs::Fetch,
+    Column, Condition, Field, Order, OrderOf, Runs, Table, Update, condition::Part, key_columns,
+    runs::Fetch,
 };
 use crate::{Parameter, Statement, query::no_row};
 
@@ -86,8 +87,8 @@ impl<R: Table> Select<R> {
     }
 
     /// In this order, a column alone in ascending order; a second one decides between equals.
-    pub fn order_by(mut self, order: impl Into<Order<R>>) -> Select<R> {
-        self.order.push(order.into());
+    pub fn order_by(mut self, order: impl OrderOf<R>) -> Select<R> {
+        self.order.push(order.order());
         self
     }
 

@@ -66,6 +66,30 @@ impl Package {
         }
     }
 
+    /// The compiler, told to make that of a file, beside it.
+    fn compiler(&self, file: &Path, made: &str) -> Command {
+        let runtime = library("rustling_query");
+        let mut compiler = Command::new(std::env::var("RUSTC").unwrap_or("rustc".into()));
+        compiler
+            .args(["--edition=2024", "--crate-type=lib"])
+            .arg(format!("--emit={made}"))
+            .args(["--error-format=json", "--crate-name=cases", "-o"])
+            .arg(file.with_extension("rmeta"))
+            .arg(format!(
+                "--extern={}={}",
+                self.crate_name,
+                runtime.display()
+            ))
+            .arg("-L")
+            .arg(format!(
+                "dependency={}",
+                runtime.parent().unwrap().display()
+            ))
+            .arg(file)
+            .env("CARGO_MANIFEST_DIR", &self.manifest);
+        compiler
+    }
+
     /// Compiles the bodies; gives the messages for each that has any.
     fn messages(&self, bodies: &BTreeMap<usize, &str>) -> BTreeMap<usize, Vec<String>> {
         let mut source = HEAD.to_owned();
@@ -81,25 +105,7 @@ impl Package {
         let name = self.name.replace('/', "_");
         let file = directory.join(format!("{name}_{}.rs", std::process::id()));
         fs::write(&file, &source).unwrap();
-        let runtime = library("rustling_query");
-        let output = Command::new(std::env::var("RUSTC").unwrap_or("rustc".into()))
-            .args(["--edition=2024", "--crate-type=lib", "--emit=metadata"])
-            .args(["--error-format=json", "--crate-name=cases", "-o"])
-            .arg(file.with_extension("rmeta"))
-            .arg(format!(
-                "--extern={}={}",
-                self.crate_name,
-                runtime.display()
-            ))
-            .arg("-L")
-            .arg(format!(
-                "dependency={}",
-                runtime.parent().unwrap().display()
-            ))
-            .arg(&file)
-            .env("CARGO_MANIFEST_DIR", &self.manifest)
-            .output()
-            .unwrap();
+        let output = self.compiler(&file, "metadata").output().unwrap();
         let mut messages: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for line in String::from_utf8_lossy(&output.stderr).lines() {
             let Ok(diagnostic) = serde_json::from_str::<Json>(line) else {
@@ -145,6 +151,9 @@ impl Package {
         let of_ours = |note: &&str| {
             let ours = [
                 "braces",
+                "the database comes first",
+                "write the column",
+                "a struct does with",
                 "columns have types",
                 "the type of the column",
                 "runs on `&",
@@ -239,4 +248,29 @@ fn packages_without_migrations_are_told_how_to_have_some() {
 #[test]
 fn a_package_may_have_its_schema_in_one_file() {
     Package::other("single", "rustling_query").check("single.golden");
+}
+
+/// Whatever of a crate comes first, and needs the schema least, cargo learns of the migrations.
+#[test]
+fn what_is_compiled_depends_on_the_migrations() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for first in [
+        "#[derive(rustling_query::QueryBuilder)] pub enum Text { One, Two }",
+        "#[derive(rustling_query::QueryBuilder)] pub struct Customer { pub id: i32, pub name: String, pub email: Option<String> }",
+        "pub fn first(db: &rustling_query::Database) { let _ = rustling_query::query!(db, \"SELECT id FROM customer\"); }",
+    ] {
+        let file = directory.join(format!("depends_{}.rs", std::process::id()));
+        let rest = "pub fn rest(db: &rustling_query::Database) { let _ = rustling_query::query!(db, \"SELECT id FROM customer\"); }";
+        fs::write(&file, format!("{first}\n{rest}\n")).unwrap();
+        let output = Package::own().compiler(&file, "dep-info").output().unwrap();
+        let made = file.with_extension("rmeta");
+        let depends = fs::read_to_string(&made).unwrap_or_default();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            depends.contains("/migrations/"),
+            "{first}\n{depends}\n{said}"
+        );
+        let _ = fs::remove_file(&file);
+        let _ = fs::remove_file(&made);
+    }
 }

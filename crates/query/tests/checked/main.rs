@@ -8,6 +8,7 @@
 
 mod asynchronous;
 mod compiling;
+mod lock_waits;
 mod nullability;
 mod queries;
 mod row_futures;

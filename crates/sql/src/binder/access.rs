@@ -1,15 +1,11 @@
 //! Collects what a statement needs the right to do. Whether somebody has the right is asked when
 //! the statement is run: one plan serves every role.
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use super::{Binder, scope::ScopeColumn};
 use crate::{
-    bound::{AccessCheck, Assignment, ColumnId, Needed, TableLock},
+    bound::{AccessCheck, Assignment, ColumnId, ColumnIds, Needed, TableLock},
     catalog::{Table, TableId, access::Privileges, named_type::TypeId},
 };
 
@@ -30,7 +26,7 @@ pub(super) struct Collected {
     /// views are around these.
     of_invoker: Vec<AccessCheck>,
     readable: Vec<Readable>,
-    read: RefCell<HashSet<ColumnId>>,
+    read: RefCell<ColumnIds>,
     /// The named types that are used.
     types: RefCell<Vec<TypeId>>,
     /// What columns were called before a projection gave them other ids.
@@ -161,7 +157,7 @@ impl Collected {
     /// What is needed, and what of it is asked of the current user in any case.
     fn settle(mut self) -> (Needed, Vec<AccessCheck>) {
         let named = self.read.take();
-        let mut read = HashSet::with_capacity(named.len());
+        let mut read = ColumnIds::with_capacity_and_hasher(named.len(), Default::default());
         for mut id in named {
             // As long a chain as there are names.
             for _ in 0..=self.renamed.len() {

@@ -2,6 +2,7 @@
 
 mod access;
 mod change;
+mod column_ids;
 mod copy;
 mod definition;
 mod expr;
@@ -18,6 +19,7 @@ pub use change::{
     Arbiter, Assignment, Change, ChangeKind, ConflictUpdate, Family, FamilyMember, InsertConflict,
     MergeAction, Returning,
 };
+pub(crate) use column_ids::ColumnIds;
 pub use copy::{CopyFormat, CopyFrom, CopyHeader, CopyOptions, CopyTo};
 pub use definition::{
     AlterTable, CreateIndex, CreateSchema, CreateTable, CreateView, Definition, Drop, OnCommit,

@@ -2,11 +2,11 @@
 
 use super::{
     Inference,
-    facts::{Columns, Facts},
+    facts::Facts,
     functions::{NullRule, rule},
 };
 use crate::{
-    bound::{BinaryOp, Expr, ExprKind, UnaryOp, plan_walk::output},
+    bound::{BinaryOp, ColumnIds, Expr, ExprKind, UnaryOp, plan_walk::output},
     types::DataType,
 };
 
@@ -123,8 +123,8 @@ impl Inference {
     }
 
     /// Columns that are not NULL where the condition is true.
-    pub(super) fn when_true(&mut self, condition: &Expr, facts: &Facts) -> Columns {
-        let mut columns = Columns::new();
+    pub(super) fn when_true(&mut self, condition: &Expr, facts: &Facts) -> ColumnIds {
+        let mut columns = ColumnIds::default();
         match &condition.kind {
             ExprKind::And(operands) => {
                 for operand in operands {
@@ -185,8 +185,8 @@ impl Inference {
     }
 
     /// Columns that are not NULL where the condition is false.
-    fn when_false(&mut self, condition: &Expr, facts: &Facts) -> Columns {
-        let mut columns = Columns::new();
+    fn when_false(&mut self, condition: &Expr, facts: &Facts) -> ColumnIds {
+        let mut columns = ColumnIds::default();
         match &condition.kind {
             ExprKind::Or(operands) => {
                 for operand in operands {
@@ -230,17 +230,17 @@ impl Inference {
     }
 
     /// Columns that are not NULL where the condition is false or unknown.
-    fn when_not_true(&mut self, condition: &Expr, facts: &Facts) -> Columns {
+    fn when_not_true(&mut self, condition: &Expr, facts: &Facts) -> ColumnIds {
         match &condition.kind {
             ExprKind::Or(operands) => {
-                let mut columns = Columns::new();
+                let mut columns = ColumnIds::default();
                 for operand in operands {
                     columns.extend(self.when_not_true(operand, facts));
                 }
                 columns
             }
             _ if self.is_never_null(condition, facts) => self.when_false(condition, facts),
-            _ => Columns::new(),
+            _ => ColumnIds::default(),
         }
     }
 
@@ -248,11 +248,11 @@ impl Inference {
     fn in_all(
         &mut self,
         operands: &[Expr],
-        mut columns: impl FnMut(&mut Inference, &Expr) -> Columns,
-    ) -> Columns {
+        mut columns: impl FnMut(&mut Inference, &Expr) -> ColumnIds,
+    ) -> ColumnIds {
         let mut operands = operands.iter();
         let Some(first) = operands.next() else {
-            return Columns::new();
+            return ColumnIds::default();
         };
         let mut common = columns(self, first);
         for operand in operands {
@@ -266,7 +266,7 @@ impl Inference {
     }
 
     /// Of two equal values (NULL equals NULL) one that is never NULL makes the other so.
-    fn equal_columns(&mut self, left: &Expr, right: &Expr, facts: &Facts, columns: &mut Columns) {
+    fn equal_columns(&mut self, left: &Expr, right: &Expr, facts: &Facts, columns: &mut ColumnIds) {
         if self.is_never_null(left, facts) {
             strict_columns(right, columns);
         }
@@ -277,7 +277,7 @@ impl Inference {
 }
 
 /// Adds the columns of which each makes the expression NULL where it is NULL.
-pub(super) fn strict_columns(expr: &Expr, columns: &mut Columns) {
+pub(super) fn strict_columns(expr: &Expr, columns: &mut ColumnIds) {
     match &expr.kind {
         ExprKind::Column(column) => {
             columns.insert(*column);

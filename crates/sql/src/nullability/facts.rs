@@ -1,28 +1,23 @@
 //! What is known of the rows that a plan gives.
 
-use std::collections::HashSet;
-
-use crate::bound::ColumnId;
-
-/// Columns by id.
-pub(super) type Columns = HashSet<ColumnId>;
+use crate::bound::{ColumnId, ColumnIds};
 
 /// What holds of every row that a plan gives.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
     /// Columns that are never NULL.
-    known: Columns,
+    known: ColumnIds,
     /// What one more column that is not NULL would tell.
     vouchers: Vec<Voucher>,
     /// Of two sets of columns, all of one are not NULL: the sides of a FULL JOIN.
-    either: Vec<(Columns, Columns)>,
+    either: Vec<(ColumnIds, ColumnIds)>,
 }
 
 /// Where any of the witnesses is not NULL, none of the implied columns is.
 #[derive(Clone, Debug)]
 struct Voucher {
-    witnesses: Columns,
-    implied: Columns,
+    witnesses: ColumnIds,
+    implied: ColumnIds,
 }
 
 impl Facts {
@@ -31,7 +26,7 @@ impl Facts {
     }
 
     /// The columns that are never NULL.
-    pub(super) fn known(&self) -> &Columns {
+    pub(super) fn known(&self) -> &ColumnIds {
         &self.known
     }
 
@@ -58,7 +53,7 @@ impl Facts {
     }
 
     /// Adds that any of `witnesses` vouches for all of `implied`.
-    pub(super) fn vouch(&mut self, witnesses: Columns, implied: Columns) {
+    pub(super) fn vouch(&mut self, witnesses: ColumnIds, implied: ColumnIds) {
         if witnesses.iter().any(|column| self.known.contains(column)) {
             self.learn(implied);
         } else if !witnesses.is_empty() && !implied.is_empty() {
@@ -67,7 +62,7 @@ impl Facts {
     }
 
     /// Adds that of one of the two sets no column is NULL.
-    pub(super) fn one_of(&mut self, left: Columns, right: Columns) {
+    pub(super) fn one_of(&mut self, left: ColumnIds, right: ColumnIds) {
         self.either.push((left, right));
     }
 
@@ -98,7 +93,7 @@ impl Facts {
         self.keep_conditions(other.vouchers, Vec::new());
     }
 
-    fn keep_conditions(&mut self, vouchers: Vec<Voucher>, either: Vec<(Columns, Columns)>) {
+    fn keep_conditions(&mut self, vouchers: Vec<Voucher>, either: Vec<(ColumnIds, ColumnIds)>) {
         for voucher in vouchers {
             self.vouch(voucher.witnesses, voucher.implied);
         }

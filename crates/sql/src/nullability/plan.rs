@@ -3,14 +3,14 @@
 use super::{
     Inference,
     expr::strict_columns,
-    facts::{Columns, Facts},
+    facts::Facts,
     functions::{AggregateRule, aggregate_rule},
 };
 use crate::{
     bound::{
-        AggregateCall, ColumnId, Expr, ExprKind, FrameBound, FrameExclusion, GroupingSets,
-        JoinKind, LogicalPlan, SharedId, TableFunction, WindowCall, WindowFunction,
-        plan_walk::output_ids,
+        AggregateCall, ColumnId, ColumnIds, Expr, ExprKind, FrameBound, FrameExclusion,
+        GroupingSets, JoinKind, LogicalPlan, SharedId, TableFunction, WindowCall, WindowFunction,
+        plan_walk::output,
     },
     span::Span,
     types::{DataType, Value},
@@ -199,7 +199,7 @@ impl Inference {
             return given;
         }
         for (id, expr) in &open {
-            let mut strict = Columns::new();
+            let mut strict = ColumnIds::default();
             strict_columns(expr, &mut strict);
             if strict.is_empty() {
                 continue;
@@ -210,7 +210,7 @@ impl Inference {
                 .filter(|(other, value)| other != id && self.never_null(value, &there))
                 .map(|(other, _)| *other)
                 .collect();
-            given.vouch(Columns::from([*id]), implied);
+            given.vouch(ColumnIds::from_iter([*id]), implied);
         }
         given
     }
@@ -229,7 +229,7 @@ impl Inference {
         match kind {
             JoinKind::Inner => both,
             JoinKind::Semi => {
-                let of_left = output_ids(left);
+                let of_left = given_by(left);
                 let mut facts = left_facts;
                 facts.learn(
                     both.known()
@@ -242,13 +242,13 @@ impl Inference {
             JoinKind::Left => {
                 let mut facts = left_facts;
                 facts.merge_optional(right_facts);
-                facts.vouch(output_ids(right), both.known().clone());
+                facts.vouch(given_by(right), both.known().clone());
                 facts
             }
             JoinKind::Right => {
                 let mut facts = right_facts;
                 facts.merge_optional(left_facts);
-                facts.vouch(output_ids(left), both.known().clone());
+                facts.vouch(given_by(left), both.known().clone());
                 facts
             }
             JoinKind::Full => {
@@ -256,8 +256,8 @@ impl Inference {
                 let (of_left, of_right) = (left_facts.known().clone(), right_facts.known().clone());
                 facts.merge_optional(left_facts);
                 facts.merge_optional(right_facts);
-                facts.vouch(output_ids(left), of_left.clone());
-                facts.vouch(output_ids(right), of_right.clone());
+                facts.vouch(given_by(left), of_left.clone());
+                facts.vouch(given_by(right), of_right.clone());
                 facts.one_of(of_left, of_right);
                 facts
             }
@@ -365,7 +365,7 @@ impl Inference {
         outer: &Facts,
     ) -> Facts {
         let base = self.plan(base, outer);
-        let mut assumed: Columns = columns
+        let mut assumed: ColumnIds = columns
             .iter()
             .filter(|(_, of_base, _, _)| base.is_known(*of_base))
             .map(|(own, ..)| *own)
@@ -419,6 +419,11 @@ impl Inference {
             _ => false,
         }
     }
+}
+
+/// The columns that a plan gives.
+fn given_by(plan: &LogicalPlan) -> ColumnIds {
+    output(plan).into_iter().map(|(id, _)| id).collect()
 }
 
 /// Whether the frame of every row has that row in it.

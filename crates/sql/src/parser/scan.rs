@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result, SqlState},
     parser::{
         MAX_NESTING,
-        grammar::{Lexer, LexicalError, Tokens, Unterminated, keyword_code},
+        grammar::{Lexer, LexicalError, Tokens, Unterminated},
     },
     span::Span,
 };
@@ -144,7 +144,6 @@ pub(crate) fn split(sql: &str) -> Result<Script> {
     // What is open: parentheses, brackets and CASE, with their places.
     let mut open: Vec<(u8, usize)> = Vec::new();
     let mut after_dot = false;
-    let (case, end) = (keyword_code("case"), keyword_code("end"));
     while let Some(token) = lexer
         .next_token()
         .map_err(|error| unterminated(sql, error))?
@@ -173,10 +172,10 @@ pub(crate) fn split(sql: &str) -> Result<Script> {
         piece.span.end = token.end;
         piece.tokens.end = index + 1;
         if token.is_word() {
-            if !after_dot && Some(token.code) == case {
+            if !after_dot && token.is_case() {
                 open.push((b'C', token.start));
             } else if !after_dot
-                && Some(token.code) == end
+                && token.is_end()
                 && open.last().is_some_and(|(kind, _)| *kind == b'C')
             {
                 open.pop();
@@ -199,7 +198,7 @@ pub(crate) fn split(sql: &str) -> Result<Script> {
         if open.len() > MAX_NESTING {
             return Err(too_deep(token.start, "parentheses"));
         }
-        after_dot = &sql[token.start..token.end] == ".";
+        after_dot = token.is_dot();
     }
     if let Some(mut piece) = current {
         finish(&mut piece, &mut open);

@@ -10,7 +10,7 @@ use pest::{
 use super::{
     Scanner, Token,
     build::Parsed,
-    grammar::{self, CODE_BYTES, Rule, SqlParser, is_reserved, keyword_code},
+    grammar::{self, CODE_BYTES, Rule, SqlParser, UNTAKEN, is_reserved, keyword_code},
     habits::instead,
     scan::Piece,
 };
@@ -120,11 +120,8 @@ pub(super) fn explain(
         |(_, span)| span,
     );
     let found_text = describe_found(sql, found);
-    let positives = match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => positives.as_slice(),
-        ErrorVariant::CustomError { .. } => &[],
-    };
-    let mut expected = Expected::of(positives);
+    let codes = parsed.tokens.codes_of(piece.tokens.clone());
+    let mut expected = Expected::of(&tried(codes, error, root));
     if let Some(unopened) = piece.unopened.filter(|unopened| *unopened <= span.start) {
         return syntax(
             "found a closing parenthesis without an opening one",
@@ -176,6 +173,22 @@ pub(super) fn explain(
         return result.hint("Remove the comma, or add what should follow it.");
     }
     result
+}
+
+/// The rules that could have gone on where the error is.
+///
+/// The grammar leaves out those that cannot begin with the next token. So what stands before the
+/// error is parsed again, with a token behind it that it tries all of them with.
+fn tried(codes: &str, error: &PestError<Rule>, root: Rule) -> Vec<Rule> {
+    let at = position(error);
+    let before = codes.get(..at).unwrap_or_default();
+    let again = SqlParser::parse(root, &format!("{before}{UNTAKEN}"))
+        .err()
+        .filter(|again| position(again) == at);
+    match again.as_ref().unwrap_or(error).variant.clone() {
+        ErrorVariant::ParsingError { positives, .. } => positives,
+        ErrorVariant::CustomError { .. } => Vec::new(),
+    }
 }
 
 fn syntax(message: &str, span: Span) -> Error {

@@ -97,6 +97,10 @@ pub fn is_schema(name: &str) -> bool {
 /// The system relation of that name.
 #[must_use]
 pub fn table(schema: &str, name: &str) -> Option<Arc<Table>> {
+    // Every table of a statement is looked up here first, and few are the system's.
+    if !is_schema(schema) || schema == PG_CATALOG && !name.starts_with("pg_") {
+        return None;
+    }
     TABLES.by_name.get(schema)?.get(name).cloned()
 }
 
@@ -139,6 +143,8 @@ mod tests {
         for (schema, relation) in relations() {
             assert!(names.insert((schema, relation.name)), "{}", relation.name);
             assert!(numbers.insert(relation.oid), "{}", relation.name);
+            let found = table(schema, relation.name).map(|table| table.id);
+            assert_eq!(found, Some(as_table(schema, relation).id));
             assert!(relation.oid < crate::types::FIRST_USER_OID);
             let mut columns = HashSet::new();
             for column in relation.columns {

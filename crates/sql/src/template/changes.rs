@@ -3,7 +3,9 @@
 use crate::{
     ast::{self, ExprKind as A, InsertSource, QueryBody, StatementKind},
     binder::as_written,
-    bound::{BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, LogicalPlan},
+    bound::{
+        BoundStatement, Change, ChangeKind, ColumnId, Expr, ExprKind, LogicalPlan, MergeAction,
+    },
     catalog::{CatalogReader, Table, named_type::NamedTypeKind},
     error::{Error, Result, SqlState},
     parser::quoted,
@@ -34,6 +36,8 @@ enum Given {
     Default,
     /// It says nothing of the column.
     Omitted,
+    /// An INSERT of MERGE says nothing of it.
+    OmittedByMerge,
 }
 
 /// Where a statement has what stands for no value: a bound expression does not tell any more why
@@ -44,6 +48,8 @@ struct Places {
     defaults: Vec<Span>,
     /// What gives INSERT its rows: columns that are left out have its place.
     sources: Vec<Span>,
+    /// Every WHEN of MERGE that adds a row: the same.
+    merged: Vec<Span>,
 }
 
 impl Places {
@@ -73,6 +79,20 @@ impl Places {
                 self.note_assignments(&update.assignments);
             }
             StatementKind::Delete(delete) => self.note_with(delete.with.as_ref()),
+            StatementKind::Merge(merge) => {
+                self.note_with(merge.with.as_ref());
+                for clause in &merge.clauses {
+                    match &clause.action {
+                        ast::MergeAction::Update(assignments) => self.note_assignments(assignments),
+                        ast::MergeAction::Insert { values, .. } => {
+                            self.merged.push(clause.span);
+                            let values = values.iter().flatten();
+                            values.for_each(|value| self.note_value(value));
+                        }
+                        ast::MergeAction::Delete | ast::MergeAction::Nothing => {}
+                    }
+                }
+            }
             StatementKind::Query(query) => self.note_with(query.with.as_ref()),
             _ => {}
         }
@@ -105,6 +125,8 @@ impl Places {
             Given::Default
         } else if self.sources.contains(&value.span) {
             Given::Omitted
+        } else if self.merged.contains(&value.span) {
+            Given::OmittedByMerge
         } else {
             Given::Value
         }
@@ -158,7 +180,30 @@ impl Checker<'_> {
             ChangeKind::Update { assignments, .. } => assignments
                 .iter()
                 .try_for_each(|of| self.value(table, of.ordinal, &of.value)),
-            ChangeKind::Delete { .. } | ChangeKind::Merge { .. } => Ok(()),
+            ChangeKind::Merge { actions, .. } => actions
+                .iter()
+                .try_for_each(|action| self.merged(table, &change.source, action)),
+            ChangeKind::Delete { .. } => Ok(()),
+        }
+    }
+
+    /// What an action of MERGE stores.
+    fn merged(&self, table: &Table, source: &LogicalPlan, action: &MergeAction) -> Result<()> {
+        let stored = |ordinal: usize, column: ColumnId| {
+            values_of(source, column)
+                .into_iter()
+                .filter_map(where_chosen)
+                .try_for_each(|value| self.value(table, ordinal, value))
+        };
+        match action {
+            MergeAction::Insert(columns) => columns
+                .iter()
+                .enumerate()
+                .try_for_each(|(ordinal, column)| stored(ordinal, *column)),
+            MergeAction::Update(values) => values
+                .iter()
+                .try_for_each(|(ordinal, column)| stored(*ordinal, *column)),
+            MergeAction::Delete | MergeAction::Nothing => Ok(()),
         }
     }
 
@@ -201,14 +246,19 @@ impl Checker<'_> {
                 format!("{what} and {default}, which DEFAULT stands for"),
                 "Give it a value.".to_owned(),
             ),
-            Given::Omitted => (
-                format!("{what} and {default}, and INSERT gives it no value"),
-                format!(
-                    "Name it among the columns and give it a value: INSERT INTO {} (…, {}) …",
-                    as_written(self.catalog, table),
-                    quoted(&column.name)
-                ),
-            ),
+            Given::Omitted | Given::OmittedByMerge => {
+                let into = match given {
+                    Given::OmittedByMerge => "INSERT".to_owned(),
+                    _ => format!("INSERT INTO {}", as_written(self.catalog, table)),
+                };
+                (
+                    format!("{what} and {default}, and INSERT gives it no value"),
+                    format!(
+                        "Name it among the columns and give it a value: {into} (…, {}) …",
+                        quoted(&column.name)
+                    ),
+                )
+            }
         };
         let error = Error::new(SqlState::NOT_NULL_VIOLATION, message);
         Err(error.hint(hint).at(span))
@@ -239,6 +289,14 @@ fn values_of(plan: &LogicalPlan, column: ColumnId) -> Vec<&Expr> {
             .map(|(_, value)| value)
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// A value of an action of MERGE, which is computed only where the action is chosen.
+fn where_chosen(value: &Expr) -> Option<&Expr> {
+    match &value.kind {
+        ExprKind::Case { branches, .. } => branches.first().map(|(_, value)| value),
+        _ => None,
     }
 }
 

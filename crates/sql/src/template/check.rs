@@ -266,6 +266,9 @@ mod tests {
             "INSERT INTO t (id, name) VALUES (1, {name})",
             "INSERT INTO t SELECT 1, 'a', NULL",
             "UPDATE t SET name = nullif(name, 'a'), age = NULL",
+            "MERGE INTO t USING (VALUES (1, NULL)) AS s (n, a) ON id = n
+             WHEN MATCHED THEN UPDATE SET name = nullif(name, 'a'), age = NULL
+             WHEN NOT MATCHED THEN INSERT (id, name) VALUES (n, {name})",
         ] {
             assert!(checked(text).is_ok(), "{text}");
         }
@@ -299,6 +302,38 @@ mod tests {
                 "has the default NULL, and INSERT gives it no value",
             ),
             ("INSERT INTO t SELECT 1, NULL, 'b'", "NULL is stored in it"),
+            (
+                "MERGE INTO t USING (VALUES (1)) AS s (n) ON id = n
+                 WHEN MATCHED THEN UPDATE SET name = NULL",
+                "NULL is stored in it",
+            ),
+            (
+                "MERGE INTO t USING (VALUES (1)) AS s (n) ON id = n
+                 WHEN MATCHED AND n > 1 THEN DELETE
+                 WHEN MATCHED THEN UPDATE SET name = 'a', other = DEFAULT",
+                "has the default NULL, which DEFAULT stands for",
+            ),
+            (
+                "MERGE INTO t USING (VALUES (1)) AS s (n) ON id = n
+                 WHEN NOT MATCHED THEN INSERT VALUES (n, NULL, 'b')",
+                "NULL is stored in it",
+            ),
+            (
+                "MERGE INTO t USING (VALUES (1)) AS s (n) ON id = n
+                 WHEN NOT MATCHED THEN INSERT (id, other) VALUES (n, 'b')",
+                "has no default, and INSERT gives it no value",
+            ),
+            (
+                "MERGE INTO t USING (VALUES (1)) AS s (n) ON id = n
+                 WHEN NOT MATCHED THEN INSERT (id, name, other) VALUES (n, DEFAULT, 'b')",
+                "has no default, which DEFAULT stands for",
+            ),
+            (
+                "WITH gone AS (DELETE FROM t RETURNING id)
+                 MERGE INTO t USING gone AS s ON t.id = s.id
+                 WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+                "and INSERT gives it no value",
+            ),
             (
                 "UPDATE t SET (id, name) = (SELECT 1, NULL)",
                 "NULL is stored in it",

@@ -58,20 +58,23 @@ pub(super) struct Parsed<'t> {
 impl Parsed<'_> {
     /// Where the token starts that stands at a position in the codes that were parsed.
     pub(super) fn start_of(&self, position: usize) -> usize {
-        self.tokens
-            .place(self.first + position / CODE_BYTES)
-            .map_or(self.end, |(start, _)| start.min(self.end))
+        match self.tokens.place(self.first + position / CODE_BYTES) {
+            Some((start, _)) if start < self.end => start,
+            _ => self.end,
+        }
     }
 
     /// The span of a range of positions in the codes.
     fn span(&self, start: usize, end: usize) -> Span {
         let first = self.start_of(start);
-        let last = (end > start)
-            .then(|| self.tokens.place(self.first + end / CODE_BYTES - 1))
-            .flatten();
+        if end > start
+            && let Some((_, end)) = self.tokens.place(self.first + end / CODE_BYTES - 1)
+        {
+            return Span { start: first, end };
+        }
         Span {
             start: first,
-            end: last.map_or(first, |(_, end)| end),
+            end: first,
         }
     }
 }
@@ -135,9 +138,25 @@ fn syntax_error(message: impl Into<String>, span: Span) -> Error {
 }
 
 /// The children that are not keywords or punctuation.
-fn children(node: Node<'_>) -> impl Iterator<Item = Node<'_>> {
-    node.into_inner()
-        .filter(|child| !child.as_rule().is_keyword())
+fn children(node: Node<'_>) -> Children<'_> {
+    Children(node.into_inner())
+}
+
+/// See [`children`]. Adapters of iterators, which do the same, take several times as long in macros,
+/// which nothing optimises.
+struct Children<'i>(Pairs<'i, Rule>);
+
+impl<'i> Iterator for Children<'i> {
+    type Item = Node<'i>;
+
+    fn next(&mut self) -> Option<Node<'i>> {
+        loop {
+            let child = self.0.next()?;
+            if !child.as_rule().is_keyword() {
+                return Some(child);
+            }
+        }
+    }
 }
 
 /// The first child that is not a keyword or punctuation.
@@ -168,7 +187,11 @@ impl<'t> Builder<'t> {
 
     /// What the script says there.
     fn text(&self, node: &Node<'_>) -> &'t str {
-        let span = self.span(node);
+        self.text_at(self.span(node))
+    }
+
+    /// What the script says at a place that is known.
+    fn text_at(&self, span: Span) -> &'t str {
         self.piece.sql.get(span.start..span.end).unwrap_or_default()
     }
 

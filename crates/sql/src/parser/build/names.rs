@@ -14,7 +14,7 @@ impl Builder<'_> {
     /// A `name`, `label` or `bare_label`.
     pub(super) fn ident(&self, node: Node<'_>) -> Result<Ident> {
         let span = self.span(&node);
-        let text = self.text(&node);
+        let text = self.text_at(span);
         let (name, quoted) = if text.starts_with('"') {
             (literal::undouble(text, '"'), true)
         } else if text.contains('"') {
@@ -44,9 +44,10 @@ impl Builder<'_> {
     /// A `qualified_name`, or any list of names and labels.
     pub(super) fn object_name(&self, node: Node<'_>) -> Result<ObjectName> {
         let span = self.span(&node);
-        let parts = children(node)
-            .map(|part| self.ident(part))
-            .collect::<Result<Vec<_>>>()?;
+        let mut parts = Vec::with_capacity(1);
+        for part in children(node) {
+            parts.push(self.ident(part)?);
+        }
         if parts.is_empty() {
             return Err(broken("a qualified name"));
         }

@@ -26,7 +26,7 @@ impl Builder<'_> {
         let span = self.span(&node);
         let leaf = |kind| Built::above(Expr { kind, span }, 0);
         match node.as_rule() {
-            Rule::number => leaf(ExprKind::Number(literal::number(self.text(&node)))),
+            Rule::number => leaf(ExprKind::Number(literal::number(self.text_at(span)))),
             Rule::string => leaf(ExprKind::String(self.string(node)?)),
             Rule::null_literal => leaf(ExprKind::Null),
             Rule::true_literal => leaf(ExprKind::Boolean(true)),
@@ -34,7 +34,7 @@ impl Builder<'_> {
             Rule::default_value => leaf(ExprKind::Default),
             Rule::parameter => {
                 let number = self
-                    .text(&node)
+                    .text_at(span)
                     .get(1..)
                     .and_then(|digits| digits.parse().ok());
                 match number {

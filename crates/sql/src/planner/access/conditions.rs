@@ -65,6 +65,18 @@ impl<'e> Formula<'e> {
             exact: true,
         }
     }
+
+    /// Whether it leaves several alternatives.
+    pub(super) fn is_choice(&self) -> bool {
+        self.alternatives.len() > 1
+    }
+
+    /// Whether it says only that a column equals one of several values.
+    pub(super) fn is_list(&self) -> bool {
+        let is_list =
+            |test: &Rc<KeyTest<'_>>| matches!(test.kind, TestKind::List(_) | TestKind::Elements(_));
+        matches!(self.alternatives.as_slice(), [only] if only.iter().all(is_list))
+    }
 }
 
 /// What `condition` says of the columns of `key`, where `is_value` tells what their values may be

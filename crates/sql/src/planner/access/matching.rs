@@ -221,7 +221,22 @@ impl Matcher<'_> {
             .iter()
             .map(|condition| formula(condition, key, self.is_value))
             .collect();
-        let whole = self.match_columns(table, key, conditions, &formulas, key.columns.len());
+        let mut whole = self.match_columns(table, key, conditions, &formulas, key.columns.len());
+        // A list on the first column keeps alternatives out that may lead to fewer rows, as in
+        // `a IN (1, 2) AND (a, b) > (1, 7)`.
+        let is_left_out = |(at, formula): (usize, &Option<Formula<'_>>)| {
+            formula.as_ref().is_some_and(Formula::is_choice) && !whole.rests_on(|used| used == at)
+        };
+        if whole.first_list() == Some(0) && formulas.iter().enumerate().any(is_left_out) {
+            let without: Vec<Option<Formula<'e>>> = formulas
+                .iter()
+                .map(|formula| formula.clone().filter(|formula| !formula.is_list()))
+                .collect();
+            let other = self.match_columns(table, key, conditions, &without, key.columns.len());
+            if other.is_narrow() && other.cost < whole.cost {
+                whole = other;
+            }
+        }
         // A long list behind other columns may be better looked at row by row.
         let Some(list) = whole.first_list().filter(|place| *place > 0) else {
             return Some(whole);
