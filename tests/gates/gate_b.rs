@@ -25,7 +25,6 @@ use rustling_testkit::{
 use rustling_tests::gate::{
     Mode,
     crossing::{self, Scenario},
-    mode::seed,
     options::{ENGINES, eviction, for_threads, of_engine},
     pool::{GROUPS, GroupModel, Pressure, check_group, group_batch, read_group},
 };
@@ -212,13 +211,17 @@ fn storm(seed: u64, world: &World, env: &Env, tally: &Tally) -> Pressure {
 
 /// Storms over stores with one keyspace of `engine`; how scarce memory was in them.
 #[expect(clippy::print_stdout, reason = "says what was tried, as tests do")]
-fn storms(engine: EngineKind, first_seed: u64) -> Pressure {
+fn storms(engine: EngineKind, test: &'static str, first_seed: u64) -> Pressure {
     let mode = Mode::from_environment();
     let tally = Tally::default();
     let mut pressure = Pressure::default();
-    let worlds = mode.pick(2, 12, 40);
-    for number in 0..worlds {
-        let seed = seed() + first_seed + number;
+    let worlds = mode.pick(2, 12, 2);
+    let rounds = mode.rounds(test, 18);
+    let all = rounds.flat_map(|first| (0..worlds).map(move |number| (first, number)));
+    let mut stores = 0;
+    for (first, number) in all {
+        stores += 1;
+        let seed = first + first_seed + number;
         let options = StoreOptions {
             eviction: eviction(number),
             ..for_threads(seed)
@@ -226,7 +229,7 @@ fn storms(engine: EngineKind, first_seed: u64) -> Pressure {
         let world = World {
             engine,
             options,
-            commits: mode.pick(1_200, 10_000, 30_000),
+            commits: mode.pick(1_200, 10_000, 10_000),
             writers: 2 + seed % 3,
             readers: 1 + seed / 3 % 3,
         };
@@ -237,7 +240,7 @@ fn storms(engine: EngineKind, first_seed: u64) -> Pressure {
         pressure.merge(storm(seed, &world, &env, &tally));
     }
     println!(
-        "gate B: {engine:?}: {worlds} stores with 1 MiB of memory, {} commits, {} snapshots read, {} checkpoints, {pressure}",
+        "gate B: {engine:?}: {stores} stores with 1 MiB of memory, {} commits, {} snapshots read, {} checkpoints, {pressure}",
         tally.commits.load(Ordering::Relaxed),
         tally.reads.load(Ordering::Relaxed),
         tally.checkpoints.load(Ordering::Relaxed)
@@ -247,19 +250,19 @@ fn storms(engine: EngineKind, first_seed: u64) -> Pressure {
 
 #[test]
 fn readers_and_writers_over_a_tiny_page_cache_agree_with_the_model() {
-    let pressure = storms(EngineKind::BTree, 0);
+    let pressure = storms(EngineKind::BTree, "gate B: B+ trees", 0);
     assert!(pressure.pages_evicted > 0);
 }
 
 #[test]
 fn readers_and_writers_over_a_tiny_block_cache_agree_with_the_model() {
-    let pressure = storms(EngineKind::Lsm, 200);
+    let pressure = storms(EngineKind::Lsm, "gate B: LSM trees", 200);
     assert!(pressure.blocks_missed > 0 && pressure.compactions > 0);
 }
 
 #[test]
 fn readers_and_writers_over_tiny_caches_of_both_agree_with_the_model() {
-    let pressure = storms(EngineKind::Hybrid, 400);
+    let pressure = storms(EngineKind::Hybrid, "gate B: hybrid trees", 400);
     assert!(pressure.blocks_missed > 0 && pressure.pages_evicted > 0);
 }
 
@@ -267,9 +270,13 @@ fn readers_and_writers_over_tiny_caches_of_both_agree_with_the_model() {
 fn transactions_across_engines_over_tiny_caches_agree_with_the_model() {
     let mode = Mode::from_environment();
     let mut total = crossing::Tally::default();
-    let worlds = mode.pick(2, 12, 40);
-    for number in 0..worlds {
-        let seed = seed() + 600 + number;
+    let worlds = mode.pick(2, 12, 4);
+    let rounds = mode.rounds("gate B: transactions across engines", 18);
+    let all = rounds.flat_map(|first| (0..worlds).map(move |number| (first, number)));
+    let mut stores = 0;
+    for (first, number) in all {
+        stores += 1;
+        let seed = first + 600 + number;
         let scenario = Scenario {
             seed,
             options: StoreOptions {
@@ -280,7 +287,7 @@ fn transactions_across_engines_over_tiny_caches_agree_with_the_model() {
             write_set_bytes: (number % 2 == 1).then_some(8 << 10),
             writers: 2 + seed % 2,
             readers: 1 + seed % 2,
-            commits: mode.pick(120, 1_500, 5_000),
+            commits: mode.pick(120, 1_500, 1_500),
         };
         let env = match number % 4 {
             0 | 1 => Env::in_memory(),
@@ -291,7 +298,7 @@ fn transactions_across_engines_over_tiny_caches_agree_with_the_model() {
         total.merge(&tally);
     }
     println!(
-        "gate B: transactions across engines: {worlds} stores with 1 MiB of memory, {} commits, {} given up, {} run again, {} bytes spilled, {} reads, {}",
+        "gate B: transactions across engines: {stores} stores with 1 MiB of memory, {} commits, {} given up, {} run again, {} bytes spilled, {} reads, {}",
         total.commits,
         total.given_up,
         total.retried,
@@ -310,21 +317,25 @@ fn transactions_across_engines_over_tiny_caches_agree_with_the_model() {
 #[test]
 fn a_power_failure_amid_transactions_across_engines_leaves_each_whole() {
     let mode = Mode::from_environment();
-    let worlds = mode.pick(2, 40, 400);
-    let images: u64 = in_parallel(worlds, threads().div_ceil(2), |number| {
-        let seed = seed() + 800 + number as u64;
+    let worlds = mode.pick(2, 40, 10);
+    let run = |seed: u64| {
         let scenario = Scenario {
             seed,
             options: for_threads(seed),
-            write_set_bytes: (number % 2 == 1).then_some(8 << 10),
+            write_set_bytes: (seed % 2 == 1).then_some(8 << 10),
             writers: 3,
             readers: 0,
             commits: 40,
         };
         crossing::crash(&scenario, 30).unwrap_or_else(|reason| panic!("seed {seed}: {reason}"))
-    })
-    .into_iter()
-    .sum();
+    };
+    let mut images = 0;
+    for first in mode.rounds("gate B: power failures amid transactions", 14) {
+        let found = in_parallel(worlds, threads().div_ceil(2), |number| {
+            run(first + 800 + number as u64)
+        });
+        images += found.into_iter().sum::<u64>();
+    }
     println!("gate B: {images} crash images taken under three threads of transactions");
     assert!(images > 0);
 }
@@ -332,9 +343,8 @@ fn a_power_failure_amid_transactions_across_engines_leaves_each_whole() {
 #[test]
 fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
     let mode = Mode::from_environment();
-    let worlds = mode.pick(3, 200, 2000);
-    let images: u64 = in_parallel(worlds, threads().div_ceil(2), |number| {
-        let seed = seed() + 100 + number as u64;
+    let worlds = mode.pick(3, 200, 30);
+    let run = |seed: u64| {
         let world = SimEnv::new(seed);
         let options = for_threads(seed);
         let store = Store::open(
@@ -343,7 +353,7 @@ fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
             options.clone(),
         )
         .unwrap();
-        let engine = ENGINES[number % ENGINES.len()];
+        let engine = ENGINES[(seed % ENGINES.len() as u64) as usize];
         let id = create(&store, engine);
         let acked: Vec<AtomicU64> = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
         let begun: Vec<AtomicU64> = (0..GROUPS).map(|_| AtomicU64::new(0)).collect();
@@ -397,8 +407,9 @@ fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
             .unwrap();
             let snapshot = store.snapshot();
             for group in 0..GROUPS {
-                let version = check_group(&snapshot, id, group, Direction::Forward)
-                    .unwrap_or_else(|reason| panic!("{engine:?}, seed {seed}, {policy:?}: {reason}"));
+                let version = check_group(&snapshot, id, group, Direction::Forward).unwrap_or_else(
+                    |reason| panic!("{engine:?}, seed {seed}, {policy:?}: {reason}"),
+                );
                 let range = promised[group as usize]..=possible[group as usize];
                 assert!(
                     range.contains(&version),
@@ -408,9 +419,14 @@ fn a_power_failure_in_the_middle_of_the_storm_loses_nothing_acknowledged() {
             assert_eq!(store.verify().unwrap().findings, []);
         }
         count
-    })
-    .into_iter()
-    .sum();
+    };
+    let mut images = 0;
+    for first in mode.rounds("gate B: power failures in a storm", 14) {
+        let found = in_parallel(worlds, threads().div_ceil(2), |number| {
+            run(first + 100 + number as u64)
+        });
+        images += found.into_iter().sum::<u64>();
+    }
     println!("gate B: {images} crash images taken under three writing threads");
     assert!(images > 0);
 }

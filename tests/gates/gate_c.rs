@@ -14,14 +14,14 @@ use rustling_tests::gate::{
     Mode,
     bank::{BankSubject, script},
     children::{self, AckLog},
-    mode::seed,
-    options::{for_crashes, for_threads},
+    options::{ENGINES, for_crashes, for_threads},
     teller,
 };
 
 fn subject(seed: u64) -> BankSubject {
     BankSubject {
         options: for_crashes(seed),
+        engines: ENGINES,
         write_set_bytes: 24 << 10,
         // A third of the worlds log what is loaded, but for the largest runs.
         logged_load_bytes: if seed.is_multiple_of(3) {
@@ -49,43 +49,45 @@ fn assert_none(violations: &[Violation]) {
 #[test]
 fn interleaved_transactions_are_whole_after_every_crash() {
     let mode = Mode::from_environment();
-    let (scripts, stride) = mode.pick((8, 12), (60, 1), (1000, 1));
+    let (scripts, stride) = mode.pick((8, 12), (60, 1), (16, 4));
     let plan = CrashPlan {
         second_every: 96,
         ..CrashPlan::all()
     };
-    let tallies = in_parallel(scripts, threads(), |number| {
-        let seed = seed() + number as u64;
+    let run = |seed: u64| {
         let subject = subject(seed);
         let recorded = record(&subject, seed, &script(seed, 220, true))
             .unwrap_or_else(|violation| panic!("{violation}"));
         let points: Vec<_> = recorded
             .crash_points()
             .into_iter()
-            .skip(number % stride)
+            .skip(seed as usize % stride)
             .step_by(stride)
             .collect();
         check_crashes(&subject, &recorded, &points, &plan, SimEnv::env)
-    });
-    let mut total = CrashTally::default();
-    tallies.into_iter().for_each(|tally| total.merge(tally));
+    };
+    let (mut total, mut recorded) = (CrashTally::default(), 0);
+    for first in mode.rounds("gate C: crash images", 35) {
+        let tallies = in_parallel(scripts, threads(), |number| run(first + number as u64));
+        tallies.into_iter().for_each(|tally| total.merge(tally));
+        recorded += scripts;
+        assert_none(&total.violations);
+    }
     println!(
-        "gate C: {scripts} scripts of two interleaved transactions, {} crash images, {} crashes in recovery, {} undecided commits decided, {} violations",
+        "gate C: {recorded} scripts of two interleaved transactions, {} crash images, {} crashes in recovery, {} undecided commits decided, {} violations",
         total.images,
         total.second_images,
         total.undecided,
         total.violations.len()
     );
-    assert_none(&total.violations);
     assert!(total.undecided > 0);
 }
 
 #[test]
 fn interleaved_transactions_are_whole_after_every_error() {
     let mode = Mode::from_environment();
-    let stride = mode.pick(40, 3, 1);
-    let tallies = in_parallel(mode.pick(2, 12, 60), threads(), |number| {
-        let seed = seed() + 500 + number as u64;
+    let stride = mode.pick(40, 3, 7);
+    let run = |seed: u64| {
         let subject = subject(seed);
         let script = script(seed, 120, false);
         let world = SimEnv::new(seed);
@@ -101,16 +103,21 @@ fn interleaved_transactions_are_whole_after_every_error() {
                 ]
             });
         sweep_faults(&subject, seed, &script, plans, |_| {}, false)
-    });
+    };
     let mut total = FaultTally::default();
-    tallies.into_iter().for_each(|tally| total.merge(tally));
+    for first in mode.rounds("gate C: errors", 25) {
+        let tallies = in_parallel(mode.pick(2, 12, 6), threads(), |number| {
+            run(first + 500 + number as u64)
+        });
+        tallies.into_iter().for_each(|tally| total.merge(tally));
+        assert_none(&total.violations);
+    }
     println!(
         "gate C: {} runs with faults, {} commits of unknown outcome, {} violations",
         total.runs,
         total.unknown,
         total.violations.len()
     );
-    assert_none(&total.violations);
 }
 
 #[test]
@@ -118,9 +125,12 @@ fn concurrent_transfers_keep_the_sum() {
     let mode = Mode::from_environment();
     let transfers = AtomicU64::new(0);
     let audits = AtomicU64::new(0);
-    let worlds = mode.pick(3, 20, 200);
-    for number in 0..worlds {
-        let seed = seed() + 700 + number;
+    let worlds = mode.pick(3, 20, 4);
+    let rounds = mode.rounds("gate C: concurrent transfers", 25);
+    let seeds = rounds.flat_map(|first| first + 700..first + 700 + worlds);
+    let mut banks = 0;
+    for seed in seeds {
+        banks += 1;
         let env = if seed.is_multiple_of(2) {
             Env::in_memory()
         } else {
@@ -142,7 +152,7 @@ fn concurrent_transfers_keep_the_sum() {
                 .map(|who| {
                     scope.spawn(move || {
                         let mut rng = fastrand::Rng::with_seed(seed ^ u64::from(who));
-                        for number in 1..=mode.pick(150, 800, 2000) {
+                        for number in 1..=mode.pick(150, 800, 800) {
                             bank.transfer(who, number, &mut rng)
                                 .unwrap_or_else(|reason| panic!("seed {seed}: {reason}"));
                             transfers.fetch_add(1, Ordering::Relaxed);
@@ -166,7 +176,7 @@ fn concurrent_transfers_keep_the_sum() {
             .unwrap_or_else(|reason| panic!("seed {seed}, reopened: {reason}"));
     }
     println!(
-        "gate C: {worlds} banks, {} transfers by {} tellers, {} audits meanwhile",
+        "gate C: {banks} banks, {} transfers by {} tellers, {} audits meanwhile",
         transfers.into_inner(),
         teller::TELLERS,
         audits.into_inner()
@@ -176,12 +186,12 @@ fn concurrent_transfers_keep_the_sum() {
 #[test]
 fn killed_tellers_leave_the_sum() {
     let mode = Mode::from_environment();
-    let (cycles, banks) = mode.pick((3, 2), (10, 10), (100, 20));
-    let results = in_parallel(banks, threads(), |number| {
+    let (cycles, banks) = mode.pick((3, 2), (10, 10), (20, 8));
+    let run = |seed: u64| {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let path = directory.path().join("bank");
         let env = Env::system();
-        let mut rng = fastrand::Rng::with_seed(seed() + 900 + number as u64);
+        let mut rng = fastrand::Rng::with_seed(seed);
         let mut found = 0;
         for cycle in 0..cycles {
             let child = children::start("child_transfers_until_it_dies", &path, rng.u64(..))
@@ -194,16 +204,19 @@ fn killed_tellers_leave_the_sum() {
             let acked =
                 AckLog::last(&env, &path, teller::TELLERS).map_err(|error| error.to_string())?;
             found = teller::check(&env, &path, &acked)
-                .map_err(|reason| format!("bank {number}, cycle {cycle}: {reason}"))?;
+                .map_err(|reason| format!("seed {seed}, cycle {cycle}: {reason}"))?;
         }
         Ok((cycles, found))
-    });
+    };
     let (mut kills, mut transfers) = (0, 0);
-    for result in results {
-        let (killed, found): (u64, u64) =
-            result.unwrap_or_else(|reason: String| panic!("{reason}"));
-        kills += killed;
-        transfers += found;
+    for first in mode.rounds("gate C: kills", 15) {
+        let results = in_parallel(banks, threads(), |number| run(first + 900 + number as u64));
+        for result in results {
+            let (killed, found): (u64, u64) =
+                result.unwrap_or_else(|reason: String| panic!("{reason}"));
+            kills += killed;
+            transfers += found;
+        }
     }
     println!(
         "gate C: {kills} processes killed, {transfers} transfers found, 0 acknowledged ones lost, the sum kept"

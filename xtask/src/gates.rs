@@ -41,7 +41,7 @@ pub enum Mode {
     Quick,
     /// The published figures.
     Full,
-    /// An hour.
+    /// New seeds until the time is over.
     Deep,
 }
 
@@ -55,26 +55,54 @@ impl Mode {
     }
 }
 
+/// How to run a gate.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Options {
+    /// How much to try.
+    #[arg(long, value_enum, default_value_t = Mode::Full)]
+    pub mode: Mode,
+    /// How long deep mode takes. Each test of the gate has its share of the time, and ends the round
+    /// that it has begun.
+    #[arg(long, default_value_t = MINUTES, value_parser = clap::value_parser!(u64).range(1..))]
+    pub minutes: u64,
+}
+
+/// Minutes that a gate takes in deep mode, where nothing else is said.
+const MINUTES: u64 = 60;
+
 /// Runs one gate.
 ///
 /// # Errors
 /// Where it finds a violation.
-pub fn run(gate: Gate, mode: Mode) -> Result<()> {
-    run_all(&[gate], mode)
+pub fn run(gate: Gate, options: Options) -> Result<()> {
+    run_all(&[gate], options)
 }
 
-/// Runs several gates, built together.
+/// Runs all gates in quick mode.
 ///
 /// # Errors
 /// Where one finds a violation.
-pub fn run_all(gates: &[Gate], mode: Mode) -> Result<()> {
+pub fn run_quick() -> Result<()> {
+    let options = Options {
+        mode: Mode::Quick,
+        minutes: MINUTES,
+    };
+    run_all(&Gate::ALL, options)
+}
+
+/// Runs several gates, built together.
+fn run_all(gates: &[Gate], options: Options) -> Result<()> {
     let mut arguments = vec!["test", "--workspace", "--features", "rustling-tests/gates"];
-    if mode != Mode::Quick {
+    if options.mode != Mode::Quick {
         arguments.extend(["--profile", "gate"]);
     }
     for gate in gates {
         arguments.extend(["--test", gate.target()]);
     }
     arguments.extend(["--", "--nocapture", "--test-threads", "1"]);
-    run_command(command("cargo", &arguments).env("RUSTLING_GATE", mode.name()))
+    run_command(
+        command("cargo", &arguments)
+            .env("RUSTLING_GATE", options.mode.name())
+            .env("RUSTLING_GATE_MINUTES", options.minutes.to_string()),
+    )
 }

@@ -6,6 +6,7 @@
 //! | `tidy` | house rules that no compiler checks |
 //! | `gate-a` … `gate-e` | the reliability gates, `--mode quick`, `full` or `deep` |
 //! | `gate-f` | the server under unmodified clients, and killed at work |
+//! | `fuzz` | feeds everything that reads bytes with a fuzzer, and keeps what reaches more code |
 //! | `miri` | tests of the storage layer in an interpreter that finds undefined behaviour |
 //! | `conformance` | scores against sqllogictest, sqltest and PostgreSQL's regression tests |
 //! | `demo` | loads the sample data and answers five questions about it |
@@ -22,12 +23,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+pub mod apart;
 pub mod bench;
 pub mod bench_macros;
 pub mod ci;
 pub mod conformance;
 pub mod connections;
 pub mod demo;
+pub mod fuzz;
 pub mod gate_f;
 pub mod gates;
 pub mod miri;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::{
-    bench, ci, conformance, demo, gate_f,
+    bench, ci, conformance, demo, fuzz, gate_f,
     gates::{self, Gate, Mode},
     miri, tidy, workspace_root,
 };
@@ -20,22 +20,28 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Format, clippy, tidy, unit, golden, integration and doc tests, gates in quick mode.
-    Ci,
+    /// Format, clippy, tidy, unit, golden, integration and doc tests, schedules, gates in quick mode.
+    Ci {
+        /// Compile the benchmarks too, with the rivals that they measure.
+        #[arg(long)]
+        all: bool,
+    },
     /// Check the house rules: layers, docs, banned calls, file sizes.
     Tidy,
     /// Gate A, crash and recovery: no acknowledged commit lost, no partial transaction.
-    GateA(GateArguments),
+    GateA(gates::Options),
     /// Gate B, page cache: readers and writers over a pool far smaller than the data.
-    GateB(GateArguments),
+    GateB(gates::Options),
     /// Gate C, atomicity: multi-statement transactions commit or abort whole, under crash too.
-    GateC(GateArguments),
+    GateC(gates::Options),
     /// Gate D, snapshots under concurrent writers and vacuum, and what transactions see.
-    GateD(GateArguments),
+    GateD(gates::Options),
     /// Gate E, compaction: snapshots held open stay as they are while tables are merged.
-    GateE(GateArguments),
+    GateE(gates::Options),
     /// Gate F, the server: unmodified clients, pgbench, kill -9 without losing what was acknowledged.
-    GateF(GateArguments),
+    GateF(ServerGate),
+    /// Feed everything that reads bytes with a fuzzer (needs cargo-fuzz and a nightly toolchain).
+    Fuzz(fuzz::Options),
     /// Run tests of the storage layer under Miri (needs a nightly toolchain with it).
     Miri,
     /// Score the database against public conformance corpora.
@@ -48,7 +54,7 @@ enum Task {
 }
 
 #[derive(clap::Args)]
-struct GateArguments {
+struct ServerGate {
     /// How much to try.
     #[arg(long, value_enum, default_value_t = Mode::Full)]
     mode: Mode,
@@ -56,14 +62,15 @@ struct GateArguments {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
-        Task::Ci => ci::run(),
+        Task::Ci { all } => ci::run(all),
         Task::Tidy => tidy::run(&workspace_root()),
-        Task::GateA(arguments) => gates::run(Gate::A, arguments.mode),
-        Task::GateB(arguments) => gates::run(Gate::B, arguments.mode),
-        Task::GateC(arguments) => gates::run(Gate::C, arguments.mode),
-        Task::GateD(arguments) => gates::run(Gate::D, arguments.mode),
-        Task::GateE(arguments) => gates::run(Gate::E, arguments.mode),
+        Task::GateA(options) => gates::run(Gate::A, options),
+        Task::GateB(options) => gates::run(Gate::B, options),
+        Task::GateC(options) => gates::run(Gate::C, options),
+        Task::GateD(options) => gates::run(Gate::D, options),
+        Task::GateE(options) => gates::run(Gate::E, options),
         Task::GateF(arguments) => gate_f::run(arguments.mode),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Miri => miri::run(),
         Task::Conformance(options) => conformance::run(&options),
         Task::Demo => demo::run(),

@@ -9,7 +9,10 @@ mod merge;
 
 use std::ops::ControlFlow;
 
-pub(crate) use self::{collect::VersionCollector, merge::MergeCursor};
+pub(crate) use self::{
+    collect::{KeyCollector, VersionCollector, VersionMark, garbage_from},
+    merge::MergeCursor,
+};
 use crate::{error::Result, lsn::Lsn};
 
 /// One version of one key.

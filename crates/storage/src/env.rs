@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{vfs::Vfs, vfs_memory::MemoryVfs, vfs_os::OsVfs};
+use crate::{sync::thread, vfs::Vfs, vfs_memory::MemoryVfs, vfs_os::OsVfs};
 
 /// Monotonic and wall-clock time, and sleeping.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -147,7 +147,7 @@ impl Clock for SystemClock {
         reason = "this module is what everything else goes through"
     )]
     fn sleep(&self, duration: Duration) {
-        std::thread::sleep(duration);
+        thread::sleep(duration);
     }
 }
 
@@ -165,7 +165,7 @@ impl Randomness for SystemRandomness {
 #[derive(Debug)]
 struct SystemSpawner;
 
-struct SystemThread(std::thread::JoinHandle<()>);
+struct SystemThread(thread::JoinHandle<()>);
 
 impl JoinHandle for SystemThread {
     fn join(self: Box<Self>) -> bool {
@@ -179,9 +179,7 @@ impl Spawner for SystemSpawner {
         name: &str,
         body: Box<dyn FnOnce() + Send>,
     ) -> std::io::Result<Box<dyn JoinHandle>> {
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(body)?;
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(body)?;
         Ok(Box::new(SystemThread(thread)))
     }
 }

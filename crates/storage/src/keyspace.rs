@@ -1,11 +1,6 @@
 //! A keyspace in memory: its engine and between which commits it exists.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
-
-use parking_lot::Mutex;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::{
     btree::TreeEntry,
@@ -16,6 +11,7 @@ use crate::{
     pins::Watermark,
     staging,
     store::Engine,
+    sync::{Mutex, atomic::AtomicU64},
 };
 
 /// One keyspace. What changes about it changes under the catalog's lock.

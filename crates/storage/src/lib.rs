@@ -50,12 +50,14 @@
 //! | versions: cursors, merging, garbage collection | `cursor` |
 //! | the engines | `btree`, `lsm`, `hybrid` |
 //! | pages, the cache, the superblock | `page` |
+//! | how cached pages and cached blocks share memory | `caches` |
 //! | what snapshots keep alive | `pins` |
 //! | files, clock, randomness, threads | [`vfs`], [`env`](mod@env) |
 //! | memory, waits, verification | [`memory`], [`waits`], [`verify`] |
 
 pub mod batch;
 pub(crate) mod btree;
+mod caches;
 pub mod codec;
 pub(crate) mod cursor;
 pub mod durability;
@@ -78,6 +80,10 @@ pub(crate) mod sequencer;
 mod shared;
 pub mod staging;
 pub mod store;
+#[cfg(not(feature = "shuttle"))]
+pub(crate) mod sync;
+#[cfg(feature = "shuttle")]
+pub mod sync;
 pub mod verify;
 pub mod vfs;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -92,6 +98,7 @@ pub(crate) mod wal;
 
 pub use crate::{
     batch::{Batch, Operation},
+    caches::CacheStatistics,
     codec::Codec,
     durability::Durability,
     engine::{EngineKind, KeyspaceOptions},
@@ -99,7 +106,7 @@ pub use crate::{
     error::{Error, Result},
     lsm::{TableReads, TableStatistics},
     lsn::{KeyspaceId, Lsn},
-    memory::{MemoryBudget, Reservation},
+    memory::{MemoryBudget, Refusal, Reservation},
     page::{EvictionPolicyKind, PageSize},
     pins::PinStatistics,
     store::{

@@ -1,10 +1,15 @@
 //! The one memory budget: whoever holds bulk memory reserves it here first.
 
+mod refusal;
+
 use std::sync::{
     Arc, OnceLock, Weak,
     atomic::{AtomicUsize, Ordering},
 };
 
+pub use refusal::Refusal;
+
+use self::refusal::Refusals;
 use crate::error::{Error, Result};
 
 /// Of bytes that nobody has reserved, one in so many is lent: what is left covers what no account
@@ -13,7 +18,8 @@ const LENT: usize = 2;
 
 /// Who uses memory that is free, until somebody reserves it.
 pub(crate) trait Borrower: Send + Sync + std::fmt::Debug {
-    /// Gives back what is borrowed beyond [`MemoryBudget::lendable`], as far as that goes.
+    /// Gives back what is borrowed beyond [`MemoryBudget::lendable`], as far as that goes. Waits for no
+    /// latch: whoever reserves memory may hold some.
     fn give_back(&self);
 }
 
@@ -27,6 +33,7 @@ struct Account {
     borrower: OnceLock<Weak<dyn Borrower>>,
     /// Bytes that the borrower has, as it said last.
     borrowed: AtomicUsize,
+    refusals: Refusals,
 }
 
 impl Account {
@@ -38,6 +45,7 @@ impl Account {
             whole,
             borrower: OnceLock::new(),
             borrowed: AtomicUsize::new(0),
+            refusals: Refusals::default(),
         }
     }
 
@@ -47,16 +55,20 @@ impl Account {
     }
 
     fn take(&self, bytes: usize, purpose: &'static str) -> Result<()> {
+        let no_room = || Error::OutOfMemory {
+            purpose,
+            requested: bytes,
+            limit: self.limit,
+        };
+        if self.refusals.refuse() {
+            return Err(no_room());
+        }
         let before = self
             .used
             .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(bytes).filter(|total| *total <= self.limit)
             })
-            .map_err(|_| Error::OutOfMemory {
-                purpose,
-                requested: bytes,
-                limit: self.limit,
-            })?;
+            .map_err(|_| no_room())?;
         if let Some(whole) = &self.whole
             && let Err(error) = whole.account.take(bytes, purpose)
         {
@@ -125,6 +137,21 @@ impl MemoryBudget {
     #[must_use]
     pub fn peak(&self) -> usize {
         self.account.peak.load(Ordering::Relaxed)
+    }
+
+    /// Has the budget refuse reservations though it has room, from now on and counted from now on:
+    /// for tests of what becomes of a program that is short of memory. Those that are made through
+    /// shares of the budget count as its own.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.account.refusals.set(refusal);
+    }
+
+    /// How many reservations were asked for since [`MemoryBudget::refuse`] was called last, and how
+    /// many of them were refused though there was room. Nothing is counted before the first call,
+    /// nor after [`Refusal::Never`].
+    #[must_use]
+    pub fn refusals(&self) -> (u64, u64) {
+        self.account.refusals.counts()
     }
 
     /// From now on `borrower` may use what nobody has reserved, and is asked to give it back when

@@ -16,18 +16,19 @@
 //! stays one, as nothing below it is ever pinned again.
 
 use std::{
-    cell::Cell,
     collections::BTreeMap,
-    sync::atomic::{
-        AtomicU64, AtomicUsize,
-        Ordering::{Acquire, Relaxed, SeqCst},
-    },
+    sync::atomic::Ordering::{Acquire, Relaxed, SeqCst},
 };
 
 use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
 
-use crate::lsn::Lsn;
+use crate::{
+    lsn::Lsn,
+    sync::{
+        self, Mutex,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+};
 
 /// Pins beyond this number share a locked map.
 const SLOTS: usize = 128;
@@ -104,22 +105,10 @@ pub struct PinStatistics {
     pub oldest: Option<Lsn>,
 }
 
-thread_local! {
-    static HOME: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
 /// The slot at which this thread begins to look for a free one. Threads are spread over them.
 #[inline]
 pub(crate) fn home() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    HOME.with(|home| match home.get() {
-        Some(slot) => slot,
-        None => {
-            let slot = NEXT.fetch_add(1, SeqCst) % SLOTS;
-            home.set(Some(slot));
-            slot
-        }
-    })
+    sync::thread_number() % SLOTS
 }
 
 impl PinRegistry {

@@ -12,17 +12,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use crossbeam_utils::{
-    CachePadded,
-    sync::{Parker, Unparker},
-};
-use parking_lot::{Mutex, MutexGuard};
+use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
 
 use crate::{
@@ -30,6 +23,7 @@ use crate::{
     error::Result,
     lsn::Lsn,
     poison::Poison,
+    sync::{Mutex, MutexGuard, Parker, Unparker, atomic::AtomicU64},
     waits::{WaitPoint, Waits},
     wal::{EncodedBatch, Wal},
 };

@@ -11,9 +11,10 @@ use std::{
     },
 };
 
-use parking_lot::{Mutex, RwLock};
-
-use crate::vfs::{OpenMode, Vfs, VfsFile, VfsLock};
+use crate::{
+    sync::{Mutex, RwLock},
+    vfs::{OpenMode, Vfs, VfsFile, VfsLock},
+};
 
 /// Files are kept in blocks of this size; a block that was never written takes no memory.
 const BLOCK: usize = 16 << 10;

@@ -3,6 +3,10 @@
 //! `crates/storage/src/sequencer.rs`, with a counter for the log. What it must show: nothing is
 //! visible before everything up to it is applied, and durable where that was asked for; nobody
 //! waits for ever; and after a failed flush nobody is told that his commit is durable.
+//!
+//! The code itself runs under schedules in `crates/storage/tests/schedules/commits.rs`, of which no
+//! number is all of them. The model stays because its few steps are gone through to the end: that
+//! nobody waits for ever is a statement about every order of them.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

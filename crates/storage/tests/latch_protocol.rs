@@ -4,6 +4,10 @@
 //! for the disk. What it must show: nobody sees a torn, stale or foreign page, no change is
 //! lost, a frozen image is written exactly as it was frozen, and every slot is either referred
 //! to or free.
+//!
+//! The code itself runs under schedules in `crates/storage/tests/schedules/pages.rs`, where a page
+//! that is evicted between two steps of a checkpoint is one of very many things that may happen. The
+//! model stays because it has nothing but those steps, in every order.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 

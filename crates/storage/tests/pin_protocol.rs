@@ -6,6 +6,10 @@
 //!
 //! The code's accesses are sequentially consistent; here each is followed by a fence that is,
 //! because that is how the checker knows such an order.
+//!
+//! The code itself runs under schedules in `crates/storage/tests/schedules/snapshots.rs`, for which every
+//! atomic is sequentially consistent, whatever it asks for. The model stays because the order is what
+//! the protocol rests on: it fails with a weaker one.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 

@@ -8,11 +8,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use rustling_storage::{Env, OpenMode, Vfs, VfsFile};
+use rustling_storage::{Env, MemoryBudget, OpenMode, Refusal, Reservation, Vfs, VfsFile};
 use rustling_testkit::{
     harness::{
         Action, CorruptionSweep, CrashPlan, CrashTally, Defect, DefectiveVfs, Model, Outcome,
-        Problem, Recorded, Subject, check_crashes, record, record_in, sweep_faults,
+        Problem, Recorded, Subject, check_crashes, record, record_in, sweep_faults, sweep_memory,
     },
     sim::{Fault, FaultPlan, SimEnv},
 };
@@ -31,6 +31,12 @@ enum Mistake {
     ReadErrorIsEnd,
     /// No checksum: a torn record is taken as it is.
     NoChecksum,
+    /// A step for which there is no memory is acknowledged all the same, and not done.
+    RefusalForgotten,
+    /// After a step for which there was no memory the log takes none any more.
+    NeverRecovers,
+    /// A step for which there is no memory panics.
+    RefusalUnexpected,
 }
 
 struct Log {
@@ -42,9 +48,11 @@ struct OpenLog {
     end: u64,
     entries: Model,
     poisoned: bool,
+    memory: MemoryBudget,
+    held: Vec<Reservation>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     Put { key: u8, value: Vec<u8> },
 }
@@ -74,6 +82,8 @@ impl Log {
             end: 0,
             entries: Model::new(),
             poisoned: false,
+            memory: MemoryBudget::new(1 << 20),
+            held: Vec::new(),
         };
         let len = open.file.len()?;
         while let Some((key, value, next)) = self.record(&open.file, open.end, len)? {
@@ -141,6 +151,15 @@ impl Subject for Log {
             return Outcome::Failed("an earlier write failed".to_owned());
         }
         let Step::Put { key, value } = step;
+        match log.memory.reserve(value.len(), "an entry") {
+            Ok(reservation) => log.held.push(reservation),
+            Err(_) if self.mistake == Mistake::RefusalForgotten => return Outcome::Durable,
+            Err(error) => {
+                assert!(self.mistake != Mistake::RefusalUnexpected, "{error}");
+                log.poisoned = self.mistake == Mistake::NeverRecovers;
+                return Outcome::Failed(error.to_string());
+            }
+        }
         let body = [&[*key][..], value].concat();
         let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
         bytes.extend(checksum(&body).to_le_bytes());
@@ -193,6 +212,10 @@ impl Subject for Log {
 
     fn close(&self, _log: OpenLog) -> Result<(), String> {
         Ok(())
+    }
+
+    fn memory<'a>(&self, log: &'a OpenLog) -> Option<&'a MemoryBudget> {
+        Some(&log.memory)
     }
 
     fn probe(&self) -> Step {
@@ -412,5 +435,47 @@ fn corruption_is_told_from_no_difference() {
             .run(&subject, &strict.sample(400, 1))
             .violations
             .is_empty()
+    );
+}
+
+/// The problems that refusals of memory show, and how many there were.
+fn starve(mistake: Mistake) -> (u64, Vec<Problem>) {
+    let subject = Log { mistake };
+    let script: Vec<_> = script(3)
+        .into_iter()
+        .filter(|action| *action != Action::Kill)
+        .collect();
+    let counted = sweep_memory(&subject, 3, &script, [Refusal::At(u64::MAX)]);
+    assert_eq!(counted.violations, []);
+    let all =
+        (0..counted.reservations).flat_map(|number| [Refusal::At(number), Refusal::From(number)]);
+    let tally = sweep_memory(&subject, 3, &script, all);
+    let problems = tally.violations.iter().map(|found| found.problem).collect();
+    (tally.reservations_refused, problems)
+}
+
+#[test]
+fn a_refusal_of_every_reservation_is_survived_by_a_careful_program() {
+    let (refused, problems) = starve(Mistake::None);
+    assert!(refused > 100, "{refused}");
+    assert_eq!(problems, []);
+}
+
+#[test]
+fn mistakes_about_refused_memory_are_found() {
+    assert!(
+        starve(Mistake::RefusalForgotten)
+            .1
+            .contains(&Problem::Unreadable)
+    );
+    assert!(
+        starve(Mistake::NeverRecovers)
+            .1
+            .contains(&Problem::UnexpectedOutcome)
+    );
+    assert!(
+        starve(Mistake::RefusalUnexpected)
+            .1
+            .contains(&Problem::Panicked)
     );
 }

@@ -219,6 +219,42 @@ fn fekete_s_reader_closes_the_circle() {
     );
 }
 
+/// A history as long as those of the gates, with many circles: each is found, and none takes a look
+/// at all the rest.
+#[test]
+fn every_circle_of_a_long_history_is_found() {
+    const ROUNDS: u64 = 25_000;
+    let mut transactions = Vec::new();
+    for round in 0..ROUNDS {
+        let (one, other) = (2 * round, 2 * round + 1);
+        let is_skewed = round % 4 == 0;
+        let before: &[u64] = if is_skewed { &[] } else { &[1] };
+        transactions.push(vec![list(other, &[]), append(one, 1)]);
+        transactions.push(vec![list(one, before), append(other, 1)]);
+        transactions.push(vec![list(one, &[1]), list(other, &[1])]);
+        // Who reads the round before comes after it.
+        let earlier = 2 * round.saturating_sub(1);
+        transactions.push(vec![list(earlier, &[1]), append(one, 2)]);
+    }
+    let lists = (0..2 * ROUNDS).map(|key| match key % 2 {
+        0 => (key, vec![1, 2]),
+        _ => (key, vec![1]),
+    });
+    transactions.push(vec![Operation::ScanLists {
+        range: 0..2 * ROUNDS,
+        found: lists.collect(),
+    }]);
+    let history = history(transactions);
+    let found = history.anomalies();
+    assert!(history.transactions().len() > 100_000);
+    assert_eq!(found.len() as u64, ROUNDS / 4);
+    assert!(
+        found
+            .iter()
+            .all(|anomaly| anomaly.kind == AnomalyKind::WriteSkew)
+    );
+}
+
 /// A serial run of random steps; each step is (transaction boundary, key, kind).
 fn serial(steps: &[(bool, u8, u8)]) -> Vec<Vec<Operation>> {
     let mut lists: BTreeMap<u64, Vec<u64>> = BTreeMap::new();

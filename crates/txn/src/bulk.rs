@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use parking_lot::Mutex;
 use rustling_storage::{Direction, Error as StorageError, KeyRange, KeyspaceId};
 
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     spill::{StagingBatch, options_of},
     staged::Staged,
     state::{State, Writer},
+    sync::Mutex,
     write_set::Layer,
 };
 

@@ -1,6 +1,5 @@
 //! How a transaction takes its locks, and how writes find out that they came too late.
 
-use parking_lot::MutexGuard;
 use rustling_storage::{Error as StorageError, KeyspaceId};
 
 use crate::{
@@ -11,6 +10,7 @@ use crate::{
         table::{LockName, Target},
     },
     state::{State, Writer},
+    sync::MutexGuard,
     transaction::RowState,
     write_set::Lookup,
 };

@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use hashbrown::HashMap;
-use parking_lot::Mutex;
 use rustling_storage::{Clock, Env, Store};
 
 use crate::{
@@ -17,6 +16,7 @@ use crate::{
     serializable::Serializability,
     state::State,
     stats::{Counters, TransactionInfo, TransactionStats},
+    sync::Mutex,
     transaction::Transaction,
 };
 

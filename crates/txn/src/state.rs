@@ -9,7 +9,6 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use rustling_storage::{Batch, Durability, KeyspaceId, Reservation, Snapshot};
 
 use crate::{
@@ -19,6 +18,7 @@ use crate::{
     options::{IsolationLevel, TransactionOptions},
     serializable::{Interval, Participant},
     stats::TransactionInfo,
+    sync::{Mutex, RwLock, RwLockReadGuard},
     write_set::WriteSet,
 };
 

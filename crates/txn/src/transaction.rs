@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-use parking_lot::MutexGuard;
 use rustling_storage::{Direction, EngineKind, KeyRange, KeyspaceId, KeyspaceOptions, Lsn};
 
 use crate::{
@@ -15,6 +14,7 @@ use crate::{
     },
     options::IsolationLevel,
     state::{State, Writer},
+    sync::MutexGuard,
     write_set::Lookup,
 };
 

@@ -2,20 +2,70 @@
 
 use std::{io, time::Duration};
 
-use rustling_storage::{Batch, Durability, Env, KeyspaceId, KeyspaceOptions, Store, StoreOptions};
+use rustling_storage::{
+    Batch, Durability, EngineKind, Env, KeyspaceId, KeyspaceOptions, Store, StoreOptions,
+};
 use rustling_txn::{
     IsolationLevel, ManagerOptions, Transaction, TransactionManager, TransactionOptions,
 };
 
-/// A manager on an empty store with one keyspace.
+/// Every engine that a keyspace can have.
+pub(crate) const ENGINES: [EngineKind; 3] =
+    [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
+
+/// Makes a test for each engine of functions that take one.
+macro_rules! for_every_engine {
+    ($($test:ident),* $(,)?) => {
+        for_every_engine!(@ b_tree BTree $($test)*);
+        for_every_engine!(@ lsm Lsm $($test)*);
+        for_every_engine!(@ hybrid Hybrid $($test)*);
+    };
+    (@ $module:ident $engine:ident $($test:ident)*) => {
+        mod $module {
+            $(
+                #[test]
+                fn $test() {
+                    super::$test(rustling_storage::EngineKind::$engine);
+                }
+            )*
+        }
+    };
+}
+pub(crate) use for_every_engine;
+
+/// A manager on an empty store with one keyspace, a B+ tree.
 pub(crate) fn manager() -> (TransactionManager, KeyspaceId) {
     manager_with(ManagerOptions::default())
 }
 
 /// As [`manager`], with options.
 pub(crate) fn manager_with(options: ManagerOptions) -> (TransactionManager, KeyspaceId) {
+    manager_of_with(EngineKind::BTree, options)
+}
+
+/// As [`manager`], with a keyspace of this engine.
+pub(crate) fn manager_of(engine: EngineKind) -> (TransactionManager, KeyspaceId) {
+    manager_of_with(engine, ManagerOptions::default())
+}
+
+/// As [`manager_of`], with options.
+pub(crate) fn manager_of_with(
+    engine: EngineKind,
+    options: ManagerOptions,
+) -> (TransactionManager, KeyspaceId) {
+    let (manager, [keyspace]) = manager_of_all([engine], options);
+    (manager, keyspace)
+}
+
+/// As [`manager_with`], with a keyspace of each of these engines.
+pub(crate) fn manager_of_all<const COUNT: usize>(
+    engines: [EngineKind; COUNT],
+    options: ManagerOptions,
+) -> (TransactionManager, [KeyspaceId; COUNT]) {
     let store = Store::in_memory(StoreOptions::default()).expect("a store in memory");
-    manager_on(store, options)
+    let keyspaces = engines.map(|engine| keyspace(&store, engine));
+    let manager = TransactionManager::with_options(store, Env::in_memory(), options);
+    (manager, keyspaces)
 }
 
 /// As [`manager_with`], on an empty store of the test's own.
@@ -23,16 +73,24 @@ pub(crate) fn manager_on(
     store: Store,
     options: ManagerOptions,
 ) -> (TransactionManager, KeyspaceId) {
+    let keyspace = keyspace(&store, EngineKind::BTree);
+    let manager = TransactionManager::with_options(store, Env::in_memory(), options);
+    (manager, keyspace)
+}
+
+/// Adds a keyspace of this engine.
+fn keyspace(store: &Store, engine: EngineKind) -> KeyspaceId {
     let keyspace = store.allocate_keyspace_id();
     let mut batch = Batch::new();
-    batch.create_keyspace(keyspace, KeyspaceOptions::default());
+    let options = KeyspaceOptions {
+        engine,
+        ..KeyspaceOptions::default()
+    };
+    batch.create_keyspace(keyspace, options);
     store
         .commit(&batch, Durability::None)
         .expect("an empty keyspace");
-    (
-        TransactionManager::with_options(store, Env::in_memory(), options),
-        keyspace,
-    )
+    keyspace
 }
 
 /// Begins a transaction at `isolation`.

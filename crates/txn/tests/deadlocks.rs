@@ -7,15 +7,26 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::common::{Watchdog, begin, manager, until, waits};
+use crate::common::{Watchdog, begin, for_every_engine, manager_of, until, waits};
+use rustling_storage::EngineKind;
 use rustling_txn::{
     Error, IsolationLevel, LockMode, LockWait, RowState, TableLockMode, TransactionOptions,
 };
 
+for_every_engine! {
+    two_wait_for_each_other,
+    three_wait_in_a_circle,
+    many_wait_in_a_circle,
+    two_readers_that_both_want_to_write,
+    rows_and_tables_close_a_circle_together,
+    one_wait_can_close_two_circles,
+    a_crowd_gets_through_with_retries,
+}
+
 /// `count` transactions, each of which holds one row and wants its neighbour's.
-fn ring(count: u8) {
+fn ring(engine: EngineKind, count: u8) {
     let _watchdog = Watchdog::new("a ring of transactions");
-    let (manager, table) = manager();
+    let (manager, table) = manager_of(engine);
     let held = Barrier::new(usize::from(count));
     let victims = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -60,29 +71,25 @@ fn ring(count: u8) {
     );
 }
 
-#[test]
-fn two_wait_for_each_other() {
-    for _ in 0..50 {
-        ring(2);
+fn two_wait_for_each_other(engine: EngineKind) {
+    for _ in 0..20 {
+        ring(engine, 2);
     }
 }
 
-#[test]
-fn three_wait_in_a_circle() {
-    for _ in 0..50 {
-        ring(3);
+fn three_wait_in_a_circle(engine: EngineKind) {
+    for _ in 0..20 {
+        ring(engine, 3);
     }
 }
 
-#[test]
-fn many_wait_in_a_circle() {
-    ring(40);
+fn many_wait_in_a_circle(engine: EngineKind) {
+    ring(engine, 40);
 }
 
-#[test]
-fn two_readers_that_both_want_to_write() {
+fn two_readers_that_both_want_to_write(engine: EngineKind) {
     let _watchdog = Watchdog::new("two_readers_that_both_want_to_write");
-    let (manager, table) = manager();
+    let (manager, table) = manager_of(engine);
     for (mode, deadlocks) in [(LockMode::Share, 1), (LockMode::Update, 1)] {
         let both = Barrier::new(2);
         std::thread::scope(|scope| {
@@ -111,10 +118,9 @@ fn two_readers_that_both_want_to_write() {
     assert_eq!(manager.stats().locks, 0);
 }
 
-#[test]
-fn rows_and_tables_close_a_circle_together() {
+fn rows_and_tables_close_a_circle_together(engine: EngineKind) {
     let _watchdog = Watchdog::new("rows_and_tables_close_a_circle_together");
-    let (manager, table) = manager();
+    let (manager, table) = manager_of(engine);
     let setup = begin(&manager, IsolationLevel::ReadCommitted);
     let other = setup
         .create_keyspace(rustling_storage::KeyspaceOptions::default())
@@ -143,10 +149,9 @@ fn rows_and_tables_close_a_circle_together() {
     writer.commit().expect("commit");
 }
 
-#[test]
-fn one_wait_can_close_two_circles() {
+fn one_wait_can_close_two_circles(engine: EngineKind) {
     let _watchdog = Watchdog::new("one_wait_can_close_two_circles");
-    let (manager, table) = manager();
+    let (manager, table) = manager_of(engine);
     // Two share a row and wait for the third, which then wants that row alone.
     let third = begin(&manager, IsolationLevel::ReadCommitted);
     for row in [b"x", b"y"] {
@@ -176,10 +181,9 @@ fn one_wait_can_close_two_circles() {
     assert_eq!(manager.stats().deadlocks, 2);
 }
 
-#[test]
-fn a_crowd_gets_through_with_retries() {
+fn a_crowd_gets_through_with_retries(engine: EngineKind) {
     let _watchdog = Watchdog::new("a_crowd_gets_through_with_retries");
-    let (manager, table) = manager();
+    let (manager, table) = manager_of(engine);
     std::thread::scope(|scope| {
         for seed in 0..8u64 {
             let manager = &manager;

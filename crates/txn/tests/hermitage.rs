@@ -1,15 +1,20 @@
 //! The anomalies of the Hermitage suite (Martin Kleppmann, 2014, after Adya's thesis of 1999),
-//! played at every isolation level. What happens is in `golden/anomalies.golden`, and the table
-//! of `docs/mvcc.md` is made from it; with `UPDATE_GOLDEN=1` in the environment both are
-//! rewritten, otherwise compared.
+//! played at every isolation level, with the rows in a keyspace of each engine, and spread over
+//! two of different engines. What happens is the same wherever they are. It is in
+//! `golden/anomalies.golden`, and the table of `docs/mvcc.md` is made from it; with
+//! `UPDATE_GOLDEN=1` in the environment both are rewritten, otherwise compared.
 
 mod sessions;
 
 use std::{fmt::Write, path::Path};
 
-use crate::common::{begin, manager};
+use crate::common::{begin, manager_of_all};
+use rustling_storage::EngineKind::{self, BTree, Hybrid, Lsm};
 use rustling_testkit::golden;
-use rustling_txn::IsolationLevel::{self, ReadCommitted, Serializable, Snapshot};
+use rustling_txn::{
+    IsolationLevel::{self, ReadCommitted, Serializable, Snapshot},
+    ManagerOptions,
+};
 
 struct Case {
     name: &'static str,
@@ -240,14 +245,58 @@ const CASES: [Case; 15] = [
     },
 ];
 
+/// Where the rows of a case are: the even keys in a keyspace of the first engine, the odd ones in
+/// one of the second. `None`: all in one keyspace.
+const LAYOUTS: [(EngineKind, Option<EngineKind>); 6] = [
+    (BTree, None),
+    (Lsm, None),
+    (Hybrid, None),
+    (BTree, Some(Lsm)),
+    (Lsm, Some(Hybrid)),
+    (Hybrid, Some(BTree)),
+];
+
+/// What happens, which is the same wherever the rows are.
 fn play(level: IsolationLevel, script: &[&str]) -> Vec<String> {
-    let (manager, table) = manager();
+    let [first, others @ ..] = LAYOUTS;
+    let transcript = play_in(first, level, script);
+    for layout in others {
+        let other = play_in(layout, level, script);
+        assert_eq!(other, transcript, "{layout:?} at {level:?}");
+    }
+    transcript
+}
+
+fn play_in(
+    (even, odd): (EngineKind, Option<EngineKind>),
+    level: IsolationLevel,
+    script: &[&str],
+) -> Vec<String> {
+    let options = ManagerOptions::default();
+    let (manager, tables) = match odd {
+        Some(odd) => {
+            let (manager, [even, odd]) = manager_of_all([even, odd], options);
+            (manager, sessions::Tables { even, odd })
+        }
+        None => {
+            let (manager, [both]) = manager_of_all([even], options);
+            (
+                manager,
+                sessions::Tables {
+                    even: both,
+                    odd: both,
+                },
+            )
+        }
+    };
     let setup = begin(&manager, ReadCommitted);
     for (key, value) in [(1u8, 10i64), (2, 20)] {
-        setup.put(table, &[key], &value.to_be_bytes()).expect("put");
+        setup
+            .put(tables.of(key), &[key], &value.to_be_bytes())
+            .expect("put");
     }
     setup.commit().expect("commit");
-    let transcript = sessions::play(&manager, table, level, script);
+    let transcript = sessions::play(&manager, tables, level, script);
     assert_eq!(manager.stats().locks, 0);
     assert_eq!(manager.stats().tracked_transactions, 0);
     transcript

@@ -1,11 +1,14 @@
-//! What random transactions saw of one another is what their level allows.
-//! `RUSTLING_HISTORY_TRANSACTIONS` says how many there are of each kind.
+//! What random transactions saw of one another is what their level allows, on every engine and
+//! across all of them. `RUSTLING_HISTORY_TRANSACTIONS` says how many there are of each kind.
 
 mod workload;
 
-use crate::common::{Watchdog, manager, manager_with};
+use crate::common::{
+    ENGINES, Watchdog, for_every_engine, manager, manager_of_all, manager_of_with,
+};
+use rustling_storage::{EngineKind, KeyspaceId};
 use rustling_testkit::history::Level;
-use rustling_txn::{IsolationLevel, ManagerOptions};
+use rustling_txn::{IsolationLevel, ManagerOptions, TransactionManager};
 use workload::{Kind, Workload, run};
 
 const THREADS: u64 = 4;
@@ -37,20 +40,39 @@ fn excluded(level: IsolationLevel) -> Level {
     }
 }
 
+for_every_engine! {
+    nothing_is_seen_that_the_level_excludes,
+    coarse_tracking_and_spilled_changes_keep_the_level,
+}
+
+fn nothing_is_seen_that_the_level_excludes(engine: EngineKind) {
+    keep_their_level(|| {
+        let (manager, table) = manager_of_with(engine, ManagerOptions::default());
+        (manager, vec![table])
+    });
+}
+
 #[test]
-fn nothing_is_seen_that_the_level_excludes() {
-    let _watchdog = Watchdog::new("nothing_is_seen_that_the_level_excludes");
+fn nothing_is_seen_across_engines_that_the_level_excludes() {
+    keep_their_level(|| {
+        let (manager, tables) = manager_of_all(ENGINES, ManagerOptions::default());
+        (manager, tables.to_vec())
+    });
+}
+
+fn keep_their_level(make: impl Fn() -> (TransactionManager, Vec<KeyspaceId>)) {
+    let _watchdog = Watchdog::new("keep_their_level");
     for level in [
         IsolationLevel::ReadCommitted,
         IsolationLevel::Snapshot,
         IsolationLevel::Serializable,
     ] {
         for kind in [Kind::Lists, Kind::Registers] {
-            let (manager, table) = manager();
-            let history = run(&manager, table, workload(kind, level, 1));
-            if let Err(violations) = history.check(excluded(level)) {
-                panic!("{kind:?} at {level:?}: {violations}");
-            }
+            let (manager, tables) = make();
+            let history = run(&manager, &tables, workload(kind, level, 1));
+            let checked = history.check(excluded(level));
+            let shown = checked.map_err(|violations| violations.to_string());
+            assert_eq!(shown, Ok(()), "{kind:?} at {level:?}");
             let stats = manager.stats();
             assert!(stats.committed > stats.begun / 20, "{stats:?}");
             assert_eq!((stats.tracked_transactions, stats.locks), (0, 0));
@@ -65,7 +87,7 @@ fn what_a_level_allows_is_seen() {
     let sees = |level, stronger| {
         (2..12).any(|seed| {
             let (manager, table) = manager();
-            let history = run(&manager, table, workload(Kind::Lists, level, seed));
+            let history = run(&manager, &[table], workload(Kind::Lists, level, seed));
             history.check(stronger).is_err()
         })
     };
@@ -73,8 +95,7 @@ fn what_a_level_allows_is_seen() {
     assert!(sees(IsolationLevel::Snapshot, Level::Serializable));
 }
 
-#[test]
-fn coarse_tracking_and_spilled_changes_keep_the_level() {
+fn coarse_tracking_and_spilled_changes_keep_the_level(engine: EngineKind) {
     let _watchdog = Watchdog::new("coarse_tracking_and_spilled_changes_keep_the_level");
     let options = [
         ManagerOptions {
@@ -88,15 +109,14 @@ fn coarse_tracking_and_spilled_changes_keep_the_level() {
         },
     ];
     for (seed, options) in (20..).zip(options) {
-        let (manager, table) = manager_with(options);
+        let (manager, table) = manager_of_with(engine, options);
         let workload = Workload {
             transactions: transactions() / 4,
             ..workload(Kind::Lists, IsolationLevel::Serializable, seed)
         };
-        let history = run(&manager, table, workload);
-        if let Err(violations) = history.check(Level::Serializable) {
-            panic!("{violations}");
-        }
+        let history = run(&manager, &[table], workload);
+        let checked = history.check(Level::Serializable);
+        assert_eq!(checked.map_err(|violations| violations.to_string()), Ok(()));
         let stats = manager.stats();
         assert_eq!((stats.tracked_transactions, stats.tracked_bytes), (0, 0));
     }

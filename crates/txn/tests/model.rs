@@ -1,5 +1,5 @@
 //! Random interleavings of several transactions against a model of both isolation levels that
-//! keeps every committed state whole. One thread: nothing waits (`NoWait`), so that each run
+//! keeps every committed state whole, on every engine. One thread: nothing waits (`NoWait`), so that each run
 //! replays.
 
 #![expect(clippy::panic, reason = "a model that disagrees ends the test")]
@@ -9,9 +9,9 @@ use std::{
     ops::{Bound, ControlFlow},
 };
 
-use crate::common::{begin, manager_with};
+use crate::common::{ENGINES, begin, manager_of_with};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
-use rustling_storage::{Direction, KeyRange, KeyspaceId};
+use rustling_storage::{Direction, EngineKind, KeyRange, KeyspaceId};
 use rustling_txn::{
     BulkWriter, Error, IsolationLevel, LockMode, LockWait, ManagerOptions, RowState, Savepoint,
     Transaction, TransactionManager,
@@ -119,12 +119,12 @@ enum Taken {
 }
 
 impl Model {
-    fn new(write_set_bytes: usize, value_len: usize) -> Model {
+    fn new(engine: EngineKind, write_set_bytes: usize, value_len: usize) -> Model {
         let options = ManagerOptions {
             write_set_bytes: Some(write_set_bytes),
             ..ManagerOptions::default()
         };
-        let (manager, table) = manager_with(options);
+        let (manager, table) = manager_of_with(engine, options);
         let history = History {
             states: vec![Rows::new()],
             ..History::default()
@@ -463,8 +463,14 @@ impl Model {
     }
 }
 
-fn plays_like_the_model(write_set_bytes: usize, value_len: usize, steps: &[(u8, Step)]) -> bool {
-    let mut model = Model::new(write_set_bytes, value_len);
+fn plays_like_the_model(
+    engine: u8,
+    write_set_bytes: usize,
+    value_len: usize,
+    steps: &[(u8, Step)],
+) -> bool {
+    let engine = ENGINES[usize::from(engine) % ENGINES.len()];
+    let mut model = Model::new(engine, write_set_bytes, value_len);
     let reserved = model.manager.store().memory().used();
     for (at, step) in steps {
         model.step(usize::from(*at) % TRANSACTIONS, step);
@@ -495,24 +501,24 @@ fn runs() -> u64 {
 
 #[test]
 fn interleavings_in_memory() {
-    fn property(steps: Vec<(u8, Step)>) -> bool {
-        plays_like_the_model(usize::MAX, 1, &steps)
+    fn property(engine: u8, steps: Vec<(u8, Step)>) -> bool {
+        plays_like_the_model(engine, usize::MAX, 1, &steps)
     }
     QuickCheck::new()
         .rng(Gen::new(300))
         .tests(runs())
-        .quickcheck(property as fn(Vec<(u8, Step)>) -> bool);
+        .quickcheck(property as fn(u8, Vec<(u8, Step)>) -> bool);
 }
 
 #[test]
 fn interleavings_that_spill() {
     // Half of the share is more than all locks cost, so that none escalates; two values are
     // more than the share.
-    fn property(steps: Vec<(u8, Step)>) -> bool {
-        plays_like_the_model(4 << 10, 3 << 10, &steps)
+    fn property(engine: u8, steps: Vec<(u8, Step)>) -> bool {
+        plays_like_the_model(engine, 4 << 10, 3 << 10, &steps)
     }
     QuickCheck::new()
         .rng(Gen::new(300))
         .tests(runs())
-        .quickcheck(property as fn(Vec<(u8, Step)>) -> bool);
+        .quickcheck(property as fn(u8, Vec<(u8, Step)>) -> bool);
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{begin, manager_with};
+use crate::common::{ENGINES, begin, for_every_engine, manager_of_with};
 use quickcheck::{Arbitrary, Gen, QuickCheck};
 use rustling_storage::{
     Direction, EngineKind, Error as StorageError, KeyRange, KeyspaceId, KeyspaceOptions,
@@ -19,7 +19,7 @@ enum Step {
     Put(u8, u8, u8),
     Delete(u8, u8),
     Bulk(u8, Vec<(u8, u8)>),
-    Create,
+    Create(u8),
     Drop(u8),
     Engine(u8, u8),
     Savepoint,
@@ -40,7 +40,7 @@ impl Arbitrary for Step {
                     .map(|at| (u8::arbitrary(g) % 12, at))
                     .collect(),
             ),
-            22 => Step::Create,
+            22 => Step::Create(value),
             23 => Step::Drop(table),
             24 => Step::Engine(table, value),
             25..=31 => Step::Savepoint,
@@ -88,12 +88,18 @@ fn compare(transaction: &Transaction, tables: &Tables) {
     }
 }
 
-fn undoes_like_the_model(level: IsolationLevel, write_set_bytes: usize, steps: &[Step]) -> bool {
+fn undoes_like_the_model(
+    engine: u8,
+    level: IsolationLevel,
+    write_set_bytes: usize,
+    steps: &[Step],
+) -> bool {
     let options = ManagerOptions {
         write_set_bytes: Some(write_set_bytes),
         ..ManagerOptions::default()
     };
-    let (manager, table) = manager_with(options);
+    let engine_of = |number: u8| ENGINES[usize::from(number) % ENGINES.len()];
+    let (manager, table) = manager_of_with(engine_of(engine), options);
     // The first table of this kind reserves memory for all there will be.
     let of_tables = KeyspaceOptions {
         engine: EngineKind::Lsm,
@@ -146,10 +152,12 @@ fn undoes_like_the_model(level: IsolationLevel, write_set_bytes: usize, steps: &
                     .or_default()
                     .extend(entries.iter().copied());
             }
-            Step::Create => {
-                let table = transaction
-                    .create_keyspace(KeyspaceOptions::default())
-                    .expect("create");
+            Step::Create(engine) => {
+                let options = KeyspaceOptions {
+                    engine: engine_of(*engine),
+                    ..KeyspaceOptions::default()
+                };
+                let table = transaction.create_keyspace(options).expect("create");
                 tables.insert(table, BTreeMap::new());
             }
             Step::Drop(which) => {
@@ -164,8 +172,7 @@ fn undoes_like_the_model(level: IsolationLevel, write_set_bytes: usize, steps: &
                 let Some(table) = pick(&tables, *which) else {
                     continue;
                 };
-                let engines = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
-                match transaction.set_engine(table, engines[usize::from(*engine) % 3]) {
+                match transaction.set_engine(table, engine_of(*engine)) {
                     Ok(()) => {}
                     // One change at a time.
                     Err(Error::Storage(StorageError::EngineChanging(of))) => assert_eq!(of, table),
@@ -223,19 +230,20 @@ fn runs() -> u64 {
 
 #[test]
 fn savepoints_restore_everything_in_memory() {
-    fn property(steps: Vec<Step>) -> bool {
-        undoes_like_the_model(IsolationLevel::ReadCommitted, usize::MAX, &steps)
+    fn property(engine: u8, steps: Vec<Step>) -> bool {
+        undoes_like_the_model(engine, IsolationLevel::ReadCommitted, usize::MAX, &steps)
     }
     QuickCheck::new()
         .rng(Gen::new(150))
         .tests(runs())
-        .quickcheck(property as fn(Vec<Step>) -> bool);
+        .quickcheck(property as fn(u8, Vec<Step>) -> bool);
 }
 
 #[test]
 fn savepoints_restore_everything_that_spilled() {
-    fn property(steps: Vec<Step>, share: u8) -> bool {
+    fn property(engine: u8, steps: Vec<Step>, share: u8) -> bool {
         undoes_like_the_model(
+            engine,
             IsolationLevel::Snapshot,
             300 + usize::from(share) * 8,
             &steps,
@@ -244,16 +252,19 @@ fn savepoints_restore_everything_that_spilled() {
     QuickCheck::new()
         .rng(Gen::new(150))
         .tests(runs())
-        .quickcheck(property as fn(Vec<Step>, u8) -> bool);
+        .quickcheck(property as fn(u8, Vec<Step>, u8) -> bool);
 }
 
-#[test]
-fn layers_that_savepoints_have_left_become_one() {
+for_every_engine! {
+    layers_that_savepoints_have_left_become_one,
+}
+
+fn layers_that_savepoints_have_left_become_one(engine: EngineKind) {
     let options = ManagerOptions {
         write_set_bytes: Some(1),
         ..ManagerOptions::default()
     };
-    let (manager, table) = manager_with(options);
+    let (manager, table) = manager_of_with(engine, options);
     let transaction = begin(&manager, IsolationLevel::ReadCommitted);
     for round in 0..100u8 {
         let savepoint = transaction.savepoint();

@@ -2,12 +2,26 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{Watchdog, begin, manager, manager_with, until};
-use rustling_storage::{Direction, KeyRange, KeyspaceId};
+use crate::common::{Watchdog, begin, for_every_engine, manager_of, manager_of_with, until};
+use rustling_storage::{Direction, EngineKind, KeyRange, KeyspaceId};
 use rustling_txn::{
     Error, IsolationLevel, ManagerOptions, Result, Transaction, TransactionManager,
     TransactionOptions,
 };
+
+for_every_engine! {
+    write_skew_is_refused_by_key_and_by_range,
+    a_key_that_is_not_there_is_read_too,
+    who_has_seen_no_conflict_is_left_alone,
+    a_short_scan_is_tracked_as_far_as_it_went,
+    a_reader_can_be_what_makes_it_wrong,
+    a_failed_transaction_stays_failed,
+    who_reads_only_is_not_tracked_where_nobody_writes,
+    a_deferrable_reader_waits_for_a_safe_snapshot,
+    an_insert_of_a_key_that_appeared_meanwhile_is_a_conflict,
+    tracking_is_bounded_and_forgets,
+    accounts_that_may_not_both_be_empty_never_are,
+}
 
 fn serializable(manager: &TransactionManager) -> Transaction {
     begin(manager, IsolationLevel::Serializable)
@@ -42,10 +56,9 @@ fn is_serialization<T: std::fmt::Debug>(result: &Result<T>) -> bool {
     matches!(result, Err(error @ Error::Serialization { .. }) if error.is_retryable())
 }
 
-#[test]
-fn write_skew_is_refused_by_key_and_by_range() {
+fn write_skew_is_refused_by_key_and_by_range(engine: EngineKind) {
     for by_range in [false, true] {
-        let (manager, table) = manager();
+        let (manager, table) = manager_of(engine);
         fill(&manager, table, 2);
         let (one, two) = (serializable(&manager), serializable(&manager));
         for transaction in [&one, &two] {
@@ -67,9 +80,8 @@ fn write_skew_is_refused_by_key_and_by_range() {
     }
 }
 
-#[test]
-fn a_key_that_is_not_there_is_read_too() {
-    let (manager, table) = manager();
+fn a_key_that_is_not_there_is_read_too(engine: EngineKind) {
+    let (manager, table) = manager_of(engine);
     let (one, two) = (serializable(&manager), serializable(&manager));
     assert_eq!(one.get(table, b"a").expect("get"), None);
     assert_eq!(two.get(table, b"b").expect("get"), None);
@@ -79,9 +91,8 @@ fn a_key_that_is_not_there_is_read_too() {
     assert!(is_serialization(&one.commit()));
 }
 
-#[test]
-fn who_has_seen_no_conflict_is_left_alone() {
-    let (manager, table) = manager();
+fn who_has_seen_no_conflict_is_left_alone(engine: EngineKind) {
+    let (manager, table) = manager_of(engine);
     fill(&manager, table, 10);
     let transactions: Vec<_> = (0..10u8).map(|_| serializable(&manager)).collect();
     for (key, transaction) in (0..10u8).zip(&transactions) {
@@ -101,9 +112,8 @@ fn who_has_seen_no_conflict_is_left_alone() {
     assert_eq!(manager.stats().serialization_failures, 0);
 }
 
-#[test]
-fn a_short_scan_is_tracked_as_far_as_it_went() {
-    let (manager, table) = manager();
+fn a_short_scan_is_tracked_as_far_as_it_went(engine: EngineKind) {
+    let (manager, table) = manager_of(engine);
     fill(&manager, table, 200);
     for direction in [Direction::Forward, Direction::Backward] {
         let (one, two) = (serializable(&manager), serializable(&manager));
@@ -123,10 +133,9 @@ fn a_short_scan_is_tracked_as_far_as_it_went() {
 }
 
 /// Fekete, O'Neil and O'Neil, "A Read-Only Transaction Anomaly Under Snapshot Isolation", 2004.
-#[test]
-fn a_reader_can_be_what_makes_it_wrong() {
+fn a_reader_can_be_what_makes_it_wrong(engine: EngineKind) {
     for reader_comes in [false, true] {
-        let (manager, table) = manager();
+        let (manager, table) = manager_of(engine);
         fill(&manager, table, 2);
         let withdrawal = serializable(&manager);
         withdrawal.get(table, b"savings").expect("get");
@@ -148,9 +157,8 @@ fn a_reader_can_be_what_makes_it_wrong() {
     }
 }
 
-#[test]
-fn a_failed_transaction_stays_failed() {
-    let (manager, table) = manager();
+fn a_failed_transaction_stays_failed(engine: EngineKind) {
+    let (manager, table) = manager_of(engine);
     fill(&manager, table, 2);
     let (one, two) = (serializable(&manager), serializable(&manager));
     for transaction in [&one, &two] {
@@ -168,9 +176,8 @@ fn a_failed_transaction_stays_failed() {
     assert_eq!(reader.get(table, &[1]).expect("get"), Some(vec![0]));
 }
 
-#[test]
-fn who_reads_only_is_not_tracked_where_nobody_writes() {
-    let (manager, table) = manager();
+fn who_reads_only_is_not_tracked_where_nobody_writes(engine: EngineKind) {
+    let (manager, table) = manager_of(engine);
     fill(&manager, table, 10);
     let reader = manager.begin(read_only(false)).expect("begin");
     count(&reader, table, KeyRange::all()).expect("scan");
@@ -196,10 +203,9 @@ fn who_reads_only_is_not_tracked_where_nobody_writes() {
     second.commit().expect("commit");
 }
 
-#[test]
-fn a_deferrable_reader_waits_for_a_safe_snapshot() {
+fn a_deferrable_reader_waits_for_a_safe_snapshot(engine: EngineKind) {
     let _watchdog = Watchdog::new("a_deferrable_reader_waits_for_a_safe_snapshot");
-    let (manager, table) = manager();
+    let (manager, table) = manager_of(engine);
     fill(&manager, table, 2);
     let withdrawal = serializable(&manager);
     withdrawal.get(table, &[0]).expect("get");
@@ -235,9 +241,8 @@ fn a_deferrable_reader_waits_for_a_safe_snapshot() {
     ));
 }
 
-#[test]
-fn an_insert_of_a_key_that_appeared_meanwhile_is_a_conflict() {
-    let (manager, table) = manager();
+fn an_insert_of_a_key_that_appeared_meanwhile_is_a_conflict(engine: EngineKind) {
+    let (manager, table) = manager_of(engine);
     let late = serializable(&manager);
     assert_eq!(late.get(table, b"other").expect("get"), None);
     let first = serializable(&manager);
@@ -254,14 +259,13 @@ fn an_insert_of_a_key_that_appeared_meanwhile_is_a_conflict() {
     ));
 }
 
-#[test]
-fn tracking_is_bounded_and_forgets() {
+fn tracking_is_bounded_and_forgets(engine: EngineKind) {
     let options = ManagerOptions {
         tracking_bytes: Some(64 << 10),
         tracking_entries: 16,
         ..ManagerOptions::default()
     };
-    let (manager, table) = manager_with(options);
+    let (manager, table) = manager_of_with(engine, options);
     fill(&manager, table, 200);
     let old = serializable(&manager);
     old.get(table, &[7]).expect("get");
@@ -294,15 +298,17 @@ fn tracking_is_bounded_and_forgets() {
     assert_eq!((stats.tracked_transactions, stats.tracked_bytes), (0, 0));
 }
 
-#[test]
-fn accounts_that_may_not_both_be_empty_never_are() {
+fn accounts_that_may_not_both_be_empty_never_are(engine: EngineKind) {
     let _watchdog = Watchdog::new("accounts_that_may_not_both_be_empty_never_are");
     for (entries, bytes) in [(1024, None), (2, Some(16 << 10))] {
-        let (manager, table) = manager_with(ManagerOptions {
-            tracking_entries: entries,
-            tracking_bytes: bytes,
-            ..ManagerOptions::default()
-        });
+        let (manager, table) = manager_of_with(
+            engine,
+            ManagerOptions {
+                tracking_entries: entries,
+                tracking_bytes: bytes,
+                ..ManagerOptions::default()
+            },
+        );
         fill(&manager, table, 32);
         let done = AtomicU64::new(0);
         std::thread::scope(|scope| {

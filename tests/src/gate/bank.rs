@@ -6,16 +6,17 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use rustling_storage::{Direction, Env, KeyRange, KeyspaceId, Store, StoreOptions};
+use rustling_storage::{
+    Direction, EngineKind, Env, Error as StorageError, KeyRange, KeyspaceId, MemoryBudget, Store,
+    StoreOptions,
+};
 use rustling_testkit::harness::{Action, Model, Outcome, Subject};
 use rustling_txn::{
     Error, IsolationLevel, ManagerOptions, Savepoint, Transaction, TransactionManager,
     TransactionOptions,
 };
 
-use super::branches::Branches;
-
-use super::store::DIRECTORY;
+use super::{branches::Branches, options::ENGINES, store::DIRECTORY};
 
 /// Number of accounts.
 pub const ACCOUNTS: u8 = 24;
@@ -71,6 +72,15 @@ pub enum Step {
         /// The keys, ascending, with their values.
         rows: Vec<(Vec<u8>, Vec<u8>)>,
     },
+    /// Gives a branch another engine with the commit, while the other transaction goes on there.
+    SetEngine {
+        /// Which.
+        who: usize,
+        /// The branch's number.
+        branch: usize,
+        /// Its engine then.
+        engine: EngineKind,
+    },
     /// Marks a place to come back to.
     Savepoint {
         /// Which.
@@ -95,7 +105,8 @@ pub enum Step {
     },
     /// A checkpoint in between.
     Checkpoint,
-    /// A small transaction of its own, which founds the keyspace where it has to.
+    /// A small transaction of its own, which founds the keyspaces where it has to, after the end of
+    /// the others.
     Probe,
 }
 
@@ -116,6 +127,8 @@ pub type Changes = BTreeMap<Vec<u8>, Change>;
 pub struct BankSubject {
     /// How its store is opened.
     pub options: StoreOptions,
+    /// The engines of its branches.
+    pub engines: [EngineKind; ENGINES.len()],
     /// Bytes after which a transaction's changes spill into the store.
     pub write_set_bytes: usize,
     /// Bytes of a sorted run after which it goes past the log.
@@ -131,6 +144,7 @@ pub struct OpenBank {
     /// Whether a statement of the transaction failed: it can only be rolled back then.
     failed: [bool; 2],
     manager: TransactionManager,
+    engines: [EngineKind; ENGINES.len()],
     branches: Option<Branches>,
 }
 
@@ -162,7 +176,7 @@ pub fn total<'a>(entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Opt
 impl OpenBank {
     fn found(&mut self) -> Result<(), Error> {
         let transaction = self.manager.begin(TransactionOptions::default())?;
-        let branches = Branches::found(&transaction)?;
+        let branches = Branches::found(&transaction, self.engines)?;
         for number in 0..ACCOUNTS {
             let key = account(number);
             let balance = OPENING_BALANCE.to_le_bytes();
@@ -193,6 +207,7 @@ impl OpenBank {
             | Step::Put { who, .. }
             | Step::Delete { who, .. }
             | Step::Load { who, .. }
+            | Step::SetEngine { who, .. }
             | Step::Savepoint { who }
             | Step::RollbackTo { who }
             | Step::Rollback { who }
@@ -230,6 +245,15 @@ impl OpenBank {
                     result?;
                 }
             }
+            Step::SetEngine {
+                who,
+                branch,
+                engine,
+            } => {
+                if let Some(transaction) = &self.transactions[*who] {
+                    transaction.set_engine(branches.all()[*branch], *engine)?;
+                }
+            }
             Step::Savepoint { who } => {
                 self.savepoints[*who] =
                     self.transactions[*who].as_ref().map(Transaction::savepoint);
@@ -259,10 +283,12 @@ impl OpenBank {
                 return Ok(Outcome::Durable);
             }
             Step::Probe => {
+                self.savepoints = [None, None];
+                self.transactions = [None, None];
                 let transaction = self.manager.begin(TransactionOptions::default())?;
                 let branches = match self.branches {
                     Some(branches) => branches,
-                    None => Branches::found(&transaction)?,
+                    None => Branches::found(&transaction, self.engines)?,
                 };
                 transaction.put(branches.keyspace(PROBE), PROBE, PROBE)?;
                 transaction.commit()?;
@@ -329,6 +355,7 @@ impl Subject for BankSubject {
             savepoints: [None, None],
             failed: [false; 2],
             manager,
+            engines: self.engines,
             branches,
         })
     }
@@ -336,6 +363,12 @@ impl Subject for BankSubject {
     fn run(&self, bank: &mut OpenBank, step: &Step) -> Outcome {
         match bank.step(step) {
             Ok(outcome) => outcome,
+            // Refused before anything of it is written.
+            Err(error @ Error::Storage(StorageError::OutOfMemory { .. }))
+                if matches!(step, Step::Commit { .. } | Step::Found | Step::Probe) =>
+            {
+                Outcome::Failed(error.to_string())
+            }
             Err(error @ Error::Storage(_))
                 if matches!(step, Step::Commit { .. } | Step::Found | Step::Probe) =>
             {
@@ -346,6 +379,7 @@ impl Subject for BankSubject {
                 | Step::Put { who, .. }
                 | Step::Delete { who, .. }
                 | Step::Load { who, .. }
+                | Step::SetEngine { who, .. }
                 | Step::Savepoint { who }
                 | Step::RollbackTo { who } = step
                 {
@@ -446,6 +480,10 @@ impl Subject for BankSubject {
             .map_err(|error| error.to_string())
     }
 
+    fn memory<'a>(&self, bank: &'a OpenBank) -> Option<&'a MemoryBudget> {
+        Some(bank.manager.store().memory())
+    }
+
     fn probe(&self) -> Step {
         Step::Probe
     }
@@ -461,24 +499,39 @@ struct Planned {
     isolation: IsolationLevel,
     /// Whether it outgrows its memory. It then locks the whole keyspace, so it must be alone.
     is_big: bool,
+    /// Whether it gives a branch another engine: what it loads there then would have to go through
+    /// memory, and is refused.
+    is_moving: bool,
     /// Accounts that the other has changed since this one began: SNAPSHOT may not write them.
     stale: Vec<u8>,
 }
 
-/// The script of a seed, of about `steps` steps.
+/// The script of a seed, of about `steps` steps: two transactions at a time.
 #[must_use]
 pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>> {
+    script_of(2, seed, steps, interruptions)
+}
+
+/// As [`script`], without interruptions and with one transaction at a time: where memory is short
+/// it may have to lock a whole branch, and nobody is there to wait for it.
+#[must_use]
+pub fn script_of_one(seed: u64, steps: usize) -> Vec<Action<Step>> {
+    script_of(1, seed, steps, false)
+}
+
+fn script_of(at_once: usize, seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut open: [Option<Planned>; 2] = [None, None];
     let mut journal = 0u32;
     let mut actions = vec![Action::Step(Step::Found)];
     while actions.len() < steps {
-        let who = rng.usize(..2);
+        let who = rng.usize(..at_once);
         let locked_elsewhere = open[1 - who]
             .as_ref()
             .map(|other| other.locked.clone())
             .unwrap_or_default();
         let is_alone = open[1 - who].is_none();
+        let moves_elsewhere = open[1 - who].as_ref().is_some_and(|other| other.is_moving);
         if open[1 - who].as_ref().is_some_and(|other| other.is_big) {
             continue;
         }
@@ -540,7 +593,7 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
             10 | 11 => {
                 // Journal entries; so many and so long that the write set spills where this
                 // transaction is alone.
-                plan.is_big |= is_alone && rng.u8(..3) == 0;
+                plan.is_big |= is_alone && !plan.is_moving && rng.u8(..3) == 0;
                 if plan.is_big && rng.bool() {
                     // Over what is there, or behind it.
                     let first = rng.u32(1..=journal + 1);
@@ -570,6 +623,14 @@ pub fn script(seed: u64, steps: usize, interruptions: bool) -> Vec<Action<Step>>
                         .insert(key.clone(), Change::Set(Some(value.clone())));
                     actions.push(Action::Step(Step::Put { who, key, value }));
                 }
+            }
+            12 if !plan.is_big && !plan.is_moving && !moves_elsewhere && rng.u8(..3) == 0 => {
+                plan.is_moving = true;
+                actions.push(Action::Step(Step::SetEngine {
+                    who,
+                    branch: rng.usize(..ENGINES.len()),
+                    engine: ENGINES[rng.usize(..ENGINES.len())],
+                }));
             }
             12 => {
                 let mine = [b'j', who as u8];

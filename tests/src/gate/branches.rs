@@ -1,49 +1,50 @@
-//! The branches of a bank: a keyspace of each engine, so that nearly every transaction is across
-//! engines.
+//! The branches of a bank: some keyspaces, mostly one of each engine, so that nearly every
+//! transaction is across engines.
 
-use rustling_storage::{KeyspaceId, Store};
+use rustling_storage::{EngineKind, KeyspaceId, Store};
 use rustling_txn::{Error, Transaction};
 
 use super::options::{ENGINES, of_engine};
 
+/// How many there are.
+const COUNT: usize = ENGINES.len();
+
 /// Keyspaces that share the entries of a bank among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Branches([KeyspaceId; ENGINES.len()]);
+pub struct Branches([KeyspaceId; COUNT]);
 
 impl Branches {
-    /// Opens the branches in a transaction.
+    /// Opens branches with these engines in a transaction.
     ///
     /// # Errors
     /// Those of creating keyspaces.
-    pub fn found(transaction: &Transaction) -> Result<Branches, Error> {
-        let mut ids = [KeyspaceId(u32::MAX); ENGINES.len()];
-        for (id, engine) in ids.iter_mut().zip(ENGINES) {
+    pub fn found(
+        transaction: &Transaction,
+        engines: [EngineKind; COUNT],
+    ) -> Result<Branches, Error> {
+        let mut ids = [KeyspaceId(u32::MAX); COUNT];
+        for (id, engine) in ids.iter_mut().zip(engines) {
             *id = transaction.create_keyspace(of_engine(engine))?;
         }
         Ok(Branches(ids))
     }
 
-    /// The branches of a bank that has been founded.
+    /// The branches of a bank that has been founded, whatever their engines are by now.
     #[must_use]
     pub fn of(store: &Store) -> Option<Branches> {
-        let all = store.keyspaces();
-        let find = |engine| {
-            let found = all
-                .iter()
-                .find(|(_, options)| !options.staging && options.engine == engine);
-            found.map(|(id, _)| *id)
-        };
-        let mut ids = [KeyspaceId(u32::MAX); ENGINES.len()];
-        for (id, engine) in ids.iter_mut().zip(ENGINES) {
-            *id = find(engine)?;
-        }
-        Some(Branches(ids))
+        let all = store.keyspaces().into_iter();
+        let mut ids: Vec<KeyspaceId> = all
+            .filter(|(_, options)| !options.staging)
+            .map(|(id, _)| id)
+            .collect();
+        ids.sort_unstable();
+        ids.try_into().ok().map(Branches)
     }
 
     /// Branches that do not exist.
     #[must_use]
     pub fn nowhere() -> Branches {
-        Branches([KeyspaceId(u32::MAX); ENGINES.len()])
+        Branches([KeyspaceId(u32::MAX); COUNT])
     }
 
     /// Where a key is.
@@ -55,7 +56,7 @@ impl Branches {
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> [KeyspaceId; ENGINES.len()] {
+    pub fn all(&self) -> [KeyspaceId; COUNT] {
         self.0
     }
 }

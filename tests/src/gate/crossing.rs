@@ -18,6 +18,7 @@ use rustling_txn::{
 
 use super::{
     branches::Branches,
+    options::ENGINES,
     pool::{
         GROUPS, GroupModel, Pressure, View, Wrong, check_group, group_changes, marker, read_group,
         version_of,
@@ -114,7 +115,9 @@ impl World {
         let branches = match found {
             Some(branches) => branches,
             None => manager
-                .transaction(TransactionOptions::default(), Branches::found)
+                .transaction(TransactionOptions::default(), |transaction| {
+                    Branches::found(transaction, ENGINES)
+                })
                 .map_err(words)?,
         };
         let zeros = || (0..GROUPS).map(|_| AtomicU64::new(0)).collect();

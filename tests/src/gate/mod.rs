@@ -6,6 +6,7 @@ pub mod branches;
 pub mod children;
 pub mod counters;
 pub mod crossing;
+pub mod kinds;
 pub mod mode;
 pub mod options;
 pub mod pool;

@@ -115,6 +115,15 @@ pub fn group_batch(
 /// An entry: key and value.
 type Entry = (Vec<u8>, Vec<u8>);
 
+fn owned((key, value): (&[u8], &[u8])) -> Entry {
+    (key.to_vec(), value.to_vec())
+}
+
+/// All that a cursor gives, until it gives no more.
+fn collect(mut next: impl FnMut() -> Result<Option<Entry>, Error>) -> Result<Vec<Entry>, Error> {
+    std::iter::from_fn(|| next().transpose()).collect()
+}
+
 /// What groups are read through.
 pub trait View {
     /// The entries of a range, in `direction`.
@@ -142,12 +151,8 @@ impl View for Snapshot {
         range: KeyRange,
         direction: Direction,
     ) -> Result<Vec<Entry>, Error> {
-        let mut found = Vec::new();
         let mut cursor = self.scan(id, range, direction)?;
-        while let Some((key, value)) = cursor.next()? {
-            found.push((key.to_vec(), value.to_vec()));
-        }
-        Ok(found)
+        collect(|| Ok(cursor.next()?.map(owned)))
     }
 
     fn value(&self, id: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -162,12 +167,8 @@ impl View for Transaction {
         range: KeyRange,
         direction: Direction,
     ) -> Result<Vec<Entry>, Error> {
-        let mut found = Vec::new();
         let mut cursor = self.scan(id, range, direction)?;
-        while let Some((key, value)) = cursor.next()? {
-            found.push((key.to_vec(), value.to_vec()));
-        }
-        Ok(found)
+        collect(|| Ok(cursor.next()?.map(owned)))
     }
 
     fn value(&self, id: KeyspaceId, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {

@@ -3,7 +3,10 @@
 use rustling_storage::Durability;
 use rustling_testkit::{harness::Action, sim::CrashPolicy};
 
-use super::store::{Change, Step};
+use super::{
+    options::ENGINES,
+    store::{Change, Step},
+};
 
 /// What a script is made of.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,7 @@ pub fn script(seed: u64, shape: Shape) -> Vec<Action<Step>> {
                 )
             }
             10..=14 => Action::Step(script.load()),
+            15..=16 => Action::Step(script.another_engine()),
             _ => {
                 let durability = match script.rng.u8(..10) {
                     0 => Durability::Async,
@@ -153,18 +157,30 @@ impl Script {
         }
     }
 
+    fn another_engine(&mut self) -> Step {
+        Step::SetEngine {
+            table: self.table(),
+            engine: ENGINES[self.rng.usize(..ENGINES.len())],
+        }
+    }
+
     fn load(&mut self) -> Step {
+        let ingested = self.rng.bool();
         let mut keys: Vec<Vec<u8>> = (0..self.rng.usize(1..40)).map(|_| self.key()).collect();
         keys.sort();
         keys.dedup();
         let entries = keys
             .into_iter()
-            .map(|key| (key, (self.rng.u8(..5) > 0).then(|| self.value())))
+            .map(|key| {
+                let is_put = ingested || self.rng.u8(..5) > 0;
+                (key, is_put.then(|| self.value()))
+            })
             .collect();
         Step::Load {
             table: self.table(),
             entries,
             chunk: self.rng.usize(1..20),
+            ingested,
         }
     }
 }

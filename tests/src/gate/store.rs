@@ -10,9 +10,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use rustling_storage::{
     Batch, Direction, Durability, EngineKind, Env, Error, KeyRange, KeyspaceId, KeyspaceOptions,
-    Snapshot, Store, StoreOptions, staging,
+    MemoryBudget, Snapshot, Store, StoreOptions, staging,
 };
 use rustling_testkit::harness::{Model, Outcome, Subject};
+
+use super::options::{ENGINES, of_engine};
 
 /// Where the store lies on the simulated disk. Neither directory exists beforehand.
 pub const DIRECTORY: &str = "/srv/store";
@@ -58,15 +60,25 @@ pub enum Step {
         /// When the commit answers.
         durability: Durability,
     },
-    /// A load: entries (or deletions) go to a staging keyspace in commits of their own, and one
-    /// last commit merges it into a table.
+    /// A load: entries (or deletions) go to a staging keyspace, and one last commit merges it into
+    /// a table.
     Load {
         /// The table's number.
         table: u8,
         /// Key and value, or no value for a deletion; in order of key.
         entries: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-        /// How many of them share a commit.
+        /// How many of them go there at a time.
         chunk: usize,
+        /// Whether they go there past the log, as sorted runs do, and not in commits of their own.
+        /// None of them is a deletion then.
+        ingested: bool,
+    },
+    /// Another engine for a table that is there.
+    SetEngine {
+        /// The table's number.
+        table: u8,
+        /// Its engine from now on.
+        engine: EngineKind,
     },
     /// A checkpoint.
     Checkpoint,
@@ -81,13 +93,9 @@ pub struct StoreSubject {
     pub options: StoreOptions,
 }
 
-/// Every engine in turn, so that most commits are across engines.
+/// What a table is created as: every engine in turn, so that most commits are across engines.
 fn engine_of(table: u8) -> KeyspaceOptions {
-    let all = [EngineKind::BTree, EngineKind::Lsm, EngineKind::Hybrid];
-    KeyspaceOptions {
-        engine: all[usize::from(table) % all.len()],
-        ..KeyspaceOptions::default()
-    }
+    of_engine(ENGINES[usize::from(table) % ENGINES.len()])
 }
 
 /// A store that is open.
@@ -147,39 +155,77 @@ impl OpenStore {
         self.store.commit(&batch, durability).map(|_| ())
     }
 
+    fn table(&self, table: u8) -> Result<KeyspaceId, Error> {
+        let tables = self.tables(&self.store.snapshot())?;
+        Ok(tables.get(&table).copied().unwrap_or(KeyspaceId(u32::MAX)))
+    }
+
     fn load(
         &mut self,
         table: u8,
         entries: &[(Vec<u8>, Option<Vec<u8>>)],
         chunk: usize,
+        ingested: bool,
     ) -> Result<(), Error> {
-        let tables = self.tables(&self.store.snapshot())?;
+        let into = self.table(table)?;
+        // Staged in the engine that the table has by now.
+        let options = self
+            .store
+            .keyspaces()
+            .into_iter()
+            .find(|(id, _)| *id == into)
+            .map(|(_, options)| options);
         let from = self.store.allocate_keyspace_id();
         let mut batch = Batch::new();
         batch.create_keyspace(
             from,
             KeyspaceOptions {
                 staging: true,
-                ..engine_of(table)
+                ..options.unwrap_or_default()
             },
         );
         self.store.commit(&batch, Durability::None)?;
-        for part in entries.chunks(chunk.max(1)) {
+        let loaded = self.stage(from, entries, chunk, ingested).and_then(|()| {
             let mut batch = Batch::new();
-            for (key, value) in part {
-                let value = value
-                    .as_deref()
-                    .map_or_else(staging::encode_delete, staging::encode_put);
-                batch.put(from, key.clone(), value);
-            }
-            self.store.commit(&batch, Durability::None)?;
+            batch.merge(from, into);
+            self.store.commit(&batch, Durability::Sync)
+        });
+        if loaded.is_err() {
+            let mut batch = Batch::new();
+            batch.drop_keyspace(from);
+            // Where the store takes no commits any more, opening it drops what was staged.
+            let _ = self.store.commit(&batch, Durability::None);
         }
-        let mut batch = Batch::new();
-        batch.merge(
-            from,
-            tables.get(&table).copied().unwrap_or(KeyspaceId(u32::MAX)),
-        );
-        self.store.commit(&batch, Durability::Sync).map(|_| ())
+        loaded.map(|_| ())
+    }
+
+    fn stage(
+        &self,
+        from: KeyspaceId,
+        entries: &[(Vec<u8>, Option<Vec<u8>>)],
+        chunk: usize,
+        ingested: bool,
+    ) -> Result<(), Error> {
+        for part in entries.chunks(chunk.max(1)) {
+            let staged = part.iter().map(|(key, value)| {
+                let value = value.as_deref();
+                let value = value.map_or_else(staging::encode_delete, staging::encode_put);
+                (key, value)
+            });
+            if ingested {
+                let staged: Vec<_> = staged.collect();
+                let run: Vec<(&[u8], &[u8])> = staged
+                    .iter()
+                    .map(|(key, value)| (&key[..], &value[..]))
+                    .collect();
+                self.store.ingest(from, &run)?;
+            } else {
+                let mut batch = Batch::new();
+                staged.for_each(|(key, value)| batch.put(from, key.clone(), value));
+                self.store.commit(&batch, Durability::None)?;
+            }
+        }
+        Ok(())
     }
 
     /// What an error of a commit means for the oracle.
@@ -188,23 +234,28 @@ impl OpenStore {
         if self.broken {
             return Outcome::Failed(text);
         }
-        match error {
-            Error::TooLarge { .. }
-            | Error::UnknownKeyspace(_)
-            | Error::KeyspaceExists(_)
-            | Error::OutOfMemory { .. }
-            | Error::InvalidOption(_)
-            | Error::ReadOnly
-            | Error::Corrupt { .. } => Outcome::Failed(text),
-            // Where there is no space the commit is refused before anything of it is written.
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                Outcome::Failed(text)
-            }
-            _ => {
-                self.broken = true;
-                Outcome::Unknown(text)
-            }
+        if is_refusal(error) {
+            Outcome::Failed(text)
+        } else {
+            self.broken = true;
+            Outcome::Unknown(text)
         }
+    }
+}
+
+/// Whether nothing has happened, and the store goes on.
+fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::TooLarge { .. }
+        | Error::UnknownKeyspace(_)
+        | Error::KeyspaceExists(_)
+        | Error::OutOfMemory { .. }
+        | Error::InvalidOption(_)
+        | Error::ReadOnly
+        | Error::Corrupt { .. } => true,
+        // Where there is no space the commit is refused before anything of it is written.
+        Error::Io { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+        _ => false,
     }
 }
 
@@ -279,15 +330,30 @@ impl Subject for StoreSubject {
                 table,
                 entries,
                 chunk,
-            } => (open.load(*table, entries, *chunk), Outcome::Durable),
+                ingested,
+            } => (
+                open.load(*table, entries, *chunk, *ingested),
+                Outcome::Durable,
+            ),
+            Step::SetEngine { table, engine } => {
+                let changed = open
+                    .table(*table)
+                    .and_then(|id| open.store.set_engine(id, *engine));
+                (changed.map(|_| ()), Outcome::Flushed)
+            }
             Step::Checkpoint => (open.store.checkpoint().map(|_| ()), Outcome::Flushed),
             Step::Vacuum => (open.store.vacuum(), Outcome::Flushed),
         };
         match result {
             Ok(()) => done,
-            // Neither changes data, whatever becomes of it.
-            Err(error) if matches!(step, Step::Checkpoint | Step::Vacuum) => {
-                open.broken |= !matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+            // None of these changes data, whatever becomes of it.
+            Err(error)
+                if matches!(
+                    step,
+                    Step::Checkpoint | Step::Vacuum | Step::SetEngine { .. }
+                ) =>
+            {
+                open.broken |= !is_refusal(&error);
                 Outcome::Failed(words(&error))
             }
             Err(error) => open.refusal(&error),
@@ -310,7 +376,7 @@ impl Subject for StoreSubject {
                     }
                 }
             }
-            Step::Checkpoint | Step::Vacuum => {}
+            Step::Checkpoint | Step::Vacuum | Step::SetEngine { .. } => {}
         }
     }
 
@@ -371,6 +437,10 @@ impl Subject for StoreSubject {
 
     fn close(&self, open: OpenStore) -> Result<(), String> {
         open.store.close().map_err(|error| words(&error))
+    }
+
+    fn memory<'a>(&self, open: &'a OpenStore) -> Option<&'a MemoryBudget> {
+        Some(open.store.memory())
     }
 
     fn probe(&self) -> Step {

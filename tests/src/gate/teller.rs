@@ -13,7 +13,7 @@ use super::{
     bank::{ACCOUNTS, OPENING_BALANCE, account, total},
     branches::Branches,
     children::AckLog,
-    options::for_threads,
+    options::{ENGINES, for_threads},
 };
 
 /// Tellers at a time.
@@ -61,7 +61,7 @@ impl Bank {
         }
         let branches = manager
             .transaction(TransactionOptions::default(), |transaction| {
-                let branches = Branches::found(transaction)?;
+                let branches = Branches::found(transaction, ENGINES)?;
                 for number in 0..ACCOUNTS {
                     let key = account(number);
                     let balance = OPENING_BALANCE.to_le_bytes();

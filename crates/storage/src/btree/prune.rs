@@ -1,18 +1,18 @@
-//! Dropping versions that no snapshot at or above the watermark can see.
-//!
-//! Of the versions of a key, the newest at or below the watermark is what the oldest snapshot
-//! sees; everything older is garbage. Where that one is a tombstone and nothing older is left,
-//! it says no more than its absence would, and goes too.
+//! Dropping versions from leaves that no snapshot at or above the watermark can see: which those
+//! are, [`KeyCollector`] says.
 
 use super::{
     build,
-    cell::CellValue,
+    cell::{CellValue, LeafCell},
     key::{Place, Tail, Tails},
     layout::NodeResult,
     node::Node,
     overflow::Chain,
 };
-use crate::lsn::Lsn;
+use crate::{
+    cursor::{KeyCollector, VersionMark, garbage_from},
+    lsn::Lsn,
+};
 
 /// The `prune_lsn` of a leaf in which nothing will ever be garbage as it is.
 pub(super) const NOTHING_TO_PRUNE: u64 = u64::MAX;
@@ -60,6 +60,14 @@ pub(super) fn group_end(node: &Node<'_>, start: usize, tails: &impl Tails) -> No
     Ok(end)
 }
 
+/// What decides about a version whether it may go.
+pub(super) fn mark_of(cell: &LeafCell<'_>) -> VersionMark {
+    VersionMark {
+        lsn: cell.lsn,
+        is_tombstone: cell.value == CellValue::Tombstone,
+    }
+}
+
 /// What to keep of the versions `start..end` of one key: those before the answer. `continues`
 /// says that older versions are in the next leaf.
 fn kept_of_group(
@@ -69,11 +77,10 @@ fn kept_of_group(
     continues: bool,
     watermark: Lsn,
 ) -> NodeResult<usize> {
+    let mut collector = KeyCollector::new(watermark);
     for index in start..end {
-        let cell = node.leaf_cell(index)?;
-        if cell.lsn <= watermark {
-            let redundant = cell.value == CellValue::Tombstone && !continues;
-            return Ok(if redundant { index } else { index + 1 });
+        if !collector.keeps(mark_of(&node.leaf_cell(index)?), || !continues) {
+            return Ok(index);
         }
     }
     Ok(end)
@@ -81,17 +88,12 @@ fn kept_of_group(
 
 /// The lowest watermark at which something of the kept versions `start..end` would be garbage.
 fn prunable_at(node: &Node<'_>, start: usize, end: usize, continues: bool) -> NodeResult<u64> {
-    if start == end {
-        return Ok(NOTHING_TO_PRUNE);
-    }
-    let oldest = node.leaf_cell(end - 1)?;
-    if oldest.value == CellValue::Tombstone && !continues {
-        return Ok(oldest.lsn.0);
-    }
-    if end - start < 2 {
-        return Ok(NOTHING_TO_PRUNE);
-    }
-    Ok(node.leaf_cell(end - 2)?.lsn.0)
+    let nth_last = |n| match end.checked_sub(n) {
+        Some(index) if index >= start => node.leaf_cell(index).map(|cell| Some(mark_of(&cell))),
+        _ => Ok(None),
+    };
+    let from = garbage_from(nth_last(2)?, nth_last(1)?, !continues);
+    Ok(from.map_or(NOTHING_TO_PRUNE, |lsn| lsn.0))
 }
 
 /// The lowest watermark at which something of a leaf is garbage.

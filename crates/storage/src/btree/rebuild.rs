@@ -13,10 +13,13 @@ use super::{
     layout::{NodeError, NodeResult, SLOT, inline_key_limit},
     node::Node,
     overflow::Chain,
-    prune::{NOTHING_TO_PRUNE, chains_of, group_end},
+    prune::{NOTHING_TO_PRUNE, chains_of, group_end, mark_of},
     tree::TreeEntry,
 };
-use crate::lsn::Lsn;
+use crate::{
+    cursor::{KeyCollector, VersionMark, garbage_from},
+    lsn::Lsn,
+};
 
 /// Fewer entries than this are put into a leaf one by one.
 pub(super) const LEAST_RUN: usize = 4;
@@ -24,8 +27,7 @@ pub(super) const LEAST_RUN: usize = 4;
 /// A version on its way into the new leaf.
 #[derive(Clone, Copy, Debug)]
 struct Version {
-    lsn: u64,
-    is_tombstone: bool,
+    mark: VersionMark,
     /// The slot that holds it now; `None` for the entry that is added.
     slot: Option<usize>,
 }
@@ -34,11 +36,11 @@ struct Version {
 type Group = SmallVec<[Version; 8]>;
 
 fn version_of(entry: &TreeEntry<'_>, lsn: Lsn) -> Version {
-    Version {
-        lsn: lsn.0,
+    let mark = VersionMark {
+        lsn,
         is_tombstone: entry.value.is_none(),
-        slot: None,
-    }
+    };
+    Version { mark, slot: None }
 }
 
 /// How many of `entries`, the first of which does, belong to the leaf `node` and need no chains.
@@ -193,16 +195,15 @@ impl Merge<'_, '_> {
         for slot in slots {
             let cell = self.node.leaf_cell(slot)?;
             if let Some(new) = added
-                && cell.lsn.0 <= new.lsn
+                && cell.lsn <= new.mark.lsn
             {
-                if cell.lsn.0 < new.lsn {
+                if cell.lsn < new.mark.lsn {
                     group.push(new);
                 }
                 added = None;
             }
             group.push(Version {
-                lsn: cell.lsn.0,
-                is_tombstone: cell.value == CellValue::Tombstone,
+                mark: mark_of(&cell),
                 slot: Some(slot),
             });
         }
@@ -238,12 +239,11 @@ impl Merge<'_, '_> {
         entry: Option<&TreeEntry<'_>>,
         continues: bool,
     ) -> NodeResult<()> {
-        let seen = group.iter().position(|v| v.lsn <= self.watermark.0);
-        let kept = match seen {
-            Some(index) if group[index].is_tombstone && !continues => index,
-            Some(index) => index + 1,
-            None => group.len(),
-        };
+        let mut collector = KeyCollector::new(self.watermark);
+        let kept = group
+            .iter()
+            .take_while(|version| collector.keeps(version.mark, || !continues))
+            .count();
         let (kept, gone) = group.split_at(kept);
         for version in kept {
             match (version.slot, entry) {
@@ -264,12 +264,12 @@ impl Merge<'_, '_> {
                 .extend(chains_of(cell.key.tail, cell.value, inline_limit));
             self.dropped = true;
         }
-        // The lowest watermark at which something of what is kept is garbage.
-        let prunable = match kept {
-            [.., last] if last.is_tombstone && !continues => last.lsn,
-            [.., second, _] => second.lsn,
-            _ => NOTHING_TO_PRUNE,
+        let nth_last = |n| {
+            let at = kept.len().checked_sub(n)?;
+            kept.get(at).map(|version| version.mark)
         };
+        let from = garbage_from(nth_last(2), nth_last(1), !continues);
+        let prunable = from.map_or(NOTHING_TO_PRUNE, |lsn| lsn.0);
         self.prune_lsn = self.prune_lsn.min(prunable);
         Ok(())
     }

@@ -5,8 +5,6 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::{
     build::{self, Builder},
     cell::{CellValue, LeafEntry, value_stays_inline},
@@ -22,6 +20,7 @@ use crate::{
     lsn::Lsn,
     page::{PageId, PageMut, PageRef, PageStore},
     pins::Watermark,
+    sync::{Mutex, MutexGuard},
 };
 
 /// One change of a batch for one tree.

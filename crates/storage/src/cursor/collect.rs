@@ -4,18 +4,74 @@
 use super::VersionRef;
 use crate::lsn::Lsn;
 
-/// Decides about versions that come in their order: by key, the newest first.
+/// What the rule asks of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VersionMark {
+    /// Which commit wrote it.
+    pub(crate) lsn: Lsn,
+    /// Whether the key is gone from that commit on.
+    pub(crate) is_tombstone: bool,
+}
+
+/// Decides about the versions of one key, which come the newest first.
 ///
 /// No snapshot below the watermark is left or will ever be made. So of a key's versions at or
 /// below it only the newest is ever read; and where that one is a tombstone, and nothing older
 /// of its key lies elsewhere, it says no more than its absence would.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyCollector {
+    watermark: Lsn,
+    /// Whether the newest version at or below the watermark has been met: all others may go.
+    settled: bool,
+}
+
+impl KeyCollector {
+    /// For versions that snapshots at or above `watermark` may read.
+    #[inline]
+    pub(crate) fn new(watermark: Lsn) -> KeyCollector {
+        KeyCollector {
+            watermark,
+            settled: false,
+        }
+    }
+
+    /// Whether the next version must be kept; where one need not be, nor must those that come
+    /// behind it. `is_bottom` says whether nothing older of the key lies elsewhere; it is asked of
+    /// tombstones only.
+    #[inline]
+    pub(crate) fn keeps(&mut self, version: VersionMark, is_bottom: impl FnOnce() -> bool) -> bool {
+        if self.settled {
+            return false;
+        }
+        if version.lsn > self.watermark {
+            return true;
+        }
+        self.settled = true;
+        !version.is_tombstone || !is_bottom()
+    }
+}
+
+/// The lowest watermark at which [`KeyCollector`] would let go of something of a key whose kept
+/// versions end in `last`, the oldest, and have `second` before it; `None` where there is none.
+#[inline]
+pub(crate) fn garbage_from(
+    second: Option<VersionMark>,
+    last: Option<VersionMark>,
+    is_bottom: bool,
+) -> Option<Lsn> {
+    match (second, last) {
+        (_, Some(last)) if last.is_tombstone && is_bottom => Some(last.lsn),
+        (second, _) => second.map(|second| second.lsn),
+    }
+}
+
+/// [`KeyCollector`] for versions of many keys, by key and the newest first.
 #[derive(Debug)]
 pub(crate) struct VersionCollector {
     watermark: Lsn,
     key: Vec<u8>,
-    has_key: bool,
-    /// Whether the newest version at or below the watermark has been met.
-    settled: bool,
+    /// What has been decided of `key`; `None` before the first.
+    current: Option<KeyCollector>,
 }
 
 impl VersionCollector {
@@ -24,8 +80,7 @@ impl VersionCollector {
         VersionCollector {
             watermark,
             key: Vec::new(),
-            has_key: false,
-            settled: false,
+            current: None,
         }
     }
 
@@ -37,18 +92,19 @@ impl VersionCollector {
         version: VersionRef<'_>,
         is_bottom: impl FnOnce(&[u8]) -> bool,
     ) -> bool {
-        if !self.has_key || self.key != version.key {
-            self.key.clear();
-            self.key.extend_from_slice(version.key);
-            (self.has_key, self.settled) = (true, false);
-        } else if self.settled {
-            return false;
-        }
-        if version.lsn > self.watermark {
-            return true;
-        }
-        self.settled = true;
-        version.value.is_some() || !is_bottom(version.key)
+        let current = match &mut self.current {
+            Some(current) if self.key == version.key => current,
+            current => {
+                self.key.clear();
+                self.key.extend_from_slice(version.key);
+                current.insert(KeyCollector::new(self.watermark))
+            }
+        };
+        let mark = VersionMark {
+            lsn: version.lsn,
+            is_tombstone: version.value.is_none(),
+        };
+        current.keeps(mark, || is_bottom(version.key))
     }
 }
 
@@ -61,6 +117,26 @@ mod tests {
     use super::*;
 
     quickcheck! {
+        fn garbage_begins_where_it_is_said_to(versions: Vec<(u8, bool)>, is_bottom: bool) -> bool {
+            let sorted: BTreeMap<u8, bool> = versions.into_iter().collect();
+            let marks: Vec<VersionMark> = sorted
+                .into_iter()
+                .rev()
+                .map(|(lsn, is_tombstone)| VersionMark {
+                    lsn: Lsn(u64::from(lsn)),
+                    is_tombstone,
+                })
+                .collect();
+            let keeps_all = |watermark| {
+                let mut collector = KeyCollector::new(Lsn(watermark));
+                marks.iter().all(|mark| collector.keeps(*mark, || is_bottom))
+            };
+            let second = marks.len().checked_sub(2).map(|at| marks[at]);
+            let from = garbage_from(second, marks.last().copied(), is_bottom);
+            let first = (0..=256).find(|watermark| !keeps_all(*watermark));
+            first == from.map(|lsn| lsn.0)
+        }
+
         fn no_snapshot_at_or_above_the_watermark_sees_a_difference(
             versions: Vec<(u8, u8, Option<u8>)>,
             watermark: u8,

@@ -14,7 +14,10 @@ use std::{cmp::Ordering, ops::Range, sync::Arc};
 
 use smallvec::SmallVec;
 
-use super::format::TRAILER;
+use super::{
+    buffers::{self, Buffers},
+    format::TRAILER,
+};
 use crate::{btree::MAX_KEY, lsn::Lsn};
 
 /// Entries from one restart point to the next.
@@ -175,6 +178,7 @@ impl Payload {
     }
 
     /// All of a buffer.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn whole(buffer: Arc<[u8]>) -> Payload {
         Payload {
             range: 0..buffer.len(),
@@ -183,13 +187,15 @@ impl Payload {
     }
 
     /// The same bytes, which hold on to no others.
-    pub(super) fn alone(self) -> Payload {
+    pub(super) fn alone(self, buffers: &Buffers) -> Payload {
+        let range = 0..self.range.len();
         // A trailer is no reason to copy.
-        if self.buffer.len() <= self.range.len() + TRAILER {
-            self
-        } else {
-            Payload::whole(Arc::from(self.bytes()))
+        if self.buffer.len() <= buffers::rounded(range.len() + TRAILER) {
+            return self;
         }
+        let mut buffer = buffers.take(range.len());
+        Arc::make_mut(&mut buffer)[range.clone()].copy_from_slice(self.bytes());
+        Payload { buffer, range }
     }
 
     #[inline]
@@ -266,6 +272,11 @@ impl Block {
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         self.payload.bytes()
+    }
+
+    /// Its memory, as far as that is the block's alone.
+    pub(super) fn into_buffer(self) -> Arc<[u8]> {
+        self.payload.buffer
     }
 
     /// Bytes of memory that it holds on to.
@@ -606,14 +617,16 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_alone_holds_on_to_nothing_else() {
+        let buffers = Buffers::default();
         let window: Arc<[u8]> = (0..200).collect();
         let part = Payload::new(&window, 50..100).unwrap();
         assert_eq!(part.bytes(), &window[50..100]);
         assert_eq!(Arc::strong_count(&window), 2);
-        let block = Block::filter(part.alone());
+        let block = Block::filter(part.alone(&buffers));
         assert_eq!(block.bytes(), &window[50..100]);
-        assert_eq!((Arc::strong_count(&window), block.memory()), (1, 50));
-        let almost = Payload::new(&window, 0..200 - TRAILER).unwrap().alone();
+        assert_eq!((Arc::strong_count(&window), block.memory()), (1, 128));
+        let almost = Payload::new(&window, 0..200 - TRAILER).unwrap();
+        let almost = almost.alone(&buffers);
         assert_eq!((Arc::strong_count(&window), almost.bytes().len()), (2, 191));
         assert!(Payload::new(&window, 100..201).is_none());
         assert!(Payload::new(&window, 201..201).is_none());

@@ -26,8 +26,7 @@ pub(super) enum Access {
 
 /// Blocks in a row before the first that is read with a window.
 const PATIENCE: u32 = 2;
-/// Bytes of a scan's first window, and of its largest, which is what work reads that reads whole
-/// tables.
+/// Bytes of a scan's first window, and of its largest.
 const FIRST_WINDOW: usize = 16 << 10;
 const LARGEST_WINDOW: usize = 256 << 10;
 /// The largest window whose blocks push others out of the cache.
@@ -92,10 +91,11 @@ impl BlockReader {
     }
 
     fn stream(&mut self, table: &Table, handle: Handle) -> Result<Arc<Block>> {
-        if handle.len > LARGEST_WINDOW as u64 {
+        let size = table.space.options.window_bytes;
+        if handle.len > size as u64 {
             return table.parse(handle, table.read(handle)?);
         }
-        let payload = self.through_window(table, handle, LARGEST_WINDOW)?;
+        let payload = self.through_window(table, handle, size)?;
         table.parse(handle, payload)
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let mut handles = Vec::new();
         for number in 0..table.partitions().len() {
             let partition = table.partitions().get(number).unwrap();
-            let mut index = BlockCursor::new(table.index(&partition.index).unwrap());
+            let mut index = BlockCursor::new(table.index(number, partition.index).unwrap());
             index.first().unwrap();
             while index.is_valid() {
                 handles.push(Handle::decode(&mut index.value().unwrap()).unwrap());

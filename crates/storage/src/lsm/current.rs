@@ -9,10 +9,9 @@
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
-use parking_lot::RwLock;
 
 use super::version::Version;
-use crate::pins;
+use crate::{pins, sync::RwLock};
 
 /// Shards that threads are spread over.
 const SHARDS: usize = 8;

@@ -5,11 +5,13 @@ use std::{ops::Range, sync::Arc};
 
 use prost::Message;
 
-use super::block::{Payload, put_varint, take_varint};
+use super::{
+    block::{Payload, put_varint, take_varint},
+    buffers::Buffers,
+};
 use crate::{
     codec::{self, CODEC_NONE, Codec},
     lsn::Lsn,
-    shared,
 };
 
 /// The last bytes of every table.
@@ -128,6 +130,7 @@ pub(super) fn open_block(
     offset: u64,
     buffer: &Arc<[u8]>,
     range: Range<usize>,
+    buffers: &Buffers,
 ) -> Result<Payload, String> {
     let start = range.start;
     let outside = || "a block is outside of what was read".to_owned();
@@ -147,10 +150,10 @@ pub(super) fn open_block(
     if raw > MAX_BLOCK {
         return Err(format!("a block of {raw} bytes"));
     }
-    let mut payload = shared::zeroed(raw);
-    let into = Arc::make_mut(&mut payload);
+    let mut payload = buffers.take(raw);
+    let into = &mut Arc::make_mut(&mut payload)[..raw];
     codec::decompress(number, &bytes[..stored], into).map_err(|error| error.to_string())?;
-    Ok(Payload::whole(payload))
+    Payload::new(&payload, 0..raw).ok_or_else(outside)
 }
 
 /// What a table says about itself; see [`Properties`].
@@ -200,6 +203,11 @@ pub(super) struct Properties {
 }
 
 impl Properties {
+    /// Bytes of memory that they take beside their own.
+    pub(super) fn bytes(&self) -> usize {
+        self.first_key.capacity() + self.last_key.capacity()
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let all = self.clone();
         let stored = Stored {
@@ -320,21 +328,22 @@ mod tests {
 
     #[test]
     fn blocks_are_bound_to_place_and_table() {
+        let buffers = Buffers::default();
         for codec in [Codec::None, Codec::Lz4] {
             let payload = b"the quick brown fox ".repeat(50);
             let (mut file, mut scratch) = (b"before".to_vec(), Vec::new());
             let handle = append_block(ME, codec, &payload, 0, &mut file, &mut scratch);
             let stored = file[handle.offset as usize..][..handle.len as usize].to_vec();
             let open = |identity, offset, bytes: &[u8]| {
-                let opened = open_block(identity, offset, &bytes.into(), 0..bytes.len());
+                let opened = open_block(identity, offset, &bytes.into(), 0..bytes.len(), &buffers);
                 opened.map(|payload| payload.bytes().to_vec())
             };
             assert_eq!(open(ME, 6, &stored), Ok(payload.clone()));
             let file = file.into();
             let end = 6 + stored.len();
-            let within = open_block(ME, 6, &file, 6..end).unwrap();
+            let within = open_block(ME, 6, &file, 6..end, &buffers).unwrap();
             assert_eq!(within.bytes(), payload);
-            assert!(open_block(ME, 6, &file, 6..end + 1).is_err());
+            assert!(open_block(ME, 6, &file, 6..end + 1, &buffers).is_err());
             assert!(open(ME, 7, &stored).is_err());
             let other = TableIdentity { salt: 1, ..ME };
             assert!(open(other, 6, &stored).is_err());

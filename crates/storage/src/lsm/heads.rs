@@ -13,6 +13,13 @@ pub(super) struct Heads {
     heads: Box<[u64]>,
 }
 
+impl Heads {
+    /// Bytes of memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.prefix.len() + size_of_val(&*self.heads)
+    }
+}
+
 /// A key's first bytes as a number of the same order, filled up with zeros.
 #[inline]
 fn head_of(key: &[u8]) -> u64 {

@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            AtomicBool, AtomicUsize,
+            AtomicU64, AtomicUsize,
             Ordering::{AcqRel, Acquire, Relaxed},
         },
     },
@@ -17,10 +17,12 @@ use std::{
 use crossbeam_skiplist::{SkipMap, map::Entry};
 
 use super::space::TableSpace;
-use crate::{btree::TreeEntry, cursor::VersionRef, lsn::Lsn, shared};
+use crate::{btree::TreeEntry, cursor::VersionRef, lsn::Lsn, shared, sync::atomic::AtomicBool};
 
 /// Bytes counted for a version besides key and value: its node in the skip list.
 const NODE: usize = 96;
+/// Bytes counted for a buffer besides keys and values: who shares it, and what the allocator needs.
+const BUFFER: usize = 32;
 
 /// Bytes of keys and values that share an allocation, about.
 const CHUNK: usize = 256 << 10;
@@ -269,6 +271,8 @@ impl<'a> Borrow<dyn Placed + 'a> for KeptVersion {
 pub(crate) struct Memtable {
     versions: SkipMap<KeptVersion, ()>,
     bytes: AtomicUsize,
+    /// The oldest commit that has written to it.
+    oldest: AtomicU64,
     /// Whether it counts no more: it is in a table, or its keyspace is gone, and only readers that
     /// began before that still hold it.
     written_out: AtomicBool,
@@ -295,6 +299,7 @@ impl Memtable {
         Memtable {
             versions: SkipMap::new(),
             bytes: AtomicUsize::new(0),
+            oldest: AtomicU64::new(Lsn::MAX.0),
             written_out: AtomicBool::new(false),
             space: Arc::clone(space),
         }
@@ -316,6 +321,12 @@ impl Memtable {
         self.versions.is_empty()
     }
 
+    /// The oldest commit that has written to it; [`Lsn::MAX`] where none has. Exact for commits that
+    /// are visible.
+    pub(super) fn oldest(&self) -> Lsn {
+        Lsn(self.oldest.load(Relaxed))
+    }
+
     /// Versions in it.
     pub(super) fn len(&self) -> usize {
         self.versions.len()
@@ -323,6 +334,10 @@ impl Memtable {
 
     /// Adds a version at `lsn` of each entry's key. One that is there already stays as it is.
     pub(super) fn apply(&self, entries: &[TreeEntry<'_>], lsn: Lsn) {
+        // Commits come in their order, nearly: a look is mostly enough.
+        if lsn.0 < self.oldest.load(Relaxed) {
+            self.oldest.fetch_min(lsn.0, Relaxed);
+        }
         let size = |entry: &TreeEntry<'_>| entry.key.len() + entry.value.map_or(0, <[u8]>::len);
         let mut rest = entries;
         let mut added = 0;
@@ -366,7 +381,7 @@ impl Memtable {
             start += entry.key.len() + entry.value.map_or(0, <[u8]>::len);
             self.versions.get_or_insert(version, ());
         }
-        buffer.len() + entries.len() * NODE
+        BUFFER + buffer.len() + entries.len() * NODE
     }
 
     /// The newest version of `key` at or below `at`.

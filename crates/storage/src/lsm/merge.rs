@@ -2,13 +2,8 @@
 
 use std::{
     ops::Bound,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
-
-use parking_lot::Mutex;
 
 use super::{
     block_reader::Access,
@@ -23,6 +18,7 @@ use crate::{
     error::{Error, Result},
     lsn::Lsn,
     store::{Direction, KeyRange},
+    sync::{Mutex, atomic::AtomicUsize},
 };
 
 /// Versions between looks at whether the store closes.

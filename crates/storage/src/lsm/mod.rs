@@ -23,6 +23,7 @@
 
 mod block;
 mod block_reader;
+mod buffers;
 mod cache;
 mod compaction;
 mod current;
@@ -35,6 +36,7 @@ mod ground;
 mod hash;
 mod heads;
 mod ingest;
+mod kept;
 mod memory_cursor;
 mod memtable;
 mod merge;

@@ -1,10 +1,6 @@
 //! A table's top index in memory: its parts, each with a filter and an index of the blocks below.
-//!
-//! What a point read looks at of every table – filters, and then an index – would cost it a look
-//! into the shared cache each. So the first ones that are asked for stay with their table, as long
-//! as the memory for that lasts ([`super::cache`]); the others come and go with the cache.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::{
     block::{Block, BlockCursor, Malformed, compare},
@@ -37,29 +33,6 @@ impl PartitionHandles {
     }
 }
 
-/// A block that a table may keep.
-#[derive(Debug, Default)]
-pub(super) struct Keepable {
-    pub(super) handle: Handle,
-    pub(super) kept: OnceLock<Arc<Block>>,
-}
-
-impl Keepable {
-    fn new(handle: Handle) -> Keepable {
-        Keepable {
-            handle,
-            kept: OnceLock::new(),
-        }
-    }
-}
-
-/// A part of a table.
-#[derive(Debug)]
-pub(super) struct Partition {
-    pub(super) index: Keepable,
-    pub(super) filter: Keepable,
-}
-
 /// The parts of a table, in the order of their keys.
 #[derive(Debug)]
 pub(super) struct Partitions {
@@ -68,7 +41,7 @@ pub(super) struct Partitions {
     /// How many entries are before each restart point of it.
     before_restart: Box<[u32]>,
     heads: Heads,
-    parts: Box<[Partition]>,
+    parts: Box<[PartitionHandles]>,
 }
 
 impl Partitions {
@@ -92,10 +65,7 @@ impl Partitions {
             }
             let handles = cursor.value().and_then(PartitionHandles::decode);
             let handles = handles.ok_or(Malformed("an entry of the top index is none"))?;
-            parts.push(Partition {
-                index: Keepable::new(handles.index),
-                filter: Keepable::new(handles.filter),
-            });
+            parts.push(handles);
             key.clear();
             key.extend_from_slice(cursor.key());
             lsn = cursor.lsn();
@@ -129,8 +99,8 @@ impl Partitions {
 
     /// A part by its number.
     #[inline]
-    pub(super) fn get(&self, number: usize) -> Option<&Partition> {
-        self.parts.get(number)
+    pub(super) fn get(&self, number: usize) -> Option<PartitionHandles> {
+        self.parts.get(number).copied()
     }
 
     /// How many there are.
@@ -138,11 +108,12 @@ impl Partitions {
         self.parts.len()
     }
 
-    /// All that is kept.
-    pub(super) fn kept(&mut self) -> impl Iterator<Item = &Arc<Block>> {
-        let parts = self.parts.iter();
-        let blocks = parts.flat_map(|part| [&part.index, &part.filter]);
-        blocks.filter_map(|block| block.kept.get())
+    /// Bytes of memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.parts)
+            + size_of_val(&*self.before_restart)
+            + self.heads.bytes()
+            + self.block.memory()
     }
 }
 
@@ -183,8 +154,8 @@ mod tests {
             assert_eq!(partitions.len(), ends.len());
             for number in 0..ends.len() {
                 let part = partitions.get(number).unwrap();
-                assert_eq!(part.index.handle.offset, number as u64);
-                assert_eq!(part.filter.handle.offset, 1000 + number as u64);
+                assert_eq!(part.index.offset, number as u64);
+                assert_eq!(part.filter.offset, 1000 + number as u64);
             }
             for _ in 0..100 {
                 let mut key = ends[random.usize(..ends.len())].0.clone();

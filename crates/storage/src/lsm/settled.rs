@@ -29,27 +29,30 @@ fn newest_of(run: &Run) -> Lsn {
     newest.max().unwrap_or_default()
 }
 
-/// The oldest commit in a run of tables.
+/// The oldest commit in a run.
 fn oldest_of(run: &Run) -> Lsn {
-    let oldest = listed(run).iter().map(ListedTable::oldest);
-    oldest.min().unwrap_or(Lsn::MAX)
+    match run {
+        Run::Memory { memtable, staged } => match *staged {
+            Lsn::ZERO => memtable.oldest(),
+            staged => staged,
+        },
+        Run::Tables(_) => {
+            let oldest = listed(run).iter().map(ListedTable::oldest);
+            oldest.min().unwrap_or(Lsn::MAX)
+        }
+    }
 }
 
-/// Whether everything that stays in front is newer than all runs from `from` on. Levels overlap
-/// in time; and the commit that a staged run belongs to may have written to the part above it,
-/// too. `is_newest` says whether nothing is newer than the first run.
-fn is_clean_cut(all: &[Run], from: usize, is_newest: bool) -> bool {
+/// Whether everything that stays in front, of which `above` is the oldest commit of what lies above
+/// all runs, is newer than all runs from `from` on. Levels overlap in time; and the commit that a
+/// staged run belongs to may have written to the parts above it, too: in the tree below, the first
+/// version of a key at an LSN would stay.
+fn is_clean_cut(above: Lsn, all: &[Run], from: usize) -> bool {
     let (staying, going) = all.split_at(from);
     let Some(newest) = going.iter().map(newest_of).max() else {
         return false;
     };
-    match staying.iter().map(oldest_of).min() {
-        Some(oldest) => oldest > newest,
-        None => {
-            let mut going = going.iter().flat_map(listed);
-            is_newest || going.all(|table| table.staged() != newest)
-        }
-    }
+    staying.iter().map(oldest_of).fold(above, Lsn::min) > newest
 }
 
 impl SettledRuns {
@@ -63,8 +66,10 @@ impl SettledRuns {
         let all: Vec<Run> = settled.iter().cloned().chain(levels).collect();
         let too_new = all.iter().rposition(|run| newest_of(run) > watermark);
         let first = too_new.map_or(0, |at| at + 1);
-        let is_newest = version.active.is_empty() && settled.len() == version.front.len();
-        let from = (first..all.len()).find(|from| is_clean_cut(&all, *from, is_newest))?;
+        let (unsettled, _) = version.front.split_at(version.front.len() - settled.len());
+        let above = unsettled.iter().map(oldest_of);
+        let above = above.fold(version.active.oldest(), Lsn::min);
+        let from = (first..all.len()).find(|from| is_clean_cut(above, &all, *from))?;
         let runs = all[from..].to_vec();
         let newest = runs.iter().map(newest_of).max()?;
         Some(SettledRuns { runs, newest })

@@ -5,19 +5,19 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use parking_lot::Mutex;
-
 use super::{cache::BlockCache, format::TableIdentity};
 use crate::{
+    caches::Caches,
     codec::Codec,
     durability,
     env::Env,
     error::{Error, Result},
     poison::Poison,
+    sync::{Mutex, atomic::AtomicBool},
 };
 
 /// The directory of tables within a store's.
@@ -30,8 +30,6 @@ const EXTENSION: &str = "sst";
 pub(crate) struct TableOptions {
     /// Bytes of memtables, over all trees, at which a checkpoint writes them out.
     pub(crate) memtable_bytes: usize,
-    /// Bytes of blocks of tables in memory.
-    pub(crate) block_cache_bytes: usize,
     /// Bytes of keys and values at which a table is full.
     pub(crate) table_bytes: u64,
     /// Bytes of tables that level 1 should not exceed; every next level may have ten times more.
@@ -44,6 +42,8 @@ pub(crate) struct TableOptions {
     pub(crate) codec: Codec,
     /// Bytes of a data block.
     pub(crate) block_bytes: usize,
+    /// Bytes that a merge reads of each run at once, and gathers before it writes them.
+    pub(crate) window_bytes: usize,
     /// How blocks are read.
     pub(crate) reads: TableReads,
     /// Whether blocks are read past the system's cache.
@@ -161,18 +161,20 @@ pub(crate) struct TableSpace {
 }
 
 impl TableSpace {
-    /// The space of the store in `dir`. Nothing is read or made yet.
+    /// The space of the store in `dir`, whose cached blocks share the memory of `caches`. Nothing is
+    /// read or made yet.
     pub(crate) fn new(
         env: Env,
         dir: &Path,
         poison: Arc<Poison>,
         options: TableOptions,
+        caches: &Arc<Caches>,
     ) -> TableSpace {
         TableSpace {
             env,
             dir: dir.join(TABLE_DIR),
             poison,
-            cache: Arc::new(BlockCache::new(options.block_cache_bytes)),
+            cache: BlockCache::new(caches),
             options,
             counters: TableCounters::default(),
             memtable_bytes: AtomicUsize::new(0),

@@ -2,31 +2,29 @@
 
 use std::{
     fmt,
-    ops::{Deref, Range},
+    ops::Range,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
-
-use parking_lot::Mutex;
 
 use super::{
     block::{Block, Malformed, Payload},
-    cache::{BlockCache, Loan},
+    buffers::Buffers,
+    cache::{self, BlockCache, Loan},
     filter,
     format::{
         self, FOOTER, FORMAT_VERSION, Footer, FooterError, Handle, Properties, TableIdentity,
     },
     hash::Sought,
-    partitions::{Keepable, Partitions},
+    kept::{Kept, Role},
+    partitions::Partitions,
     space::{TableReads, TableSpace},
 };
 use crate::{
     error::{Error, Result},
     lsn::Lsn,
     shared,
+    sync::{Mutex, atomic::AtomicBool},
     vfs::{OpenMode, VfsFile},
 };
 
@@ -52,6 +50,9 @@ pub(crate) struct Table {
     file: Arc<dyn VfsFile>,
     len: u64,
     partitions: Partitions,
+    kept: Arc<Kept>,
+    /// Bytes of memory that the table takes beside what it keeps.
+    bytes: usize,
     properties: Properties,
     /// Whether no version lists it any more.
     obsolete: AtomicBool,
@@ -69,9 +70,9 @@ impl fmt::Debug for Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        for block in self.partitions.kept() {
-            self.space.cache.note_released(block);
-        }
+        let cache = &self.space.cache;
+        cache.note_released(self.kept.give_up());
+        cache.note_closed(self.bytes);
         if *self.obsolete.get_mut() {
             self.trash.lock().push(std::mem::take(&mut self.path));
         }
@@ -91,25 +92,6 @@ impl TableVersion {
     #[inline]
     pub(super) fn value(&self) -> Option<&[u8]> {
         self.value.as_ref().map(|range| self.block.slice(range))
-    }
-}
-
-/// A block that its table keeps, or its reader.
-#[derive(Debug)]
-enum HeldBlock<'a> {
-    Table(&'a Block),
-    Reader(Arc<Block>),
-}
-
-impl Deref for HeldBlock<'_> {
-    type Target = Block;
-
-    #[inline]
-    fn deref(&self) -> &Block {
-        match self {
-            HeldBlock::Table(block) => block,
-            HeldBlock::Reader(block) => block,
-        }
     }
 }
 
@@ -164,13 +146,17 @@ impl Table {
         if footer.identity != identity {
             return Err(Error::corrupt(path, footer_at, "another table's file"));
         }
-        let read = |handle: Handle| read_block(&*file, &path, footer_at, identity, handle);
+        let buffers = space.cache.buffers();
+        let read = |handle: Handle| read_block(&*file, &path, footer_at, identity, handle, buffers);
         let top_at = footer.top.offset;
         let partitions = Block::entries(read(footer.top)?)
             .and_then(Partitions::read)
             .map_err(|Malformed(reason)| Error::corrupt(&path, top_at, reason))?;
         let properties = Properties::decode(read(footer.properties)?.bytes())
             .map_err(|reason| Error::corrupt(&path, footer.properties.offset, reason))?;
+        let kept = Kept::new(partitions.len());
+        let bytes = size_of::<Table>() + partitions.bytes() + kept.bytes() + properties.bytes();
+        space.cache.note_opened(bytes);
         Ok(Table {
             space: Arc::clone(space),
             identity,
@@ -178,6 +164,8 @@ impl Table {
             path,
             file,
             len,
+            kept: Arc::new(kept),
+            bytes,
             partitions,
             properties,
             obsolete: AtomicBool::new(false),
@@ -272,10 +260,11 @@ impl Table {
     ) -> Result<Arc<Block>> {
         let cache = &self.space.cache;
         let key = (self.identity.number, handle.offset);
-        if !may_evict && !cache.has_room(key, payload.bytes().len()) {
+        if !may_evict && !cache.has_room(payload.bytes().len()) {
+            cache.note_refused(key);
             return self.parse(handle, payload);
         }
-        let block = self.parse(handle, payload.alone())?;
+        let block = self.parse(handle, payload.alone(cache.buffers()))?;
         cache.insert(key, &block);
         Ok(block)
     }
@@ -288,7 +277,8 @@ impl Table {
     /// Reads a block from the file.
     pub(super) fn read(&self, handle: Handle) -> Result<Payload> {
         let end = self.len - FOOTER as u64;
-        read_block(&*self.file, &self.path, end, self.identity, handle)
+        let buffers = self.space.cache.buffers();
+        read_block(&*self.file, &self.path, end, self.identity, handle, buffers)
     }
 
     /// Reads bytes that are not one block, up to the footer; for [`Table::open_block`].
@@ -308,7 +298,8 @@ impl Table {
         bytes: &Arc<[u8]>,
         range: Range<usize>,
     ) -> Result<Payload> {
-        format::open_block(self.identity, handle.offset, bytes, range)
+        let buffers = self.space.cache.buffers();
+        format::open_block(self.identity, handle.offset, bytes, range, buffers)
             .map_err(|reason| Error::corrupt(&self.path, handle.offset, reason))
     }
 
@@ -318,39 +309,69 @@ impl Table {
         self.cached(handle, Block::entries)
     }
 
-    /// An index partition, for a cursor.
-    pub(super) fn index(&self, index: &Keepable) -> Result<Arc<Block>> {
-        match index.kept.get() {
-            Some(kept) => Ok(Arc::clone(kept)),
-            None => self.block(index.handle),
+    /// The index of a part, for a cursor.
+    pub(super) fn index(&self, number: usize, handle: Handle) -> Result<Arc<Block>> {
+        let kept = self.kept.look().get(number, Role::Index).cloned();
+        match kept {
+            Some(kept) => Ok(kept),
+            None => self.block(handle),
         }
     }
 
-    /// A block that is kept from now on, if there is room.
-    #[inline]
-    fn kept<'a>(
-        &'a self,
-        block: &'a Keepable,
-        parse: impl FnOnce(Payload) -> Result<Block, Malformed>,
-    ) -> Result<HeldBlock<'a>> {
-        match block.kept.get() {
-            Some(kept) => Ok(HeldBlock::Table(kept)),
-            None => self.keep(block, parse).map(HeldBlock::Reader),
-        }
-    }
-
+    /// A block that the table does not keep. From now on it does, if there is room.
     fn keep(
         &self,
-        block: &Keepable,
+        number: usize,
+        role: Role,
+        handle: Handle,
         parse: impl FnOnce(Payload) -> Result<Block, Malformed>,
     ) -> Result<Arc<Block>> {
-        let found = self.cached(block.handle, parse)?;
-        let key = (self.identity.number, block.handle.offset);
-        if self.space.cache.may_keep(key, &found) && block.kept.set(Arc::clone(&found)).is_err() {
-            // Somebody else was faster.
-            self.space.cache.note_released(&found);
+        let found = self.cached(handle, parse)?;
+        let cache = &self.space.cache;
+        if cache.may_keep((self.identity.number, handle.offset), &found) {
+            if !self.kept.keep(number, role, &found) {
+                // Somebody else was faster.
+                cache.note_released(cache::cost(&found));
+            } else if self.kept.is_unknown() {
+                cache.note_keeper(&self.kept);
+            }
         }
         Ok(found)
+    }
+
+    /// Whether a key of that hash may be in a part, by the part's filter.
+    #[inline]
+    fn may_contain(&self, filter: &Block, handle: Handle, hash: u64) -> Result<bool> {
+        let may = filter::may_contain(self.properties.filter_kind, filter.bytes(), hash);
+        let may = may.ok_or_else(|| self.damaged(handle, "a filter is none"))?;
+        if !may {
+            self.space.cache.note_filtered();
+        }
+        Ok(may)
+    }
+
+    /// Where the block is that (`key`, `at`) would be in, by a part's index; `None` where that is
+    /// behind the last one.
+    #[inline]
+    fn place_of(
+        &self,
+        index: &Block,
+        handle: Handle,
+        key: &[u8],
+        at: Lsn,
+    ) -> Result<Option<Handle>> {
+        let found = index.find(key, at);
+        let found = found.map_err(|Malformed(reason)| self.damaged(handle, reason))?;
+        let Some(mut place) = found
+            .as_ref()
+            .and_then(|found| found.value.as_ref())
+            .map(|range| index.slice(range))
+        else {
+            return Ok(None);
+        };
+        let place = Handle::decode(&mut place);
+        let place = place.ok_or_else(|| self.damaged(handle, "an index entry is none"))?;
+        Ok(Some(place))
     }
 
     /// The newest version of a key at or below `at`.
@@ -359,41 +380,52 @@ impl Table {
     /// [`Error::Corrupt`], [`Error::Io`].
     pub(super) fn find(&self, sought: Sought<'_>, at: Lsn) -> Result<Option<TableVersion>> {
         let Sought { key, hash } = sought;
-        let place = |handle: Handle| move |Malformed(reason)| (handle, reason);
-        let damaged = |(handle, reason): (Handle, &str)| self.damaged(handle, reason);
-        let nowhere = Handle::default();
         let number = self.partitions.reaching(key, at);
-        let number = number.map_err(place(nowhere)).map_err(damaged)?;
-        let Some(partition) = self.partitions.get(number) else {
+        let number = number.map_err(|Malformed(reason)| self.damaged(Handle::default(), reason))?;
+        let Some(part) = self.partitions.get(number) else {
             return Ok(None);
         };
-        let filter = self.kept(&partition.filter, |payload| Ok(Block::filter(payload)))?;
-        match filter::may_contain(self.properties.filter_kind, filter.bytes(), hash) {
-            Some(true) => {}
-            Some(false) => {
-                self.space.cache.note_filtered();
-                return Ok(None);
+        // First what the table keeps, of which nothing is read while it is being looked at.
+        let kept = self.kept.look();
+        let may = kept.get(number, Role::Filter);
+        let may = may.map(|filter| self.may_contain(filter, part.filter, hash));
+        let may = may.transpose()?;
+        let place = match may {
+            Some(true) => kept.get(number, Role::Index),
+            Some(false) | None => None,
+        };
+        let place = place.map(|index| self.place_of(index, part.index, key, at));
+        let place = place.transpose()?;
+        drop(kept);
+        let may = match may {
+            Some(may) => may,
+            None => {
+                let parse = |payload| Ok(Block::filter(payload));
+                let filter = self.keep(number, Role::Filter, part.filter, parse)?;
+                self.may_contain(&filter, part.filter, hash)?
             }
-            None => return Err(self.damaged(partition.filter.handle, "a filter is none")),
+        };
+        if !may {
+            return Ok(None);
         }
-        let index = self.kept(&partition.index, Block::entries)?;
-        let index_at = partition.index.handle;
-        let found = index.find(key, at);
-        let found = found.map_err(place(index_at)).map_err(damaged)?;
-        let Some(mut handle) = found
-            .as_ref()
-            .and_then(|found| found.value.as_ref())
-            .map(|range| index.slice(range))
-        else {
+        let place = match place {
+            Some(place) => place,
+            None => {
+                // Looked up on its own: what is kept may be given up while it is read.
+                let kept = self.kept.look().get(number, Role::Index).cloned();
+                let index = match kept {
+                    Some(kept) => kept,
+                    None => self.keep(number, Role::Index, part.index, Block::entries)?,
+                };
+                self.place_of(&index, part.index, key, at)?
+            }
+        };
+        let Some(handle) = place else {
             return Ok(None);
         };
-        let handle = Handle::decode(&mut handle)
-            .ok_or_else(|| self.damaged(index_at, "an index entry is none"))?;
         let block = self.block(handle)?;
-        let found = block
-            .find(key, at)
-            .map_err(place(handle))
-            .map_err(damaged)?;
+        let found = block.find(key, at);
+        let found = found.map_err(|Malformed(reason)| self.damaged(handle, reason))?;
         Ok(found
             .filter(|found| found.same_key)
             .map(|found| TableVersion {
@@ -419,6 +451,7 @@ fn read_block(
     end: u64,
     identity: TableIdentity,
     handle: Handle,
+    buffers: &Buffers,
 ) -> Result<Payload> {
     let fits = handle
         .offset
@@ -429,9 +462,12 @@ fn read_block(
         let reason = "a block runs over the table's end";
         return Err(Error::corrupt(path, handle.offset, reason));
     };
-    let mut bytes = shared::zeroed(len);
-    file.read_exact_at(Arc::make_mut(&mut bytes), handle.offset)
+    let mut bytes = buffers.take(len);
+    file.read_exact_at(&mut Arc::make_mut(&mut bytes)[..len], handle.offset)
         .map_err(|error| read_error(path, handle.offset, error))?;
-    format::open_block(identity, handle.offset, &bytes, 0..len)
-        .map_err(|reason| Error::corrupt(path, handle.offset, reason))
+    let payload = format::open_block(identity, handle.offset, &bytes, 0..len, buffers)
+        .map_err(|reason| Error::corrupt(path, handle.offset, reason))?;
+    // Where the block was compressed, it is elsewhere now.
+    buffers.give(bytes);
+    Ok(payload)
 }

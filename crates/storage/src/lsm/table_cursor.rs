@@ -165,8 +165,8 @@ impl TableCursor {
             self.data = None;
             return Ok(false);
         };
-        let handle = partition.index.handle;
-        let block = table.index(&partition.index)?;
+        let handle = partition.index;
+        let block = table.index(number, handle)?;
         self.partition = number;
         let index = match &mut self.index {
             Some(index) => {

@@ -1,11 +1,6 @@
 //! The LSM tree's face: point reads, applying a batch, cursors, and the changes of its version.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
-use parking_lot::Mutex;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     compaction::Picker,
@@ -25,6 +20,7 @@ use crate::{
     error::Result,
     lsn::Lsn,
     store::{Direction, KeyRange},
+    sync::{Mutex, atomic::AtomicBool},
     verify::VerifyReport,
 };
 

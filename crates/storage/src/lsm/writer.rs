@@ -20,9 +20,6 @@ use crate::{
     vfs::{OpenMode, VfsFile},
 };
 
-/// Bytes that are gathered before they are written.
-const WRITE_BYTES: usize = 256 << 10;
-
 /// Bytes of an index partition; its filter is for the keys below it.
 const PARTITION_BYTES: usize = 4096;
 
@@ -71,7 +68,7 @@ impl TableWriter {
             path,
             file,
             codec: space.options.codec_of(level),
-            pending: Vec::with_capacity(WRITE_BYTES + space.options.block_bytes),
+            pending: Vec::with_capacity(space.options.window_bytes + space.options.block_bytes),
             written: 0,
             data: BlockBuilder::default(),
             index: BlockBuilder::default(),
@@ -159,7 +156,7 @@ impl TableWriter {
         self.data.clear();
         self.properties.data_blocks += 1;
         self.waiting = Some((self.last.0.clone(), self.last.1, handle));
-        self.write_out(WRITE_BYTES)
+        self.write_out(self.space.options.window_bytes)
     }
 
     fn add_to_index(&mut self, separator: &[u8], lsn: Lsn, block: Handle) -> Result<()> {
@@ -193,7 +190,7 @@ impl TableWriter {
         };
         self.index.clear();
         self.top.add(separator, lsn, Some(&partition.encode()));
-        self.write_out(WRITE_BYTES)
+        self.write_out(self.space.options.window_bytes)
     }
 
     /// Writes what is pending where it is at least so much.

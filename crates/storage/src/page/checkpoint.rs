@@ -313,7 +313,7 @@ impl PageStore {
     /// Makes the page's frozen location the one of the checkpoint, and answers the slot that
     /// the checkpoint before had it in.
     fn advance_durable(&self, id: PageId) -> Option<Location> {
-        let entry = self.pages.get_or_grow(id.0);
+        let entry = self.entry(id);
         let shard = self.deltas.shard(id);
         let now = match shard.frozen.get(&id.0) {
             Some(Change::Written(location)) => Some(*location),

@@ -30,6 +30,12 @@ fn chunk_len(chunk: usize) -> usize {
 }
 
 impl<T> ChunkedArray<T> {
+    /// Bytes of the chunks that exist.
+    pub(super) fn bytes(&self) -> usize {
+        let chunks = self.chunks.iter().filter_map(OnceLock::get);
+        chunks.map(|chunk| size_of_val(&**chunk)).sum()
+    }
+
     /// An array without chunks.
     pub(super) fn new() -> ChunkedArray<T> {
         ChunkedArray {
@@ -46,10 +52,12 @@ impl<T> ChunkedArray<T> {
 }
 
 impl<T: Default> ChunkedArray<T> {
-    /// The element; its chunk is made where it does not exist yet.
-    pub(super) fn get_or_grow(&self, index: u32) -> &T {
+    /// The element; its chunk is made where it does not exist yet, and `made` is told how many
+    /// bytes that has taken.
+    pub(super) fn get_or_grow(&self, index: u32, made: impl FnOnce(usize)) -> &T {
         let (chunk, at) = place(index);
         let chunk = self.chunks[chunk].get_or_init(|| {
+            made(chunk_len(chunk) * size_of::<T>());
             std::iter::repeat_with(T::default)
                 .take(chunk_len(chunk))
                 .collect()
@@ -83,16 +91,17 @@ mod tests {
     fn grows_where_asked() {
         let array = ChunkedArray::<std::sync::atomic::AtomicU32>::new();
         assert!(array.get(5000).is_none());
+        let mut made = 0;
         array
-            .get_or_grow(5000)
+            .get_or_grow(5000, |bytes| made += bytes)
             .store(7, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(
             array
-                .get(5000)
-                .unwrap()
+                .get_or_grow(5000, |_| panic!("it is there"))
                 .load(std::sync::atomic::Ordering::Relaxed),
             7
         );
         assert!(array.get(0).is_none());
+        assert_eq!((made, array.bytes()), (4 << 12, 4 << 12));
     }
 }

@@ -24,9 +24,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::{buffer::PageBuffer, image::Location, store::PageId};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Shards of the change sets.
 const SHARDS: u32 = 64;

@@ -18,15 +18,15 @@ pub(super) trait EvictionPolicy: Send + std::fmt::Debug {
     /// Takes a victim out of the policy's care. `accesses` tells any frame's count.
     fn victim(&mut self, accesses: &dyn Fn(u32) -> u32) -> Option<u32>;
 
-    /// The victim could not be evicted (somebody holds it): it stays.
+    /// The victim stays: somebody holds it, or another one has left in its place.
     fn restore(&mut self, frame: u32, page: u32);
 }
 
-/// The policy of that kind for a pool of `capacity` frames.
-pub(super) fn policy(kind: EvictionPolicyKind, capacity: usize) -> Box<dyn EvictionPolicy> {
+/// The policy of that kind.
+pub(super) fn policy(kind: EvictionPolicyKind) -> Box<dyn EvictionPolicy> {
     match kind {
         EvictionPolicyKind::Clock => Box::new(Clock::default()),
-        EvictionPolicyKind::S3Fifo => Box::new(S3Fifo::new(capacity)),
+        EvictionPolicyKind::S3Fifo => Box::new(S3Fifo::default()),
         EvictionPolicyKind::Random { seed } => Box::new(Random {
             generator: fastrand::Rng::with_seed(seed),
             resident: Vec::new(),
@@ -85,11 +85,12 @@ impl EvictionPolicy for Clock {
 }
 
 /// S3-FIFO: new pages pass through a small queue and reach the main one only when used again;
-/// pages that left the small queue unused and come back go to the main queue at once.
-#[derive(Debug)]
+/// pages that left the small queue unused and come back go to the main queue at once. The pool
+/// grows and shrinks, so all is in proportion to the pages that it holds.
+#[derive(Debug, Default)]
 struct S3Fifo {
-    /// Length from which the small queue gives the victim: a tenth of the pool.
-    small_target: usize,
+    /// Frames with a page.
+    resident: usize,
     small: VecDeque<(u32, u32)>,
     main: VecDeque<(u32, u32)>,
     small_len: usize,
@@ -119,26 +120,13 @@ enum Queue {
 const MOST_FREQUENT: u32 = 3;
 
 impl S3Fifo {
-    fn new(capacity: usize) -> S3Fifo {
-        S3Fifo {
-            small_target: (capacity / 10).max(1),
-            small: VecDeque::new(),
-            main: VecDeque::new(),
-            small_len: 0,
-            ghosts: Ghosts {
-                limit: capacity,
-                order: VecDeque::new(),
-                pages: BTreeMap::new(),
-                next: 0,
-            },
-            frames: Vec::new(),
-        }
-    }
-
+    /// Puts a frame with a page at the end of a queue.
     fn push(&mut self, frame: u32, queue: Queue) {
         let state = entry(&mut self.frames, frame);
-        if state.queue == Queue::Small {
-            self.small_len -= 1;
+        match state.queue {
+            Queue::None => self.resident += 1,
+            Queue::Small => self.small_len -= 1,
+            Queue::Main => {}
         }
         state.token = state.token.wrapping_add(1);
         state.queue = queue;
@@ -181,6 +169,7 @@ impl S3Fifo {
                 self.small_len -= 1;
             }
             state.queue = Queue::None;
+            self.resident -= 1;
             let now = accesses(frame);
             state.frequency = (state.frequency + now.wrapping_sub(state.seen)).min(MOST_FREQUENT);
             state.seen = now;
@@ -200,15 +189,20 @@ impl EvictionPolicy for S3Fifo {
 
     fn remove(&mut self, frame: u32) {
         let state = entry(&mut self.frames, frame);
-        if state.queue == Queue::Small {
-            self.small_len -= 1;
+        match state.queue {
+            Queue::None => return,
+            Queue::Small => self.small_len -= 1,
+            Queue::Main => {}
         }
         state.queue = Queue::None;
+        self.resident -= 1;
     }
 
     fn victim(&mut self, accesses: &dyn Fn(u32) -> u32) -> Option<u32> {
+        // A tenth of the pool.
+        let small_target = (self.resident / 10).max(1);
         loop {
-            if self.small_len >= self.small_target {
+            if self.small_len >= small_target {
                 let Some(frame) = self.pop(Queue::Small, accesses) else {
                     self.small_len = 0;
                     continue;
@@ -221,7 +215,7 @@ impl EvictionPolicy for S3Fifo {
                     continue;
                 }
                 let page = state.page;
-                self.ghosts.add(page);
+                self.ghosts.add(page, self.resident + 1);
                 return Some(frame);
             }
             match self.pop(Queue::Main, accesses) {
@@ -246,20 +240,20 @@ impl EvictionPolicy for S3Fifo {
 }
 
 /// Pages that left the small queue lately.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Ghosts {
-    limit: usize,
     order: VecDeque<(u32, u64)>,
     pages: BTreeMap<u32, u64>,
     next: u64,
 }
 
 impl Ghosts {
-    fn add(&mut self, page: u32) {
+    /// Remembers `page`, and no more than `most`.
+    fn add(&mut self, page: u32, most: usize) {
         self.next += 1;
         self.pages.insert(page, self.next);
         self.order.push_back((page, self.next));
-        while self.order.len() > self.limit
+        while self.order.len() > most
             && let Some((old, token)) = self.order.pop_front()
         {
             if self.pages.get(&old) == Some(&token) {
@@ -323,7 +317,7 @@ mod tests {
 
     /// Plays page references against a pool of `capacity` frames; the share of hits.
     fn hits(kind: EvictionPolicyKind, capacity: usize, references: &[u32]) -> f64 {
-        let mut policy = policy(kind, capacity);
+        let mut policy = policy(kind);
         let mut frames: Vec<(u32, u32)> = Vec::new();
         let mut cached: HashMap<u32, u32> = HashMap::new();
         let mut hits = 0;
@@ -358,7 +352,7 @@ mod tests {
     #[test]
     fn every_frame_is_given_exactly_once() {
         for kind in KINDS {
-            let mut policy = policy(kind, 20);
+            let mut policy = policy(kind);
             for frame in 0..20 {
                 policy.insert(frame, frame + 100, 1);
             }

@@ -2,9 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-
 use super::{image::IMAGE_HEADER, pool::Body, store::PageId};
+use crate::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// A page held for reading: the latch is the pin. Others may read it too.
 #[derive(Debug)]

@@ -1,14 +1,6 @@
 //! Making and opening a page store.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64},
-    },
-};
-
-use parking_lot::Mutex;
+use std::{path::Path, sync::Arc};
 
 use super::{
     chain,
@@ -31,6 +23,10 @@ use crate::{
     error::{Error, Result},
     lsn::Lsn,
     poison::Poison,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
+    },
 };
 
 impl PageStore {
@@ -163,7 +159,7 @@ impl PageStore {
                     return Err(wrong("its entry in the page table makes no sense"));
                 }
                 claims.claim(location.unit, location.units).map_err(wrong)?;
-                pages.get_or_grow(id).set_durable(Some(location));
+                pages.get_or_grow(id, |_| ()).set_durable(Some(location));
                 free_ids.extend(next..id);
                 next = id + 1;
                 Ok(())
@@ -228,6 +224,7 @@ impl PageStore {
             options,
         };
         store.note_metadata(metadata_len);
+        store.caches().note_fixed(store.pages.bytes());
         store
     }
 }

@@ -1,11 +1,9 @@
 //! The frames that pages are cached in.
 
 use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    Arc,
+    atomic::{AtomicU32, AtomicUsize, Ordering},
 };
-
-use parking_lot::{Mutex, RwLock, RwLockWriteGuard};
 
 use super::{
     buffer::{Arena, PageBuffer},
@@ -14,7 +12,10 @@ use super::{
     options::PageStoreOptions,
     store::PageId,
 };
-use crate::memory::MemoryBudget;
+use crate::{
+    caches::{Cache, Caches},
+    sync::{Mutex, RwLock, RwLockWriteGuard, atomic::AtomicU64},
+};
 
 /// The fewest frames a pool works with, however small its limit.
 const LEAST_FRAMES: usize = 8;
@@ -80,10 +81,8 @@ pub(super) struct Pool {
     spare: Mutex<Vec<PageBuffer>>,
     /// Where buffers lie side by side, if they do.
     arena: Option<Arc<Arena>>,
-    /// Buffers that there may always be.
-    own: usize,
-    /// Whose memory holds more of them, as far as it is free.
-    lender: OnceLock<MemoryBudget>,
+    /// Whose memory they are.
+    caches: Arc<Caches>,
     policy: Mutex<Box<dyn EvictionPolicy>>,
     page_size: usize,
 }
@@ -92,7 +91,7 @@ impl Pool {
     /// A pool of about `cache_bytes`.
     pub(super) fn new(options: &PageStoreOptions) -> Pool {
         let page_size = options.page_size.bytes();
-        let own = (options.cache_bytes / page_size).max(LEAST_FRAMES);
+        let own = options.cache_bytes.max(LEAST_FRAMES * page_size);
         let arena = options.huge_pages.then(|| Arc::new(Arena::new(page_size)));
         Pool {
             frames: ChunkedArray::new(),
@@ -101,9 +100,8 @@ impl Pool {
             buffers: AtomicUsize::new(0),
             spare: Mutex::default(),
             arena,
-            own,
-            lender: OnceLock::new(),
-            policy: Mutex::new(eviction::policy(options.eviction, own)),
+            caches: Arc::new(Caches::new(own, page_size)),
+            policy: Mutex::new(eviction::policy(options.eviction)),
             page_size,
         }
     }
@@ -114,31 +112,29 @@ impl Pool {
         self.frames.get(index)
     }
 
-    /// Whether another buffer stays within the limit.
+    /// The memory that pages share with cached blocks of tables.
+    pub(super) fn caches(&self) -> &Arc<Caches> {
+        &self.caches
+    }
+
+    /// Whether there is a buffer, or room for one.
     pub(super) fn has_room(&self) -> bool {
-        let buffers = self.buffers.load(Ordering::Relaxed);
-        buffers < self.own || buffers < self.limit()
+        self.buffers() < LEAST_FRAMES
+            || self.caches.have_room(self.page_size)
+            || !self.spare.lock().is_empty()
     }
 
-    /// Frames the pool may fill now.
+    /// Has cached blocks make way for a page, where they take more than their share.
+    pub(super) fn make_way(&self) {
+        self.caches.make_way(Cache::Pages, self.page_size);
+    }
+
+    /// Frames the pool may fill now, if nobody else wants the memory.
     pub(super) fn limit(&self) -> usize {
-        let lent = self.lender.get().map_or(0, MemoryBudget::lendable);
-        self.own + lent / self.page_size
+        (self.caches.limit(Cache::Pages) / self.page_size).max(LEAST_FRAMES)
     }
 
-    /// Lets the pool use what is free of `budget`.
-    pub(super) fn borrow_from(&self, budget: &MemoryBudget) {
-        let _ = self.lender.set(budget.clone());
-        self.state_buffers(self.buffers());
-    }
-
-    fn state_buffers(&self, buffers: usize) {
-        if let Some(lender) = self.lender.get() {
-            lender.set_borrowed(buffers.saturating_sub(self.own) * self.page_size);
-        }
-    }
-
-    /// Buffers in memory.
+    /// Buffers in memory that hold something.
     pub(super) fn buffers(&self) -> usize {
         self.buffers.load(Ordering::Relaxed)
     }
@@ -146,23 +142,27 @@ impl Pool {
     /// A buffer with anything in it. Goes over the limit: making room is the caller's part.
     pub(super) fn take_buffer(&self) -> PageBuffer {
         let spare = self.spare.lock().pop();
-        let buffer = spare
-            .or_else(|| self.arena.as_ref()?.take())
-            .unwrap_or_else(|| PageBuffer::allocated(self.page_size));
-        let before = self.buffers.fetch_add(1, Ordering::Relaxed);
-        self.state_buffers(before + 1);
-        buffer
+        self.buffers.fetch_add(1, Ordering::Relaxed);
+        spare.unwrap_or_else(|| {
+            self.caches.take(Cache::Pages, self.page_size);
+            let slot = self.arena.as_ref().and_then(Arena::take);
+            slot.unwrap_or_else(|| PageBuffer::allocated(self.page_size))
+        })
     }
 
     /// Takes a buffer back.
     pub(super) fn give_buffer(&self, buffer: PageBuffer) {
-        let before = self.buffers.fetch_sub(1, Ordering::Relaxed);
-        self.state_buffers(before - 1);
-        let mut spare = self.spare.lock();
-        // Spare ones count as little as they last: they stay within the limit too.
-        if spare.len() < MOST_SPARE && before + spare.len() <= self.limit() {
-            spare.push(buffer);
+        self.buffers.fetch_sub(1, Ordering::Relaxed);
+        // Spare ones are memory as others are.
+        if self.caches.have_room(0) {
+            let mut spare = self.spare.lock();
+            if spare.len() < MOST_SPARE {
+                spare.push(buffer);
+                return;
+            }
         }
+        drop(buffer);
+        self.caches.give(Cache::Pages, self.page_size);
     }
 
     /// Whether buffers lie in huge pages, as far as the system has them.
@@ -170,11 +170,18 @@ impl Pool {
         self.arena.is_some()
     }
 
-    /// Frees what is spare.
-    pub(super) fn shed_spare(&self) {
+    /// Frees up to `most` buffers that are spare; how many.
+    pub(super) fn shed_spare(&self, most: usize) -> usize {
+        let shed = {
+            let mut spare = self.spare.lock();
+            let kept = spare.len().saturating_sub(most);
+            spare.split_off(kept)
+        };
         // Not under the lock: freeing many takes a while.
-        let spare = std::mem::take(&mut *self.spare.lock());
-        drop(spare);
+        let count = shed.len();
+        drop(shed);
+        self.caches.give(Cache::Pages, count * self.page_size);
+        count
     }
 
     /// A frame with a buffer, with anything in it, and without a page, exclusively held. Goes over
@@ -182,7 +189,9 @@ impl Pool {
     pub(super) fn take_empty(&self) -> (u32, &Frame, RwLockWriteGuard<'_, Body>) {
         let index = self.empty.lock().pop();
         let index = index.unwrap_or_else(|| self.made.fetch_add(1, Ordering::Relaxed));
-        let frame = self.frames.get_or_grow(index);
+        let frame = self
+            .frames
+            .get_or_grow(index, |bytes| self.caches.note_fixed(bytes));
         // At most somebody looks for the page that was here before, sees that it is gone and
         // lets go at once.
         let mut body = frame.latch.write();
@@ -205,6 +214,16 @@ impl Pool {
     pub(super) fn inserted(&self, index: u32, frame: &Frame, page: PageId) {
         frame.touch();
         self.policy.lock().insert(index, page.0, frame.accesses());
+    }
+
+    /// `page` had to be read.
+    pub(super) fn missed(&self, page: PageId) {
+        self.caches.note_missed(Cache::Pages, u64::from(page.0));
+    }
+
+    /// `page` has left for others.
+    pub(super) fn departed(&self, page: PageId) {
+        self.caches.note_departed(Cache::Pages, u64::from(page.0));
     }
 
     /// `frame` holds nothing any more.
@@ -238,38 +257,42 @@ mod tests {
     use super::*;
     use crate::page::{EvictionPolicyKind, PageSize};
 
-    /// Buffers go from page to page as long as the pool is within its limit; beyond it they are
-    /// given up.
-    #[test]
-    fn buffers_are_handed_on_within_the_limit() {
-        for huge_pages in [false, true] {
-            hands_on_within_the_limit(huge_pages);
-        }
-    }
-
-    fn hands_on_within_the_limit(huge_pages: bool) {
-        let pool = Pool::new(&PageStoreOptions {
+    fn pool(huge_pages: bool) -> Pool {
+        Pool::new(&PageStoreOptions {
             page_size: PageSize::Kib1,
             cache_bytes: 64 << 10,
             eviction: EvictionPolicyKind::Clock,
             huge_pages,
             ..PageStoreOptions::default()
-        });
+        })
+    }
+
+    /// Buffers go from page to page as long as the pool is within its limit; beyond it they are
+    /// given up. Spare ones are counted.
+    #[test]
+    fn buffers_are_handed_on_within_the_limit() {
+        for huge_pages in [false, true] {
+            hands_on_within_the_limit(&pool(huge_pages));
+        }
+    }
+
+    fn hands_on_within_the_limit(pool: &Pool) {
         let spare = || pool.spare.lock().len();
+        let used = || pool.caches.used_by(Cache::Pages) >> 10;
         let mut taken: Vec<PageBuffer> = (0..pool.limit()).map(|_| pool.take_buffer()).collect();
         assert!(!pool.has_room());
         let mut give = |count| taken.drain(..count).for_each(|one| pool.give_buffer(one));
         give(40);
-        assert_eq!((pool.buffers(), spare()), (24, 40));
+        assert_eq!((pool.buffers(), spare(), used()), (24, 40, 64));
         give(24);
-        assert_eq!((pool.buffers(), spare()), (0, 64));
+        assert_eq!((pool.buffers(), spare(), used()), (0, 64, 64));
         taken.extend((0..70).map(|_| pool.take_buffer()));
-        assert_eq!((pool.buffers(), spare()), (70, 0));
+        assert_eq!((pool.buffers(), spare(), used()), (70, 0, 70));
         taken.drain(..6).for_each(|one| pool.give_buffer(one));
-        assert_eq!((pool.buffers(), spare()), (64, 0));
+        assert_eq!((pool.buffers(), spare(), used()), (64, 0, 64));
         taken.drain(..3).for_each(|one| pool.give_buffer(one));
-        assert_eq!((pool.buffers(), spare()), (61, 3));
-        pool.shed_spare();
-        assert_eq!(spare(), 0);
+        assert_eq!((pool.buffers(), spare(), used()), (61, 3, 64));
+        assert_eq!((pool.shed_spare(2), pool.shed_spare(9)), (2, 1));
+        assert_eq!((spare(), used()), (0, 61));
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Weak, atomic::Ordering};
 
-use parking_lot::RwLockWriteGuard;
-
 use super::{
     delta::Change,
     image::{self, IMAGE_HEADER, ImageKind, Location, Owner},
@@ -12,9 +10,10 @@ use super::{
     writer::ImageWriter,
 };
 use crate::{
+    caches::{Cache, Sharing},
     codec::CODEC_NONE,
     error::{Error, Result},
-    memory::{Borrower, MemoryBudget},
+    sync::RwLockWriteGuard,
 };
 
 /// Frames that are looked at for a place before the pool goes over its limit for a while.
@@ -41,19 +40,17 @@ pub(super) fn page_owner(id: PageId) -> Owner {
     }
 }
 
-impl Borrower for PageStore {
-    fn give_back(&self) {
-        self.pool.shed_spare();
-        let mut buffers = self.pool.buffers();
-        while !self.pool.has_room() {
-            // Pages that cannot be written stay; the next commit is told why.
-            let made = self.make_room();
-            let now = self.pool.buffers();
-            if made.is_err() || now >= buffers {
-                return;
-            }
-            buffers = now;
-        }
+impl Sharing for PageStore {
+    fn shrink(&self, bytes: usize) {
+        let wanted = bytes.div_ceil(self.options.page_size.bytes());
+        let wanted = wanted - self.pool.shed_spare(wanted);
+        let before = self.pool.buffers();
+        let goal = before.saturating_sub(wanted);
+        // Pages that cannot be written stay; the next commit is told why.
+        let _ = self.evict_until(wanted + MOST_ATTEMPTS, || self.pool.buffers() <= goal);
+        // What pages have left, or as much of it as nobody has taken meanwhile.
+        self.pool
+            .shed_spare(before.saturating_sub(self.pool.buffers()));
     }
 }
 
@@ -97,6 +94,7 @@ impl PageStore {
             return Err(error);
         }
         self.counters.misses.fetch_add(1, Ordering::Relaxed);
+        self.pool.missed(id);
         body.page = id;
         self.pool.inserted(index, frame, id);
         Ok(Some((index, body)))
@@ -146,10 +144,9 @@ impl PageStore {
         image::unpack(codec, &bytes, &mut body.buffer[IMAGE_HEADER..]).map_err(wrong)
     }
 
-    /// Evicts pages until there is room for one more buffer. Where everything is held, or may
-    /// not be written, the pool goes over its limit instead: whoever holds a latch must not be
-    /// made to wait for one. Changed pages leave several at a time, so that neighbours are
-    /// written together.
+    /// Makes room for one more buffer: cached blocks of tables make way, where they take more than
+    /// their share, or pages leave. Where everything is held, or may not be written, the pool goes
+    /// over its limit instead: whoever holds a latch must not be made to wait for one.
     ///
     /// # Errors
     /// Where writing a changed page fails.
@@ -157,10 +154,18 @@ impl PageStore {
         if self.pool.has_room() {
             return Ok(());
         }
+        self.pool.make_way();
+        self.evict_until(MOST_ATTEMPTS, || self.pool.has_room())
+    }
+
+    /// Evicts pages until there are enough, looking at so many of them. In a pool that is not tiny an
+    /// unchanged page leaves before changed ones that are met on the way to it: the next checkpoint writes those, with
+    /// others and in nobody's way. Where there are only changed ones, several leave together, so that
+    /// neighbours are written together.
+    fn evict_until(&self, mut attempts: usize, is_enough: impl Fn() -> bool) -> Result<()> {
         let together = (self.pool.limit() / LEAST_LEFT).clamp(1, MOST_TOGETHER);
         let mut changed = Vec::new();
-        let mut attempts = MOST_ATTEMPTS;
-        while attempts > 0 && (!self.pool.has_room() || !changed.is_empty()) {
+        while attempts > 0 && !is_enough() {
             attempts -= 1;
             let Some(index) = self.pool.victim() else {
                 break;
@@ -170,14 +175,19 @@ impl PageStore {
                 self.evict_changed(std::mem::take(&mut changed))?;
             }
         }
+        if is_enough() {
+            for victim in changed {
+                self.pool.keep(victim.index, victim.id);
+            }
+            return Ok(());
+        }
         self.evict_changed(changed)
     }
 
-    /// Lets the cache use what is free of `budget`, until somebody reserves it.
-    pub(crate) fn borrow_from(self: &Arc<PageStore>, budget: &MemoryBudget) {
-        self.pool.borrow_from(budget);
+    /// From now on pages make way for whoever shares their memory.
+    pub(crate) fn join_caches(self: &Arc<PageStore>) {
         let weak: Weak<PageStore> = Arc::downgrade(self);
-        budget.lend_to(weak);
+        self.caches().join(Cache::Pages, weak);
     }
 
     /// Evicts what is in the frame, where nobody holds it; a changed page is answered instead.
@@ -259,6 +269,7 @@ impl PageStore {
         }
         body.page = PageId(0);
         self.pool.removed(index);
+        self.pool.departed(id);
         self.pool.put_empty(index, body);
         self.counters.evictions.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,11 +1,12 @@
 //! Room in the data file, and the promise that every changed page has some.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::{file::PageFile, image::Location, slots::Slots};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sync::{Mutex, atomic::AtomicUsize},
+};
 
 /// The file grows by a sixteenth of its length, within these bounds, in bytes.
 const LEAST_EXTENT: u64 = 64 << 10;

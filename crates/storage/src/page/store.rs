@@ -3,10 +3,8 @@
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    sync::{Arc, atomic::Ordering},
 };
-
-use parking_lot::{Mutex, RwLockWriteGuard};
 
 use super::{
     chain,
@@ -24,7 +22,12 @@ use super::{
     waits::NamedWaits,
 };
 use crate::{
+    caches::Caches,
     error::{Error, Result},
+    sync::{
+        Mutex, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU32, AtomicU64},
+    },
     waits::Waits,
 };
 
@@ -160,6 +163,11 @@ impl PageStore {
         self.options.page_size.bytes() - IMAGE_HEADER
     }
 
+    /// The memory that pages share with cached blocks of tables.
+    pub(crate) fn caches(&self) -> &Arc<Caches> {
+        self.pool.caches()
+    }
+
     /// The data file, for errors about what is in a page.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
@@ -289,7 +297,7 @@ impl PageStore {
         let id = held.inspect_err(|_| self.space.forget_unwritten())?;
         let (index, frame, mut body) = self.pool.take_empty();
         body.buffer.fill(0);
-        let entry = self.pages.get_or_grow(id.0);
+        let entry = self.entry(id);
         let mut shard = self.deltas.shard(id);
         let before = shard.current.insert(id.0, Change::InMemory);
         debug_assert!(before.is_none(), "page {} was not free", id.0);
@@ -455,6 +463,12 @@ impl PageStore {
             .load(Ordering::Acquire)
             .checked_sub(1)?;
         Some((self.pool.frame(index)?, index))
+    }
+
+    /// What is known about page `id`, which may be a new one.
+    pub(super) fn entry(&self, id: PageId) -> &PageEntry {
+        let grown = |bytes| self.caches().note_fixed(bytes);
+        self.pages.get_or_grow(id.0, grown)
     }
 
     pub(super) fn frame(&self, index: u32) -> &Frame {

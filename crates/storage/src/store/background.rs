@@ -3,20 +3,19 @@
 //! segments to the archive. Each starts when it is first needed.
 
 use std::{
-    sync::{
-        Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Weak, atomic::Ordering},
     time::Duration,
 };
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{core::Core, vacuum::Vacuum};
 use crate::{
     env::JoinHandle,
     error::{Error, Result},
     owed::Owed,
+    sync::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 /// A store at rest is checkpointed at once where there is at least this much log to replay, or as

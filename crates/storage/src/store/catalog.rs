@@ -10,17 +10,14 @@ use std::{
     },
 };
 
-use crossbeam_utils::{
-    CachePadded,
-    sync::{ShardedLock, ShardedLockReadGuard},
-};
-use parking_lot::Mutex;
+use crossbeam_utils::CachePadded;
 
 use crate::{
     error::{Error, Result},
     keyspace::Keyspace,
     lsn::{KeyspaceId, Lsn},
     pins,
+    sync::{Mutex, ShardedLock, ShardedLockReadGuard},
 };
 
 /// Keyspaces by id. Readers lock a shard of their own, so that point reads of several threads

@@ -4,7 +4,7 @@ use std::{collections::HashSet, path::Path, ptr, sync::Arc};
 
 use super::{
     core::Core,
-    engine::{Engine, Media},
+    engine::Engine,
     open::{self, DATA_FILE, LOCK_FILE, log_dir},
     options::StoreOptions,
     plan::Trees,
@@ -14,7 +14,6 @@ use crate::{
     env::Env,
     error::{Error, Result},
     keyspace::Keyspace,
-    lsm::TableSpace,
     manifest::Manifest,
     page::{PageId, PageStore},
     poison::Poison,
@@ -78,11 +77,7 @@ fn check_files(env: &Env, dir: &Path, report: &mut VerifyReport) -> Result<()> {
     let checked = pages.verify(report);
     note(report, checked)?;
     let manifest = Manifest::decode(&info.metadata, pages.path())?;
-    let tables = TableSpace::new(env.clone(), dir, Arc::clone(&poison), options.tables());
-    let media = Media {
-        pages: Arc::new(pages),
-        tables: Arc::new(tables),
-    };
+    let media = open::media(env, dir, &options, pages, &poison);
     let trees = open::open_trees(media, &manifest, poison)?;
     verify_trees(&trees, report)?;
     if report.is_clean() {

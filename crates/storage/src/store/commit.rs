@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     lsn::Lsn,
     sequencer::Ticket,
+    sync::RwLockWriteGuard,
     wal::{EncodedBatch, Wal},
 };
 
@@ -114,7 +115,7 @@ impl Core {
             wal.add_work(plan.moved_work());
         }
         plan.change_catalog(&self.trees, ticket.lsn());
-        let _barrier = parking_lot::RwLockWriteGuard::downgrade(barrier);
+        let _barrier = RwLockWriteGuard::downgrade(barrier);
         let watermark = self.pins.lately(self.sequencer.published());
         plan.apply(ticket.lsn(), watermark)?;
         Ok(ticket)

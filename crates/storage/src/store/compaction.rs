@@ -113,7 +113,7 @@ impl Core {
         self.background.debt_paid();
     }
 
-    /// Reserves memory for memtables and cached blocks, if `batch` creates the first keyspace
+    /// Reserves memory for memtables and merges of tables, if `batch` creates the first keyspace
     /// that has them.
     ///
     /// # Errors
@@ -131,16 +131,18 @@ impl Core {
         }
     }
 
-    /// Reserves memory for memtables and cached blocks, unless that has been done.
+    /// Reserves memory for memtables and merges of tables, unless that has been done.
     ///
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     pub(crate) fn hold_table_memory(&self) -> Result<()> {
         let mut held = self.table_memory.lock();
         if held.is_none() {
-            let options = self.options.tables();
-            let bytes = 2 * options.memtable_bytes + options.block_cache_bytes;
-            *held = Some(self.budget.reserve(bytes, "memtables and cached blocks")?);
+            let bytes = self.options.table_working_bytes();
+            *held = Some(
+                self.budget
+                    .reserve(bytes, "memtables and merges of tables")?,
+            );
         }
         Ok(())
     }

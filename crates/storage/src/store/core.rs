@@ -1,8 +1,6 @@
 //! What all handles of an open store share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::{Mutex, RwLock};
+use std::sync::atomic::Ordering;
 
 use super::{
     background::Background, checkpoint::FrozenStore, options::StoreOptions, plan::Trees,
@@ -16,6 +14,10 @@ use crate::{
     memory::{MemoryBudget, Reservation},
     pins::PinRegistry,
     sequencer::Sequencer,
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     vfs::VfsLock,
     waits::{WaitPoint, Waits},
     wal::{Compressibility, StoreId},
@@ -35,9 +37,9 @@ pub(crate) struct Core {
     /// and structural changes. Nobody flushes while holding it alone.
     pub(crate) barrier: RwLock<()>,
     pub(crate) pins: PinRegistry,
-    /// The memory budget without the page cache's share.
+    /// The memory budget without what the caches have in any case.
     pub(crate) budget: MemoryBudget,
-    /// The share of it that memtables and cached blocks have, once there are any.
+    /// The share of it that memtables and merges have, once there are any.
     pub(crate) table_memory: Mutex<Option<Reservation>>,
     pub(crate) waits: Waits,
     pub(crate) wait_points: WaitPoints,

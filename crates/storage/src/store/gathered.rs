@@ -6,8 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
-
 use crate::{
     btree::TreeEntry,
     env::Env,
@@ -15,6 +13,7 @@ use crate::{
     keyspace::Keyspace,
     lsn::{KeyspaceId, Lsn},
     poison::Poison,
+    sync::Mutex,
 };
 
 /// Fewer entries than this are not worth another thread.

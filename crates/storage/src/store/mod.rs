@@ -215,9 +215,9 @@ impl Store {
         keyspace.get(key, published, |lsn, _| lsn)
     }
 
-    /// The memory account for everything but the page cache, which has the other half of
-    /// [`StoreOptions::memory_budget`], and borrows from this one what nobody has reserved: write
-    /// sets, operators, large commits.
+    /// The memory account for everything but the caches, which have the other half of
+    /// [`StoreOptions::memory_budget`], and borrow from this one what nobody has reserved: write
+    /// sets, operators, large commits, memtables.
     #[must_use]
     pub fn memory(&self) -> &MemoryBudget {
         &self.inner.core.budget

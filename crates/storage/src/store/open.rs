@@ -8,14 +8,9 @@ use std::{
     io,
     num::NonZero,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
+    sync::Arc,
     time::Duration,
 };
-
-use parking_lot::{Mutex, RwLock};
 
 use super::{
     background::Background,
@@ -41,6 +36,10 @@ use crate::{
     pins::PinRegistry,
     poison::Poison,
     sequencer::Sequencer,
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
     vfs::VfsLock,
     waits::Waits,
     wal::{self, Compressibility, StoreId, Wal, WalOptions},
@@ -428,16 +427,19 @@ fn recover(
 }
 
 /// Where the engines of the store in `dir` keep what they hold.
-fn media(
+pub(super) fn media(
     env: &Env,
     dir: &Path,
     options: &StoreOptions,
     pages: PageStore,
     poison: &Arc<Poison>,
 ) -> Media {
-    let tables = TableSpace::new(env.clone(), dir, Arc::clone(poison), options.tables());
+    let (env, poison) = (env.clone(), Arc::clone(poison));
+    let tables = TableSpace::new(env, dir, poison, options.tables(), pages.caches());
+    let pages = Arc::new(pages);
+    pages.join_caches();
     Media {
-        pages: Arc::new(pages),
+        pages,
         tables: Arc::new(tables),
     }
 }
@@ -516,7 +518,7 @@ fn assemble(env: Env, options: StoreOptions, parts: Parts) -> Arc<Core> {
         waits,
         opening,
     } = parts;
-    trees.media.pages.borrow_from(&budget);
+    trees.media.pages.caches().borrow_from(&budget);
     trees.media.pages.name_waits(&waits);
     let poison = Arc::clone(&trees.poison);
     Arc::new_cyclic(|core| Core {

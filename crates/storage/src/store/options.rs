@@ -16,6 +16,18 @@ use crate::{
 const DEBT_SOFT_TABLES: u64 = 128;
 const DEBT_HARD_TABLES: u64 = 512;
 
+/// Bytes that memtables have at least. A budget whose other half has no room for that and for merges
+/// refuses LSM and hybrid keyspaces.
+const LEAST_MEMTABLES: usize = 4 << 10;
+
+/// What merges read of a run at once: one part of the budget in so many, and within which bounds.
+const WINDOW_PART: usize = 1024;
+const WINDOW: (usize, usize) = (8 << 10, 256 << 10);
+/// Runs that a merge reads at once, as a rule, and the tables that it writes.
+const MERGED_AT_ONCE: usize = 8;
+/// One part of the budget in so many is set aside for merges at most.
+const MERGES_PART: usize = 16;
+
 /// Options of [`crate::Store::open`]. The defaults suit a program that shares its machine.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
@@ -26,10 +38,15 @@ pub struct StoreOptions {
     pub read_only: bool,
     /// Bytes of a page: 4096, 8192 or 16384. An existing store keeps its own.
     pub page_size: u32,
-    /// Bytes of memory for everything. Half of them hold cached pages; the rest serves write sets
-    /// and operators through [`crate::Store::memory`] and, once there is an LSM or hybrid
-    /// keyspace, memtables and cached blocks of tables. Half of what is free of the rest is lent
-    /// to pages, which make room when it is needed.
+    /// Bytes of memory for everything. Half of them are for caches: of pages, and of blocks of tables
+    /// of LSM and hybrid keyspaces. The rest serves write sets and operators through
+    /// [`crate::Store::memory`] and, once there is an LSM or hybrid keyspace, memtables (a sixth of
+    /// all) and merges of tables. Half of what is free of the rest is lent to the caches, which make
+    /// room when it is needed.
+    ///
+    /// The two caches share what they have by use: each takes what the other does not, and where
+    /// both want more, it goes where it spares more reads. [`crate::CacheStatistics`] says how much
+    /// each has now.
     pub memory_budget: usize,
     /// How pages are compressed from now on.
     pub codec: Codec,
@@ -159,29 +176,28 @@ impl StoreOptions {
         (cached + cached / 2).max(8)
     }
 
-    /// Bytes of the budget that the page cache takes.
+    /// Bytes of the budget that caches have in any case.
     pub(crate) fn cache_bytes(&self) -> usize {
         self.memory_budget / 2
     }
 
-    /// What LSM trees go by. Their memtables and their block cache have a quarter and a bit of
-    /// the budget, taken from the half that is not the page cache's once there is such a
-    /// keyspace.
+    /// What LSM trees go by. Their memtables have a sixth of the budget, taken from the half that is
+    /// not the caches' once there is such a keyspace.
     pub(crate) fn tables(&self) -> TableOptions {
-        let memtable_bytes = self.memory_budget / 12;
+        let memtable_bytes = (self.memory_budget / 12).max(LEAST_MEMTABLES);
         let table_bytes = self
             .checkpoint_wal_bytes
             .min(memtable_bytes as u64)
             .max(4096);
         TableOptions {
             memtable_bytes,
-            block_cache_bytes: self.memory_budget / 8,
             table_bytes,
             level_bytes: 4 * table_bytes,
             debt_soft_bytes: DEBT_SOFT_TABLES * table_bytes,
             debt_hard_bytes: DEBT_HARD_TABLES * table_bytes,
             codec: self.codec,
             block_bytes: 4096,
+            window_bytes: (self.memory_budget / WINDOW_PART).clamp(WINDOW.0, WINDOW.1),
             reads: self.table_reads,
             direct: self.direct_io,
             compaction_threads: match self.background {
@@ -189,6 +205,14 @@ impl StoreOptions {
                 false => 1,
             },
         }
+    }
+
+    /// Bytes that LSM trees need for writing at any time, once there are some: two generations of
+    /// memtables, and what merges read and write.
+    pub(crate) fn table_working_bytes(&self) -> usize {
+        let tables = self.tables();
+        let merges = tables.compaction_threads * MERGED_AT_ONCE * tables.window_bytes;
+        2 * tables.memtable_bytes + merges.min(self.memory_budget / MERGES_PART)
     }
 
     /// The page store's share of the options.

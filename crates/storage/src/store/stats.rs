@@ -4,6 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use super::core::Core;
 use crate::{
+    caches::CacheStatistics,
     error::Result,
     lsm::TableStatistics,
     lsn::{KeyspaceId, Lsn},
@@ -47,7 +48,9 @@ pub struct StoreStatistics {
     pub pages: PageStatistics,
     /// Memtables, tables and compactions of LSM and hybrid keyspaces.
     pub tables: TableStatistics,
-    /// Bytes of the memory budget in use, cached pages included.
+    /// How cached pages and cached blocks of tables divide the memory for caches.
+    pub caches: CacheStatistics,
+    /// Bytes of the memory budget in use, caches included.
     pub memory_used: usize,
     /// The memory budget in bytes.
     pub memory_limit: usize,
@@ -142,6 +145,7 @@ impl Core {
     /// Figures as of now.
     pub(crate) fn statistics(&self) -> StoreStatistics {
         let pool = self.trees.media.pages.stats();
+        let caches = self.trees.media.pages.caches().statistics();
         let published = self.sequencer.published();
         let archive = self.sequencer.wal().map(crate::wal::Wal::archive_failures);
         let (archive_failures, last_archive_failure) = archive.unwrap_or_default();
@@ -187,7 +191,11 @@ impl Core {
                 free_bytes: pool.free_bytes,
             },
             tables: self.table_statistics(),
-            memory_used: pool.cached_bytes + self.budget.used(),
+            caches,
+            memory_used: caches.page_bytes
+                + caches.block_bytes
+                + caches.fixed_bytes
+                + self.budget.used(),
             memory_limit: self.options.memory_budget,
             waits: self.waits.snapshot(),
         }

@@ -4,13 +4,8 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
-
-use parking_lot::Mutex;
 
 use super::{
     archive::{LogArchive, LogSegment},
@@ -26,6 +21,10 @@ use crate::{
     error::Result,
     lsn::Lsn,
     poison::Poison,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
     waits::{WaitPoint, Waits},
 };
 

@@ -58,6 +58,8 @@ pub struct CrashTally {
     pub points: u64,
     /// Images checked; images that hold the same as another of their moment count once.
     pub images: u64,
+    /// Images checked of power failures with [`CrashPolicy::Reorder`].
+    pub reordered: u64,
     /// Images checked that interrupted a recovery.
     pub second_images: u64,
     /// Recovered programs that also committed and kept a probe.
@@ -73,6 +75,7 @@ impl CrashTally {
     pub fn merge(&mut self, other: CrashTally) {
         self.points += other.points;
         self.images += other.images;
+        self.reordered += other.reordered;
         self.second_images += other.second_images;
         self.probes += other.probes;
         self.undecided += other.undecided;
@@ -201,6 +204,8 @@ impl<S: Subject, E: Fn(&SimEnv) -> Env> Check<'_, S, E> {
     fn image(&mut self, life: usize, operations: u64, crash: &Crash, image: &DiskImage) {
         let number = self.tally.images;
         self.tally.images += 1;
+        let is_reordered = crash.kind == CrashKind::Power && crash.policy == CrashPolicy::Reorder;
+        self.tally.reordered += u64::from(is_reordered);
         if let Err(reason) = self.first(life, operations, crash, image, number) {
             self.violate(operations, crash, None, reason);
             return;

@@ -1,4 +1,6 @@
-//! An error at every operation in turn.
+//! An error at every operation in turn, and at every reservation of memory.
+
+use rustling_storage::Refusal;
 
 use super::{
     parallel::without_panics,
@@ -20,6 +22,10 @@ pub struct FaultTally {
     pub unknown: u64,
     /// How often each fault struck.
     pub faults: FaultCounts,
+    /// Reservations of memory that were asked for in runs that refuse some.
+    pub reservations: u64,
+    /// How many of them were refused.
+    pub reservations_refused: u64,
     /// The broken promises.
     pub violations: Vec<Violation>,
 }
@@ -31,6 +37,8 @@ impl FaultTally {
         self.refused += other.refused;
         self.unknown += other.unknown;
         self.faults.merge(&other.faults);
+        self.reservations += other.reservations;
+        self.reservations_refused += other.reservations_refused;
         self.violations.extend(other.violations);
     }
 }
@@ -100,24 +108,69 @@ pub fn sweep_faults<S: Subject>(
         prepare(&world);
         let label = format!("{plan:?}");
         world.vfs.set_faults(plan);
-        tally.runs += 1;
-        let result =
-            without_panics(|| one_run(subject, &world, script, readable_meanwhile, &mut tally))
-                .unwrap_or_else(|panic| Err((Problem::Panicked, panic)));
-        tally.faults.merge(&world.vfs.fault_counts());
-        if let Err((problem, detail)) = result {
-            let detail = format!("{detail} [{label}]");
-            tally.violations.push(Violation {
-                problem,
-                seed,
-                operations: world.vfs.operations(),
-                crash: None,
-                second: None,
-                detail,
-            });
-        }
+        let how = How {
+            readable_meanwhile,
+            refusal: None,
+        };
+        note_run(subject, &world, seed, script, &how, &label, &mut tally);
     }
     tally
+}
+
+/// Runs a script once per refusal, each on a fresh disk, where [`Subject::memory`] refuses what the
+/// refusal says from every opening on. All that [`sweep_faults`] asks for holds here too. Besides,
+/// the running program must show what it has acknowledged all along, and as soon as there is memory
+/// again it must be sound and commit: nothing needs to be opened anew.
+pub fn sweep_memory<S: Subject>(
+    subject: &S,
+    seed: u64,
+    script: &[Action<S::Step>],
+    refusals: impl IntoIterator<Item = Refusal>,
+) -> FaultTally {
+    let mut tally = FaultTally::default();
+    for refusal in refusals {
+        let how = How {
+            readable_meanwhile: true,
+            refusal: Some(refusal),
+        };
+        let (world, label) = (SimEnv::new(seed), format!("{refusal:?}"));
+        note_run(subject, &world, seed, script, &how, &label, &mut tally);
+    }
+    tally
+}
+
+/// How a run differs from one without faults, beside its disk.
+struct How {
+    /// Whether the contents are read after every step.
+    readable_meanwhile: bool,
+    /// Which reservations of memory are refused.
+    refusal: Option<Refusal>,
+}
+
+/// One run, with what came of it.
+fn note_run<S: Subject>(
+    subject: &S,
+    world: &SimEnv,
+    seed: u64,
+    script: &[Action<S::Step>],
+    how: &How,
+    label: &str,
+    tally: &mut FaultTally,
+) {
+    tally.runs += 1;
+    let result = without_panics(|| one_run(subject, world, script, how, tally))
+        .unwrap_or_else(|panic| Err((Problem::Panicked, panic)));
+    tally.faults.merge(&world.vfs.fault_counts());
+    if let Err((problem, detail)) = result {
+        tally.violations.push(Violation {
+            problem,
+            seed,
+            operations: world.vfs.operations(),
+            crash: None,
+            second: None,
+            detail: format!("{detail} [{label}]"),
+        });
+    }
 }
 
 type Reason = (Problem, String);
@@ -132,13 +185,66 @@ fn read<S: Subject>(subject: &S, instance: &S::Instance) -> Result<Model, Reason
     Ok(found)
 }
 
+fn check_visible<S: Subject>(
+    subject: &S,
+    open: &S::Instance,
+    possible: &Possible,
+) -> Result<(), Reason> {
+    let found = read(subject, open)?;
+    if possible.visible.contains(&found) {
+        return Ok(());
+    }
+    Err((
+        Problem::Unreadable,
+        format!("while running: {}", describe(&possible.visible, &found)),
+    ))
+}
+
+fn count_reservations<S: Subject>(subject: &S, open: &S::Instance, tally: &mut FaultTally) {
+    if let Some(memory) = subject.memory(open) {
+        let (asked, refused) = memory.refusals();
+        tally.reservations += asked;
+        tally.reservations_refused += refused;
+    }
+}
+
+/// Whether a program that was short of memory goes on where it has it again.
+fn check_relieved<S: Subject>(
+    subject: &S,
+    open: &mut S::Instance,
+    possible: &mut Possible,
+) -> Result<(), Reason> {
+    if let Some(memory) = subject.memory(open) {
+        memory.refuse(Refusal::Never);
+    }
+    let probe = subject.probe();
+    let outcome = subject.run(open, &probe);
+    if outcome != Outcome::Durable {
+        return Err((
+            Problem::UnexpectedOutcome,
+            format!("with memory again the probe answered {outcome:?}"),
+        ));
+    }
+    possible.step(subject, &probe, &outcome);
+    check_visible(subject, open, possible)?;
+    subject
+        .verify(open)
+        .map_err(|reason| (Problem::NotClean, format!("with memory again: {reason}")))
+}
+
 fn one_run<S: Subject>(
     subject: &S,
     world: &SimEnv,
     script: &[Action<S::Step>],
-    readable_meanwhile: bool,
+    how: &How,
     tally: &mut FaultTally,
 ) -> Result<(), Reason> {
+    let refuse = |instance: Option<&S::Instance>| {
+        let memory = instance.and_then(|instance| subject.memory(instance));
+        if let (Some(memory), Some(refusal)) = (memory, how.refusal) {
+            memory.refuse(refusal);
+        }
+    };
     let mut possible = Possible {
         visible: vec![Model::new()],
         kept: vec![Model::new()],
@@ -150,6 +256,7 @@ fn one_run<S: Subject>(
             None
         }
     };
+    refuse(instance.as_ref());
     for action in script {
         match action {
             Action::Step(step) => {
@@ -157,18 +264,13 @@ fn one_run<S: Subject>(
                 let outcome = subject.run(open, step);
                 tally.unknown += u64::from(matches!(outcome, Outcome::Unknown(_)));
                 possible.step(subject, step, &outcome);
-                if readable_meanwhile {
-                    let found = read(subject, open)?;
-                    if !possible.visible.contains(&found) {
-                        return Err((
-                            Problem::Unreadable,
-                            format!("while running: {}", describe(&possible.visible, &found)),
-                        ));
-                    }
+                if how.readable_meanwhile {
+                    check_visible(subject, open, &possible)?;
                 }
             }
             Action::Reopen => {
                 let Some(open) = instance.take() else { break };
+                count_reservations(subject, &open, tally);
                 // Where closing fails, what was acknowledged as durable is kept all the same, and
                 // the next one to open finds any of what may have been kept.
                 match subject.close(open) {
@@ -176,9 +278,14 @@ fn one_run<S: Subject>(
                     Err(_) => possible.visible = possible.kept.clone(),
                 }
                 instance = subject.open(world.env()).ok();
+                refuse(instance.as_ref());
             }
             Action::Kill | Action::PowerFailure(..) => {}
         }
+    }
+    if let (Some(open), Some(_)) = (&mut instance, how.refusal) {
+        count_reservations(subject, open, tally);
+        check_relieved(subject, open, &mut possible)?;
     }
     drop(instance);
     world.vfs.set_faults(FaultPlan::new(0));

@@ -9,6 +9,7 @@
 //!   acknowledged one, verifies clean, and never changes its mind about it later; crashes
 //!   during that recovery included;
 //! - [sweeps faults](sweep_faults): an error at every operation in turn, once or for ever;
+//! - [sweeps memory](sweep_memory): a refusal of every reservation in turn, once or for ever;
 //! - [sweeps corruption](CorruptionSweep): bit flips, truncations and the like at rest give an
 //!   error or no difference, never a panic or a wrong answer.
 //!
@@ -29,7 +30,7 @@ mod violation;
 pub use self::{
     corruption::{CorruptionSweep, CorruptionTally, Damage},
     crashes::{CrashPlan, CrashTally, check_crashes},
-    faults::{FaultTally, sweep_faults},
+    faults::{FaultTally, sweep_faults, sweep_memory},
     parallel::{in_parallel, threads, without_panics},
     planted::{Defect, DefectiveVfs},
     recorded::{Action, Expected, Recorded, record, record_in},

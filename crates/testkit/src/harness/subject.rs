@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use rustling_storage::Env;
+use rustling_storage::{Env, MemoryBudget};
 
 use super::state::Model;
 
@@ -62,6 +62,12 @@ pub trait Subject: Sync {
     /// # Errors
     /// In words.
     fn close(&self, instance: Self::Instance) -> Result<(), String>;
+
+    /// The budget that the program reserves its memory from, where it has one:
+    /// [`super::sweep_memory`] has it refuse reservations.
+    fn memory<'a>(&self, _instance: &'a Self::Instance) -> Option<&'a MemoryBudget> {
+        None
+    }
 
     /// A step that can be run on any state and is durable when acknowledged: it shows that a
     /// recovered program still works.

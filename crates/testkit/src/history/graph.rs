@@ -1,7 +1,7 @@
 //! Circles among transactions, by Tarjan's algorithm ("Depth-First Search and Linear Graph
 //! Algorithms", 1972).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{Anomaly, AnomalyKind, Edge, Key};
 
@@ -56,18 +56,17 @@ impl Graph {
 
     /// Reports a shortest circle of each component over the edges that `keep` keeps.
     fn find(&self, anomalies: &mut Vec<Anomaly>, kind: AnomalyKind, keep: &dyn Fn(Edge) -> bool) {
-        let out = |at: usize| {
-            let edges = self.out.get(at).map_or(&[][..], Vec::as_slice);
-            edges
-                .iter()
-                .filter(|(_, edge, _)| keep(*edge))
-                .map(|(to, ..)| *to)
-        };
-        for component in components(self.ids.len(), &|at| out(at).collect()) {
+        let groups = Groups::of(self.ids.len(), &|at| self.next(at, keep));
+        let known: HashSet<u64> = anomalies
+            .iter()
+            .flat_map(|known| known.circle.iter().map(|(id, _)| *id))
+            .collect();
+        for component in &groups.components {
             let Some(start) = component.first().copied() else {
                 continue;
             };
-            if let Some(path) = self.path(start, start, keep) {
+            let next = |at: usize| groups.within(self.next(at, keep), start);
+            if let Some(path) = shortest(start, start, &next) {
                 // A weaker kind of circle is reported where it needs its own kind of edge.
                 let has =
                     |wanted: &dyn Fn(Edge) -> bool| path.iter().any(|(_, edge, _)| wanted(*edge));
@@ -77,13 +76,13 @@ impl Graph {
                     AnomalyKind::Phantom => has(&|edge| edge == Edge::PredicateReadWrite),
                     _ => true,
                 };
-                let known = anomalies.iter().any(|known| {
-                    known
-                        .circle
+                let is_known = || {
+                    component
                         .iter()
-                        .any(|(id, _)| component.iter().any(|at| self.ids.get(*at) == Some(id)))
-                });
-                if is_of_kind || !known {
+                        .filter_map(|at| self.ids.get(*at))
+                        .any(|id| known.contains(id))
+                };
+                if is_of_kind || !is_known() {
                     anomalies.push(self.anomaly(kind, &path));
                 }
             }
@@ -92,27 +91,18 @@ impl Graph {
 
     /// Circles with one anti-dependency.
     fn find_single(&self, anomalies: &mut Vec<Anomaly>) {
-        let all = components(self.ids.len(), &|at| {
-            self.out
-                .get(at)
-                .into_iter()
-                .flatten()
-                .map(|(to, ..)| *to)
-                .collect()
-        });
-        for component in all {
+        let groups = Groups::of(self.ids.len(), &|at| self.next(at, &|_| true));
+        for component in &groups.components {
             let found = component.iter().find_map(|from| {
-                let anti = self
-                    .out
-                    .get(*from)?
-                    .iter()
-                    .filter(|(_, edge, _)| edge.is_anti());
-                anti.filter(|(to, ..)| component.contains(to))
-                    .find_map(|(to, edge, key)| {
-                        let mut back = self.path(*to, *from, &|edge| !edge.is_anti())?;
-                        back.insert(0, (*from, *edge, *key));
-                        Some(back)
-                    })
+                let all = groups.within(self.next(*from, &|_| true), *from);
+                let mut antis = all.into_iter().filter(|(_, edge, _)| edge.is_anti());
+                // Whoever is outside of the component does not lead back.
+                let next = |at: usize| groups.within(self.next(at, &|edge| !edge.is_anti()), *from);
+                antis.find_map(|(to, edge, key)| {
+                    let mut back = shortest(to, *from, &next)?;
+                    back.insert(0, (*from, edge, key));
+                    Some(back)
+                })
             });
             if let Some(path) = found {
                 anomalies.push(self.anomaly(AnomalyKind::ReadSkew, &path));
@@ -124,22 +114,20 @@ impl Graph {
     /// reached through an anti-dependency, from where no other may follow, and as reached
     /// otherwise.
     fn find_non_adjacent(&self, anomalies: &mut Vec<Anomaly>) {
-        let next = |node: usize| -> Vec<(usize, Edge, Key)> {
+        let next = |node: usize| -> Vec<Out> {
             let after_anti = node % 2 == 1;
-            let edges = self.out.get(node / 2).map_or(&[][..], Vec::as_slice);
-            edges
-                .iter()
-                .filter(|(_, edge, _)| !(after_anti && edge.is_anti()))
-                .map(|(to, edge, key)| (to * 2 + usize::from(edge.is_anti()), *edge, *key))
+            self.next(node / 2, &|edge| !(after_anti && edge.is_anti()))
+                .into_iter()
+                .map(|(to, edge, key)| (to * 2 + usize::from(edge.is_anti()), edge, key))
                 .collect()
         };
-        for component in components(self.ids.len() * 2, &|node| {
-            next(node).into_iter().map(|(to, ..)| to).collect()
-        }) {
+        let groups = Groups::of(self.ids.len() * 2, &next);
+        for component in &groups.components {
             let Some(start) = component.first().copied() else {
                 continue;
             };
-            let Some(path) = shortest(start, start, &next) else {
+            let inside = |node: usize| groups.within(next(node), start);
+            let Some(path) = shortest(start, start, &inside) else {
                 continue;
             };
             let antis = path.iter().filter(|(_, edge, _)| edge.is_anti()).count();
@@ -153,16 +141,14 @@ impl Graph {
         }
     }
 
-    /// A shortest way, as the transactions left and the edges taken.
-    fn path(&self, from: usize, to: usize, keep: &dyn Fn(Edge) -> bool) -> Option<Vec<Out>> {
-        shortest(from, to, &|at| {
-            let edges = self.out.get(at).map_or(&[][..], Vec::as_slice);
-            edges
-                .iter()
-                .filter(|(_, edge, _)| keep(*edge))
-                .copied()
-                .collect()
-        })
+    /// The edges from a transaction that `keep` keeps.
+    fn next(&self, at: usize, keep: &dyn Fn(Edge) -> bool) -> Vec<Out> {
+        let edges = self.out.get(at).map_or(&[][..], Vec::as_slice);
+        edges
+            .iter()
+            .filter(|(_, edge, _)| keep(*edge))
+            .copied()
+            .collect()
     }
 
     fn anomaly(&self, kind: AnomalyKind, path: &[Out]) -> Anomaly {
@@ -175,6 +161,34 @@ impl Graph {
                 .collect(),
             detail: String::new(),
         }
+    }
+}
+
+/// The strongly connected components of a graph, and to which of them each node belongs.
+struct Groups {
+    components: Vec<Vec<usize>>,
+    /// The component's number plus one; zero for nodes that are on no circle.
+    of: Vec<usize>,
+}
+
+impl Groups {
+    fn of(nodes: usize, next: &dyn Fn(usize) -> Vec<Out>) -> Groups {
+        let to = |at: usize| next(at).into_iter().map(|(to, ..)| to).collect();
+        let components = components(nodes, &to);
+        let mut of = vec![0; nodes];
+        for (number, component) in components.iter().enumerate() {
+            for node in component {
+                of[*node] = number + 1;
+            }
+        }
+        Groups { components, of }
+    }
+
+    /// The edges that stay within the component of `whose`: no other is on a circle with it. Looking
+    /// for circles elsewhere would take a long history's length for each of them.
+    fn within(&self, mut edges: Vec<Out>, whose: usize) -> Vec<Out> {
+        edges.retain(|(to, ..)| self.of[*to] == self.of[whose]);
+        edges
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
 use rustling_storage::{MemoryBudget, Reservation};
+
+use crate::sync::Mutex;
 
 /// Tracking this small needs no reservation.
 const UNRESERVED: usize = 256 << 10;

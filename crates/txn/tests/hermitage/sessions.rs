@@ -35,19 +35,48 @@ struct Session {
     blocked: Option<String>,
 }
 
-fn rows(
-    transaction: &Transaction,
-    table: KeyspaceId,
-    keep: impl Fn(i64) -> bool,
-) -> Result<Vec<(u8, i64)>> {
-    let mut cursor = transaction.scan(table, KeyRange::all(), Direction::Forward)?;
-    let mut rows = Vec::new();
-    while let Some((key, value)) = cursor.next()? {
-        let value = number(value);
-        if keep(value) {
-            rows.push((key[0], value));
+/// Where the rows are.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    /// The keyspace of the even keys.
+    pub(crate) even: KeyspaceId,
+    /// That of the odd ones; it may be the same.
+    pub(crate) odd: KeyspaceId,
+}
+
+impl Tables {
+    /// Where a row is.
+    pub(crate) fn of(self, key: u8) -> KeyspaceId {
+        match key.is_multiple_of(2) {
+            true => self.even,
+            false => self.odd,
         }
     }
+
+    fn all(self) -> Vec<KeyspaceId> {
+        let mut all = vec![self.even, self.odd];
+        all.dedup();
+        all
+    }
+}
+
+/// The rows that `keep` keeps, by key.
+fn rows(
+    transaction: &Transaction,
+    tables: Tables,
+    keep: impl Fn(i64) -> bool,
+) -> Result<Vec<(u8, i64)>> {
+    let mut rows = Vec::new();
+    for table in tables.all() {
+        let mut cursor = transaction.scan(table, KeyRange::all(), Direction::Forward)?;
+        while let Some((key, value)) = cursor.next()? {
+            let value = number(value);
+            if keep(value) {
+                rows.push((key[0], value));
+            }
+        }
+    }
+    rows.sort_unstable();
     Ok(rows)
 }
 
@@ -68,7 +97,8 @@ fn show(rows: &[(u8, i64)]) -> String {
 }
 
 /// Locks a row as an UPDATE does and answers its value as of now, where it is still there.
-fn lock(transaction: &Transaction, table: KeyspaceId, key: u8) -> Result<Option<i64>> {
+fn lock(transaction: &Transaction, tables: Tables, key: u8) -> Result<Option<i64>> {
+    let table = tables.of(key);
     let value = match transaction.lock_row(table, &[key], LockMode::Exclusive, LockWait::Wait)? {
         RowState::Changed => transaction.get_latest(table, &[key])?,
         _ => transaction.get(table, &[key])?,
@@ -77,48 +107,56 @@ fn lock(transaction: &Transaction, table: KeyspaceId, key: u8) -> Result<Option<
 }
 
 /// Runs one statement.
-fn statement(transaction: &Transaction, table: KeyspaceId, step: &str) -> Result<String> {
+fn statement(transaction: &Transaction, tables: Tables, step: &str) -> Result<String> {
     transaction.begin_statement();
     let words: Vec<_> = step.split_whitespace().collect();
     let argument = |at: usize| -> i64 { words[at].parse().expect("a number") };
     let key = |at: usize| u8::try_from(argument(at)).expect("a small number");
     match words[0] {
         "update" => {
-            if lock(transaction, table, key(1))?.is_none() {
+            if lock(transaction, tables, key(1))?.is_none() {
                 return Ok("no row".into());
             }
-            transaction.put(table, &[key(1)], &argument(2).to_be_bytes())?;
+            transaction.put(tables.of(key(1)), &[key(1)], &argument(2).to_be_bytes())?;
         }
         "add-to" => {
-            if let Some(value) = lock(transaction, table, key(1))? {
-                transaction.put(table, &[key(1)], &(value + argument(2)).to_be_bytes())?;
+            if let Some(value) = lock(transaction, tables, key(1))? {
+                transaction.put(
+                    tables.of(key(1)),
+                    &[key(1)],
+                    &(value + argument(2)).to_be_bytes(),
+                )?;
             }
         }
-        "insert" => transaction.insert(table, &[key(1)], &argument(2).to_be_bytes())?,
+        "insert" => transaction.insert(tables.of(key(1)), &[key(1)], &argument(2).to_be_bytes())?,
         "add" => {
-            for (key, _) in rows(transaction, table, |_| true)? {
-                if let Some(value) = lock(transaction, table, key)? {
-                    transaction.put(table, &[key], &(value + argument(1)).to_be_bytes())?;
+            for (key, _) in rows(transaction, tables, |_| true)? {
+                if let Some(value) = lock(transaction, tables, key)? {
+                    transaction.put(
+                        tables.of(key),
+                        &[key],
+                        &(value + argument(1)).to_be_bytes(),
+                    )?;
                 }
             }
         }
         "delete-where" => {
             let mut deleted = 0;
-            for (key, _) in rows(transaction, table, |value| value == argument(1))? {
-                if lock(transaction, table, key)? == Some(argument(1)) {
-                    transaction.delete(table, &[key])?;
+            for (key, _) in rows(transaction, tables, |value| value == argument(1))? {
+                if lock(transaction, tables, key)? == Some(argument(1)) {
+                    transaction.delete(tables.of(key), &[key])?;
                     deleted += 1;
                 }
             }
             return Ok(format!("{deleted} deleted"));
         }
         "read" => {
-            let value = transaction.get(table, &[key(1)])?;
+            let value = transaction.get(tables.of(key(1)), &[key(1)])?;
             return Ok(value.map_or("nothing".into(), |value| number(&value).to_string()));
         }
-        "scan" => return Ok(show(&rows(transaction, table, |_| true)?)),
+        "scan" => return Ok(show(&rows(transaction, tables, |_| true)?)),
         "scan-mod" => {
-            return Ok(show(&rows(transaction, table, |value| {
+            return Ok(show(&rows(transaction, tables, |value| {
                 value % argument(1) == 0
             })?));
         }
@@ -133,7 +171,7 @@ fn statement(transaction: &Transaction, table: KeyspaceId, step: &str) -> Result
 )]
 fn session(
     transaction: Transaction,
-    table: KeyspaceId,
+    tables: Tables,
     steps: Receiver<String>,
     answers: Sender<String>,
 ) {
@@ -150,7 +188,7 @@ fn session(
                 Some(Err(Error::Serialization { .. })) => "serialization failure".into(),
                 other => format!("{other:?}"),
             },
-            (Some(open), step) => match statement(open, table, step) {
+            (Some(open), step) => match statement(open, tables, step) {
                 Ok(answer) => answer,
                 Err(error) => {
                     // As an SQL session would: the failed transaction is over.
@@ -175,7 +213,7 @@ fn session(
 /// to; the last line is the table afterwards.
 pub(crate) fn play(
     manager: &TransactionManager,
-    table: KeyspaceId,
+    tables: Tables,
     level: IsolationLevel,
     script: &[&str],
 ) -> Vec<String> {
@@ -189,7 +227,7 @@ pub(crate) fn play(
             let (outbox, answers) = channel();
             let transaction = begin(manager, level);
             let id = transaction.id();
-            scope.spawn(move || session(transaction, table, inbox, outbox));
+            scope.spawn(move || session(transaction, tables, inbox, outbox));
             Session {
                 id,
                 steps,
@@ -256,7 +294,7 @@ pub(crate) fn play(
     let reader = begin(manager, level);
     transcript.push(format!(
         "then {}",
-        show(&rows(&reader, table, |_| true).expect("a table"))
+        show(&rows(&reader, tables, |_| true).expect("a table"))
     ));
     transcript
 }

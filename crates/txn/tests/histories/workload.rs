@@ -1,5 +1,6 @@
 //! Transactions at random, from several threads, with notes of what they saw: for the checker in
-//! `rustling_testkit::history`.
+//! `rustling_testkit::history`. Keys are spread over as many keyspaces as there are, whatever
+//! their engines; a range is read in all of them.
 
 use std::{
     collections::BTreeMap,
@@ -77,7 +78,7 @@ fn locked(transaction: &Transaction, table: KeyspaceId, key: u64) -> Result<Vec<
 
 struct Worker<'a> {
     manager: &'a TransactionManager,
-    table: KeyspaceId,
+    tables: &'a [KeyspaceId],
     workload: Workload,
     random: fastrand::Rng,
     /// The next value; no two workers have one in common.
@@ -90,21 +91,26 @@ impl Worker<'_> {
         self.next_value
     }
 
+    /// Where a key is.
+    fn table(&self, key: u64) -> KeyspaceId {
+        self.tables[(key % self.tables.len() as u64) as usize]
+    }
+
     fn write(&mut self, transaction: &Transaction, key: u64) -> Result<Operation> {
-        let value = self.value();
+        let (value, table) = (self.value(), self.table(key));
         match self.workload.kind {
             Kind::Lists => {
-                let mut list = locked(transaction, self.table, key)?;
+                let mut list = locked(transaction, table, key)?;
                 list.extend_from_slice(&value.to_be_bytes());
-                transaction.put(self.table, &encode(key), &list)?;
+                transaction.put(table, &encode(key), &list)?;
                 Ok(Operation::Append { key, value })
             }
             Kind::Registers if self.random.u8(..12) == 0 => {
-                transaction.delete(self.table, &encode(key))?;
+                transaction.delete(table, &encode(key))?;
                 Ok(Operation::Write { key, value: None })
             }
             Kind::Registers => {
-                transaction.put(self.table, &encode(key), &value.to_be_bytes())?;
+                transaction.put(table, &encode(key), &value.to_be_bytes())?;
                 Ok(Operation::Write {
                     key,
                     value: Some(value),
@@ -114,7 +120,7 @@ impl Worker<'_> {
     }
 
     fn read(&self, transaction: &Transaction, key: u64) -> Result<Operation> {
-        let found = transaction.get(self.table, &encode(key))?;
+        let found = transaction.get(self.table(key), &encode(key))?;
         let values = found.as_deref().map(numbers);
         Ok(match self.workload.kind {
             Kind::Lists => Operation::ReadList {
@@ -134,13 +140,13 @@ impl Worker<'_> {
         range: Range<u64>,
         direction: Direction,
     ) -> Result<Operation> {
-        let mut cursor = transaction.scan(self.table, range_of(&range), direction)?;
         let mut found = BTreeMap::new();
-        while let Some((key, value)) = cursor.next()? {
-            found.insert(
-                numbers(key).first().copied().unwrap_or(u64::MAX),
-                numbers(value),
-            );
+        for table in self.tables {
+            let mut cursor = transaction.scan(*table, range_of(&range), direction)?;
+            while let Some((key, value)) = cursor.next()? {
+                let key = numbers(key).first().copied().unwrap_or(u64::MAX);
+                found.insert(key, numbers(value));
+            }
         }
         Ok(match self.workload.kind {
             Kind::Lists => Operation::ScanLists { range, found },
@@ -216,7 +222,11 @@ impl Worker<'_> {
 }
 
 /// Runs a workload and gives what its transactions saw; the last one read everything.
-pub(crate) fn run(manager: &TransactionManager, table: KeyspaceId, workload: Workload) -> History {
+pub(crate) fn run(
+    manager: &TransactionManager,
+    tables: &[KeyspaceId],
+    workload: Workload,
+) -> History {
     let mut history = History::default();
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..workload.threads)
@@ -224,7 +234,7 @@ pub(crate) fn run(manager: &TransactionManager, table: KeyspaceId, workload: Wor
                 scope.spawn(move || {
                     let mut worker = Worker {
                         manager,
-                        table,
+                        tables,
                         workload,
                         random: fastrand::Rng::with_seed(workload.seed << 8 | thread),
                         next_value: thread,
@@ -244,7 +254,7 @@ pub(crate) fn run(manager: &TransactionManager, table: KeyspaceId, workload: Wor
     });
     let reader = Worker {
         manager,
-        table,
+        tables,
         workload,
         random: fastrand::Rng::with_seed(workload.seed),
         next_value: 0,

@@ -441,6 +441,9 @@ pub(crate) fn memory(view: &SystemView) -> Vec<(&'static str, i64)> {
         ("dirty_pages", size(statistics.pages.dirty_bytes)),
         ("memtables", size(statistics.tables.memtable_bytes)),
         ("cached_blocks", size(statistics.tables.cached_bytes)),
+        ("cache_limit", size(statistics.caches.limit)),
+        ("cache_share_of_pages", size(statistics.caches.page_share)),
+        ("maps", size(statistics.caches.fixed_bytes)),
     ]
 }
 
@@ -465,7 +468,8 @@ pub(crate) fn checkpoints(view: &SystemView) -> Vec<(&'static str, i64)> {
 
 /// The tables of LSM trees.
 pub(crate) fn lsm(view: &SystemView) -> Vec<(&'static str, i64)> {
-    let tables = store(view).tables;
+    let statistics = store(view);
+    let (tables, caches) = (statistics.tables, statistics.caches);
     vec![
         ("tables", size(tables.tables)),
         ("table_bytes", count(tables.table_bytes)),
@@ -482,6 +486,7 @@ pub(crate) fn lsm(view: &SystemView) -> Vec<(&'static str, i64)> {
         ("reads_spared_by_filters", count(tables.filtered)),
         ("block_cache_hits", count(tables.cache_hits)),
         ("block_cache_misses", count(tables.cache_misses)),
+        ("cache_boundary_moves", count(caches.moves)),
     ]
 }
 

@@ -497,3 +497,32 @@ fn a_tree_of_writes_and_runs_reads_like_a_map() {
         .tests(120)
         .quickcheck(reads_like_the_model as fn(Vec<Step>) -> bool);
 }
+
+/// A commit may load a run and write to it again. What it wrote above must not stay behind when the
+/// run goes down into another tree, in whatever tables the run has come to lie by then.
+#[test]
+fn a_loaded_run_goes_down_with_what_its_commit_wrote_above_it() {
+    let space = space(&MemoryVfs::new(), Codec::None);
+    let tree = LsmTree::create(&space).in_front();
+    for value in 0..6 {
+        tree.attach(&staged(&space, 0..20, &[value; 9]), Lsn(5));
+    }
+    write(&tree, [7], b"above", 5);
+    assert!(tree.settled_runs(Lsn(5)).is_none());
+    // Merged, the runs are no staged ones any more.
+    while tree.compact(Lsn(4)).unwrap() == Compacted::Some {}
+    assert_eq!(counts(&tree).0, 0, "{:?}", layout(&tree));
+    assert!(tree.settled_runs(Lsn(5)).is_none());
+    let mut frozen = tree.freeze();
+    assert!(tree.settled_runs(Lsn(5)).is_none());
+    // With everything in tables all of it may go, the newest of each key first.
+    tree.write_out(&mut frozen, Lsn(5)).unwrap();
+    let runs = tree.settled_runs(Lsn(5)).expect("nothing is above");
+    assert_eq!(runs.newest(), Lsn(5));
+    let merged = MergeCursor::new(runs.cursors(), Direction::Forward);
+    let mut cursor = SnapshotCursor::new(merged, Lsn(5));
+    let rows = cursor.next_entries(100).unwrap();
+    assert_eq!(rows.len(), 20);
+    assert_eq!(rows[7], (key(7), b"above".to_vec()));
+    assert_eq!(rows[8], (key(8), vec![5; 9]));
+}

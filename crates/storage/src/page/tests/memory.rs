@@ -32,3 +32,35 @@ fn images_set_aside_stay_within_the_limit() {
     }
     super::check_clean(&store);
 }
+
+/// Room is made by pages that are as on disk, as long as there are some among those whose turn it is.
+#[test]
+fn unchanged_pages_leave_first() {
+    const FRAMES: usize = 2048;
+    let store = PageStore::for_test(PageSize::Kib1, FRAMES << 10);
+    let ids: Vec<PageId> = (0..FRAMES * 3 / 2)
+        .map(|_| store.allocate().unwrap().id())
+        .collect();
+    let frozen = store.freeze(Lsn(1), Vec::new()).unwrap();
+    store.write_checkpoint(frozen).unwrap();
+    let (cached, others) = ids.split_at(FRAMES - 100);
+    for id in cached {
+        drop(store.read(*id).unwrap());
+    }
+    for id in cached.iter().step_by(2) {
+        store.write(*id).unwrap().fill(7);
+    }
+    let before = store.stats();
+    for id in others.iter().take(FRAMES / 4) {
+        drop(store.read(*id).unwrap());
+    }
+    let after = store.stats();
+    assert!(after.evictions > before.evictions + 100, "{after:?}");
+    assert_eq!(after.eviction_writes, before.eviction_writes);
+    // Where there are only changed ones, these leave.
+    for id in &ids {
+        store.write(*id).unwrap().fill(9);
+    }
+    assert!(store.stats().eviction_writes > before.eviction_writes);
+    super::check_clean(&store);
+}
